@@ -1,0 +1,62 @@
+import os
+import sys
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+min_version("9.14")
+
+sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
+
+import code_version
+import ptacl.config as schema
+
+
+configfile: os.path.join(workflow.basedir, "config.yaml")
+
+
+try:
+    CONFIG = schema.parse(config)
+except ValueError as error:
+    raise WorkflowError(str(error))
+
+PYTHON = sys.executable
+PRIVATE = "results/private"
+SHARDS = range(CONFIG.cohort.shards)
+RUNS = [f"{name}-{seed}" for name in CONFIG.experiments for seed in CONFIG.seeds]
+
+
+wildcard_constraints:
+    shard=r"\d+",
+    modality="ecg|cmr",
+    experiment="|".join(CONFIG.experiments),
+    seed=r"\d+",
+    model="|".join(["random", "ecg_mae", "cmr_mae", *RUNS]),
+
+
+include: "workflow/rules/cohort.smk"
+include: "workflow/rules/ecg.smk"
+include: "workflow/rules/cmr.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "results/report.html",
+        expand("results/tables/{table}.{form}", table=["regression", "retrieval"], form=["csv", "tex"]),
+        expand("results/figures/alignment.{form}", form=["svg", "png"]),
+        expand("results/cohort/flow.{form}", form=["json", "svg"]),
+
+
+localrules:
+    all,
+    data,
+
+
+rule data:
+    input:
+        f"{PRIVATE}/participants.csv",
+        "results/cohort/flow.svg",

@@ -1,0 +1,88 @@
+"""A lower layer never imports an upper one, stages never import one another, and heavy libraries stay where they belong."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "ptacl"
+MODULES = sorted(p for p in SOURCE.rglob("*.py") if p.name != "__init__.py")
+
+LAYERS = {
+    "config": 0, "seeds": 0, "exclusions": 0, "store": 1, "cohort": 2, "ecg": 2, "cmr": 2, "models": 3,
+    "learning.losses": 3, "learning.augment": 3, "learning.objectives": 4, "learning.data": 5, "learning.train": 5,
+    "learning.resume": 5, "learning.pretrain": 6, "learning.align": 6, "evaluation": 6, "report": 7, "cli": 8,
+}  # fmt: skip
+
+
+def name(path: Path) -> str:
+    return ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+
+
+def layer(module: str) -> int:
+    found = [LAYERS[key] for key in sorted(LAYERS, key=len, reverse=True) if module == key or module.startswith(key + ".")]
+    assert found, f"{module} is in no layer: name it in LAYERS"
+    return found[0]
+
+
+def imports(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            names |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def own(path: Path) -> set[str]:
+    known = {name(p) for p in MODULES}
+    return {n.removeprefix("ptacl.") for n in imports(path) if n.startswith("ptacl.")} & known
+
+
+def is_stage(path: Path) -> bool:
+    tree = ast.parse(path.read_text())
+    return name(path) != "cli" and any(isinstance(n, ast.FunctionDef) and n.name == "main" for n in tree.body)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_imports_point_downwards(path: Path) -> None:
+    above = {n for n in own(path) if layer(n) > layer(name(path))}
+    assert not above
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if is_stage(p)], ids=name)
+def test_stages_do_not_import_stages(path: Path) -> None:
+    stages = {name(p) for p in MODULES if is_stage(p)}
+    assert not own(path) & stages
+
+
+@pytest.mark.parametrize(
+    ("library", "lowest"), [("torch", 3), ("zarr", None), ("pandas", 2), ("snakemake", 9)], ids=lambda v: str(v)
+)
+def test_libraries_stay_where_they_belong(library: str, lowest: int | None) -> None:
+    users = {name(p) for p in MODULES if any(n.split(".")[0] == library for n in imports(p))}
+    if lowest is None:
+        assert users == {"store"}
+    else:
+        assert not {u for u in users if layer(u) < lowest}
+        assert not {u for u in users if layer(u) in (3, 4) and library == "pandas"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_source_reads_no_environment_network_or_clock(path: Path) -> None:
+    forbidden = {"os.environ", "os.getenv", "datetime.now", "time.time", "datetime.today"}
+    tree = ast.parse(path.read_text())
+    used = {ast.unparse(n) for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+    hits = {u for u in used if u in forbidden or any(u.endswith("." + f) for f in forbidden)}
+    # torchrun speaks through the environment alone
+    assert not hits or name(path) == "learning.train" and hits == {"os.environ"}
+    assert not {"requests", "urllib", "socket", "http"} & {n.split(".")[0] for n in imports(path)} - (
+        {"socket"} if name(path) == "learning.resume" else set()
+    )
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_files_are_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 300

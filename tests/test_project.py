@@ -1,0 +1,109 @@
+"""The project's own files: settings documented, environments in step, no participant id anywhere."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from ptacl import config
+
+ROOT = Path(__file__).parents[1]
+# numbers that could be ids of UK Biobank participants; the pattern of its own audit of public repositories
+PARTICIPANT_ID = re.compile(rb"(?<![\d.])(?:10[0-9]{5}|[1-5][0-9]{6}|6[0-4][0-9]{5}|6500000)(?!\d)")
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    return [ROOT / p for p in listed.decode().split("\0") if p and (ROOT / p).is_file()]
+
+
+def sections(model: type[BaseModel]) -> set[type[BaseModel]]:
+    found = {model}
+    for field in model.model_fields.values():
+        for kind in re.findall(r"ptacl\.config\.(\w+)", str(field.annotation)):
+            found |= sections(getattr(config, kind))
+    return found
+
+
+def test_no_tracked_file_holds_a_number_like_a_participant_id() -> None:
+    hits = [f"{p.relative_to(ROOT)}: {m.group().decode()}" for p in tracked() for m in PARTICIPANT_ID.finditer(p.read_bytes())]
+    assert not hits
+
+
+def test_no_tracked_file_holds_a_path_of_a_machine_or_a_package_host() -> None:
+    pattern = re.compile(r"(?:^|[\s\"'=])/(?:work|root|farm)/|pypi\.org|pythonhosted|deb\.debian|registry\.npmjs")
+    files = [
+        p for p in tracked() if p.suffix in {".py", ".smk", ".yaml", ".md", ".lock", ".toml", ".sh", ""} and p != Path(__file__)
+    ]
+    hits = [f"{p.relative_to(ROOT)}: {m.group()}" for p in files for m in pattern.finditer(p.read_text())]
+    assert not hits
+
+
+@pytest.mark.parametrize("model", sorted(sections(config.Config), key=lambda m: m.__name__), ids=lambda m: m.__name__)
+def test_every_setting_is_described_and_none_has_a_default(model: type[BaseModel]) -> None:
+    for name, field in model.model_fields.items():
+        assert field.description, name
+        assert field.is_required(), name
+
+
+def test_unknown_and_wrong_settings_are_named_in_full() -> None:
+    values = yaml.safe_load((ROOT / "config.yaml").read_text())
+    values["ecg"]["wavelet"]["levels"] = 8
+    values["cohort"]["shards"] = "many"
+    with pytest.raises(ValueError, match=r"(?s)cohort\.shards.*ecg\.wavelet\.levels"):
+        config.parse(values)
+
+
+def test_surrogate_that_moves_r_peaks_is_refused_beside_the_local_loss() -> None:
+    values = yaml.safe_load((ROOT / "config.yaml").read_text())
+    values["experiments"]["ptacl"]["ecg_augmentation"] |= {"surrogate_magnitude": 0.3}
+    with pytest.raises(ValueError, match="surrogate_magnitude"):
+        config.parse(values)
+
+
+def test_dump_does_not_depend_on_the_order_of_keys() -> None:
+    settings = config.load(ROOT / "config.yaml")
+    turned = dict(reversed(settings.model_dump().items()))
+    assert config.dump(config.parse(turned)) == config.dump(settings)
+
+
+def versions() -> dict[str, str]:
+    lines = (ROOT / "envs" / "requirements.lock").read_text().splitlines()
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
+def test_lock_holds_every_dependency_at_a_version_in_its_range() -> None:
+    from packaging.requirements import Requirement
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + [r for extra in project["optional-dependencies"].values() for r in extra]
+    locked = versions()
+    for text in wanted:
+        requirement = Requirement(text)
+        name = re.sub(r"[-_.]+", "-", requirement.name).lower()
+        assert name in locked, f"{name} is not in the lock"
+        assert requirement.specifier.contains(locked[name]), f"{text} excludes {locked[name]}"
+
+
+def test_conda_environment_and_container_install_the_lock() -> None:
+    conda = yaml.safe_load((ROOT / "envs" / "environment.yaml").read_text())
+    pip = next(d["pip"] for d in conda["dependencies"] if isinstance(d, dict))
+    assert pip == ["--constraint requirements.lock", "--editable ..[slurm]"]
+    container = (ROOT / "envs" / "Containerfile").read_text()
+    assert "--constraint /opt/ptacl/envs/requirements.lock" in container
+    python = re.search(r"FROM python:(\S+)-slim", container).group(1)
+    assert f"python={python}" in conda["dependencies"]
+
+
+def test_paper_configuration_is_valid() -> None:
+    import snakemake.utils
+
+    values = yaml.safe_load((ROOT / "config.yaml").read_text())
+    snakemake.utils.update_config(values, yaml.safe_load((ROOT / "workflow" / "config" / "ukb.yaml").read_text()))
+    settings = config.parse(values)
+    assert settings.encoders.ecg.width == settings.encoders.cmr.width == 512
+    assert settings.cohort.source == "files"

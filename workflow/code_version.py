@@ -1,0 +1,72 @@
+"""What a stage's code is, for Snakemake: a digest of the module and of every ptacl module that it imports, however deep.
+
+The digest is taken from the syntax tree without docstrings: a comment or a line break changes nothing, a changed line reruns
+the stages that reach it. `ptacl.config` is left out: it only types the settings, and these are parameters of the rules.
+"""
+
+import ast
+import functools
+import hashlib
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+_LEFT_OUT = {"ptacl.config"}
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def digest(module: str) -> str:
+    """Hexadecimal digest of the code of a stage, such as ``ptacl.ecg.prepare``; ValueError for an unknown module."""
+    if _path(module) is None:
+        raise ValueError(f"no module {module} under {SOURCE}")
+    text = "\n".join(f"{name} {_own_digest(name)}" for name in sorted(closure(module)))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@functools.cache
+def closure(module: str) -> frozenset[str]:
+    """The module and all modules of the package that it imports."""
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name not in _LEFT_OUT:
+            found.add(name)
+            waiting += _imports(name)
+    return frozenset(found)
+
+
+def _path(module: str) -> Path | None:
+    base = SOURCE.joinpath(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+@functools.cache
+def _tree(module: str) -> ast.Module:
+    path = _path(module)
+    assert path is not None
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def _imports(module: str) -> list[str]:
+    names = []
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [name for name in names if name.split(".")[0] == "ptacl" and _path(name)]
+
+
+@functools.cache
+def _own_digest(module: str) -> str:
+    path = _path(module)
+    assert path is not None
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    data = [p.read_bytes() for p in sorted(path.parent.glob("*.html")) + sorted(path.parent.glob("*.css"))]
+    return hashlib.sha256(ast.dump(tree).encode() + b"".join(data)).hexdigest()

@@ -1,0 +1,23 @@
+# One pass over the raw files of a shard.
+rule prepare_cmr:
+    input:
+        members=members,
+    output:
+        store=directory(f"{PRIVATE}/cmr/{{shard}}"),
+        manifest=f"{PRIVATE}/cmr/{{shard}}.json",
+        sheet=f"{PRIVATE}/cmr/{{shard}}.png",
+    log:
+        "results/logs/prepare_cmr/{shard}.log",
+    benchmark:
+        "results/benchmarks/prepare_cmr/{shard}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=240,
+    params:
+        settings=schema.dump(CONFIG.cmr),
+        code=code_version.digest("ptacl.cmr.prepare"),
+    shell:
+        "{PYTHON} -m ptacl.cmr.prepare --members {input.members} --settings {params.settings:q}"
+        " --store {output.store} --manifest {output.manifest} --sheet {output.sheet} > {log} 2>&1"

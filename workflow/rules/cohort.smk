@@ -1,0 +1,93 @@
+# From folders of raw files to lists of who is prepared where, and after preparation to the participants that remain.
+SIMULATED = CONFIG.cohort.source == "simulated"
+
+
+def bulk_sources(wildcards):
+    """What tells that the cohort changed: the simulation, or the folders themselves and their two-digit subfolders."""
+    if SIMULATED:
+        return [f"{PRIVATE}/simulated.json", *CONFIG.cohort.withdrawals]
+    folders = [*CONFIG.cohort.ecg_folders, *CONFIG.cohort.cmr_folders]
+    below = [e.path for f in folders if os.path.isdir(f) for e in os.scandir(f) if e.is_dir() and len(e.name) == 2]
+    return [*folders, *sorted(below), *CONFIG.cohort.phenotype_tables, *CONFIG.cohort.withdrawals]
+
+
+def members(wildcards):
+    """The list of a shard: no output of a rule, rewritten only where its content changed, so that other shards stay as they are."""
+    checkpoints.manifest.get()
+    return f"{PRIVATE}/cohort/shards/{wildcards.shard}.csv"
+
+
+if SIMULATED:
+
+    rule simulate:
+        output:
+            folder=directory(f"{PRIVATE}/simulated"),
+            summary=f"{PRIVATE}/simulated.json",
+        log:
+            "results/logs/simulate.log",
+        benchmark:
+            "results/benchmarks/simulate.tsv"
+        conda:
+            "../../envs/environment.yaml"
+        threads: 8
+        resources:
+            mem_mb=4000,
+            runtime=120,
+        params:
+            settings=schema.dump(CONFIG.simulation),
+            seed=CONFIG.seed,
+            code=code_version.digest("ptacl.cohort.simulate"),
+        shell:
+            "{PYTHON} -m ptacl.cohort.simulate --settings {params.settings:q} --seed {params.seed} --processes {threads}"
+            " --out {output.folder} --summary {output.summary} 2>&1 | tee {log}"
+
+
+checkpoint manifest:
+    input:
+        bulk_sources,
+    output:
+        manifest=f"{PRIVATE}/cohort/manifest.csv",
+        exclusions=f"{PRIVATE}/cohort/exclusions.csv",
+        summary=f"{PRIVATE}/cohort/summary.json",
+    log:
+        "results/logs/manifest.log",
+    benchmark:
+        "results/benchmarks/manifest.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=schema.dump(CONFIG.cohort),
+        code=code_version.digest("ptacl.cohort.manifest"),
+        simulated=f"--simulated {PRIVATE}/simulated --simulated-summary {PRIVATE}/simulated.json" if SIMULATED else "",
+    shell:
+        "{PYTHON} -m ptacl.cohort.manifest --settings {params.settings:q} --out {PRIVATE}/cohort"
+        " --stores {PRIVATE}/ecg {PRIVATE}/cmr {params.simulated} > {log} 2>&1"
+
+
+rule flow:
+    input:
+        manifest=f"{PRIVATE}/cohort/manifest.csv",
+        ecg=expand(f"{PRIVATE}/ecg/{{shard}}.json", shard=SHARDS),
+        cmr=expand(f"{PRIVATE}/cmr/{{shard}}.json", shard=SHARDS),
+    output:
+        participants=f"{PRIVATE}/participants.csv",
+        exclusions=f"{PRIVATE}/exclusions.csv",
+        json="results/cohort/flow.json",
+        svg=report("results/cohort/flow.svg", caption="../report/flow.rst", category="Cohort"),
+    log:
+        "results/logs/flow.log",
+    benchmark:
+        "results/benchmarks/flow.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code_version.digest("ptacl.cohort.flow"),
+    shell:
+        "{PYTHON} -m ptacl.cohort.flow --manifest {PRIVATE}/cohort --ecg {input.ecg} --cmr {input.cmr}"
+        " --participants {output.participants} --exclusions {output.exclusions} --json {output.json} --svg {output.svg} > {log} 2>&1"

@@ -1,0 +1,23 @@
+# One pass over the raw files of a shard.
+rule prepare_ecg:
+    input:
+        members=members,
+    output:
+        store=directory(f"{PRIVATE}/ecg/{{shard}}"),
+        manifest=f"{PRIVATE}/ecg/{{shard}}.json",
+        sheet=f"{PRIVATE}/ecg/{{shard}}.png",
+    log:
+        "results/logs/prepare_ecg/{shard}.log",
+    benchmark:
+        "results/benchmarks/prepare_ecg/{shard}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=240,
+    params:
+        settings=schema.dump(CONFIG.ecg),
+        code=code_version.digest("ptacl.ecg.prepare"),
+    shell:
+        "{PYTHON} -m ptacl.ecg.prepare --members {input.members} --settings {params.settings:q}"
+        " --store {output.store} --manifest {output.manifest} --sheet {output.sheet} > {log} 2>&1"

@@ -1,0 +1,58 @@
+# What people open.
+TRAINED = ["ecg_mae", "cmr_mae", *RUNS]
+
+
+rule tables:
+    input:
+        regression="results/tables/regression.csv",
+        retrieval="results/tables/retrieval.csv",
+    output:
+        regression=report("results/tables/regression.tex", caption="../report/regression.rst", category="Tables"),
+        retrieval=report("results/tables/retrieval.tex", caption="../report/retrieval.rst", category="Tables"),
+    log:
+        "results/logs/tables.log",
+    benchmark:
+        "results/benchmarks/tables.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_version.digest("ptacl.report.tables"),
+    shell:
+        "{PYTHON} -m ptacl.report.tables --regression {input.regression} --retrieval {input.retrieval}"
+        " --out {output.regression} {output.retrieval} > {log} 2>&1"
+
+
+rule page:
+    input:
+        flow="results/cohort/flow.json",
+        flow_svg="results/cohort/flow.svg",
+        regression="results/tables/regression.csv",
+        retrieval="results/tables/retrieval.csv",
+        alignment="results/evaluation/alignment.json",
+        alignment_svg="results/figures/alignment.svg",
+        metrics=expand("results/training/{run}.csv", run=TRAINED),
+        ceiling=f"{PRIVATE}/simulated.json" if SIMULATED else [],
+    output:
+        report("results/report.html", caption="../report/page.rst", category="Report"),
+    log:
+        "results/logs/page.log",
+    benchmark:
+        "results/benchmarks/page.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        config=schema.dump(CONFIG),
+        code=code_version.digest("ptacl.report.page"),
+        ceiling=f"--ceiling {PRIVATE}/simulated.json" if SIMULATED else "",
+        metrics=" ".join(f"{run}=results/training/{run}.csv" for run in TRAINED),
+    shell:
+        "{PYTHON} -m ptacl.report.page --config {params.config:q} --flow {input.flow} --flow-svg {input.flow_svg}"
+        " --regression {input.regression} --retrieval {input.retrieval} --alignment {input.alignment}"
+        " --alignment-svg {input.alignment_svg} --metrics {params.metrics} {params.ceiling}"
+        " --benchmarks results/benchmarks --out {output} > {log} 2>&1"
