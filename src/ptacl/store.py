@@ -78,7 +78,7 @@ class Writer:
                 values.clear()
 
     @staticmethod
-    def _member(group: zarr.Group, name: str) -> zarr.Array:
+    def _member(group: zarr.Group, name: str) -> "zarr.Array[Any]":
         array = group[name]
         assert isinstance(array, zarr.Array)
         return array
@@ -123,6 +123,6 @@ def read(directory: Path) -> Store:
     if not path.is_dir():
         raise FileNotFoundError(f"{path} is missing: run the preparation of this shard again")
     group = zarr.open_group(path, mode="r")
-    attributes = dict(group.attrs)
+    attributes: dict[str, Any] = dict(group.attrs)
     visits = [str(v) for v in attributes.pop("visits")]
     return Store(visits=visits, attributes=attributes, group=group)

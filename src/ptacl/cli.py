@@ -1,0 +1,112 @@
+"""`ptacl`: what a person types. The pipeline itself is started with snakemake."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ptacl import config
+from ptacl.exclusions import Excluded
+
+USABLE, UNREADABLE, EXCLUDED = 0, 2, 3
+_OWN_CONFIG = Path(__file__).resolve().parents[2] / "config.yaml"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except (ValueError, OSError) as error:
+        print(f"ptacl {args.command}: {error}", file=sys.stderr)
+        return UNREADABLE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ptacl", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    inspect = commands.add_parser(
+        "inspect",
+        help="what the pipeline would make of one file",
+        description="What the pipeline would make of one file. Exit status: 0 usable, 3 excluded, 2 not readable at all.",
+    )
+    inspect.add_argument("file", type=Path, help="ECG XML, cine zip, folder of DICOM files, or sa.nii.gz")
+    inspect.add_argument("--json", action="store_true", help="print JSON")
+    inspect.add_argument("--segmentation", type=Path, help="segmentation of a cine (default: seg_sa.nii.gz beside it)")
+    inspect.add_argument("--plot", type=Path, metavar="OUT.png", help="draw the record")
+    inspect.set_defaults(run=_inspect)
+
+    simulate = commands.add_parser("simulate", help="write a simulated paired cohort in the true file formats")
+    simulate.add_argument("out", type=Path, metavar="OUT", help="folder to write")
+    simulate.add_argument("--participants", type=int, required=True, metavar="N", help="number of participants")
+    simulate.add_argument("--seed", type=int, default=0, help="seed (default 0): the same seed gives the same bytes")
+    simulate.add_argument("--processes", type=int, default=2, help="processes (default 2)")
+    simulate.set_defaults(run=_simulate)
+
+    for command in commands.choices.values():
+        command.add_argument("--config", type=Path, help="settings (default: config.yaml here, else that of the project)")
+    return parser
+
+
+def _inspect(args: argparse.Namespace) -> int:
+    settings = _settings(args.config)
+    if not args.file.exists():
+        raise FileNotFoundError(f"{args.file} does not exist")
+    try:
+        facts = _describe(args, settings)
+    except Excluded as error:
+        print(f"ptacl inspect: {args.file.name}: {error}", file=sys.stderr)
+        return UNREADABLE
+    print(json.dumps(facts, indent=2) if args.json else "\n".join(_lines(facts)))
+    return EXCLUDED if facts["excluded"] else USABLE
+
+
+def _describe(args: argparse.Namespace, settings: config.Config) -> dict[str, Any]:
+    if args.file.suffix.lower() == ".xml":
+        from ptacl.ecg import describe as ecg
+
+        if args.plot:
+            ecg.draw(args.file, args.plot, settings=settings.ecg)
+        return ecg.describe(args.file, settings=settings.ecg)
+    from ptacl.cmr import describe as cmr
+
+    if args.plot:
+        cmr.draw(args.file, args.plot, settings=settings.cmr, segmentation=args.segmentation)
+    return cmr.describe(args.file, settings=settings.cmr, segmentation=args.segmentation)
+
+
+def _lines(facts: dict[str, Any]) -> list[str]:
+    width = max(map(len, facts))
+    return [f"{key:{width}}  {_text(value)}" for key, value in facts.items()]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_text(v)}" for k, v in value.items())
+    if isinstance(value, list):
+        return " ".join(map(_text, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _simulate(args: argparse.Namespace) -> int:
+    from ptacl.cohort import simulate
+
+    settings = _settings(args.config).simulation.model_copy(update={"participants": args.participants})
+    simulate.simulate(args.out, settings=config.Simulation(**settings.model_dump()), seed=args.seed, processes=args.processes)
+    return USABLE
+
+
+def _settings(path: Path | None) -> config.Config:
+    path = path or (Path("config.yaml") if Path("config.yaml").is_file() else _OWN_CONFIG)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: run ptacl in the project's folder, or name a file with --config")
+    return config.load(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

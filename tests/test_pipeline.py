@@ -1,0 +1,233 @@
+"""The whole pipeline at its smallest, in a copy of the project: every target, nothing to do the second time, and for each kind of
+change exactly the stages that depend on it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.pipeline
+
+TARGETS = [
+    "results/report.html",
+    *[f"results/tables/{table}.{form}" for table in ("regression", "retrieval") for form in ("csv", "tex")],
+    *[f"results/figures/alignment.{form}" for form in ("svg", "png")],
+    *[f"results/cohort/flow.{form}" for form in ("json", "svg")],
+]
+EVALUATION = {"regression", "retrieval", "alignment"}
+REPORT = {"tables", "page"}
+
+
+class Project:
+    """A copy of the project that a test may change, with its own results."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("src", "workflow", "profiles", "envs"):
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("Snakefile", "config.yaml", "tests/tiny.yaml"):
+            shutil.copy(ROOT / name, folder)
+
+    def snakemake(self, *arguments: str, check: bool = True) -> str:
+        environment = os.environ | {"PYTHONPATH": str(self.folder / "src"), "COLUMNS": "200"}
+        command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", "tiny.yaml"]
+        run = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        assert not check or run.returncode == 0, run.stdout[-3000:] + run.stderr[-6000:]
+        return run.stdout + run.stderr
+
+    def jobs(self, *arguments: str) -> list[str]:
+        """Jobs that a run starts: the rule with its wildcards."""
+        text = self.snakemake(*arguments)
+        found = re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?:    .*\n)*)", text, flags=re.M)
+        named = []
+        for rule, body in found:
+            wildcards = re.search(r"wildcards: (.*)", body)
+            named.append(" ".join([rule, *re.findall(r"=([^,\s]+)", wildcards.group(1) if wildcards else "")]))
+        return sorted(n for n in named if n not in ("all", "data"))
+
+    def planned(self) -> list[str]:
+        return self.jobs("--dry-run")
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        path = self.folder / file
+        text = path.read_text()
+        assert text.count(old) >= 1, f"{file} has no {old!r}"
+        path.write_text(text.replace(old, new, 1))
+
+    def configure(self, **sections: dict) -> None:
+        """Change settings in tiny.yaml."""
+        path = self.folder / "tiny.yaml"
+        path.write_text(yaml.safe_dump(merge(yaml.safe_load(path.read_text()), sections)))
+
+
+def merge(base: dict, other: dict) -> dict:
+    return base | {k: merge(base.get(k) or {}, v) if isinstance(v, dict) else v for k, v in other.items()}
+
+
+def rules(jobs: list[str]) -> set[str]:
+    return {job.split()[0] for job in jobs}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("project") / "with space")
+    project.snakemake("--cores", "2")
+    return project
+
+
+@pytest.fixture
+def project(finished: Project):
+    """The finished project; its files are put back after the test."""
+    kept = {p: p.read_bytes() for p in finished.folder.rglob("*") if p.is_file() and p.suffix in (".py", ".yaml", ".smk")}
+    yield finished
+    for path, content in kept.items():
+        if path.read_bytes() != content:
+            path.write_bytes(content)
+
+
+def test_every_target_is_there(finished: Project) -> None:
+    for target in TARGETS:
+        assert (finished.folder / target).stat().st_size > 0, target
+    regression = pd.read_csv(finished.folder / "results/tables/regression.csv")
+    assert {"LVEDV_R2", "LVEDV_R2_low", "LVEDV_R2_high", "RVEF_R2"} <= set(regression.columns)
+    retrieval = pd.read_csv(finished.folder / "results/tables/retrieval.csv")
+    assert {"LVEF_P@1", "LVEF_P@1_low", "LVEF_P@1_high", "LVM_MnR", "LVM_MdR"} <= set(retrieval.columns)
+    assert len(list((finished.folder / "results/benchmarks").rglob("*.tsv"))) >= 15
+
+
+def test_second_run_does_nothing_and_says_so_quickly(finished: Project) -> None:
+    start = time.monotonic()
+    text = finished.snakemake("--cores", "2")
+    assert "Nothing to be done" in text
+    assert time.monotonic() - start < 15
+
+
+def test_nothing_outside_private_holds_a_participant(finished: Project) -> None:
+    participants = pd.read_csv(finished.folder / "results/private/participants.csv", dtype=str).participant
+    assert len(participants) > 10
+    ids = re.compile("|".join(participants).encode())
+    shared = [
+        p
+        for p in (finished.folder / "results").rglob("*")
+        if p.is_file() and "private" not in p.relative_to(finished.folder).parts
+    ]
+    assert len(shared) > 20
+    assert not [str(p) for p in shared if ids.search(p.read_bytes())]
+
+
+def test_flow_counts_every_file(finished: Project) -> None:
+    exclusions = pd.read_csv(finished.folder / "results/private/exclusions.csv")
+    assert {"ecg", "cmr"} <= set(exclusions.stage) and exclusions.reason.notna().all()
+    assert json.loads((finished.folder / "results/cohort/flow.json").read_text())
+
+
+def test_snakemake_report_is_made(finished: Project) -> None:
+    finished.snakemake("--report", "snakemake-report.html")
+    assert (finished.folder / "snakemake-report.html").stat().st_size > 100_000
+
+
+def test_retrieval_setting_reruns_retrieval_alone(project: Project) -> None:
+    project.configure(retrieval={"band": 0.4})
+    assert rules(project.planned()) - REPORT == {"retrieval"}
+
+
+def test_learning_rate_of_one_experiment_reruns_what_hangs_on_it(project: Project) -> None:
+    project.configure(experiments={"ptacl": {"training": {"learning_rate": 5.0e-4}}})
+    jobs = project.planned()
+    assert [j for j in jobs if j.split()[0] in ("align", "embed", "pretrain")] == ["align ptacl 0", "embed ptacl-0"]
+    assert rules(jobs) - REPORT == {"align", "embed", "regression", "alignment"}
+
+
+def test_comment_reruns_nothing(project: Project) -> None:
+    path = project.folder / "src/ptacl/ecg/denoise.py"
+    path.write_text("# a remark\n" + path.read_text() + "\n\n# another\n")
+    os.utime(project.folder / "config.yaml")
+    assert project.planned() == []
+
+
+def test_line_of_denoising_reruns_the_ecg_side(project: Project) -> None:
+    path = project.folder / "src/ptacl/ecg/denoise.py"
+    path.write_text(path.read_text() + "\n\n_CHANGED = 1\n")
+    jobs = project.planned()
+    assert {"prepare_ecg 0", "prepare_ecg 1", "pretrain ecg"} <= set(jobs)
+    assert "prepare_cmr" not in rules(jobs) and "simulate" not in rules(jobs) and "manifest" not in rules(jobs)
+
+
+def test_interrupted_training_goes_on_where_it_was(project: Project) -> None:
+    """A killed training leaves its checkpoints, which no rule declares; the next run finishes and removes them."""
+    project.configure(pretraining={"ecg": {"training": {"epochs": 40, "checkpoint_seconds": 0}}})
+    state = project.folder / "results/private/state"
+    target = "results/models/ecg_mae/model.safetensors"
+    environment = os.environ | {"PYTHONPATH": str(project.folder / "src")}
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", target, "--configfile", "tiny.yaml"]
+    run = subprocess.Popen(
+        command, cwd=project.folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not list(state.rglob("*.pt")) and time.monotonic() < deadline and run.poll() is None:
+        time.sleep(0.05)
+    os.killpg(run.pid, 9)
+    run.wait()
+    assert list(state.rglob("*.pt")), "no checkpoint was written before the kill"
+    project.snakemake("--unlock", target)
+    project.snakemake("--cores", "2", target)
+    log = (project.folder / "results/logs/pretrain/ecg.log").read_text()
+    assert re.search(r"[Rr]esum", log), log[-2000:]
+    assert not list(state.rglob("*.pt"))
+
+
+@pytest.fixture(scope="module")
+def bulk(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project that reads folders of files, as a true cohort would, prepared up to the list of participants."""
+    project = Project(tmp_path_factory.mktemp("bulk"))
+    data = project.folder / "data"
+    shutil.copytree(finished.folder / "results/private/simulated", data)
+    (project.folder / "withdrawn.csv").write_text("")
+    project.configure(
+        cohort={
+            "source": "files",
+            "ecg_folders": ["data/ecg", "data/Bulk/Electrocardiogram/Resting"],
+            "cmr_folders": ["data/nifti", "data/Bulk/Heart MRI/Short axis"],
+            "phenotype_tables": ["data/phenotypes/table_exporter.csv"],
+            "withdrawals": ["withdrawn.csv"],
+            "shards": 4,
+        }
+    )
+    project.snakemake("--cores", "2", "data")
+    return project
+
+
+def prepared(jobs: list[str]) -> list[str]:
+    return [j for j in jobs if j.startswith("prepare")]
+
+
+def test_one_more_participant_reruns_the_shards_that_gain_it(bulk: Project) -> None:
+    nifti = next(p for p in sorted((bulk.folder / "data/nifti").iterdir()) if (p / "seg_sa.nii.gz").is_file())
+    ecg = next(iter(sorted((bulk.folder / "data/ecg").iterdir())))
+    time.sleep(1.1)
+    shutil.copytree(nifti, nifti.with_name("9100001_20209_2_0"))
+    shutil.copy(ecg, ecg.with_name("9100001_20205_2_0.xml"))
+    jobs = bulk.jobs("--cores", "2", "data")
+    shard = next(p.stem for p in (bulk.folder / "results/private/cohort/shards").iterdir() if "9100001_2" in p.read_text())
+    assert prepared(jobs) == [f"prepare_cmr {shard}", f"prepare_ecg {shard}"]
+
+
+def test_withdrawal_reruns_the_shards_that_lose_it_and_leaves_nothing(bulk: Project) -> None:
+    participants = pd.read_csv(bulk.folder / "results/private/participants.csv", dtype=str)
+    gone = participants.iloc[0]
+    time.sleep(1.1)
+    (bulk.folder / "withdrawn.csv").write_text(gone.participant + "\n")
+    jobs = bulk.jobs("--cores", "2", "data")
+    assert prepared(jobs) == [f"prepare_cmr {gone.shard}", f"prepare_ecg {gone.shard}"]
+    left = [p for p in (bulk.folder / "results/private").rglob("*") if p.is_file() and p.name != "exclusions.csv"]
+    assert not [str(p) for p in left if gone.participant.encode() in p.read_bytes()]
+    assert bulk.jobs("--cores", "2", "data") == []
