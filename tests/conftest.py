@@ -1,6 +1,9 @@
 import os
 from pathlib import Path
 
+# before NumPy and torch are imported: tests run beside one another
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 ROOT = Path(__file__).parents[1]

@@ -231,3 +231,26 @@ def test_withdrawal_reruns_the_shards_that_lose_it_and_leaves_nothing(bulk: Proj
     left = [p for p in (bulk.folder / "results/private").rglob("*") if p.is_file() and p.name != "exclusions.csv"]
     assert not [str(p) for p in left if gone.participant.encode() in p.read_bytes()]
     assert bulk.jobs("--cores", "2", "data") == []
+
+
+@pytest.fixture
+def slurm(tmp_path: Path):
+    """A real Slurm with one node and one (fake) GPU."""
+    if os.geteuid() or not all(map(shutil.which, ("slurmctld", "slurmd", "munged"))):
+        pytest.skip("needs root, slurm-wlm and munge to start a Slurm of its own")
+    if Path("/etc/slurm/slurm.conf").exists():
+        pytest.skip("this machine has a Slurm configuration already")
+    subprocess.run([ROOT / "tests/slurm/up.sh", tmp_path / "slurm"], check=True, timeout=60)
+    yield
+    subprocess.run([ROOT / "tests/slurm/down.sh", tmp_path / "slurm"], check=True, timeout=60)
+
+
+def test_slurm_profile_schedules_a_gpu_job(project: Project, slurm: None) -> None:
+    project.configure(pretraining={"ecg": {"training": {"learning_rate": 3.0e-3}}})
+    target = "results/models/ecg_mae/model.safetensors"
+    text = project.snakemake(
+        target, "--profile", "profiles/slurm", "--workflow-profile", "none", "--slurm-init-seconds-before-status-checks", "1"
+    )
+    assert "SLURM jobid" in text or "jobid" in text
+    jobs = subprocess.run(["scontrol", "show", "job"], capture_output=True, text=True, check=True).stdout
+    assert "gres:gpu:1" in jobs and "JobState=COMPLETED" in jobs

@@ -1,0 +1,87 @@
+"""Masked autoencoder over any patch grid (He et al. 2022; VideoMAE): the encoder sees visible tokens, the loss masked ones.
+
+Shape letters: B batch, S the axes of a sample, N tokens, V visible and M masked ones (V + M = N), P values of a patch, D width.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ptacl import config
+from ptacl.models import vit
+
+
+def num_visible(num_tokens: int, mask_ratio: float) -> int:
+    """Tokens that stay visible: the whole part of N (1 - ratio). ValueError if none or all would stay."""
+    # Rounded first: 600 x (1 - 0.9) is 59.999... in binary floating point.
+    visible = int(round(num_tokens * (1 - mask_ratio), 6))
+    if not 0 < visible < num_tokens:
+        raise ValueError(
+            f"mask_ratio {mask_ratio} leaves {visible} of {num_tokens} tokens visible; at least one must be, one not"
+        )
+    return visible
+
+
+def split(noise_BN: Tensor, visible: int) -> tuple[Tensor, Tensor]:
+    """Token indices by rising noise: the lowest `visible` (B, V), and the masked rest (B, M)."""
+    order_BN = noise_BN.argsort(dim=1, stable=True)
+    return order_BN[:, :visible], order_BN[:, visible:]
+
+
+class Decoder(nn.Module):
+    """Predicts the masked patches.
+
+    The sequence is visible tokens, then masked ones: attention knows tokens by their positions alone, so nothing is put
+    back in order, the masked tokens are a slice, and the last block and the head compute no others.
+    """
+
+    def __init__(self, encoder: vit.Encoder, settings: config.Decoder) -> None:
+        super().__init__()
+        width = settings.width
+        self.embed = nn.Linear(encoder.width, width)
+        self.mask_token = nn.Parameter(torch.randn(width) * vit.POSITION_STD)
+        self.positions = vit.positions(encoder.num_tokens, width)
+        self.blocks = nn.ModuleList(vit.Block(width, settings.heads) for _ in range(settings.depth))
+        self.norm = nn.LayerNorm(width, eps=vit.NORM_EPS)
+        self.head = nn.Linear(width, encoder.embedding.linear.in_features)
+        self.apply(vit.initialise)
+
+    def forward(self, tokens_BVD: Tensor, visible_BV: Tensor, masked_BM: Tensor) -> Tensor:
+        """Encoded visible tokens to the masked patches: (B, M, P), in the order of `masked_BM`."""
+        x_BND = torch.cat(
+            [
+                self.embed(tokens_BVD) + F.embedding(visible_BV, self.positions),
+                self.mask_token + F.embedding(masked_BM, self.positions),
+            ],
+            dim=1,
+        )
+        for block in self.blocks[:-1]:
+            x_BND = block(x_BND)
+        x_BMD = self.blocks[-1](x_BND, start=visible_BV.shape[1])
+        patches_BMP: Tensor = self.head(self.norm(x_BMD))
+        return patches_BMP
+
+
+class MAE(nn.Module):
+    """Encoder and decoder, with the reconstruction loss."""
+
+    def __init__(self, encoder: vit.Encoder, decoder: config.Decoder, *, mask_ratio: float) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = Decoder(encoder, decoder)
+        self.num_visible = num_visible(encoder.num_tokens, mask_ratio)
+
+    def reconstruct(self, x_BS: Tensor, noise_BN: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Predicted (B, M, P) and true (B, M, P) patches, and the tokens (B, M) that they are.
+
+        x_BS : (B, *shape); noise_BN : one uniform number a token, the lowest stay visible.
+        """
+        patches_BNP = vit.patchify(x_BS, self.encoder.patch)
+        visible_BV, masked_BM = split(noise_BN, self.num_visible)
+        tokens_BVD = self.encoder.encode(patches_BNP, visible_BV)
+        return self.decoder(tokens_BVD, visible_BV, masked_BM), vit.take(patches_BNP, masked_BM), masked_BM
+
+    def forward(self, x_BS: Tensor, noise_BN: Tensor) -> dict[str, Tensor]:
+        """`loss`: mean squared error over the values of the masked patches."""
+        predicted_BMP, true_BMP, _ = self.reconstruct(x_BS, noise_BN)
+        return {"loss": F.mse_loss(predicted_BMP.to(true_BMP.dtype), true_BMP)}

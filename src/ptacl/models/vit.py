@@ -1,0 +1,167 @@
+"""One vision transformer for both modalities: a convolution with stride = kernel is a linear map of patches.
+
+Shape letters: B batch, S the axes of a sample (leads x time, or frames x height x width), N tokens, V visible tokens,
+P values of a patch, D width, H attention heads.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ptacl import config
+
+MLP_RATIO = 4
+NORM_EPS = 1e-6
+POSITION_STD = 0.02
+# On CPU the fused attention loses to three plain operations for short sequences; measured, the two cross near 150 keys.
+PLAIN_TOKENS = 150
+
+
+def patchify(x_BS: Tensor, patch: Sequence[int]) -> Tensor:
+    """Cut a batch of grids into patches.
+
+    x_BS : (B, *shape), any number of axes; patch : one size an axis, which divides it.
+    Returns (B, N, P): patches in row-major order of the grid, the values of a patch row-major as well.
+    """
+    shape = x_BS.shape[1:]
+    assert len(shape) == len(patch) and not any(s % p for s, p in zip(shape, patch, strict=True)), f"{patch} does not cut {shape}"
+    axes = [n for s, p in zip(shape, patch, strict=True) for n in (s // p, p)]
+    grid, inner = range(1, 2 * len(patch), 2), range(2, 2 * len(patch) + 1, 2)
+    return x_BS.reshape(-1, *axes).permute(0, *grid, *inner).reshape(x_BS.shape[0], -1, math.prod(patch))
+
+
+def take(x_BNP: Tensor, tokens_BV: Tensor) -> Tensor:
+    """The rows of each sample that `tokens_BV` names: (B, V, P)."""
+    return x_BNP.gather(1, tokens_BV[:, :, None].expand(-1, -1, x_BNP.shape[2]))
+
+
+def initialise(module: nn.Module) -> None:
+    """Weights as in He et al. 2022 (masked autoencoders): Xavier uniform matrices, zero biases; for `nn.Module.apply`."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        nn.init.zeros_(module.bias)
+
+
+def positions(num_tokens: int, width: int) -> nn.Parameter:
+    """Learnable positions (N, D), drawn from N(0, 0.02)."""
+    return nn.Parameter(torch.randn(num_tokens, width) * POSITION_STD)
+
+
+def attend(q_BHND: Tensor, k_BHND: Tensor, v_BHND: Tensor) -> Tensor:
+    """Scaled dot-product attention; queries may be fewer than keys. Plain or fused, as is faster: the result is the same."""
+    if q_BHND.device.type == "cpu" and k_BHND.shape[-2] <= PLAIN_TOKENS:
+        weights = (q_BHND * q_BHND.shape[-1] ** -0.5) @ k_BHND.transpose(-2, -1)
+        return torch.matmul(weights.softmax(-1), v_BHND)
+    return F.scaled_dot_product_attention(q_BHND, k_BHND, v_BHND)
+
+
+class PatchEmbedding(nn.Module):
+    """A linear map of patches plus learnable positions."""
+
+    def __init__(self, num_tokens: int, patch_values: int, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(patch_values, width)
+        self.positions = positions(num_tokens, width)
+
+    def forward(self, patches_BNP: Tensor, visible_BV: Tensor | None = None) -> Tensor:
+        """(B, N, D), or (B, V, D): hidden patches are dropped before they are embedded, not after."""
+        if visible_BV is None:
+            tokens: Tensor = self.linear(patches_BNP) + self.positions
+            return tokens
+        tokens = self.linear(take(patches_BNP, visible_BV))
+        return tokens + F.embedding(visible_BV, self.positions)
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block: self-attention, then an MLP with the exact (erf) GELU."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width {width} is not a multiple of heads {heads}")
+        self.width, self.heads = width, heads
+        self.norm1 = nn.LayerNorm(width, eps=NORM_EPS)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.project = nn.Linear(width, width)
+        self.norm2 = nn.LayerNorm(width, eps=NORM_EPS)
+        self.expand = nn.Linear(width, MLP_RATIO * width)
+        self.contract = nn.Linear(MLP_RATIO * width, width)
+
+    def forward(self, x_BND: Tensor, start: int = 0) -> Tensor:
+        """Output for the tokens from `start` on: (B, N - start, D).
+
+        All tokens are keys and values; queries and MLP are computed for the tokens asked for alone.
+        """
+        q, k, v = (t.view(*t.shape[:2], self.heads, -1).transpose(1, 2) for t in self._qkv(self.norm1(x_BND), start))
+        x_BND = x_BND[:, start:] + self.project(attend(q, k, v).transpose(1, 2).flatten(2))
+        out: Tensor = x_BND + self.contract(F.gelu(self.expand(self.norm2(x_BND))))
+        return out
+
+    def _qkv(self, x_BND: Tensor, start: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Query (B, N - start, D), key and value (B, N, D)."""
+        if start == 0:
+            q, k, v = torch.split(self.qkv(x_BND), self.width, -1)
+            return q, k, v
+        weight, bias, d = self.qkv.weight, self.qkv.bias, self.width
+        k, v = torch.split(F.linear(x_BND, weight[d:], bias[d:]), d, -1)
+        return F.linear(x_BND[:, start:], weight[:d], bias[:d]), k, v
+
+
+class Encoder(nn.Module):
+    """Patches to tokens: embedding, blocks, final norm. No class token.
+
+    Attributes: `settings`; `patch`; `grid` (tokens an axis); `num_tokens`; `width`; `frozen` (blocks kept fixed).
+    """
+
+    def __init__(self, settings: config.Encoder) -> None:
+        super().__init__()
+        self.settings, self.width = settings, settings.width
+        self.patch = tuple(settings.patch)
+        self.grid = tuple(s // p for s, p in zip(settings.shape, settings.patch, strict=True))
+        self.num_tokens = math.prod(self.grid)
+        self.frozen = 0
+        self.embedding = PatchEmbedding(self.num_tokens, math.prod(self.patch), self.width)
+        self.blocks = nn.ModuleList(Block(self.width, settings.heads) for _ in range(settings.depth))
+        self.norm = nn.LayerNorm(self.width, eps=NORM_EPS)
+        self.apply(initialise)
+
+    def freeze(self, layers: int) -> None:
+        """Keep the patch embedding, the positions and the first `layers` blocks fixed; 0 lets everything learn.
+
+        Fixed parts run without gradient and store no activations, so no gradient reaches the input either.
+        ValueError if there are fewer blocks.
+        """
+        if not 0 <= layers <= len(self.blocks):
+            raise ValueError(f"cannot freeze {layers} layers: the encoder has {len(self.blocks)}")
+        self.frozen = layers
+        self.embedding.requires_grad_(layers == 0)
+        for i, block in enumerate(self.blocks):
+            block.requires_grad_(i >= layers)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "Encoder":
+        """As `nn.Module.train`, but fixed parts stay in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            for part in (self.embedding, *self.blocks[: self.frozen]):
+                part.eval()
+        return self
+
+    def forward(self, x_BS: Tensor, visible_BV: Tensor | None = None) -> Tensor:
+        """(B, *shape) to tokens (B, N, D); with `visible_BV`, those tokens alone, in that order: (B, V, D)."""
+        assert list(x_BS.shape[1:]) == self.settings.shape, f"sample {tuple(x_BS.shape[1:])}, settings {self.settings.shape}"
+        return self.encode(patchify(x_BS, self.patch), visible_BV)
+
+    def encode(self, patches_BNP: Tensor, visible_BV: Tensor | None = None) -> Tensor:
+        """As `forward`, of patches that have been cut already."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.frozen == 0):
+            tokens: Tensor = self.embedding(patches_BNP, visible_BV)
+            for block in self.blocks[: self.frozen]:
+                tokens = block(tokens)
+        for block in self.blocks[self.frozen :]:
+            tokens = block(tokens)
+        tokens = self.norm(tokens)
+        return tokens

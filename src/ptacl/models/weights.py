@@ -1,0 +1,158 @@
+"""A model is a folder: model.safetensors, config.json, and a model card. No pickle is written, and none is ever read."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from ptacl import config
+from ptacl.models import vit
+
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+FORMAT = "ptacl-model-1"
+PICKLES = {".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle"}
+
+
+def save(folder: Path, modules: Mapping[str, nn.Module], *, description: Mapping[str, Any]) -> None:
+    """Write modules into a model folder.
+
+    modules : by name (no dots), for instance {"ecg": Encoder, "ecg_projector": Linear}; encoders are saved with their settings.
+    description : JSON-able facts for config.json and the card; `title` and `summary` head the card. Never a participant id.
+    """
+    if dotted := [name for name in modules if "." in name]:
+        raise ValueError(f"module names {dotted} hold a dot, which separates the module from its parameters")
+    tensors = {f"{name}.{key}": value for name, module in modules.items() for key, value in _state(module).items()}
+    facts = {
+        "format": FORMAT,
+        "encoders": {name: m.settings.model_dump() for name, m in modules.items() if isinstance(m, vit.Encoder)},
+        "parameters": {name: sum(p.numel() for p in m.parameters()) for name, m in modules.items()},
+        "description": dict(description),
+    }
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Old weights go first and new ones come last, so that weights never lie beside a description of others.
+    (folder / WEIGHTS).unlink(missing_ok=True)
+    _write(folder / CONFIG, (json.dumps(facts, indent=2, sort_keys=True) + "\n").encode())
+    _write(folder / CARD, card(facts).encode())
+    _write(folder / WEIGHTS, safetensors.torch.save(tensors))
+
+
+def load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    """State dictionaries by module name, on the CPU, and the description.
+
+    FileNotFoundError or ValueError names the folder and the remedy.
+    """
+    facts = _facts(folder)
+    path = Path(folder) / WEIGHTS
+    try:
+        tensors = safetensors.torch.load_file(path)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path} is damaged ({error}): copy or train the model again") from None
+    # By the names in config.json, not in the file: a module may have no tensor at all.
+    modules: dict[str, dict[str, Tensor]] = {name: {} for name in facts["parameters"]}
+    for key, tensor in tensors.items():
+        name, _, parameter = key.partition(".")
+        if name not in modules:
+            raise ValueError(f"{folder}: {WEIGHTS} holds {name!r}, which {CONFIG} does not name; copy both files from one model")
+        modules[name][parameter] = tensor
+    return modules, facts["description"]
+
+
+def encoder(folder: Path, name: str) -> vit.Encoder:
+    """The encoder saved under `name`, rebuilt from its settings, in evaluation mode. ValueError if there is none of that name."""
+    settings = _facts(folder)["encoders"]
+    if name not in settings:
+        raise ValueError(f"{folder} holds no encoder {name!r}: it holds {sorted(settings)}")
+    try:
+        with torch.device("meta"):  # builds without drawing weights
+            module = vit.Encoder(config.Encoder.model_validate(settings[name]))
+        module.load_state_dict(load(folder)[0][name], assign=True)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"{folder}: the weights of {name!r} do not fit {CONFIG}; copy or train the model again ({error})"
+        ) from None
+    return module.eval()
+
+
+_CARD = """# {title}
+
+{summary}
+
+| part | parameters | input |
+|---|---|---|
+{sizes}
+
+## Intended use
+Research on what an ECG tells of the structure and function of the heart: embeddings, linear probes, retrieval, fine-tuning.
+Not a medical device; not for the diagnosis or treatment of a person. Inputs must be prepared as in training. Performance
+outside the population and the devices of the training data is unknown.
+
+## Data
+Weights trained on individual-level data of UK Biobank are derived from those data and fall under their terms: keep them where
+the data may lie, and clear with UK Biobank before you share or publish them. Weights trained on the simulated cohort hold no
+person's data.
+
+## Files
+`{weights}` holds the tensors (no pickle), `{config}` the sizes and the origin. Read them with
+`ptacl.models.weights.load(folder)` or with any reader of safetensors.
+
+## Origin
+```json
+{origin}
+```
+"""
+
+
+def card(facts: Mapping[str, Any]) -> str:
+    """The model card, in Markdown, from the contents of config.json."""
+    origin = dict(facts["description"])
+    title = origin.pop("title", "ECG and cardiac MRI model")
+    summary = origin.pop("summary", "Representations of 12-lead ECG and short-axis cine cardiac MRI.")
+    sizes = "\n".join(f"| {name} | {count:,} | {_input(facts, name)} |" for name, count in sorted(facts["parameters"].items()))
+    text = json.dumps(origin, indent=2, sort_keys=True)
+    return _CARD.format(title=title, summary=summary, sizes=sizes, weights=WEIGHTS, config=CONFIG, origin=text)
+
+
+def _input(facts: Mapping[str, Any], name: str) -> str:
+    if name not in facts["encoders"]:
+        return "tokens or embeddings"
+    settings = facts["encoders"][name]
+    shape, patch = (" x ".join(map(str, settings[key])) for key in ("shape", "patch"))
+    return f"{shape}, patch {patch}, {settings['depth']} layers, width {settings['width']}"
+
+
+def _state(module: nn.Module) -> dict[str, Tensor]:
+    # Cloned: safetensors refuses tensors that share memory.
+    return {key: value.detach().cpu().contiguous().clone() for key, value in module.state_dict().items()}
+
+
+def _write(path: Path, content: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    """config.json of a model folder, checked."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is missing: train the model first, or give the folder of a trained one")
+    if missing := [name for name in (WEIGHTS, CONFIG) if not (folder / name).is_file()]:
+        pickled = sorted(p.name for p in folder.iterdir() if p.suffix in PICKLES)
+        why = f"; {', '.join(pickled)} may run code when opened and is never read: convert it to safetensors" if pickled else ""
+        raise FileNotFoundError(
+            f"{folder} is not a model folder, it has no {' and no '.join(missing)}{why}; train the model again"
+        )
+    try:
+        facts = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except ValueError:
+        facts = None
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise ValueError(f"{folder / CONFIG} was not written by ptacl (format {FORMAT}): give a model folder of ptacl")
+    return facts
