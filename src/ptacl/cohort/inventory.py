@@ -1,0 +1,178 @@
+"""The bulk files of a cohort, found by name: flat bulk folders, the RAP's `Bulk/.../NN/` tree, converted NIfTI folders.
+
+A name tells participant, field, instance and array, so that no file is opened. Two levels below a folder are searched: enough
+for `Bulk/Heart MRI` -> `Short axis` -> `90` on the Research Analysis Platform, whose folders have spaces in their names.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+LOG = logging.getLogger(__name__)
+
+_LEVELS = 2
+_ECG = re.compile(r"(\d{7})_20205_(\d+)_(\d+)\.xml", re.IGNORECASE)
+_ZIP = re.compile(r"(\d{7})_20209_(\d+)_(\d+)\.zip", re.IGNORECASE)
+_NIFTI_FOLDER = re.compile(r"(\d{7})(?:_20209_(\d+)_(\d+)|_(\d+))?")
+_CINE, _SEGMENTATION = "sa.nii.gz", "seg_sa.nii.gz"
+
+
+@dataclass(frozen=True, slots=True)
+class BulkFile:
+    """One file (or one NIfTI pair) of one imaging visit.
+
+    `size` is in bytes, of the cine and its segmentation together; `array` is the last number of the name, `folder` the place of
+    its folder in the configuration.
+    """
+
+    participant: str
+    instance: int
+    path: str
+    size: int
+    segmentation: str | None
+    array: int
+    folder: int
+
+    @property
+    def visit(self) -> str:
+        """The key of the visit: participant and instance."""
+        return f"{self.participant}_{self.instance}"
+
+    @property
+    def preference(self) -> tuple[int, int, int, str]:
+        """Lower is preferred: lowest array, first folder, NIfTI with a segmentation, other NIfTI, zip; then the path."""
+        kind = 0 if self.segmentation else 1 if self.path.lower().endswith(_CINE) else 2
+        return self.array, self.folder, kind, self.path
+
+
+# What a folder entry is in one layout, given the place of its folder in the configuration; None for nothing of the kind.
+Parse = Callable[["os.DirEntry[str]", int], BulkFile | None]
+
+
+def find_ecgs(folders: Sequence[Path | str]) -> list[BulkFile]:
+    """ECG files `EID_20205_I_A.xml`, in an order that does not depend on the file system.
+
+    All files of a visit are returned: :func:`first_of_each_visit` chooses. ValueError names a folder that is missing, or the
+    names expected where no folder holds any.
+    """
+
+    def ecg(entry: "os.DirEntry[str]", rank: int) -> BulkFile | None:
+        return _named(entry, rank, _ECG)
+
+    return _find(folders, ecg, lambda entry, rank: None, setting="cohort.ecg_folders", names="EID_20205_2_0.xml")
+
+
+def find_cines(folders: Sequence[Path | str], *, default_instance: int) -> list[BulkFile]:
+    """Short-axis cines: `EID_20209_I_A.zip`, or folders `EID`, `EID_I`, `EID_20209_I_A` with sa.nii.gz (and seg_sa.nii.gz).
+
+    `default_instance` is the visit of a folder `EID`. Order and errors as in :func:`find_ecgs`.
+    """
+
+    def cine(entry: "os.DirEntry[str]", rank: int) -> BulkFile | None:
+        return _named(entry, rank, _ZIP)
+
+    def nifti(entry: "os.DirEntry[str]", rank: int) -> BulkFile | None:
+        return _nifti(entry, rank, default_instance)
+
+    return _find(folders, cine, nifti, setting="cohort.cmr_folders", names=f"EID_20209_2_0.zip or EID_20209_2_0/{_CINE}")
+
+
+def first_of_each_visit(files: Iterable[BulkFile]) -> tuple[dict[str, BulkFile], list[BulkFile]]:
+    """The preferred file of each visit, and the files that are left over."""
+    chosen: dict[str, BulkFile] = {}
+    extra = []
+    for file in sorted(files, key=_order):
+        if chosen.setdefault(file.visit, file) is not file:
+            extra.append(file)
+    return chosen, extra
+
+
+def _order(file: BulkFile) -> tuple[str, int, tuple[int, int, int, str]]:
+    return file.participant, file.instance, file.preference
+
+
+def _find(folders: Sequence[Path | str], file: Parse, subfolder: Parse, *, setting: str, names: str) -> list[BulkFile]:
+    found: dict[str, BulkFile] = {}
+    others = 0
+    for rank, folder in enumerate(folders):
+        if not os.path.isdir(folder):
+            raise ValueError(f"{setting}: {folder} is not a folder: correct the path, or mount it")
+        for match in _walk(os.path.normpath(folder), file, subfolder, rank=rank, levels=_LEVELS):
+            if match:
+                found.setdefault(match.path, match)  # folders may be nested: the first that reaches a file has it
+            else:
+                others += 1
+    if not found:
+        raise ValueError(f"{setting}: no {names} in {', '.join(map(str, folders))}, {_LEVELS} levels deep; {others} other files")
+    LOG.info("%s: %d found, %d other files ignored", setting, len(found), others)
+    return sorted(found.values(), key=_order)
+
+
+def _walk(folder: str, file: Parse, subfolder: Parse, *, rank: int, levels: int) -> Iterator[BulkFile | None]:
+    """What every file is (None: nothing of ours); a subfolder that is a record itself is not searched."""
+    try:
+        with os.scandir(folder) as found:
+            entries = list(found)
+    except OSError as error:
+        LOG.warning("a folder cannot be listed (%s): what it holds counts as absent", type(error).__name__)
+        return
+    for entry in entries:
+        if not entry.is_dir():
+            yield file(entry, rank)
+        elif match := subfolder(entry, rank):
+            yield match
+        elif levels:
+            yield from _walk(entry.path, file, subfolder, rank=rank, levels=levels - 1)
+
+
+def _named(entry: "os.DirEntry[str]", rank: int, pattern: re.Pattern[str]) -> BulkFile | None:
+    if not (match := pattern.fullmatch(entry.name)):
+        return None
+    participant, instance, array = match.groups()
+    size = _size(entry.path)
+    return BulkFile(participant, int(instance), entry.path, 0 if size is None else size, None, int(array), rank)
+
+
+def _nifti(entry: "os.DirEntry[str]", rank: int, default_instance: int) -> BulkFile | None:
+    if not (match := _NIFTI_FOLDER.fullmatch(entry.name)):
+        return None
+    cine, segmentation = _inside(entry.path, _CINE), _inside(entry.path, _SEGMENTATION)
+    if cine is None:
+        return None
+    participant, instance, array, short = match.groups()
+    return BulkFile(
+        participant=participant,
+        instance=int(instance or short or default_instance),
+        path=cine[0],
+        size=cine[1] + (segmentation[1] if segmentation else 0),
+        segmentation=segmentation[0] if segmentation else None,
+        array=int(array or 0),
+        folder=rank,
+    )
+
+
+def _inside(folder: str, name: str) -> tuple[str, int] | None:
+    """Path and size of a file of a folder. The name is tried as it is first: listing a small folder costs six times as much."""
+    path = f"{folder}{os.sep}{name}"
+    if (size := _size(path)) is None:
+        path = next((f"{folder}{os.sep}{other}" for other in _list(folder) if other.lower() == name), "")
+        size = _size(path) if path else None
+    return None if size is None else (path, size)
+
+
+def _list(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _size(path: str) -> int | None:
+    """Bytes, or None where there is no such file."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return None

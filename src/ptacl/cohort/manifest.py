@@ -1,0 +1,296 @@
+"""Stage: from bulk files and tables to one row a paired visit, with its split and shard, and a list of files for every shard.
+
+Nothing is drawn: split and shard follow from a hash of the participant's id, so that they stay when others come or go, and both
+visits of a participant fall on one side. A shard list is rewritten only where its content changes: preparation reruns for that
+shard alone. What is already stored of a withdrawn participant, or of a shard that is no more, is deleted.
+"""
+
+import argparse
+import csv
+import hashlib
+import io
+import json
+import logging
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ptacl import config, seeds
+from ptacl.cohort import inventory, phenotypes
+from ptacl.cohort.inventory import BulkFile
+from ptacl.exclusions import Reason
+
+LOG = logging.getLogger(__name__)
+
+SHARD_COLUMNS = ["visit", "ecg", "ecg_bytes", "cmr", "cmr_bytes", "segmentation", "version"]
+EXCLUSION_COLUMNS = ["visit", "stage", "reason", "detail"]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the input lies; `version` changes when the files change under the same names and sizes."""
+
+    ecg_folders: Sequence[str]
+    cmr_folders: Sequence[str]
+    tables: Sequence[str]
+    withdrawals: Sequence[str]
+    version: str
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """`pairs` of ECG and cine in the order of visits; `exclusions` as (visit, reason, detail); `counts` for the flow diagram."""
+
+    pairs: list[tuple[BulkFile, BulkFile]]
+    exclusions: list[tuple[str, Reason, str]]
+    counts: dict[str, Any]
+
+
+def read_withdrawals(paths: Sequence[Path | str]) -> set[str]:
+    """Ids from lists of one id a line without a header; blank lines, quotes and CRLF are fine. ValueError names file and line."""
+    ids = set()
+    for path in paths:
+        lines = Path(path).read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        for number, line in enumerate(lines, start=1):
+            text = line.strip().strip("\"'").strip()
+            if text and not (text.isascii() and text.isdecimal() and len(text) == 7):
+                raise ValueError(f"{path}, line {number}: not a 7-digit id; a withdrawal list has one id a line and no header")
+            ids |= {text} - {""}
+    return ids
+
+
+def pair(
+    ecgs: Sequence[BulkFile], cines: Sequence[BulkFile], *, withdrawn: Collection[str], instances: Collection[int]
+) -> Pairing:
+    """Pair ECG and cine of the same visit; the rest are exclusions with their reason, duplicates notes beside a used visit."""
+    exclusions: list[tuple[str, Reason, str]] = []
+    used, counts = {}, {}
+    for kind, files in (("ECG", ecgs), ("cine", cines)):
+        used[kind], extra = inventory.first_of_each_visit(f for f in files if f.instance in instances)
+        notes = [f for f in extra if f.participant not in withdrawn]
+        exclusions += [(f.visit, Reason.DUPLICATE_FILE, _duplicate(kind, f, used[kind][f.visit])) for f in notes]
+        counts[kind] = {
+            "files": len(files),
+            "duplicates": len(extra),
+            "other_instances": sum(f.instance not in instances for f in files),
+            "visits": len(used[kind]),
+        }
+    visits = sorted({**used["ECG"], **used["cine"]})
+    reasons = {visit: _reason(visit, used["ECG"], used["cine"], withdrawn) for visit in visits}
+    exclusions += [(visit, reason, "") for visit, reason in reasons.items() if reason]
+    pairs = [(used["ECG"][visit], used["cine"][visit]) for visit, reason in reasons.items() if not reason]
+    by_reason = {
+        reason: [v for v in visits if reasons[v] == reason] for reason in (Reason.WITHDRAWN, Reason.NO_ECG, Reason.NO_CMR)
+    }
+    return Pairing(
+        pairs=pairs,
+        exclusions=sorted(exclusions),
+        counts={
+            "files": counts,
+            "found": _count(visits),
+            "withdrawals_listed": len(withdrawn),
+            "excluded": {reason.value: _count(members) for reason, members in by_reason.items()},
+            "paired": _count([ecg.visit for ecg, _ in pairs]),
+        },
+    )
+
+
+def _reason(visit: str, ecgs: Collection[str], cines: Collection[str], withdrawn: Collection[str]) -> Reason | None:
+    if visit.partition("_")[0] in withdrawn:
+        return Reason.WITHDRAWN
+    if visit not in ecgs:
+        return Reason.NO_ECG
+    return None if visit in cines else Reason.NO_CMR
+
+
+def _duplicate(kind: str, extra: BulkFile, used: BulkFile) -> str:
+    names = [f"array {f.array} of folder {f.folder + 1} ({f.path.rpartition('.')[2]})" for f in (extra, used)]
+    return f"{kind}: {names[0]} not used, {names[1]} is"
+
+
+def _count(visits: Sequence[str]) -> dict[str, int]:
+    return {"visits": len(visits), "participants": len({v.partition("_")[0] for v in visits})}
+
+
+def divide(participant: str, *, validation_fraction: float, test_fraction: float) -> str:
+    """Split of a participant, from its id alone. The test set does not change with the share of validation."""
+    position = seeds.uniform("split", participant)
+    return "test" if position < test_fraction else "validation" if position < test_fraction + validation_fraction else "train"
+
+
+def place(participant: str, *, shards: int) -> int:
+    """Shard of a participant, from its id alone."""
+    return int(seeds.uniform("shard", participant) * shards)
+
+
+def table(pairs: Sequence[tuple[BulkFile, BulkFile]], values: pd.DataFrame, *, settings: config.Cohort) -> pd.DataFrame:
+    """The manifest: visit, participant, instance, split, shard, sex, age, height_cm, weight_kg, phenotypes; one row a pair."""
+    fractions = {"validation_fraction": settings.validation_fraction, "test_fraction": settings.test_fraction}
+    participants = [ecg.participant for ecg, _ in pairs]
+    split = {p: divide(p, **fractions) for p in set(participants)}
+    shard = {p: place(p, shards=settings.shards) for p in set(participants)}
+    rows = pd.DataFrame(
+        {
+            "visit": [ecg.visit for ecg, _ in pairs],
+            "participant": participants,
+            "instance": [ecg.instance for ecg, _ in pairs],
+            "split": [split[p] for p in participants],
+            "shard": [shard[p] for p in participants],
+        }
+    )
+    values = values.assign(sex=values["sex"].astype("Int64")).reindex(rows["visit"])
+    return pd.concat([rows, values.reset_index(drop=True)], axis=1)
+
+
+def shard_lists(pairs: Sequence[tuple[BulkFile, BulkFile]], *, shards: int, version: str) -> list[str]:
+    """The text of `shards/{k}.csv` for every k: one row a visit with the paths and sizes of its files."""
+    texts = [io.StringIO() for _ in range(shards)]
+    writers = [csv.writer(text, lineterminator="\n") for text in texts]
+    for writer in writers:
+        writer.writerow(SHARD_COLUMNS)
+    for ecg, cine in pairs:
+        row = [ecg.visit, ecg.path, ecg.size, cine.path, cine.size, cine.segmentation or "", version]
+        writers[place(ecg.participant, shards=shards)].writerow(row)
+    return [text.getvalue() for text in texts]
+
+
+def write_shard_lists(folder: Path, texts: Sequence[str]) -> int:
+    """Write the lists whose content differs, delete those of shards that are no more; returns how many were written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = 0
+    for k, text in enumerate(texts):
+        path = folder / f"{k}.csv"
+        if not path.is_file() or path.read_bytes() != text.encode():
+            partial = folder / f"{k}.csv.partial"
+            partial.write_bytes(text.encode())
+            partial.replace(path)
+            written += 1
+    for path in set(folder.glob("*.csv*")) - {folder / f"{k}.csv" for k in range(len(texts))}:
+        path.unlink()
+    return written
+
+
+def purge(stores: Sequence[Path], *, shards: int, withdrawn: Collection[str]) -> int:
+    """Delete `k/`, `k.json`, `k.png` of shards that are no more or may hold a withdrawn participant; returns how many shards.
+
+    A shard without `k.json` is unfinished and would be made again anyway: with a withdrawal it counts as holding one.
+    """
+    count = 0
+    for store in stores:
+        stored: dict[int, list[Path]] = {}
+        for path in sorted(store.iterdir()) if store.is_dir() else []:
+            if (stem := path.name.partition(".")[0]).isdecimal():
+                stored.setdefault(int(stem), []).append(path)
+        for k, paths in stored.items():
+            if k >= shards or (withdrawn and _may_hold(store / f"{k}.json", withdrawn)):
+                count += 1
+                for path in paths:
+                    _delete(path)
+    return count
+
+
+def _may_hold(prepared: Path, withdrawn: Collection[str]) -> bool:
+    if not prepared.is_file():
+        return True
+    content = json.loads(prepared.read_text())
+    visits = [*content["visits"], *(e["visit"] for e in content["excluded"])]
+    return any(visit.partition("_")[0] in withdrawn for visit in visits)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def sources(settings: config.Cohort, *, simulated: Path | None, summary: Path | None) -> Sources:
+    """The folders and tables of the settings, or those of a simulated cohort."""
+    if settings.source == "files":
+        return Sources(settings.ecg_folders, settings.cmr_folders, settings.phenotype_tables, settings.withdrawals, version="")
+    if simulated is None or summary is None:
+        raise ValueError("cohort.source is simulated: give --simulated and --simulated-summary, or set source: files")
+    folders = {
+        kind: [str(simulated / name) for name in names if (simulated / name).is_dir()]
+        for kind, names in (("ecg", ["ecg", "Bulk/Electrocardiogram"]), ("cmr", ["nifti", "Bulk/Heart MRI"]))
+    }
+    lists = {name: sorted(map(str, (simulated / name).glob("*"))) for name in ("phenotypes", "withdrawals")}
+    version = simulation_version(json.loads(summary.read_text()))
+    return Sources(folders["ecg"], folders["cmr"], lists["phenotypes"], lists["withdrawals"], version=version)
+
+
+def simulation_version(summary: Mapping[str, Any]) -> str:
+    """What a simulated file depends on beside its id: code version, seed, and settings other than the number of participants."""
+    others = {name: value for name, value in summary["settings"].items() if name != "participants"}
+    text = json.dumps([summary["version"], summary["seed"], others], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def build(
+    settings: config.Cohort, source: Sources, *, withdrawn: Collection[str]
+) -> tuple[pd.DataFrame, Pairing, dict[str, Any]]:
+    """Manifest, pairing and the counts for the flow. ValueError where no file pairs or no table knows the participants."""
+    ecgs = inventory.find_ecgs(source.ecg_folders)
+    cines = inventory.find_cines(source.cmr_folders, default_instance=settings.default_instance)
+    paired = pair(ecgs, cines, withdrawn=withdrawn, instances=settings.instances)
+    if not paired.pairs:
+        raise ValueError(
+            f"no visit has both an ECG and a cine ({len(ecgs)} ECG and {len(cines)} cine files): check cohort.instances, "
+            "and that both folders belong to one UK Biobank application, for ids differ between applications"
+        )
+    read = phenotypes.read_tables(
+        source.tables,
+        phenotypes=settings.phenotypes,
+        instances=settings.instances,
+        identity_tolerance=settings.identity_tolerance,
+    )
+    manifest = table(paired.pairs, read.values, settings=settings)
+    names = [p.name for p in settings.phenotypes]
+    if not manifest[names].notna().to_numpy().any():
+        raise ValueError(
+            f"{', '.join(source.tables)}: no phenotype of the {len(manifest)} paired visits; "
+            "ids differ between UK Biobank applications: tables and files must come from one"
+        )
+    checks = {"implausible": read.implausible, "inconsistent": read.inconsistent}
+    summary = paired.counts | {"source": settings.source, "version": source.version, "tables": checks}
+    return manifest, paired, summary
+
+
+def write(out: Path, *, manifest: pd.DataFrame, paired: Pairing, summary: dict[str, Any]) -> None:
+    """Write manifest.csv, exclusions.csv and summary.json."""
+    out.mkdir(parents=True, exist_ok=True)
+    manifest.to_csv(out / "manifest.csv", index=False, lineterminator="\n")
+    rows = [(visit, "cohort", reason.value, detail) for visit, reason, detail in paired.exclusions]
+    pd.DataFrame(rows, columns=EXCLUSION_COLUMNS).to_csv(out / "exclusions.csv", index=False, lineterminator="\n")
+    (out / "summary.json").write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n")
+
+
+def main() -> None:
+    """Command line of the stage."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--settings", required=True, help="the cohort section as JSON")
+    parser.add_argument("--out", required=True, type=Path, help="folder of manifest.csv, exclusions.csv, summary.json, shards/")
+    parser.add_argument("--stores", nargs="*", default=[], type=Path, help="folders of prepared shards, purged where needed")
+    parser.add_argument("--simulated", type=Path, help="folder of the simulated cohort")
+    parser.add_argument("--simulated-summary", type=Path, help="summary of the simulated cohort")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    settings = config.Cohort.model_validate_json(args.settings)
+    source = sources(settings, simulated=args.simulated, summary=args.simulated_summary)
+    withdrawn = read_withdrawals(source.withdrawals)
+    purged = purge(args.stores, shards=settings.shards, withdrawn=withdrawn)  # before anything that can fail
+    manifest, paired, summary = build(settings, source, withdrawn=withdrawn)
+    texts = shard_lists(paired.pairs, shards=settings.shards, version=source.version)
+    written = write_shard_lists(args.out / "shards", texts)
+    write(args.out, manifest=manifest, paired=paired, summary=summary)
+    LOG.info(
+        "%d paired visits; %d of %d shard lists written, %d stored shards purged", len(manifest), written, len(texts), purged
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+from ptacl.cohort import flow
+
+SVG = "{http://www.w3.org/2000/svg}"
+Stage = Callable[..., dict[str, Any]]
+
+# visits 9000001_2 to 9000012_2, the first three participants also with a visit 3
+VISITS = sorted([f"90000{k:02}_2" for k in range(1, 13)] + [f"90000{k:02}_3" for k in range(1, 4)])
+SPLIT = {"90000" + f"{k:02}": "test" if k in (1, 2) else "validation" if k == 3 else "train" for k in range(1, 13)}
+BAD_ECG = {"9000001_2": "flat lead", "9000005_2": "flat lead", "9000006_2": "unreadable file"}
+BAD_CMR = {
+    "9000006_2": "wrong number of frames",
+    "9000007_2": "no short-axis cine in the file",
+    "9000008_2": "wrong number of frames",
+}
+NO_MASS = "9000009_2"
+
+
+def shard(visits: list[str], bad: dict[str, str], *, cine: bool) -> dict[str, Any]:
+    usable = [v for v in visits if v not in bad]
+    source = {v: "motion" if v in ("9000010_2", "9000011_2") else "segmentation" for v in usable}
+    quality = {v: {"crop": {"row": 1, "col": 2, "source": source[v]}} if cine else {"heart_rate_bpm": 60} for v in usable}
+    excluded = [{"visit": v, "reason": bad[v], "detail": "lead II, 3 of 4"} for v in visits if v in bad]
+    return {"visits": usable, "excluded": excluded, "quality": quality}
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """Write what the stages before would have written, run this one, and return flow.json."""
+    folder = tmp_path / "cohort"
+    folder.mkdir()
+    lines = [f"{v},{v[:7]},{v[8]},{SPLIT[v[:7]]},0,1,61.0,,,100.5,{'' if v == NO_MASS else 90.0}" for v in VISITS]
+    header = "visit,participant,instance,split,shard,sex,age,height_cm,weight_kg,LVEDV,LVM"
+    (folder / "manifest.csv").write_text("\n".join([header, *lines]) + "\n")
+    unpaired = ["9000020_2,cohort,withdrawn,", "9000020_3,cohort,withdrawn,", "9000021_2,cohort,no cine of this visit,"]
+    unpaired += ['9000004_2,cohort,several files for one visit,"cine: array 1, not used"']
+    (folder / "exclusions.csv").write_text("\n".join(["visit,stage,reason,detail", *unpaired]) + "\n")
+    files = {"ECG": {"files": 19, "duplicates": 0, "other_instances": 1, "visits": 18}}
+    files |= {"cine": {"files": 18, "duplicates": 1, "other_instances": 0, "visits": 17}}
+    excluded = {"withdrawn": {"visits": 2, "participants": 1}, "no ECG of this visit": {"visits": 0, "participants": 0}}
+    excluded |= {"no cine of this visit": {"visits": 1, "participants": 1}}
+    summary = {"files": files, "found": {"visits": 18, "participants": 14}, "paired": {"visits": 15, "participants": 12}}
+    summary |= {"excluded": excluded, "tables": {"implausible": {"LVM": 1}, "inconsistent": {"LV": 0, "RV": 0}}}
+    (folder / "summary.json").write_text(json.dumps(summary))
+
+    def run(*, visits: list[str] = VISITS, bad_cmr: dict[str, str] = BAD_CMR) -> dict[str, Any]:
+        for k in range(2):
+            for name, bad in (("ecg", BAD_ECG), ("cmr", bad_cmr)):
+                (tmp_path / f"{name}{k}.json").write_text(json.dumps(shard(visits[k::2], bad, cine=name == "cmr")))
+        arguments = ["--manifest", str(folder)]
+        for name in ("ecg", "cmr"):
+            arguments += [f"--{name}", *(str(tmp_path / f"{name}{k}.json") for k in (1, 0))]
+        for name in ("participants.csv", "exclusions.csv", "flow.json", "flow.svg"):
+            option = {"flow.json": "json", "flow.svg": "svg"}.get(name, name.removesuffix(".csv"))
+            arguments += [f"--{option}", str(tmp_path / "results" / name)]
+        monkeypatch.setattr(sys, "argv", ["flow", *arguments])
+        flow.main()
+        return dict(json.loads((tmp_path / "results/flow.json").read_text()))
+
+    return run
+
+
+def test_participants_are_the_visits_usable_in_both(stage: Stage, tmp_path: Path) -> None:
+    stage()
+    rows = pd.read_csv(tmp_path / "results/participants.csv")
+    assert list(rows["visit"]) == [v for v in VISITS if v not in BAD_ECG | BAD_CMR]
+    manifest = pd.read_csv(tmp_path / "cohort/manifest.csv")
+    assert list(rows) == [*manifest, "evaluate"]
+    assert rows["evaluate"].dtype == bool
+
+
+def test_first_usable_visit_is_the_one_evaluated(stage: Stage, tmp_path: Path) -> None:
+    stage()
+    rows = pd.read_csv(tmp_path / "results/participants.csv").set_index("visit")
+    assert rows.loc["9000001_3", "evaluate"]  # its visit 2 has a bad ECG
+    assert list(rows.loc[["9000002_2", "9000002_3"], "evaluate"]) == [True, False]
+    assert (rows.groupby("participant")["evaluate"].sum() == 1).all()
+
+
+def test_exclusions_of_all_stages(stage: Stage, tmp_path: Path) -> None:
+    stage()
+    rows = pd.read_csv(tmp_path / "results/exclusions.csv", keep_default_na=False)
+    assert Counter(rows["stage"]) == {"cohort": 4, "ecg": 3, "cmr": 3}
+    assert list(rows[rows["stage"] == "cmr"]["visit"]) == sorted(BAD_CMR)
+    assert set(rows[rows["stage"] == "ecg"]["detail"]) == {"lead II, 3 of 4"}
+
+
+def test_steps_add_up(stage: Stage) -> None:
+    steps = stage()["steps"]
+    assert [step["step"] for step in steps] == ["found", "kept", "paired", "ecg", "usable"]
+    assert [step["visits"] for step in steps] == [18, 16, 15, 12, 10]
+    assert [step["participants"] for step in steps] == [14, 13, 12, 10, 8]
+    for before, after in pairwise(steps):
+        assert before["visits"] - sum(after["excluded"].values()) == after["visits"]
+
+
+def test_visit_bad_in_both_leaves_once_and_is_counted_under_both(stage: Stage) -> None:
+    result = stage()
+    assert result["steps"][4]["excluded"] == {"no short-axis cine in the file": 1, "wrong number of frames": 1}
+    assert result["exclusions"]["cmr"] == {"no short-axis cine in the file": 1, "wrong number of frames": 2}
+    assert result["exclusions"]["ecg"] == {"unreadable file": 1, "flat lead": 2}
+
+
+def test_counts_by_split_phenotype_and_crop(stage: Stage) -> None:
+    result = stage()
+    assert result["splits"]["test"] == {"visits": 3, "participants": 2}
+    assert result["splits"]["validation"] == {"visits": 2, "participants": 1}
+    assert sum(part["visits"] for part in result["splits"].values()) == result["steps"][-1]["visits"]
+    assert result["phenotypes"]["LVEDV"] == {"train": 5, "validation": 2, "test": 3}
+    assert result["phenotypes"]["LVM"] == {"train": 4, "validation": 2, "test": 3}
+    assert result["crop"] == {"motion": 2, "segmentation": 8}
+
+
+def test_diagram_shows_every_count_and_no_id(stage: Stage, tmp_path: Path) -> None:
+    result = stage()
+    text = (tmp_path / "results/flow.svg").read_text()
+    words = [element.text for element in ElementTree.fromstring(text).iter(f"{SVG}text")]
+    for step in result["steps"]:
+        assert words[words.index(step["title"]) + 1] == f"{step['visits']} visits"
+        for reason, count in step["excluded"].items():
+            expected = [reason, str(count)] if reason != "withdrawn" else ["Withdrawn", f"{count} visits"]
+            assert words[(at := words.index(expected[0])) : at + 2] == expected
+    assert words[words.index("Validation") + 1] == "2 visits"
+    assert words[words.index("crop centre from motion") + 1] == "2"
+    for name in ("flow.svg", "flow.json"):
+        assert not re.search(r"\d{7}", (tmp_path / "results" / name).read_text())
+
+
+def test_boxes_of_the_diagram_do_not_overlap_and_hold_their_text(stage: Stage, tmp_path: Path) -> None:
+    stage()
+    root = ElementTree.fromstring((tmp_path / "results/flow.svg").read_text())
+    rectangles = [
+        tuple(float(r.attrib[k]) for k in ("x", "y", "width", "height")) for r in root.iter(f"{SVG}rect") if "x" in r.attrib
+    ]
+    assert len(rectangles) == 5 + 4 + 3
+    for i, (x, y, width, height) in enumerate(rectangles):
+        assert x >= 0 and x + width <= 900 and y + height <= float(root.attrib["height"])
+        for u, v, other_width, other_height in rectangles[i + 1 :]:
+            assert x + width <= u or u + other_width <= x or y + height <= v or v + other_height <= y
+    for text in root.iter(f"{SVG}text"):
+        at = float(text.attrib["x"]), float(text.attrib["y"])
+        assert any(x < at[0] < x + w and y + 10 < at[1] < y + h for x, y, w, h in rectangles)
+
+
+def test_same_input_gives_the_same_bytes(stage: Stage, tmp_path: Path) -> None:
+    stage()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "results").iterdir()}
+    stage()
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "results").iterdir()}
+
+
+def test_shards_that_do_not_fit_the_manifest_stop_the_stage(stage: Stage) -> None:
+    with pytest.raises(ValueError, match="ecg: 1 prepared visits are not in the manifest") as error:
+        stage(visits=[*VISITS, "9000020_2"])
+    assert "9000020" not in str(error.value)
+    with pytest.raises(ValueError, match=r"ecg: 0 .* 2 visits of the manifest are not prepared"):
+        stage(visits=VISITS[2:])
+
+
+def test_nothing_usable_is_still_a_diagram(stage: Stage, tmp_path: Path) -> None:
+    result = stage(bad_cmr=dict.fromkeys(VISITS, "unreadable file"))
+    assert result["steps"][-1]["visits"] == 0
+    assert (tmp_path / "results/participants.csv").read_text().count("\n") == 1
+    ElementTree.parse(tmp_path / "results/flow.svg")
