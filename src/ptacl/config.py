@@ -51,10 +51,14 @@ class Cohort(Section):
     withdrawals: list[str] = Field(description="withdrawal lists, one id a line, no header")
     instances: list[int] = Field(description="imaging visits to use: an ECG pairs with the cine of the same instance")
     default_instance: int = Field(description="instance of a NIfTI folder whose name gives none")
-    shards: Count = Field(description="number of preparation jobs a modality; participants fall into shards by a hash of their id")
+    shards: Count = Field(
+        description="number of preparation jobs a modality; participants fall into shards by a hash of their id"
+    )
     validation_fraction: Fraction = Field(description="share of participants for validation, carved from training")
     test_fraction: Fraction = Field(description="share of participants for testing")
-    identity_tolerance: Positive = Field(description="largest relative error of SV = EDV - ESV and EF = SV / EDV before both are doubted")
+    identity_tolerance: Positive = Field(
+        description="largest relative error of SV = EDV - ESV and EF = SV / EDV before both are doubted"
+    )
     phenotypes: list[Phenotype] = Field(description="the targets, in the order of the tables")
 
     @model_validator(mode="after")
@@ -78,12 +82,21 @@ class Wavelet(Section):
 class RPeaks(Section):
     """R-peak detection and its quality gates."""
 
-    method: Literal["sleepecg", "neurokit", "pantompkins1985", "kalidas2017", "emrich2023"] = Field(description="detector")
-    lead: str = Field(description="lead that the detector sees")
+    method: Literal["sleepecg", "neurokit", "pantompkins1985", "kalidas2017", "emrich2023"] = Field(
+        description="detector that places the R-peak within a beat; the beats are found in all leads"
+    )
+    lead: Literal["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"] = Field(
+        description="lead that the detector sees"
+    )
+    min_likeness: float = Field(
+        ge=-1, le=1, description="least correlation of the beats with one another; below it they are noise: excluded"
+    )
     min_rate_bpm: Positive = Field(description="a mean heart rate below this excludes the record")
     max_rate_bpm: Positive = Field(description="a mean heart rate above this excludes the record")
     min_beats: Count = Field(description="fewer R-peaks than this exclude the record")
-    max_rr_ratio: Positive = Field(description="longest over shortest RR interval above which the record is flagged as irregular, not excluded")
+    max_rr_ratio: Positive = Field(
+        description="longest over shortest RR interval above which the record is flagged as irregular, not excluded"
+    )
 
 
 class Ecg(Section):
@@ -109,11 +122,18 @@ class Cmr(Section):
 
     frames: Count = Field(description="frames that a cine must have")
     min_slices: Count = Field(description="fewer slices than this exclude the cine")
+    middle_slice: Literal["auto", "stack", "segmentation"] = Field(
+        description="middle of the whole stack, or of the slices with LV cavity at end-diastole; auto: the latter if segmented"
+    )
     size: Count = Field(description="side of the square crop, pixels")
-    crop: Literal["auto", "segmentation", "motion"] = Field(description="source of the crop centre; auto: segmentation where there is one")
+    crop: Literal["auto", "segmentation", "motion"] = Field(
+        description="source of the crop centre; auto: segmentation where there is one"
+    )
     labels: Labels = Field(description="label values of seg_sa.nii.gz")
     density_g_per_ml: Positive = Field(description="density of myocardium")
-    clip_percentiles: tuple[float, float] = Field(description="intensities clipped to these percentiles of the sequence before min-max")
+    clip_percentiles: tuple[float, float] = Field(
+        description="intensities clipped to these percentiles of the sequence before min-max"
+    )
 
 
 class Encoder(Section):
@@ -137,7 +157,9 @@ class Encoder(Section):
 class Encoders(Section):
     """The two encoders, and what is done to a stored sample before them."""
 
-    zscore: Literal["lead", "group", "sample"] = Field(description="axis of the ECG z-score: each lead, limb/augmented/chest group, or whole record")
+    zscore: Literal["lead", "group", "sample"] = Field(
+        description="axis of the ECG z-score: each lead, limb/augmented/chest group, or whole record"
+    )
     ecg: Encoder = Field(description="ECG: leads x samples")
     cmr: Encoder = Field(description="CMR: frames x height x width")
 
@@ -237,7 +259,9 @@ class Experiment(Section):
     @model_validator(mode="after")
     def _check(self) -> "Experiment":
         if self.beta > 0 and self.ecg_augmentation.surrogate_magnitude > 0.15:
-            raise ValueError("surrogate_magnitude above 0.15 moves R-peaks, on which the local loss stands: lower it, or set beta to 0")
+            raise ValueError(
+                "surrogate_magnitude above 0.15 moves R-peaks, on which the local loss stands: lower it, or set beta to 0"
+            )
         return self
 
 
@@ -252,7 +276,9 @@ class RegressionRow(Section):
 class Regression(Section):
     """Linear probes (Table 2)."""
 
-    rows: list[RegressionRow] = Field(description="rows in order; the row named by reference is what the others are tested against")
+    rows: list[RegressionRow] = Field(
+        description="rows in order; the row named by reference is what the others are tested against"
+    )
     reference: str = Field(description="method of the paired test")
     bootstrap: Count = Field(description="bootstrap draws over participants")
     confidence: Fraction = Field(description="coverage of the intervals")

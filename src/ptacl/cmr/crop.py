@@ -1,0 +1,96 @@
+"""Where the heart is: the middle slice, the centre of the crop, and the crop itself.
+
+Where there is a segmentation, both follow it. Without one, the middle slice is that of the stack, and the centre is where most
+moves: the amplitude of the first temporal harmonic, relative to brightness, summed over slices within about the radius of a
+left ventricle. It lies between the ventricles, as the centroid of a segmentation of both does.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+_HEART_MM = 30.0  # standard deviation of the window: a left ventricle with its wall has a radius of 25 to 40 mm
+_MIN_PIXELS = 10  # of a label in a slice, as in the quality control of ukbb_cardiac: fewer are specks
+_STILL = 1e-5  # mean relative amplitude of a slice: below are rounding errors
+
+Centre = tuple[float, float]
+
+
+def middle_slice(labels_TZRC: np.ndarray, *, lv: int) -> int | None:
+    """The middle of the slices that hold left ventricular cavity in frame 0, None where none does; Z // 2 where all do."""
+    held = np.flatnonzero(np.count_nonzero(labels_TZRC[0] == lv, axis=(1, 2)) >= _MIN_PIXELS)
+    return int(held[0] + held[-1] + 1) // 2 if len(held) else None
+
+
+def label_centre(labels_TRC: np.ndarray, *, values: Sequence[int]) -> Centre | None:
+    """Centroid (row, column) of what is any of these labels in any frame of a slice, None where nothing is."""
+    rows, columns = np.nonzero(np.isin(labels_TRC, values).any(axis=0))
+    return (float(rows.mean()), float(columns.mean())) if len(rows) >= _MIN_PIXELS else None
+
+
+def motion_centre(slices: Sequence[np.ndarray], *, spacing_mm: tuple[float, float]) -> Centre | None:
+    """Centre (row, column) of motion in slices (T, R, C), None where nothing moves; spacing_mm of rows and columns.
+
+    Amplitudes are relative, and their root is taken, so that the extent of motion counts and not one bright edge of moving fat;
+    each slice has the same say.
+    """
+    motion = np.zeros(slices[0].shape[1:])
+    for frames in slices:
+        amplitude = _relative_harmonic(frames)
+        if (level := amplitude.mean()) > _STILL:
+            motion += amplitude / level
+    if not motion.any():
+        return None
+    row, column = np.unravel_index(np.argmax(_smooth(np.sqrt(motion), spacing_mm=spacing_mm)), motion.shape)
+    return float(row), float(column)
+
+
+def _relative_harmonic(frames_TRC: np.ndarray) -> np.ndarray:
+    """Amplitude of the first temporal harmonic (R, C) over the mean of the pixel plus that of the slice; NaN counts as 0."""
+    num_frames = len(frames_TRC)
+    phase = 2 * np.pi * np.arange(num_frames) / num_frames
+    basis = np.stack([np.cos(phase) * (num_frames > 1), np.sin(phase), np.ones(num_frames)]).astype(np.float32)
+    pixels = frames_TRC.reshape(num_frames, -1).astype(np.float32)
+    cosine, sine, total = basis @ np.nan_to_num(pixels, copy=False, posinf=0, neginf=0)
+    floor = np.abs(total)
+    relative: np.ndarray = np.hypot(cosine, sine) / (floor + floor.mean() + np.finfo(np.float32).tiny)
+    return relative.reshape(frames_TRC.shape[1:])
+
+
+def _smooth(image: np.ndarray, *, spacing_mm: tuple[float, float]) -> np.ndarray:
+    """Convolve with a Gaussian of _HEART_MM; outside the image is 0."""
+    shape = tuple(2 * n for n in image.shape)
+    transform = np.fft.rfft2(image, shape)
+    transform *= np.exp(-2 * np.square(np.pi * np.fft.fftfreq(shape[0]) * _HEART_MM / spacing_mm[0]))[:, None]
+    transform *= np.exp(-2 * np.square(np.pi * np.fft.rfftfreq(shape[1]) * _HEART_MM / spacing_mm[1]))
+    return np.fft.irfft2(transform, shape)[: image.shape[0], : image.shape[1]]
+
+
+def crop(frames_TRC: np.ndarray, *, centre: Centre, size: int, clip_percentiles: tuple[float, float]) -> np.ndarray | None:
+    """Square crops (T, size, size) uint8 of a slice, one window and one intensity range for the sequence.
+
+    The range between the percentiles of the pixels inside the crop becomes 0 to 255; one range a frame would flicker. What lies
+    outside the image is 0. None where the crop has no contrast.
+    """
+    rows, columns = (_window(c, size=size, length=n) for c, n in zip(centre, frames_TRC.shape[1:], strict=True))
+    inside = frames_TRC[:, rows[0], columns[0]].astype(np.float32)
+    if not inside.size:
+        return None
+    low, high = np.percentile(inside, clip_percentiles)
+    if not high > low:
+        return None
+    out = np.zeros((len(inside), size, size), np.uint8)
+    out[:, rows[1], columns[1]] = np.rint(np.clip((inside - low) / (high - low), 0, 1) * 255)
+    return out
+
+
+def first_pixel(centre: float, *, size: int) -> int:
+    """First pixel of a window, row or column; it may lie outside the image."""
+    return round(centre - (size - 1) / 2)
+
+
+def _window(centre: float, *, size: int, length: int) -> tuple[slice, slice]:
+    """The part of an axis under a window, and its place in the window."""
+    start = first_pixel(centre, size=size)
+    first, last = max(start, 0), max(min(start + size, length), 0)
+    return slice(first, last), slice(first - start, last - start)

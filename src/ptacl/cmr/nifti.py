@@ -1,0 +1,96 @@
+"""Short-axis cines and their segmentations as NIfTI: sa.nii.gz and seg_sa.nii.gz of a DICOM conversion.
+
+A file is axes (column, row, slice, time) with the column fastest, so its bytes are an array (T, Z, R, C) without a copy: a slice
+is a view. Native axes are kept: reordering to the closest canonical axes turns oblique short-axis stacks so that slices become
+rows. Left-handed affines are normal.
+"""
+
+import math
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from isal import igzip
+
+from ptacl.cmr.cine import Cine
+from ptacl.exclusions import Excluded, Reason
+
+_MS = {"sec": 1000.0, "msec": 1.0, "usec": 0.001, "unknown": 1000.0}
+_CYCLE_MS = (250.0, 3000.0)
+_MAX_LABEL = 255
+_PIXDIM_BYTE = 80  # column, row and slice of pixdim in the header
+
+
+def read(path: Path) -> Cine:
+    """A cine from a NIfTI file with axes (column, row, slice, time); Excluded(UNREADABLE, NO_SHORT_AXIS, WRONG_UNIT)."""
+    image, content = _open(path)
+    frames_TZRC = _values(image, content)
+    if not np.frombuffer(content, "<f4", 3, _PIXDIM_BYTE).all():  # nibabel would make it 1 mm
+        raise Excluded(Reason.WRONG_UNIT, "voxel size 0")
+    spacing_mm = _spacing(image)
+    return Cine(
+        slices=tuple(frames_TZRC[:, z] for z in range(frames_TZRC.shape[1])),
+        spacing_mm=spacing_mm,
+        positions_mm=tuple(spacing_mm[2] * z for z in range(frames_TZRC.shape[1])),
+        frame_ms=_frame_ms(image, num_frames=len(frames_TZRC)),
+        format="nifti",
+    )
+
+
+def read_labels(path: Path) -> np.ndarray:
+    """A segmentation as (T, Z, R, C) uint8, axes as in :func:`read`; labels stored as floats are rounded."""
+    labels: np.ndarray = _values(*_open(path))
+    if labels.dtype == np.uint8:
+        return labels
+    if not np.isfinite(labels).all() or labels.min() < 0 or labels.max() > _MAX_LABEL:
+        raise Excluded(Reason.NOT_FINITE, f"segmentation labels outside 0 to {_MAX_LABEL}")
+    return np.asarray(np.rint(labels), np.uint8)
+
+
+def _open(path: Path) -> tuple[nib.Nifti1Image, bytes]:
+    """The image for its header, and all bytes of the file, decompressed."""
+    try:
+        raw = Path(path).read_bytes()
+        content = igzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+        return nib.Nifti1Image.from_bytes(content), content
+    except Exception as error:  # whatever gzip and nibabel raise on bytes that are no image
+        raise Excluded(Reason.UNREADABLE, f"NIfTI: {type(error).__name__}") from None
+
+
+def _values(image: nib.Nifti1Image, content: bytes) -> np.ndarray:
+    """The voxels as (T, Z, R, C): a view of the file's bytes, or a float32 copy where the header scales them."""
+    proxy = image.dataobj
+    shape = tuple(proxy.shape) + (1,) * (4 - len(proxy.shape))
+    if len(proxy.shape) < 3 or math.prod(shape[4:]) != 1 or 0 in shape:
+        raise Excluded(Reason.NO_SHORT_AXIS, f"axes {'x'.join(map(str, proxy.shape))} are not column, row, slice, time")
+    if proxy.dtype.kind not in "iuf":
+        raise Excluded(Reason.UNREADABLE, f"NIfTI: voxels of type {proxy.dtype}")
+    try:
+        voxels: np.ndarray = np.ndarray(shape[:4], proxy.dtype, buffer=content, offset=proxy.offset, order="F").T
+    except (TypeError, ValueError):
+        raise Excluded(Reason.UNREADABLE, "NIfTI: fewer voxels than the header says") from None
+    if (proxy.slope, proxy.inter) == (1.0, 0.0):
+        return voxels
+    return np.asarray(voxels * np.float32(proxy.slope) + np.float32(proxy.inter), np.float32)
+
+
+def _spacing(image: nib.Nifti1Image) -> tuple[float, float, float]:
+    """Distance of rows, columns and slices; that of slices along the normal where the affine agrees with the voxel size."""
+    column_mm, row_mm, slice_mm = (float(zoom) for zoom in image.header.get_zooms()[:3])
+    axes = image.affine[:3, :3]
+    lengths = np.linalg.norm(axes, axis=0)
+    if np.allclose(lengths, [column_mm, row_mm, slice_mm], rtol=0.01):
+        normal = np.cross(axes[:, 0], axes[:, 1])
+        slice_mm = float(abs(axes[:, 2] @ normal) / np.linalg.norm(normal))
+    if not all(math.isfinite(mm) and mm > 0 for mm in (row_mm, column_mm, slice_mm)):
+        raise Excluded(Reason.WRONG_UNIT, f"voxel size {row_mm} x {column_mm} x {slice_mm}")
+    return row_mm, column_mm, slice_mm
+
+
+def _frame_ms(image: nib.Nifti1Image, *, num_frames: int) -> float | None:
+    """Time between frames; None where they would not make up one heart beat (a header left at its defaults)."""
+    zooms = image.header.get_zooms()
+    if len(zooms) < 4:
+        return None
+    frame_ms = float(zooms[3]) * _MS.get(image.header.get_xyzt_units()[1], math.nan)
+    return frame_ms if _CYCLE_MS[0] <= frame_ms * num_frames <= _CYCLE_MS[1] else None

@@ -1,0 +1,60 @@
+"""A short-axis cine from whatever holds one, and the segmentation that belongs to it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ptacl.cmr import dicom, nifti
+from ptacl.cmr.cine import Cine
+from ptacl.exclusions import Excluded, Reason
+
+_CINE, _SEGMENTATION = "sa.nii.gz", "seg_sa.nii.gz"
+
+
+def read(path: Path) -> Cine:
+    """A cine from a DICOM zip, a folder of DICOM files, a NIfTI file, or a folder with sa.nii.gz.
+
+    Excluded(UNREADABLE) where it is none of these, and with the reasons of the readers.
+    """
+    path = Path(path)
+    match format_of(path):
+        case "dicom-zip":
+            return dicom.read_zip(path)
+        case "dicom-folder":
+            return dicom.read_folder(path)
+        case _:
+            return nifti.read(path / _CINE if path.is_dir() else path)
+
+
+def format_of(path: Path) -> str:
+    """dicom-zip, dicom-folder or nifti, from what lies there and not from its name; Excluded(UNREADABLE) where nothing does."""
+    path = Path(path)
+    if path.is_dir():
+        return "nifti" if (path / _CINE).is_file() else "dicom-folder"
+    try:
+        with path.open("rb") as file:
+            return "dicom-zip" if file.read(2) == b"PK" else "nifti"
+    except OSError as error:
+        raise Excluded(Reason.UNREADABLE, type(error).__name__) from None
+
+
+def read_labels(path: Path, *, cine: Cine) -> np.ndarray:
+    """The segmentation of a cine as (T, Z, R, C) uint8; Excluded(SEGMENTATION_MISMATCH) where its shape is another."""
+    labels_TZRC = nifti.read_labels(path)
+    if labels_TZRC.shape != cine.shape:
+        detail = f"{'x'.join(map(str, labels_TZRC.shape))} for a cine of {'x'.join(map(str, cine.shape))}"
+        raise Excluded(Reason.SEGMENTATION_MISMATCH, detail)
+    return labels_TZRC
+
+
+def find_labels(path: Path) -> Path | None:
+    """The segmentation that lies beside a cine: seg_NAME, and seg_sa.nii.gz where it can belong to no other cine."""
+    path = Path(path)
+    if path.is_dir():
+        candidates = [path / _SEGMENTATION]
+    elif path.name.lower().endswith((".nii", ".nii.gz")):
+        candidates = [path.with_name(f"seg_{path.name}")]
+    else:
+        only = len([p for p in path.parent.glob("*") if p.suffix.lower() == path.suffix.lower()]) == 1
+        candidates = [path.with_name(f"seg_{path.stem}.nii.gz"), *([path.with_name(_SEGMENTATION)] if only else [])]
+    return next((candidate for candidate in candidates if candidate.is_file()), None)

@@ -1,0 +1,147 @@
+"""From a cine to the sequence that is stored: locate the heart, say what forbids to use the cine, crop."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ptacl import config
+from ptacl.cmr import crop, read, volumes
+from ptacl.cmr.cine import Cine
+from ptacl.exclusions import Excluded, Reason
+
+_UNEVEN = 0.1  # largest deviation of a slice distance from their median, as a share of it
+
+
+@dataclass(frozen=True)
+class Location:
+    """Slice and centre (row, col) of a crop, in pixels of the whole image.
+
+    slice_source : segmentation or stack. source : segmentation, motion, or image where nothing moves.
+    """
+
+    slice: int
+    slice_source: str
+    row: float
+    col: float
+    source: str
+
+
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """A cine with all that is known of it.
+
+    labels_TZRC : segmentation, volume_ml : curves (T,) by label, volumes : phenotypes by name, where there is a segmentation.
+    sequence : (T, size, size) uint8, None without contrast. excluded : why it cannot be used, None where it can.
+    """
+
+    cine: Cine
+    labels_TZRC: np.ndarray | None
+    volume_ml: dict[str, np.ndarray]
+    volumes: dict[str, float]
+    location: Location
+    sequence: np.ndarray | None
+    excluded: Excluded | None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is known as JSON values."""
+        cine, place = self.cine, self.location
+        facts: dict[str, Any] = {
+            "format": cine.format,
+            "num_slices": cine.num_slices,
+            "num_frames": cine.num_frames,
+            "frame_ms": cine.frame_ms and round(cine.frame_ms, 3),
+            "spacing_mm": [round(mm, 4) for mm in cine.spacing_mm],
+            "middle_slice": place.slice,
+            "middle_slice_source": place.slice_source,
+            "crop": {"row": round(place.row, 1), "col": round(place.col, 1), "source": place.source},
+            "counts": cine.counts | {"repeated_frames": _repeated(cine.slices[place.slice])},
+        }
+        if self.labels_TZRC is not None:
+            facts["volumes"] = {name: round(value, 3) for name, value in self.volumes.items()}
+        return facts
+
+
+def examine(path: Path, *, segmentation: Path | None, settings: config.Cmr) -> Examined:
+    """Read, measure, locate, check and crop one cine. Raises Excluded only where there is no short-axis cine to speak of."""
+    cine = read.read(path)
+    labels, faults = None, []
+    try:
+        labels = None if segmentation is None else read.read_labels(segmentation, cine=cine)
+    except Excluded as error:
+        faults.append(error)
+    curves = {} if labels is None else volumes.volume_curves(labels, spacing_mm=cine.spacing_mm, labels=settings.labels)
+    location = locate(cine, labels_TZRC=labels, settings=settings)
+    faults.extend(check(cine, location=location, settings=settings))
+    sequence = crop.crop(
+        cine.slices[location.slice],
+        centre=(location.row, location.col),
+        size=settings.size,
+        clip_percentiles=settings.clip_percentiles,
+    )
+    if sequence is None:
+        faults.append(Excluded(Reason.CONSTANT_IMAGE, "one intensity in the crop"))
+    return Examined(
+        cine=cine,
+        labels_TZRC=labels,
+        volume_ml=curves,
+        volumes=volumes.measure(curves, frame_ms=cine.frame_ms, density_g_per_ml=settings.density_g_per_ml),
+        location=location,
+        sequence=sequence,
+        excluded=faults[0] if faults else None,
+    )
+
+
+def locate(cine: Cine, *, labels_TZRC: np.ndarray | None, settings: config.Cmr) -> Location:
+    """The middle slice and the centre of the heart in it: from the segmentation where the settings want it and it shows them."""
+    middle, centre = None, None
+    if labels_TZRC is not None and settings.middle_slice != "stack":
+        middle = crop.middle_slice(labels_TZRC, lv=settings.labels.lv)
+    z = cine.num_slices // 2 if middle is None else middle
+    if labels_TZRC is not None and settings.crop != "motion":
+        centre = crop.label_centre(labels_TZRC[:, z], values=list(settings.labels.model_dump().values()))
+    source = "segmentation"
+    if centre is None:
+        source = "motion"
+        centre = crop.motion_centre(cine.slices, spacing_mm=cine.spacing_mm[:2])
+    if centre is None:
+        source = "image"
+        centre = (cine.shape[2] - 1) / 2, (cine.shape[3] - 1) / 2
+    slice_source = "stack" if middle is None else "segmentation"
+    return Location(slice=z, slice_source=slice_source, row=centre[0], col=centre[1], source=source)
+
+
+def check(cine: Cine, *, location: Location, settings: config.Cmr) -> Iterator[Excluded]:
+    """All that forbids to use a cine, what is most telling first."""
+    frames = cine.slices[location.slice]
+    if cine.num_frames != settings.frames:
+        yield Excluded(Reason.WRONG_FRAMES, f"{cine.num_frames}, not {settings.frames}")
+    if cine.num_slices < settings.min_slices:
+        yield Excluded(Reason.TOO_FEW_SLICES, f"{cine.num_slices}, fewer than {settings.min_slices}")
+    if len(frames) != settings.frames:
+        yield Excluded(Reason.WRONG_FRAMES, f"{len(frames)} in the middle slice, not {settings.frames}")
+    if detail := _uneven(cine.positions_mm):
+        yield Excluded(Reason.UNEVEN_SLICES, detail)
+    if min(cine.shape[2:]) < settings.size / 2:
+        yield Excluded(Reason.TOO_SMALL, f"{cine.shape[2]} x {cine.shape[3]} pixels for a crop of {settings.size}")
+    if any(s.dtype.kind == "f" and not np.isfinite(s).all() for s in cine.slices):
+        yield Excluded(Reason.NOT_FINITE, "in the cine")
+    sources = ((settings.crop, location.source), (settings.middle_slice, location.slice_source))
+    if any(wanted == "segmentation" != found for wanted, found in sources):
+        yield Excluded(Reason.SEGMENTATION_MISMATCH, "the settings ask for one, and none shows the heart")
+
+
+def _uneven(positions_mm: tuple[float, ...]) -> str:
+    distances = np.abs(np.diff(positions_mm))
+    if not len(distances) or np.abs(distances - np.median(distances)).max() <= _UNEVEN * np.median(distances):
+        return ""
+    return f"{distances.min():.1f} to {distances.max():.1f} mm apart"
+
+
+def _repeated(frames_TRC: np.ndarray) -> int:
+    """Frames that equal the one before: what some conversions put where a frame is missing."""
+    return sum(bool(np.array_equal(a, b)) for a, b in pairwise(frames_TRC))

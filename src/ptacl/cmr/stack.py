@@ -1,0 +1,135 @@
+"""From single DICOM frames to a cine: slices by their position along the normal, frames by their trigger time."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ptacl.cmr.cine import Cine
+from ptacl.exclusions import Excluded, Reason
+
+_SAME_SLICE_MM = 1.0
+_SAME_DIRECTION = 0.999  # cosine: 2.6 degrees
+_SAME_SPACING = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One image of one slice.
+
+    series : number in the series description (b1: 1), None without. uid : of the series. acquired : order of acquisition.
+    position_mm : (3,) of the first pixel. axes : (2, 3) unit vectors along a row and along a column. spacing_mm : of rows, of
+    columns. slice_mm : distance of slices in the header. expected : frames a slice in the header, or 0. pixels : (R, C).
+    """
+
+    series: int | None
+    uid: str
+    acquired: tuple[int, str]
+    instance: int
+    trigger_ms: float | None
+    position_mm: np.ndarray
+    axes: np.ndarray
+    spacing_mm: tuple[float, float]
+    slice_mm: float | None
+    expected: int
+    pixels: np.ndarray
+
+    @property
+    def depth_mm(self) -> float:
+        """Position along the normal; SliceLocation is not that."""
+        return float(np.cross(self.axes[0], self.axes[1]) @ self.position_mm)
+
+
+def build(frames: Sequence[Frame], *, counts: dict[str, int], format: str) -> Cine:
+    """A cine from the frames of one short-axis stack, in any order; Excluded(UNEVEN_SLICES) where they are no stack.
+
+    Where series are numbered, those without a number count as decoys. Of several series of one slice the most complete stays, of
+    equally complete ones the last acquired; the rest, and files that repeat a phase, count as duplicates.
+    """
+    usable = [f for f in frames if f.series is not None] or list(frames)
+    by_number = _grouped(usable, key=lambda f: f.series)
+    chosen = [f for number, group in by_number.items() for f in (group if number is None else _last_complete(group))]
+    slices = _from_first([_phases(_last_complete(group)) for group in _by_depth(chosen)])
+    _check_geometry(slices)
+    expected = max(Counter(len(s) for s in slices).most_common(1)[0][0], *(s[0].expected for s in slices))
+    counts = counts | {
+        "decoys": counts["decoys"] + len(frames) - len(usable),
+        "duplicates": len(usable) - sum(map(len, slices)),
+        "gaps": sum(max(expected - len(s), 0) for s in slices),
+    }
+    return Cine(
+        slices=tuple(np.stack([f.pixels for f in s]) for s in slices),
+        spacing_mm=(*slices[0][0].spacing_mm, _slice_mm(slices)),
+        positions_mm=tuple(s[0].depth_mm for s in slices),
+        frame_ms=_frame_ms(slices),
+        format=format,
+        counts=counts,
+    )
+
+
+def _grouped(frames: Iterable[Frame], *, key: Callable[[Frame], Any]) -> dict[Any, list[Frame]]:
+    groups = defaultdict(list)
+    for frame in frames:
+        groups[key(frame)].append(frame)
+    return groups
+
+
+def _last_complete(frames: Sequence[Frame]) -> list[Frame]:
+    """The series with most phases; of several such, the last acquired."""
+    series = _grouped(frames, key=lambda f: f.uid)
+    return max(series.values(), key=lambda group: (len(_phases(group)), max(f.acquired for f in group), group[0].uid))
+
+
+def _phases(frames: Sequence[Frame]) -> list[Frame]:
+    """Frames in the order of their trigger times, one a time; of instance numbers, where times do not tell frames apart."""
+    triggers = {f.trigger_ms for f in frames}
+    timed = None not in triggers and (len(triggers) > 1 or len({f.instance for f in frames}) == 1)
+    ordered = sorted(frames, key=lambda f: (f.trigger_ms or 0.0, f.instance) if timed else (0.0, f.instance))
+    return list({f.trigger_ms if timed else f.instance: f for f in ordered}.values())
+
+
+def _by_depth(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """Frames of one slice each, slices in the order of their depth."""
+    slices: list[list[Frame]] = []
+    for frame in sorted(frames, key=lambda f: f.depth_mm):
+        if slices and frame.depth_mm - slices[-1][-1].depth_mm < _SAME_SLICE_MM:
+            slices[-1].append(frame)
+        else:
+            slices.append([frame])
+    return slices
+
+
+def _from_first(slices: list[list[Frame]]) -> list[list[Frame]]:
+    """The order of depth, upwards or downwards: from the end at which numbering began, the base in UK Biobank's zips."""
+    number = np.array([min(f.instance if f.series is None else f.series for f in s) for s in slices], float)
+    depth = np.arange(len(slices)) - (len(slices) - 1) / 2
+    return slices[::-1] if (number - number.mean()) @ depth < 0 else slices
+
+
+def _check_geometry(slices: Sequence[Sequence[Frame]]) -> None:
+    first = slices[0][0]
+    for frame in (f for s in slices for f in s):
+        cosines = np.sum(frame.axes * first.axes, axis=1)
+        if frame.pixels.shape != first.pixels.shape or not np.allclose(frame.spacing_mm, first.spacing_mm, rtol=_SAME_SPACING):
+            raise Excluded(Reason.UNEVEN_SLICES, f"images of {first.pixels.shape} and {frame.pixels.shape} in one stack")
+        if cosines.min() < _SAME_DIRECTION:
+            raise Excluded(Reason.UNEVEN_SLICES, f"slices turned by {np.degrees(np.arccos(cosines.min())):.0f} degrees")
+
+
+def _slice_mm(slices: Sequence[Sequence[Frame]]) -> float:
+    """Distance of slices from their positions; a single slice has only what its header says, or 0."""
+    if len(slices) == 1:
+        return slices[0][0].slice_mm or 0.0
+    return float(abs(np.median(np.diff([s[0].depth_mm for s in slices]))))
+
+
+def _frame_ms(slices: Sequence[Sequence[Frame]]) -> float | None:
+    """Mean interval (one interval alone is rounded to milliseconds), median over slices."""
+    intervals = []
+    for s in slices:
+        first, last = s[0].trigger_ms, s[-1].trigger_ms
+        if first is not None and last is not None and last > first:
+            intervals.append((last - first) / (len(s) - 1))
+    return float(np.median(intervals)) if intervals else None

@@ -1,0 +1,46 @@
+"""Ventricular volumes, function and mass from a segmentation of every frame.
+
+As UK Biobank's fields 24100 to 24109 are derived: end-diastole is frame 0, end-systole the frame of the smallest left ventricular
+cavity, for the right ventricle too; mass is that of the myocardium at end-diastole.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ptacl import config
+
+_ML_PER_MM3 = 1e-3
+
+
+def volume_curves(
+    labels_TZRC: np.ndarray, *, spacing_mm: tuple[float, float, float], labels: config.Labels
+) -> dict[str, np.ndarray]:
+    """Volume in mL of each label over time, (T,) by name: lv, myocardium, rv; a label that is nowhere is left out."""
+    voxel_ml = float(np.prod(spacing_mm)) * _ML_PER_MM3
+    flat = labels_TZRC.reshape(len(labels_TZRC), -1)
+    counts = {name: np.count_nonzero(flat == value, axis=1) for name, value in labels.model_dump().items()}
+    return {name: count * voxel_ml for name, count in counts.items() if count.any()}
+
+
+def measure(curves: Mapping[str, np.ndarray], *, frame_ms: float | None, density_g_per_ml: float) -> dict[str, float]:
+    """Phenotypes by name from the curves of :func:`volume_curves`: mL, percent, L/min and g.
+
+    LVCO needs the time between frames, as the frames make up one beat. What cannot be told is left out.
+    """
+    found: dict[str, float] = {}
+    if "lv" not in curves:
+        return found
+    systole = int(np.argmin(curves["lv"]))
+    for name, curve in (("LV", curves["lv"]), ("RV", curves.get("rv"))):
+        if curve is None or not curve[0]:
+            continue
+        diastolic_ml, systolic_ml = float(curve[0]), float(curve[systole])
+        stroke_ml = diastolic_ml - systolic_ml
+        found |= {f"{name}EDV": diastolic_ml, f"{name}ESV": systolic_ml, f"{name}SV": stroke_ml}
+        found[f"{name}EF"] = 100 * stroke_ml / diastolic_ml
+    if "LVSV" in found and frame_ms:
+        found["LVCO"] = found["LVSV"] * 60 / (frame_ms * len(curves["lv"]))
+    if "myocardium" in curves and curves["myocardium"][0]:
+        found["LVM"] = float(curves["myocardium"][0]) * density_g_per_ml
+    return found

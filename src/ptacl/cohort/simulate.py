@@ -1,0 +1,133 @@
+"""Stage: a paired cohort in the true file formats, whose causes are known.
+
+Anatomy and function of each participant are drawn first; the ECG and the cine follow from the same draw, so that they share
+information about the heart as a whole and about its timing. Sizes of all nuisance stand in `simulation/nuisance.py`.
+"""
+
+import argparse
+import csv
+import json
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ptacl import seeds
+from ptacl.cohort.simulation import ceiling, defects, tables, visit
+from ptacl.cohort.simulation.defects import Defect
+from ptacl.cohort.simulation.visit import FIRST_INSTANCE, REPEAT_INSTANCE, Order, Written
+from ptacl.config import Simulation
+
+LOG = logging.getLogger(__name__)
+
+TRUTH = "truth.csv"
+
+_FIRST_ID, _LAST_ID = 9_000_001, 9_999_999
+_STRANGER = str(_LAST_ID)  # a withdrawn person whose files were never sent
+_FOLDERS = ("Bulk", "ecg", "nifti", "phenotypes", "withdrawals")
+
+
+def simulate(out: Path, *, settings: Simulation, seed: int, processes: int) -> dict[str, Any]:
+    """Write a cohort below `out`, with a progress bar, and return its summary: counts, defects, and the ceiling of an ECG.
+
+    Files of a participant depend on seed, id and settings other than `participants`: a cohort of one more leaves all others as
+    they are. An earlier cohort in `out` is replaced; ValueError if the folder holds anything else.
+    """
+    out = Path(out)
+    _clear(out)
+    orders = list(_orders(settings, seed=seed))
+    written = list(tqdm(_run(orders, out, processes), total=len(orders), desc="simulate", unit="visit", mininterval=2))
+    by_kind = Counter(o.defect for o in orders if o.defect and o.instance == FIRST_INSTANCE)
+    withdrawn = [o.person for o in orders if o.defect is Defect.WITHDRAWN and o.instance == FIRST_INSTANCE]
+    missing = {o.person for o in orders if o.defect is Defect.PHENOTYPES_MISSING}
+    tables.write_tables(out / "phenotypes", _rows(written, missing), instances=(FIRST_INSTANCE, REPEAT_INSTANCE))
+    tables.write_withdrawals(out / "withdrawals", [*withdrawn, _STRANGER])
+    _write_truth(out / TRUTH, written)
+    files: Counter[str] = Counter()
+    for one in written:
+        files.update(one.files)
+    return {
+        "settings": settings.model_dump(mode="json"),
+        "seed": seed,
+        "counts": {"participants": settings.participants, "visits": len(orders), **dict(sorted(files.items()))},
+        "defects": {kind.value: by_kind[kind] for kind in Defect},
+        "ceiling": ceiling.ceiling(seed),
+        "version": version("ptacl"),
+    }
+
+
+def _orders(settings: Simulation, *, seed: int) -> Iterator[Order]:
+    if settings.participants > _LAST_ID - _FIRST_ID:
+        raise ValueError(f"simulation.participants: at most {_LAST_ID - _FIRST_ID} have ids of their own")
+    for number in range(settings.participants):
+        person = str(_FIRST_ID + number)
+        defect = defects.of(number, defects=settings.defects)
+        choice = seeds.generator(seed, "simulation visit", person)
+        as_zip, repeated = choice.random() < settings.zip_fraction, choice.random() < settings.second_visit_fraction
+        as_zip = defect in defects.ZIP or (as_zip and defect not in defects.NIFTI)
+        yield Order(person, FIRST_INSTANCE, seed, as_zip, defect)
+        if repeated:
+            yield Order(person, REPEAT_INSTANCE, seed, as_zip, None)
+
+
+def _run(orders: Sequence[Order], out: Path, processes: int) -> Iterator[Written]:
+    if processes <= 1 or len(orders) <= 1:
+        yield from (visit.write(order, out) for order in orders)
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(partial(visit.write, out=out), orders, chunksize=4)
+
+
+def _clear(out: Path) -> None:
+    if out.is_dir() and any(out.iterdir()) and not all(p.name in (*_FOLDERS, TRUTH) for p in out.iterdir()):
+        raise ValueError(f"{out} holds files that are not of a simulated cohort: name an empty or new folder")
+    for name in _FOLDERS:
+        shutil.rmtree(out / name, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _rows(written: Sequence[Written], missing: set[str]) -> dict[str, dict[tuple[str, int], float]]:
+    """Table cells by participant."""
+    rows: dict[str, dict[tuple[str, int], float]] = {}
+    for one in written:
+        if one.person not in missing:
+            cells = {(name, one.instance if name != "sex" else 0): value for name, value in one.table.items()}
+            rows.setdefault(one.person, {}).update(cells)
+    return rows
+
+
+def _write_truth(path: Path, written: Sequence[Written]) -> None:
+    """Drawn causes and exact phenotypes, one row a visit."""
+    with path.open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["visit", *written[0].truth])
+        table.writerows([f"{one.person}_{one.instance}", *(f"{v:.6g}" for v in one.truth.values())] for one in written)
+
+
+def main() -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--settings", required=True, help="section `simulation` of the configuration, as JSON")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the cohort")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write the files to")
+    parser.add_argument("--summary", type=Path, required=True, help="JSON with counts, defects and the ceiling of an ECG")
+    parser.add_argument("--processes", type=int, default=1, help="processes to use; the files do not depend on it")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    settings = Simulation.model_validate_json(args.settings)
+    summary = simulate(args.out, settings=settings, seed=args.seed, processes=args.processes)
+    args.summary.parent.mkdir(parents=True, exist_ok=True)
+    args.summary.write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n")
+    LOG.info("%s", ", ".join(f"{count} {name}" for name, count in summary["counts"].items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""What the causes do to the electrical activity of the heart: the only way in which an ECG knows of the ventricles.
+
+Directions of the dependences are those of textbooks. Muscle mass raises QRS voltage and turns it to the back, and weakens and
+turns the T wave (strain); fat and a large chest lower all voltages; mass and volume lengthen the QRS complex; a large right
+ventricle turns the frontal axis to the right; QT follows the length of systole and hence the heart rate; a weak ventricle has a
+flat T wave with a wide QRS-T angle and a late ejection; filling pressure shows in the P wave.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from ptacl.cohort.simulation.causes import Array, Causes
+from ptacl.cohort.simulation.nuisance import EcgNuisance
+
+
+@dataclass(frozen=True)
+class Electrical:
+    """Electrical causes: each field an array of one shape, () for one person, (n,) for a population."""
+
+    rate_bpm: Array
+    pr_ms: Array
+    p_ms: Array
+    qrs_ms: Array
+    qt_ms: Array
+    voltage_log: Array  # of the main QRS vector, mV
+    axis_deg: Array  # frontal, 0 to the left arm, 90 to the feet
+    azimuth_deg: Array  # of the main QRS vector, positive to the back
+    septal_log: Array  # initial vector over the main one
+    right_log: Array  # right ventricular vector over the main one
+    basal_log: Array  # terminal vector over the main one
+    t_log: Array  # T over QRS
+    t_angle_deg: Array  # between QRS and T, in the horizontal plane
+    t_peak: Array  # place of the T peak, share of QT
+    p_left_log: Array  # left over right atrial part of the P wave
+
+    def as_matrix(self) -> Array:
+        """(n, 15) array of a population."""
+        return np.stack([getattr(self, f.name) for f in fields(self)], axis=-1)
+
+
+def draw(causes: Causes, rng: np.random.Generator, *, nuisance: EcgNuisance) -> Electrical:
+    """The electrical causes of each person, with the spread that no phenotype explains."""
+    shape = np.shape(causes.male)
+
+    def spread(size: float) -> Array:
+        return np.asarray(nuisance.physiology * size * rng.standard_normal(shape))
+
+    mass = np.log(causes.mass_g / 90)
+    volume = np.log(causes.edv_ml / 147)
+    residual = np.log(causes.esv_ml / 60)
+    right = np.log(causes.rv_edv_ml / causes.edv_ml / 1.08)
+    right_size = np.log(causes.rv_edv_ml / 158)
+    weak = (0.59 - causes.ef) / 0.06
+    body = np.log(causes.bsa / 1.86)
+    fat = (causes.bmi - 26.5) / 4
+    rate = causes.heart_rate_bpm * np.exp(nuisance.heart_rate_log * rng.standard_normal(shape))
+    # systole at the rate of the ECG
+    systole = causes.systole_ms - 2.05 * (rate - causes.heart_rate_bpm)
+    return Electrical(
+        rate_bpm=rate,
+        pr_ms=158 + 0.35 * (causes.age - 64) + spread(16),
+        p_ms=106 + 8 * residual + 8 * volume + spread(6),
+        qrs_ms=np.clip(92 + 18 * mass + 14 * volume + 3 * causes.male + spread(6), 70, 150),
+        qt_ms=systole + 14 + spread(8),
+        voltage_log=np.log(1.1) + 0.75 * mass - 0.7 * body - 0.05 * fat + spread(0.16),
+        axis_deg=np.clip(40 + 210 * right - 7 * fat - 0.35 * (causes.age - 64) + spread(12), -45, 100),
+        azimuth_deg=np.clip(20 + 26 * mass + 14 * volume + spread(8), -15, 60),
+        septal_log=np.log(0.33) - 0.35 * mass + spread(0.14),
+        right_log=np.log(0.34) + 0.9 * right_size - 0.6 * mass + spread(0.18),
+        basal_log=np.log(0.34) + 0.5 * volume + spread(0.16),
+        t_log=np.log(0.25) + 0.12 * causes.male - 0.40 * mass - 0.17 * weak + spread(0.19),
+        t_angle_deg=np.clip(48 + 20 * mass + 11 * weak + spread(16), 5, 150),
+        t_peak=np.clip(0.765 + 0.006 * weak + spread(0.014), 0.70, 0.83),
+        p_left_log=0.45 * residual + spread(0.18),
+    )

@@ -1,0 +1,38 @@
+"""A cine as the NIfTI pair that converters write: sa.nii.gz and seg_sa.nii.gz, native axes, base first."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ptacl.cohort.simulation.cine import Cine
+from ptacl.cohort.simulation.heart import PIXEL_MM, SPACING_MM
+
+CINE, SEGMENTATION = "sa.nii.gz", "seg_sa.nii.gz"
+
+_COMPRESSION = 1
+
+
+def write_image(path: Path, image: np.ndarray, *, cine: Cine) -> None:
+    """Write `image` (T, Z, Y, X), of any type of NIfTI, with the geometry of `cine`; the same input gives the same bytes."""
+    import nibabel
+    from isal import igzip
+
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(image.dtype)
+    header.set_data_shape(image.shape[::-1])
+    header.set_zooms((PIXEL_MM, PIXEL_MM, SPACING_MM, cine.rr_ms / 1000 / len(cine.image)))
+    header.set_xyzt_units("mm", "sec")
+    header.set_sform(affine(cine), code=1)
+    header["vox_offset"] = 352
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as raw, igzip.IGzipFile("", "wb", _COMPRESSION, raw, mtime=0) as file:
+        file.write(header.binaryblock + bytes(4))
+        file.write(np.ascontiguousarray(image).data)
+
+
+def affine(cine: Cine) -> np.ndarray:
+    """(4, 4) from voxel X, Y, Z to RAS millimetres."""
+    out = np.eye(4)
+    out[:3, :3] = cine.axes * [PIXEL_MM, PIXEL_MM, SPACING_MM]
+    out[:3, 3] = cine.origin_mm
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ out

@@ -1,0 +1,56 @@
+"""Phenotype tables in each column convention of UK Biobank, and a withdrawal list."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from ptacl.cohort.simulation.causes import PHENOTYPES
+
+FIELDS = {name: 24100 + k for k, name in enumerate(PHENOTYPES)} | {"sex": 31, "height_cm": 50, "weight_kg": 21002, "age": 21003}
+
+Row = Mapping[tuple[str, int], float]  # value by name and instance; sex has instance 0
+
+_DECIMALS = {"sex": 0, "age": 0, "height_cm": 1, "weight_kg": 1, "LVCO": 3}
+
+
+def write_tables(folder: Path, rows: Mapping[str, Row], *, instances: Sequence[int]) -> None:
+    """Write the same values four times: ukbconv csv, ukbconv r, Table Exporter, dx extract_dataset. One row a participant."""
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = [("sex", 0), *((name, i) for i in instances for name in FIELDS if name != "sex")]
+
+    def write(file: str, *, name: Callable[[int, int], str], eid: str, separator: str, missing: str, text: bool) -> None:
+        header = separator.join([eid, *(name(FIELDS[column], i) for column, i in columns)])
+        lines = [
+            separator.join([person, *(_cell(row, column, missing=missing, text=text) for column in columns)])
+            for person, row in rows.items()
+        ]
+        (folder / file).write_text("\n".join([header, *lines]) + "\n")
+
+    def short(field: int, i: int) -> str:
+        return f"p{field}" if field == 31 else f"p{field}_i{i}"
+
+    write("ukbconv.csv", name=lambda f, i: f"{f}-{i}.0", eid="eid", separator=",", missing="", text=False)
+    write("r.tab", name=lambda f, i: f"f.{f}.{i}.0", eid="f.eid", separator="\t", missing="NA", text=False)
+    write("table_exporter.csv", name=short, eid="eid", separator=",", missing="", text=True)
+    write(
+        "dataset.csv",
+        name=lambda f, i: f"participant.{short(f, i)}",
+        eid="participant.eid",
+        separator=",",
+        missing="",
+        text=False,
+    )
+
+
+def write_withdrawals(folder: Path, persons: Sequence[str]) -> None:
+    """Write the list as UK Biobank sends it: one id a line, no header."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "w00000_20260101.csv").write_text("".join(f"{person}\n" for person in persons))
+
+
+def _cell(row: Row, column: tuple[str, int], *, missing: str, text: bool) -> str:
+    value = row.get(column)
+    if value is None:
+        return missing
+    if column[0] == "sex" and text:
+        return "Male" if value else "Female"
+    return f"{value:.{_DECIMALS.get(column[0], 2)}f}"

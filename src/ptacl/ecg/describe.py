@@ -1,0 +1,77 @@
+"""What the pipeline makes of one ECG file, for a person: facts as JSON values, and a drawing."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ptacl import config
+from ptacl.ecg import read, rpeaks, sheet
+from ptacl.ecg.denoise import denoise
+from ptacl.exclusions import Excluded
+
+
+@dataclass
+class _Findings:
+    """How far the preparation of a file came: a field stays None from the step that excluded it on."""
+
+    header: read.Header
+    record: read.EcgRecord | None = None
+    signal_mv: np.ndarray | None = None
+    r_peaks: np.ndarray | None = None
+    quality: dict[str, Any] = field(default_factory=dict)
+    excluded: str | None = None
+
+
+def describe(path: Path, *, settings: config.Ecg) -> dict[str, Any]:
+    """Facts about a file; `excluded` is null or the reason. Raises Excluded(UNREADABLE) for what is no CardioSoft file at all."""
+    found = _examine(path, settings=settings)
+    peaks = found.r_peaks if found.r_peaks is not None else np.zeros(0)
+    return {
+        "kind": "ecg",
+        "format": "cardiosoft",
+        "leads": list(found.header.leads),
+        "rate_hz": found.header.rate_hz,
+        "num_samples": found.header.num_samples,
+        "r_peaks_s": [round(float(peak) / settings.rate_hz, 4) for peak in peaks],
+        "heart_rate_bpm": found.quality.get("heart_rate_bpm"),
+        "quality": found.quality,
+        "excluded": found.excluded,
+    }
+
+
+def draw(path: Path, out_png: Path, *, settings: config.Ecg) -> None:
+    """Draw the twelve denoised leads with their R-peaks; the title says why a file is excluded."""
+    from matplotlib.figure import Figure
+
+    found = _examine(path, settings=settings)
+    figure = Figure(figsize=(14, 11), layout="constrained")
+    axes = figure.subplots()
+    if found.signal_mv is None:
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, "no rhythm strip that can be drawn", ha="center", va="center")
+    else:
+        peaks = found.r_peaks if found.r_peaks is not None else np.zeros(0, np.int64)
+        sheet.strip(axes, signal_mv=found.signal_mv, names=read.LEADS, r_peaks=peaks, rate_hz=settings.rate_hz)
+        axes.set_xlabel("time / s; blue bar 1 mV; red R-peaks")
+    rate = found.quality.get("heart_rate_bpm")
+    axes.set_title(f"excluded: {found.excluded}" if found.excluded else f"{rate:.0f} bpm, {found.quality['num_beats']} beats")
+    out_png.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out_png, dpi=100)
+
+
+def _examine(path: Path, *, settings: config.Ecg) -> _Findings:
+    """The steps of the preparation, one by one, up to the one that excludes the file."""
+    root = read.document(path)
+    found = _Findings(header=read.header(root))
+    try:
+        found.record = record = read.record(root, settings=settings)
+        found.signal_mv = signal_mv = denoise(record.signal_mv, wavelet=settings.wavelet)
+        found.r_peaks, found.quality = rpeaks.find(
+            signal_mv, rate_hz=record.rate_hz, device_beats_ms=record.device_beats_ms, settings=settings.rpeaks
+        )
+        rpeaks.check(found.quality, settings=settings.rpeaks)
+    except Excluded as error:
+        found.excluded = str(error)
+    return found

@@ -1,0 +1,220 @@
+"""Resting ECGs as GE CardioSoft writes them (UK Biobank field 20205), read strictly: whatever is doubtful is excluded.
+
+The ten-second rhythm is `StripData`; `MedianSamples` is an averaged beat and `FullDisclosure` another recording: neither
+replaces it. Leads are taken by name, never by position.
+"""
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from lxml import etree
+
+from ptacl import config
+from ptacl.exclusions import Excluded, Reason
+
+LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+
+_NAMES = {lead.lower(): lead for lead in LEADS}
+_MV_PER_UNIT = {"uvperlsb": 1e-3, "mvperlsb": 1.0}
+_LARGEST_BYTES = 2**26
+_COUNTS = np.iinfo(np.int16)
+_FILTERS = {
+    "CubicSpline": "cubic_spline",
+    "Filter50Hz": "notch_50_hz",
+    "Filter60Hz": "notch_60_hz",
+    "LowPass": "low_pass_hz",
+    "HighPass": "high_pass_hz",
+}
+_MEASUREMENTS = {
+    "VentricularRate": "ventricular_rate_bpm",
+    "RRInterval": "rr_ms",
+    "PPInterval": "pp_ms",
+    "PQInterval": "pq_ms",
+    "PDuration": "p_duration_ms",
+    "QRSDuration": "qrs_duration_ms",
+    "QTInterval": "qt_ms",
+    "QTCInterval": "qtc_ms",
+    "PAxis": "p_axis_degrees",
+    "RAxis": "r_axis_degrees",
+    "TAxis": "t_axis_degrees",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class EcgRecord:
+    """One rhythm strip and what the device wrote beside it.
+
+    signal_mv : (12, T) float32 in the order of `leads`. resolution_mv : millivolt a count. filters : settings of the device,
+    None where the file has none. device_beats_ms : the device's own beat list, from the start of the strip, some 15 ms after
+    the R-peaks. measurements : the device's intervals and axes, None where blank. software : name and version of the device's
+    software.
+    """
+
+    signal_mv: np.ndarray
+    leads: tuple[str, ...]
+    rate_hz: int
+    resolution_mv: float
+    filters: Mapping[str, bool | float | None]
+    device_beats_ms: tuple[float, ...]
+    measurements: Mapping[str, float | None]
+    software: str
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of its strip, unchecked: lead names as written, rate in Hz, samples a lead; None where unreadable."""
+
+    leads: tuple[str, ...]
+    rate_hz: float | None
+    num_samples: int | None
+
+
+def document(path: Path) -> etree._Element:
+    """The root of a CardioSoft file; Excluded(UNREADABLE) for anything else. A document type (entities) is refused unread."""
+    try:
+        if Path(path).stat().st_size > _LARGEST_BYTES:
+            raise Excluded(Reason.UNREADABLE, f"larger than {_LARGEST_BYTES // 2**20} MiB")
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise Excluded(Reason.UNREADABLE, type(error).__name__) from None
+    if b"<!DOCTYPE" in data.replace(b"\0", b""):  # without the zeros of UTF-16
+        raise Excluded(Reason.UNREADABLE, "document type declaration")
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, remove_comments=True, remove_pis=True
+    )
+    try:
+        root = etree.fromstring(data, parser)
+    except (etree.XMLSyntaxError, LookupError, ValueError) as error:
+        raise Excluded(Reason.UNREADABLE, type(error).__name__) from None
+    if root.tag != "CardiologyXML":
+        raise Excluded(Reason.UNREADABLE, "not a CardioSoft file")
+    return root
+
+
+def header(root: etree._Element) -> Header:
+    """What the strip says of itself, whether or not it can be used."""
+    names = tuple(str(e.get("lead", "")) for e in root.findall("StripData/WaveformData"))
+    count = _number(root.find("StripData/ChannelSampleCountTotal"))
+    return Header(
+        leads=tuple(_NAMES.get(name.strip().lower(), name) for name in names),
+        rate_hz=_number(root.find("StripData/SampleRate")),
+        num_samples=int(count) if count is not None else None,
+    )
+
+
+def read(path: Path, *, settings: config.Ecg) -> EcgRecord:
+    """Read one file; raises Excluded where it cannot be used as it stands."""
+    return record(document(path), settings=settings)
+
+
+def record(root: etree._Element, *, settings: config.Ecg) -> EcgRecord:
+    """The checked rhythm strip of a document; raises Excluded with the first thing that is wrong."""
+    strips = root.findall("StripData")
+    if len(strips) != 1:
+        raise Excluded(Reason.MISSING_LEAD, f"{len(strips)} rhythm strips")
+    strip = strips[0]
+    rate, rate_unit = _number(strip.find("SampleRate")), _unit(strip.find("SampleRate"))
+    if rate != settings.rate_hz or rate_unit not in ("", "hz"):
+        raise Excluded(Reason.WRONG_RATE, f"{rate or 0:g} {rate_unit}, not {settings.rate_hz} Hz")
+    resolution_mv = _resolution_mv(strip)
+    counts = _counts(strip, num_samples=settings.num_samples)
+    _check_values(counts, tolerance=settings.einthoven_tolerance_counts)
+    return EcgRecord(
+        signal_mv=counts.astype(np.float32) * np.float32(resolution_mv),
+        leads=LEADS,
+        rate_hz=settings.rate_hz,
+        resolution_mv=resolution_mv,
+        filters={name: _setting(root.find(f"FilterSetting/{tag}")) for tag, name in _FILTERS.items()},
+        device_beats_ms=tuple(
+            t for e in strip.findall("ArrhythmiaResults/Time") if (t := _number(e)) is not None and _unit(e) == "ms"
+        ),
+        measurements={name: _number(root.find(f"RestingECGMeasurements/{tag}")) for tag, name in _MEASUREMENTS.items()},
+        software=" ".join(root.findtext(f"ClinicalInfo/DeviceInfo/{tag}", "").strip() for tag in ("Desc", "SoftwareVer")).strip(),
+    )
+
+
+def _resolution_mv(strip: etree._Element) -> float:
+    """Millivolt a count: both the number and its unit must be there."""
+    value, unit = _number(strip.find("Resolution")), _unit(strip.find("Resolution"))
+    if unit not in _MV_PER_UNIT or value is None or value <= 0:
+        raise Excluded(Reason.WRONG_UNIT, f"resolution {value} {unit or 'without unit'}")
+    return value * _MV_PER_UNIT[unit]
+
+
+def _counts(strip: etree._Element, *, num_samples: int) -> np.ndarray:
+    """(12, num_samples) counts in the order of LEADS, each lead exactly once."""
+    texts: dict[str, str] = {}
+    for element in strip.findall("WaveformData"):
+        lead = _NAMES.get(str(element.get("lead", "")).strip().lower())
+        if lead is None or lead in texts:
+            raise Excluded(Reason.MISSING_LEAD, f"lead {lead} twice" if lead else "a lead of unknown name")
+        texts[lead] = element.text or ""
+    if missing := [lead for lead in LEADS if lead not in texts]:
+        raise Excluded(Reason.MISSING_LEAD, f"no lead {', '.join(missing)}")
+    declared = _number(strip.find("ChannelSampleCountTotal"))
+    if declared != num_samples:
+        raise Excluded(Reason.WRONG_LENGTH, f"{declared or 0:g} samples declared, not {num_samples}")
+    counts = np.empty((len(LEADS), num_samples), np.int32)
+    for row, lead in zip(counts, LEADS, strict=True):
+        values = _integers(texts[lead], lead=lead)
+        if len(values) != num_samples:
+            raise Excluded(Reason.WRONG_LENGTH, f"lead {lead} has {len(values)} samples, not {num_samples}")
+        row[:] = values
+    return counts
+
+
+def _integers(text: str, *, lead: str) -> np.ndarray:
+    """Comma-separated integers.
+
+    White space goes first, because `np.fromstring` reads a field of white space alone as 0; a comma after the last value does
+    no harm. Sixty-four bits, because it wraps what does not fit, and the device has sixteen.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)  # what NumPy before 2.4 says of junk
+            values = np.fromstring("".join(text.split()), dtype=np.int64, sep=",")
+    except (ValueError, DeprecationWarning):
+        finite = not any(word in text.lower() for word in ("nan", "inf"))
+        raise Excluded(Reason.UNREADABLE if finite else Reason.NOT_FINITE, f"lead {lead} is not a list of integers") from None
+    if len(values) and (values.min() < _COUNTS.min or values.max() > _COUNTS.max):
+        raise Excluded(Reason.UNREADABLE, f"lead {lead} has a value beyond 16 bits")
+    return values
+
+
+def _beats_ms(strip: etree._Element) -> tuple[float, ...]:
+    times = [(_number(e), _unit(e)) for e in strip.findall("ArrhythmiaResults/Time")]
+    return tuple(sorted(time for time, unit in times if time is not None and unit == "ms"))
+
+
+def _check_values(counts: np.ndarray, *, tolerance: float) -> None:
+    """No flat lead, and the limb leads as they follow from I and II (Einthoven, Goldberger), within `tolerance` counts."""
+    if (flat := np.ptp(counts, axis=1) == 0).any():
+        raise Excluded(Reason.FLAT_LEAD, f"lead {', '.join(np.array(LEADS)[flat])}")
+    i, ii, iii, avr, avl, avf = counts[:6]
+    twice = {"III": 2 * (i + iii - ii), "aVR": 2 * avr + i + ii, "aVL": 2 * avl - i + iii, "aVF": 2 * avf - ii - iii}
+    for lead, error in twice.items():
+        if (worst := float(np.abs(error).max()) / 2) > tolerance:
+            raise Excluded(Reason.EINTHOVEN, f"lead {lead} is {worst:g} counts from what I and II say")
+
+
+def _number(element: etree._Element | None) -> float | None:
+    """The finite number in an element, None where there is none (measurements may be blank)."""
+    try:
+        value = float(element.text or "") if element is not None else math.nan
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _unit(element: etree._Element | None) -> str:
+    return str(element.get("units", "")).strip().lower() if element is not None else ""
+
+
+def _setting(element: etree._Element | None) -> bool | float | None:
+    """A filter setting: Yes, No or a number."""
+    text = (element.text or "").strip().lower() if element is not None else ""
+    return {"yes": True, "no": False}[text] if text in ("yes", "no") else _number(element)

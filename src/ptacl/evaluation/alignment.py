@@ -1,0 +1,178 @@
+"""Temporal alignment of ECG and CMR (Fig. 2): cosine similarity of every ECG step with every CMR step, within a participant.
+
+The matrix shown is the mean over test participants, one visit each, whose crop holds a complete beat. The number beside it is
+the share of ECG steps whose most similar CMR step lies within one step of the same phase: 1 is perfect, and a model without
+any notion of time scores the share of step pairs that lie so close, the chance level. Distances do not wrap around the cycle,
+as in Eq. 2. Where an experiment has several seeds, matrices and shares are averaged over them.
+
+Shapes: m participants, T steps of the cycle from end-diastole, D width, B draws of which the first is the sample.
+"""
+
+import argparse
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptacl import seeds
+from ptacl.config import Alignment
+from ptacl.evaluation import samples, uncertainty
+
+Array = NDArray[np.float64]
+
+_BLOCK = 512
+_NEAR = 1  # steps
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Local embeddings of the test participants: ecg and cmr (m, T, D), and the participants left out for want of a beat."""
+
+    visits: list[str]
+    ecg: NDArray[np.float16]
+    cmr: NDArray[np.float16]
+    num_without_beat: int
+
+
+def cosines(ecg_mtd: NDArray[np.floating], cmr_mtd: NDArray[np.floating]) -> NDArray[np.float32]:
+    """(m, T, T) cosine similarity of ECG step k and CMR step t of each participant."""
+    blocks = []
+    for start in range(0, len(ecg_mtd), _BLOCK):
+        pair = [np.asarray(x[start : start + _BLOCK], dtype=np.float32) for x in (ecg_mtd, cmr_mtd)]
+        ecg, cmr = (x / np.maximum(np.linalg.norm(x, axis=2, keepdims=True), np.finfo(np.float32).tiny) for x in pair)
+        blocks.append(ecg @ cmr.transpose(0, 2, 1))
+    return np.concatenate(blocks)
+
+
+def share_near_diagonal(cosines_mtt: NDArray[np.float32]) -> Array:
+    """(m,) share of ECG steps whose most similar CMR step lies within one step of the diagonal."""
+    steps = np.arange(cosines_mtt.shape[1])
+    share: Array = (np.abs(cosines_mtt.argmax(axis=2) - steps) <= _NEAR).mean(axis=1)
+    return share
+
+
+def chance(num_steps: int) -> float:
+    """The share expected if the most similar CMR step were any step with equal probability."""
+    steps = np.arange(num_steps)
+    return float((np.abs(steps[:, None] - steps) <= _NEAR).mean())
+
+
+def read_steps(path: Path) -> Steps:
+    """Local embeddings of an experiment, the first visit of each participant; ValueError without any complete beat."""
+    with np.load(path, allow_pickle=False) as stored:
+        if lacking := [a for a in ("test_visits", "ecg_local", "cmr_local", "local_valid") if a not in stored]:
+            raise ValueError(f"{path} has no {', '.join(lacking)}: only contrastive models have local embeddings")
+        visits, valid, ecg, cmr = (stored[a] for a in ("test_visits", "local_valid", "ecg_local", "cmr_local"))
+    order = np.argsort(visits)
+    _, first = np.unique([v.split("_")[0] for v in visits[order]], return_index=True)
+    chosen = order[first]
+    usable = chosen[valid[chosen]]
+    if not usable.size:
+        raise ValueError(f"{path}: no test participant has a complete beat in the crop")
+    return Steps(visits[usable].tolist(), ecg[usable], cmr[usable], int(chosen.size - usable.size))
+
+
+def evaluate(settings: Alignment, *, embeddings: Mapping[str, Path], titles: Mapping[str, str], seed: int) -> dict[str, object]:
+    """Matrix, share near the diagonal with its interval, and paired difference from the first experiment, of each experiment.
+
+    ValueError if the experiments do not share their participants.
+    """
+    experiments: dict[str, object] = {}
+    counts = reference = visits = None
+    for name in settings.experiments:
+        matrices, shares = [], []
+        for path in (files := samples.of_model(name, embeddings=embeddings)):
+            steps = read_steps(path)
+            visits = steps.visits if visits is None else visits
+            if steps.visits != visits:
+                raise ValueError(f"{path} holds other test participants than the experiments before it: rerun the embedding")
+            of_participants = cosines(steps.ecg, steps.cmr)
+            matrices.append(of_participants.mean(axis=0, dtype=np.float64))
+            shares.append(share_near_diagonal(of_participants))
+        if counts is None:
+            generator = seeds.generator(seed, "bootstrap", "alignment")
+            counts = uncertainty.draw_counts(len(steps.visits), draws=settings.bootstrap, generator=generator)
+        estimates = uncertainty.means(np.mean(shares, axis=0)[:, None], counts=counts)[:, 0]
+        numbers = uncertainty.columns("share", estimates, confidence=settings.confidence)
+        numbers |= uncertainty.paired_columns("share", estimates, reference=reference, confidence=settings.confidence)
+        reference = estimates if reference is None else reference
+        log.info("%s: %.3f of steps within one step of the diagonal", name, numbers["share"])
+        experiments[name] = {
+            "title": titles.get(name, name.capitalize()),
+            "seeds": len(files),
+            "participants": len(steps.visits),
+            "without_complete_beat": steps.num_without_beat,
+            **{key: None if np.isnan(value) else round(value, 6) for key, value in numbers.items()},
+            "matrix": np.round(np.mean(matrices, axis=0), 5).tolist(),
+        }
+    num_steps = steps.ecg.shape[1]
+    return {
+        "steps": num_steps,
+        "chance": round(chance(num_steps), 6),
+        "confidence": settings.confidence,
+        "experiments": experiments,
+    }
+
+
+def draw(result: Mapping[str, object], *, paths: Sequence[Path]) -> None:
+    """One heat map an experiment, side by side with one colour scale."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    panels: list[dict[str, object]] = list(result["experiments"].values())  # type: ignore[attr-defined]
+    num_steps = int(result["steps"])  # type: ignore[call-overload]
+    matrices = [np.asarray(panel["matrix"]) for panel in panels]
+    low, high = min(m.min() for m in matrices), max(m.max() for m in matrices)
+    ticks = np.arange(0, num_steps, max(1, num_steps // 4))
+    style = {"font.size": 9, "svg.hashsalt": "alignment", "axes.linewidth": 0.6}
+    with matplotlib.rc_context(style):
+        figure, axes = plt.subplots(1, len(panels), figsize=(2.5 * len(panels) + 0.9, 2.95), layout="constrained", squeeze=False)
+        for ax, panel, matrix in zip(axes[0], panels, matrices, strict=True):
+            mesh = ax.pcolormesh(matrix, cmap="viridis", vmin=low, vmax=high, edgecolors="face", linewidth=0.2)
+            ax.set(aspect="equal", xlabel="CMR step", xticks=ticks + 0.5, yticks=ticks + 0.5)
+            ax.set_xticklabels(["ED", *map(str, ticks[1:])])
+            ax.set_yticklabels(["ED", *map(str, ticks[1:])])
+            ax.invert_yaxis()
+            ax.tick_params(length=2)
+            ax.set_title(f"{panel['title']}\n{panel['share']:.2f} near the diagonal", fontsize=9)
+        axes[0][0].set_ylabel("ECG step")
+        figure.colorbar(mesh, ax=axes[0].tolist(), label="mean cosine similarity", shrink=0.85, pad=0.015)
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            metadata = {"Date": None} if path.suffix == ".svg" else None
+            figure.savefig(path, dpi=200, metadata=metadata)
+        plt.close(figure)
+
+
+def main() -> None:
+    """Write the alignment numbers and their figure."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    parser = argparse.ArgumentParser(description="Cosine similarity of ECG and CMR steps over the cycle (Fig. 2).")
+    parser.add_argument("--settings", required=True, help="JSON of the alignment section")
+    parser.add_argument("--titles", default="{}", help="JSON of experiment to title")
+    parser.add_argument("--embeddings", required=True, nargs="+", type=samples.named_path, help="name=FILE.npz of each model")
+    parser.add_argument("--seed", required=True, type=int, help="seed of the project")
+    parser.add_argument("--figure", required=True, nargs="+", type=Path, help="figures to write, the suffix gives the format")
+    parser.add_argument("--out", required=True, type=Path, help="numbers to write (JSON)")
+    args = parser.parse_args()
+    result = evaluate(
+        Alignment.model_validate_json(args.settings),
+        embeddings=dict(args.embeddings),
+        titles=samples.titles(args.titles),
+        seed=args.seed,
+    )
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+    draw(result, paths=args.figure)
+
+
+if __name__ == "__main__":
+    main()

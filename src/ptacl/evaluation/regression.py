@@ -1,0 +1,140 @@
+"""Linear probes of frozen embeddings (Table 2): R² of each phenotype on test participants, with intervals and a paired test.
+
+The probe is ordinary least squares with an intercept (Sec. 4.3), fitted on the training split alone, one visit a participant;
+the validation split only ever chose weights. R² is 1 - SSE / SST with SST about the mean of the test participants, as in
+scikit-learn. Under the bootstrap the probe stays as it is and the test participants are drawn again. Where a model has several
+seeds, its estimates are averaged within each draw.
+
+Shapes: n participants, D embedding width, P phenotypes, B draws of which the first is the sample.
+"""
+
+import argparse
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ptacl import seeds
+from ptacl.config import Regression
+from ptacl.evaluation import samples, uncertainty
+
+Array = NDArray[np.float64]
+
+log = logging.getLogger(__name__)
+
+
+def probe(features_nd: Array, targets_np: Array, *, unseen_md: Array) -> Array:
+    """(m, P) predictions of least squares for unseen features (m, D).
+
+    Participants with all phenotypes are condensed once into a triangle that stands for their normal equations without squaring
+    their condition; a phenotype adds those who lack only others. Collinear features get the solution of least norm.
+    ValueError if a phenotype has no training value.
+    """
+    known = np.isfinite(targets_np)
+    if not known.any(axis=0).all():
+        raise ValueError("a phenotype has no value in the training split: drop it from cohort.phenotypes")
+    num_features, complete = features_nd.shape[1], known.all(axis=1)
+    table = np.column_stack([np.ones(len(features_nd)), features_nd, targets_np])
+    condensed = np.asarray(np.linalg.qr(table[complete], mode="r"))
+    predictions = np.empty((len(unseen_md), targets_np.shape[1]))
+    patterns, group = np.unique(known, axis=1, return_inverse=True)
+    for g, known_n in enumerate(patterns.T):
+        targets = np.flatnonzero(group.ravel() == g)
+        columns = np.concatenate([np.arange(1 + num_features), 1 + num_features + targets])
+        rows = np.concatenate([condensed[:, columns], table[known_n & ~complete][:, columns]])
+        triangle = np.asarray(np.linalg.qr(rows, mode="r"))
+        means, centred = np.split(triangle[0, 1:] / triangle[0, 0], [num_features]), triangle[1:, 1:]
+        coefficients = np.linalg.lstsq(centred[:, :num_features], centred[:, num_features:], rcond=None)[0]
+        predictions[:, targets] = (unseen_md - means[0]) @ coefficients + means[1]
+    return predictions
+
+
+def r2(targets_np: Array, predictions_np: Array, *, counts: Array) -> Array:
+    """(B, P) coefficients of determination under counts (B, n).
+
+    A missing target does not count; a draw in which the targets do not vary is NaN.
+    """
+    known = np.isfinite(targets_np)
+    centred = np.where(known, targets_np - np.nanmean(targets_np, axis=0), 0.0)  # a common shift, against cancellation
+    squared_error = np.where(known, (targets_np - predictions_np) ** 2, 0.0)
+    total, first, second = counts @ known.astype(np.float64), counts @ centred, counts @ centred**2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = second - first**2 / total
+        return np.where(spread > 1e-12 * second, 1 - (counts @ squared_error) / spread, np.nan)
+
+
+def tabulate(
+    estimates: Sequence[Array],
+    *,
+    rows: Sequence[Mapping[str, object]],
+    reference: int,
+    phenotypes: Sequence[str],
+    confidence: float,
+) -> pd.DataFrame:
+    """One row a method: R² of each phenotype and of their mean, each with interval and difference from the reference row."""
+    table = []
+    names = [*phenotypes, "mean"]
+    with_mean = [np.column_stack([e, e.mean(axis=1)]) for e in estimates]
+    for i, (row, estimate) in enumerate(zip(rows, with_mean, strict=True)):
+        numbers: dict[str, object] = dict(row)
+        for p, name in enumerate(names):
+            other = None if i == reference else with_mean[reference][:, p]
+            numbers |= uncertainty.columns(f"{name}_R2", estimate[:, p], confidence=confidence)
+            numbers |= uncertainty.paired_columns(name, estimate[:, p], reference=other, confidence=confidence)
+        table.append(numbers)
+    return pd.DataFrame(table)
+
+
+def evaluate(
+    settings: Regression, *, participants: Path, phenotypes: Sequence[str], embeddings: Mapping[str, Path], seed: int
+) -> pd.DataFrame:
+    """Table 2 for the rows of the settings; ValueError if the reference is no row."""
+    reference = [i for i, row in enumerate(settings.rows) if row.method == settings.reference and row.input == "ecg"]
+    if not reference:
+        raise ValueError(f"regression.reference {settings.reference} is no ECG row of regression.rows")
+    train = samples.read_participants(participants, split="train", phenotypes=phenotypes)
+    test = samples.read_participants(participants, split="test", phenotypes=phenotypes)
+    generator = seeds.generator(seed, "bootstrap", "regression")
+    counts = uncertainty.draw_counts(len(test.visits), draws=settings.bootstrap, generator=generator)
+    estimates, rows = [], []
+    for row in settings.rows:
+        files = samples.of_model(row.model, embeddings=embeddings)
+        of_seed = []
+        for path in files:
+            features = samples.read_embedding(path, array=row.input, visits=train.visits + test.visits).astype(np.float64)
+            seen, unseen = np.split(features, [len(train.visits)])
+            of_seed.append(r2(test.targets, probe(seen, train.targets, unseen_md=unseen), counts=counts))
+        estimates.append(np.mean(of_seed, axis=0))
+        fixed = {"input": row.input.upper(), "method": row.method, "evaluation": "LP", "n_train": len(train.visits)}
+        rows.append(fixed | {"n_test": len(test.visits), "seeds": len(files), "confidence": settings.confidence})
+        log.info("%s %s: mean R2 %.3f", fixed["input"], row.method, estimates[-1][0].mean())
+    return tabulate(estimates, rows=rows, reference=reference[0], phenotypes=phenotypes, confidence=settings.confidence)
+
+
+def main() -> None:
+    """Write the regression table."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    parser = argparse.ArgumentParser(description="Linear probes of embeddings (Table 2).")
+    parser.add_argument("--settings", required=True, help="JSON of the regression section")
+    parser.add_argument("--phenotypes", required=True, help="JSON list of phenotype names")
+    parser.add_argument("--participants", required=True, type=Path, help="participants.csv")
+    parser.add_argument("--embeddings", required=True, nargs="+", type=samples.named_path, help="name=FILE.npz of each model")
+    parser.add_argument("--seed", required=True, type=int, help="seed of the project")
+    parser.add_argument("--out", required=True, type=Path, help="table to write (CSV)")
+    args = parser.parse_args()
+    table = evaluate(
+        Regression.model_validate_json(args.settings),
+        participants=args.participants,
+        phenotypes=samples.names(args.phenotypes),
+        embeddings=dict(args.embeddings),
+        seed=args.seed,
+    )
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(args.out, index=False, float_format="%.6g")
+
+
+if __name__ == "__main__":
+    main()

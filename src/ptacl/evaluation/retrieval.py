@@ -1,0 +1,172 @@
+"""Retrieval of participants with a like phenotype (Table 1): every test ECG looks for CMR embeddings by cosine.
+
+A candidate matches when its phenotype lies within `band` standard deviations of the query's (over the test participants). The
+query's own CMR is left out of the gallery or kept; both are computed, and `shown` marks what the settings choose. Candidates
+without a value are no part of a phenotype's gallery, participants without one no query. A query that nothing in the gallery
+matches has no rank, whatever the model, and counts as a miss for the precision. Random retrieval is exact, not drawn: with m
+matches among N, a random candidate matches with m / N and the first match comes at rank (N + 1) / (m + 1) on average.
+
+Intervals draw queries again and keep the gallery. Table 1 of the paper does not say whether a patient may retrieve itself.
+
+Shapes: n participants, P phenotypes, K precisions, B draws of which the first is the sample.
+"""
+
+import argparse
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ptacl import seeds
+from ptacl.config import Retrieval
+from ptacl.evaluation import ranking, samples, uncertainty
+
+Array = NDArray[np.float64]
+
+RANDOM = "random"
+GALLERIES = {False: "without own CMR", True: "with own CMR"}
+
+log = logging.getLogger(__name__)
+
+
+def statistics(found: ranking.Found, *, counts: Array) -> Array:
+    """(B, P, K + 2): precision at each k, mean and median rank of the first match."""
+    median_rank = uncertainty.medians(found.first, counts=counts)
+    return np.concatenate([_averages(found, counts=counts), median_rank[..., None]], axis=2)
+
+
+def random_statistics(phenotypes_np: Array, *, ks: Sequence[int], band: float, own: bool, counts: Array) -> Array:
+    """What :func:`statistics` expects of a random order of the gallery."""
+    matches, sizes = ranking.count_matches(phenotypes_np, half_width=ranking.half_widths(phenotypes_np, band=band), own=own)
+    precision = np.repeat((matches / np.maximum(sizes, 1))[..., None], len(ks), axis=2)
+    precision[sizes[..., None] < np.asarray(ks)] = np.nan
+    first = np.where(matches > 0, (sizes + 1) / (matches + 1), np.nan)
+    averages = _averages(ranking.Found(precision, first), counts=counts)
+    median_rank = np.column_stack([_random_median(m, size, counts=counts) for m, size in zip(matches.T, sizes.T, strict=True)])
+    return np.concatenate([averages, median_rank[..., None]], axis=2)
+
+
+def _averages(found: ranking.Found, *, counts: Array) -> Array:
+    """(B, P, K + 1): precision at each k, and mean rank of the first match."""
+    values = np.concatenate([found.precision, found.first[..., None]], axis=2)
+    return uncertainty.means(values.reshape(len(values), -1), counts=counts).reshape(len(counts), *values.shape[1:])
+
+
+def _random_median(matches_n: Array, sizes_n: Array, *, counts: Array) -> Array:
+    """(B,) median rank of the first match over queries and random orders.
+
+    It is where the distribution function, averaged over queries, reaches one half.
+    """
+    usable = np.isfinite(matches_n) & (matches_n > 0)
+    if not usable.any():
+        return np.full(len(counts), np.nan)
+    m, size, weights = matches_n[usable], sizes_n[usable], counts[:, usable]
+    median, none_yet = np.full(len(counts), np.nan), np.ones(len(m))
+    for rank in range(1, int(size.max()) + 1):
+        none_yet *= np.clip(1 - m / np.maximum(size - rank + 1, 1), 0, 1)
+        reached = (weights @ (1 - none_yet)) / weights.sum(axis=1) >= 0.5
+        median[reached & np.isnan(median)] = rank
+        if reached.all():
+            break
+    return median
+
+
+def _estimates(
+    settings: Retrieval,
+    *,
+    own: bool,
+    embeddings: Mapping[str, Path],
+    test: samples.Samples,
+    counts: Array,
+) -> Iterator[tuple[str, int, Array]]:
+    """Name, number of seeds and estimates (B, P, K + 2) of each experiment, then of random retrieval."""
+    for name in settings.experiments:
+        files = samples.of_model(name, embeddings=embeddings)
+        of_seed = []
+        for path in files:
+            query = samples.read_embedding(path, array="ecg_projected", visits=test.visits)
+            gallery = samples.read_embedding(path, array="cmr_projected", visits=test.visits)
+            found = ranking.find(query, gallery, phenotypes_np=test.targets, ks=settings.ks, band=settings.band, own=own)
+            of_seed.append(statistics(found, counts=counts))
+        yield name, len(files), np.mean(of_seed, axis=0)
+    yield RANDOM, 0, random_statistics(test.targets, ks=settings.ks, band=settings.band, own=own, counts=counts)
+
+
+def _numbers(
+    estimates: Array, *, reference: Array | None, phenotypes: Sequence[str], names: Sequence[str], confidence: float
+) -> dict[str, float]:
+    numbers: dict[str, float] = {}
+    with_mean = np.concatenate([estimates, estimates.mean(axis=1, keepdims=True)], axis=1)
+    other = None if reference is None else np.concatenate([reference, reference.mean(axis=1, keepdims=True)], axis=1)
+    for p, phenotype in enumerate([*phenotypes, "mean"]):
+        for s, statistic in enumerate(names):
+            key = f"{phenotype}_{statistic}"
+            paired = None if other is None else other[:, p, s]
+            numbers |= uncertainty.columns(key, with_mean[:, p, s], confidence=confidence)
+            numbers |= uncertainty.paired_columns(key, with_mean[:, p, s], reference=paired, confidence=confidence)
+    return numbers
+
+
+def evaluate(
+    settings: Retrieval,
+    *,
+    participants: Path,
+    phenotypes: Sequence[str],
+    embeddings: Mapping[str, Path],
+    titles: Mapping[str, str],
+    seed: int,
+) -> pd.DataFrame:
+    """Table 1: one row an experiment and gallery, the gallery shown first, the first experiment being the reference."""
+    test = samples.read_participants(participants, split="test", phenotypes=phenotypes)
+    generator = seeds.generator(seed, "bootstrap", "retrieval")
+    counts = uncertainty.draw_counts(len(test.visits), draws=settings.bootstrap, generator=generator)
+    names = [*(f"P@{k}" for k in settings.ks), "MnR", "MdR"]
+    table = []
+    for own in (settings.own_cmr, not settings.own_cmr):
+        reference: Array | None = None
+        for name, num_seeds, estimates in _estimates(settings, own=own, embeddings=embeddings, test=test, counts=counts):
+            fixed: dict[str, object] = {"method": titles.get(name, name.capitalize()), "model": name, "gallery": GALLERIES[own]}
+            fixed |= {
+                "shown": own == settings.own_cmr,
+                "n_test": len(test.visits),
+                "seeds": num_seeds,
+                "confidence": settings.confidence,
+            }
+            table.append(
+                fixed
+                | _numbers(estimates, reference=reference, phenotypes=phenotypes, names=names, confidence=settings.confidence)
+            )
+            reference = estimates if reference is None else reference
+            log.info("%s, %s: mean %s %.3f", fixed["method"], fixed["gallery"], names[0], estimates[0, :, 0].mean())
+    return pd.DataFrame(table)
+
+
+def main() -> None:
+    """Write the retrieval table."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    parser = argparse.ArgumentParser(description="Retrieval of participants with a like phenotype (Table 1).")
+    parser.add_argument("--settings", required=True, help="JSON of the retrieval section")
+    parser.add_argument("--phenotypes", required=True, help="JSON list of phenotype names")
+    parser.add_argument("--titles", default="{}", help="JSON of experiment to title")
+    parser.add_argument("--participants", required=True, type=Path, help="participants.csv")
+    parser.add_argument("--embeddings", required=True, nargs="+", type=samples.named_path, help="name=FILE.npz of each model")
+    parser.add_argument("--seed", required=True, type=int, help="seed of the project")
+    parser.add_argument("--out", required=True, type=Path, help="table to write (CSV)")
+    args = parser.parse_args()
+    table = evaluate(
+        Retrieval.model_validate_json(args.settings),
+        participants=args.participants,
+        phenotypes=samples.names(args.phenotypes),
+        embeddings=dict(args.embeddings),
+        titles=samples.titles(args.titles),
+        seed=args.seed,
+    )
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(args.out, index=False, float_format="%.6g")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""What evaluation reads: one row a participant, and the embeddings that belong to these rows."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Participants of a split, one visit each, in the order of the participants table.
+
+    visits : n keys `participant_instance`.
+    targets : (n, P) phenotypes in their own units, NaN where missing.
+    """
+
+    visits: list[str]
+    targets: NDArray[np.float64]
+
+
+def read_participants(path: Path, *, split: str, phenotypes: Sequence[str]) -> Samples:
+    """Rows of one split with `evaluate` set: a second visit would count a participant twice.
+
+    ValueError names missing columns, an empty split, or a participant with two rows.
+    """
+    table = pd.read_csv(path, dtype={"visit": str, "participant": str, "split": str})
+    if missing := [c for c in ("visit", "participant", "split", "evaluate", *phenotypes) if c not in table.columns]:
+        raise ValueError(f"{path} has no column {', '.join(missing)}: rerun the cohort stages")
+    table = table[(table["split"] == split) & table["evaluate"].astype(bool)]
+    if table.empty:
+        raise ValueError(f"{path} has no participant in the {split} split: the cohort is too small")
+    if table["participant"].duplicated().any():
+        raise ValueError(f"{path} evaluates a participant twice: rerun the cohort stages")
+    return Samples(table["visit"].tolist(), table[list(phenotypes)].to_numpy(dtype=np.float64))
+
+
+def read_embedding(path: Path, *, array: str, visits: Sequence[str]) -> NDArray[np.float32]:
+    """(n, D) rows of one array in the order of `visits`.
+
+    ValueError if the array or a visit is missing, or a value is not finite.
+    """
+    with np.load(path, allow_pickle=False) as stored:
+        if array not in stored:
+            raise ValueError(f"{path} has no array {array}; it has {', '.join(sorted(stored))}")
+        position = {visit: i for i, visit in enumerate(stored["visits"].tolist())}
+        if lacking := sum(visit not in position for visit in visits):
+            raise ValueError(f"{path} lacks {lacking} of {len(visits)} visits: rerun the embedding")
+        rows: NDArray[np.float32] = stored[array][[position[visit] for visit in visits]].astype(np.float32)
+    if not np.isfinite(rows).all():
+        raise ValueError(f"{path}, array {array}: {int((~np.isfinite(rows)).any(axis=1).sum())} rows are not finite")
+    return rows
+
+
+def of_model(name: str, *, embeddings: Mapping[str, Path]) -> list[Path]:
+    """Embedding files of a model: its own, or one a seed (`name-0`, `name-1`); ValueError if there is none."""
+    of_seed = re.compile(rf"{re.escape(name)}(-\d+)?")
+    if not (found := [path for key, path in sorted(embeddings.items()) if of_seed.fullmatch(key)]):
+        raise ValueError(f"no embeddings of {name}: give --embeddings {name}=FILE; given are {', '.join(sorted(embeddings))}")
+    return found
+
+
+def named_path(text: str) -> tuple[str, Path]:
+    """Split `name=path`, as an argument type."""
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise ValueError(f"{text} is not of the form name=path")
+    return name, Path(path)
+
+
+def names(text: str) -> list[str]:
+    """Names from JSON: a list, or one under the key `names`, as :func:`ptacl.config.dump` writes it."""
+    value = json.loads(text)
+    return [str(name) for name in (value["names"] if isinstance(value, dict) else value)]
+
+
+def titles(text: str) -> dict[str, str]:
+    """Titles by name from JSON: an object, or one under the key `titles`, as :func:`ptacl.config.dump` writes it."""
+    value = json.loads(text)
+    return {
+        str(name): str(title) for name, title in (value["titles"] if isinstance(value.get("titles"), dict) else value).items()
+    }

@@ -1,0 +1,37 @@
+"""Why a record cannot be used: one enum for the whole pipeline, and the exception that carries a reason."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Reasons of the exclusions table; the flow diagram counts them."""
+
+    WITHDRAWN = "withdrawn"
+    NO_ECG = "no ECG of this visit"
+    NO_CMR = "no cine of this visit"
+    DUPLICATE_FILE = "several files for one visit"
+    UNREADABLE = "unreadable file"
+    MISSING_LEAD = "missing or repeated lead"
+    WRONG_LENGTH = "wrong number of samples"
+    WRONG_RATE = "wrong sampling rate"
+    WRONG_UNIT = "unknown resolution or unit"
+    EINTHOVEN = "limb leads disagree (Einthoven)"
+    FLAT_LEAD = "flat lead"
+    NOT_FINITE = "values that are not finite"
+    NO_R_PEAKS = "too few R-peaks"
+    IMPLAUSIBLE_RATE = "implausible heart rate"
+    NO_SHORT_AXIS = "no short-axis cine in the file"
+    WRONG_FRAMES = "wrong number of frames"
+    TOO_FEW_SLICES = "too few slices"
+    UNEVEN_SLICES = "slices overlap or differ in geometry"
+    TOO_SMALL = "image smaller than the crop"
+    CONSTANT_IMAGE = "image without contrast"
+    SEGMENTATION_MISMATCH = "segmentation of another shape"
+
+
+class Excluded(ValueError):
+    """A record that cannot be used: a reason for the table and a detail without any participant id."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
+        self.reason, self.detail = reason, detail

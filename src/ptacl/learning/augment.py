@@ -1,0 +1,224 @@
+"""Augmentation of a batch on the training device: one draw for each recording, whatever batch or process it falls into.
+
+Drawing (NumPy, CPU) and applying (tensors, any device) are apart. A draw depends on (seed, epoch, sample) alone. All draws of a
+recording hold for the whole of it: a cine that stands still stands still afterwards, and all leads shift alike.
+
+Shape letters: B batch, L leads, S samples, T frames, H W image. There is no time or sign flip of the ECG: R-peaks would move.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ptacl import seeds
+from ptacl.config import CmrAugmentation, EcgAugmentation
+
+JITTER_SHARE = 0.6  # of the signal, as in the published ECG pipelines that this follows
+_SEEDS = 2**32  # torch's CPU generator uses 32 bits of a seed
+
+
+@dataclass(frozen=True)
+class EcgDraw:
+    """What was drawn for B ECGs. Rows are indices into the batch of the records that a transform is applied to."""
+
+    start_B: np.ndarray
+    noise_B: np.ndarray
+    factor_B: np.ndarray
+    surrogate: np.ndarray
+    jitter: np.ndarray
+
+
+@dataclass(frozen=True)
+class CmrDraw:
+    """What was drawn for B cines. Rows as in :class:`EcgDraw`."""
+
+    frame_BT: np.ndarray
+    noise_B: np.ndarray
+    theta_B23: np.ndarray
+    brightness_B: np.ndarray
+    contrast_B: np.ndarray
+    sigma_B: np.ndarray
+    affine: np.ndarray
+    colour: np.ndarray
+    blur: np.ndarray
+    noise: np.ndarray
+
+
+def draw_ecg(samples: Sequence[int], *, settings: EcgAugmentation, seed: int, epoch: int, spare: int) -> EcgDraw:
+    """Draw for the ECGs of these sample indices.
+
+    spare : samples of a record beyond the crop; a start lies in 0..spare.
+    """
+    rows = [_draw_ecg(seeds.generator(seed, "ecg augmentation", epoch, s), settings, spare) for s in samples]
+    start, noise, factor, surrogate, jitter = (np.array(column) for column in zip(*rows, strict=True))
+    return EcgDraw(start, noise, factor.astype(np.float32), np.flatnonzero(surrogate), np.flatnonzero(jitter))
+
+
+def _draw_ecg(rng: np.random.Generator, settings: EcgAugmentation, spare: int) -> tuple[int, int, float, bool, bool]:
+    """Start, noise seed, factor, surrogate or not, jitter or not. All is always drawn: no setting shifts another's draw."""
+    start, noise, factor = rng.integers(spare + 1), rng.integers(_SEEDS), rng.normal()
+    surrogate, jitter, rescaling = rng.random(3) < settings.probability
+    return (
+        int(start) if settings.random_crop else 0,
+        int(noise),
+        1 + settings.rescaling * factor if rescaling else 1.0,
+        bool(surrogate) and settings.surrogate_magnitude > 0,
+        bool(jitter) and settings.jitter > 0,
+    )
+
+
+def draw_cmr(samples: Sequence[int], *, settings: CmrAugmentation, seed: int, epoch: int, frames: int, keep: int) -> CmrDraw:
+    """Draw for the cines of these sample indices, of `frames` frames, of which `keep` are kept."""
+    generators = [seeds.generator(seed, "cmr augmentation", epoch, s) for s in samples]
+    frame_BT = np.stack([frame_index(frames, keep, jitter=settings.time_jitter * rng.random(keep)) for rng in generators])
+    noise_B = np.array([rng.integers(_SEEDS) for rng in generators])
+    chance = [settings.flip_probability, *[settings.probability] * 4]
+    flip_B, affine_B, colour_B, blur_B, noisy_B = np.stack([rng.random(5) < chance for rng in generators], axis=1)
+    unit_BU = np.stack([rng.random(8) for rng in generators])
+    moves = settings.rotation_degrees > 0 or settings.crop_scale != (1, 1) or settings.crop_ratio != (1, 1)
+    affine_B = affine_B & moves
+    return CmrDraw(
+        frame_BT=frame_BT,
+        noise_B=noise_B,
+        theta_B23=_affine(unit_BU[:, :5], settings, move_B=affine_B, flip_B=flip_B),
+        brightness_B=_between(unit_BU[:, 5], 1 - settings.brightness, 1 + settings.brightness),
+        contrast_B=_between(unit_BU[:, 6], 1 - settings.contrast, 1 + settings.contrast),
+        sigma_B=_between(unit_BU[:, 7], *settings.blur_sigma),
+        affine=np.flatnonzero(affine_B | flip_B),
+        colour=np.flatnonzero(colour_B & (settings.brightness > 0 or settings.contrast > 0)),
+        blur=np.flatnonzero(blur_B & (settings.blur_sigma[1] > 0)),
+        noise=np.flatnonzero(noisy_B & (settings.noise > 0)),
+    )
+
+
+def frame_index(frames: int, keep: int, *, jitter: np.ndarray | float = 0.0) -> np.ndarray:
+    """Which frames of a cycle are kept: floor((i + jitter) x frames / keep), and frame 0 (end-diastole) always; (keep,) int64.
+
+    jitter : share of the stride, below 1, one number a kept frame. The order stays that of time.
+    """
+    if keep > frames:
+        raise ValueError(f"the encoder takes {keep} frames, the cine has {frames}: lower encoders.cmr.shape")
+    position = np.arange(keep) + np.broadcast_to(jitter, keep) * (np.arange(keep) > 0)
+    index: np.ndarray = np.minimum(np.floor(position * frames / keep), frames - 1).astype(np.int64)
+    return index
+
+
+def _between(unit: np.ndarray, low: float, high: float) -> np.ndarray:
+    return np.asarray(low + (high - low) * unit, dtype=np.float32)
+
+
+def _affine(unit_B5: np.ndarray, settings: CmrAugmentation, *, move_B: np.ndarray, flip_B: np.ndarray) -> np.ndarray:
+    """Output to input coordinates of a random resized crop, a rotation and a flip: (B, 2, 3), for `affine_grid`."""
+    angle = np.radians(settings.rotation_degrees) * (2 * unit_B5[:, 0] - 1) * move_B
+    area = np.where(move_B, _between(unit_B5[:, 1], *settings.crop_scale), 1)
+    ratio = np.where(move_B, np.exp(_between(unit_B5[:, 2], *np.log(settings.crop_ratio))), 1)
+    width, height = np.minimum(np.sqrt(area * ratio), 1), np.minimum(np.sqrt(area / ratio), 1)
+    centre = (2 * unit_B5[:, 3:5] - 1) * (1 - np.stack([width, height], 1)) * move_B[:, None]
+    width = width * np.where(flip_B, -1, 1)
+    cos, sin = np.cos(angle), np.sin(angle)
+    rows = [[cos * width, -sin * height, centre[:, 0]], [sin * width, cos * height, centre[:, 1]]]
+    theta_B23: np.ndarray = np.array(rows, dtype=np.float32).transpose(2, 0, 1)
+    return theta_B23
+
+
+def augment_ecg(signal_BLS: Tensor, draw: EcgDraw, *, settings: EcgAugmentation) -> Tensor:
+    """Fourier surrogate, jitter and rescaling of cropped ECGs, in this order: (B, L, S), in place."""
+    device = signal_BLS.device
+    if len(draw.surrogate):
+        rows = _index(draw.surrogate, device)
+        phase = _noise(draw.noise_B[draw.surrogate], (signal_BLS.shape[-1] // 2 + 1,), device, normal=False)
+        signal_BLS[rows] = surrogate(signal_BLS[rows], phase * (2 * math.pi * settings.surrogate_magnitude))
+    if len(draw.jitter):
+        rows = _index(draw.jitter, device)
+        # Another seed than the phases have, which were drawn with the same generator.
+        noise = _noise(draw.noise_B[draw.jitter] ^ 1, tuple(signal_BLS.shape[1:]), device, normal=True)
+        signal_BLS[rows] *= noise.mul_(JITTER_SHARE * settings.jitter).add_(1)
+    signal_BLS *= torch.from_numpy(draw.factor_B).to(device)[:, None, None]
+    return signal_BLS
+
+
+def surrogate(signal_BLS: Tensor, phase_BF: Tensor) -> Tensor:
+    """Add a phase to every frequency, the same for all leads of a record, so that Einthoven's law holds: (B, L, S).
+
+    phase_BF : radians, one for each frequency of a real transform; the mean (and Nyquist) keep theirs.
+    """
+    phase_BF = phase_BF.clone()
+    phase_BF[:, 0] = 0
+    if signal_BLS.shape[-1] % 2 == 0:
+        phase_BF[:, -1] = 0
+    spectrum = torch.fft.rfft(signal_BLS) * torch.polar(torch.ones_like(phase_BF), phase_BF)[:, None]
+    shifted_BLS: Tensor = torch.fft.irfft(spectrum, n=signal_BLS.shape[-1])
+    return shifted_BLS
+
+
+def augment_cmr(frames_BTHW: Tensor, draw: CmrDraw, *, settings: CmrAugmentation) -> Tensor:
+    """Rotation with crop and flip, brightness and contrast, blur, noise, in this order; clamped to 0..1; in place."""
+    device = frames_BTHW.device
+    if len(draw.affine):
+        rows = _index(draw.affine, device)
+        theta = torch.from_numpy(draw.theta_B23[draw.affine]).to(device)
+        frames_BTHW[rows] = resample(frames_BTHW[rows], theta)
+    if len(draw.colour):
+        rows = _index(draw.colour, device)
+        brightness, contrast = (_column(a[draw.colour], device) for a in (draw.brightness_B, draw.contrast_B))
+        part = frames_BTHW[rows] * brightness
+        # The mean of the sequence, not of a frame, or a static part would flicker with what moves beside it.
+        mean = part.mean((1, 2, 3), keepdim=True)
+        frames_BTHW[rows] = part.mul_(contrast).add_(mean * (1 - contrast))
+    if len(draw.blur):
+        rows = _index(draw.blur, device)
+        frames_BTHW[rows] = blur(frames_BTHW[rows], torch.from_numpy(draw.sigma_B[draw.blur]).to(device))
+    if len(draw.noise):
+        rows = _index(draw.noise, device)
+        image = _noise(draw.noise_B[draw.noise], tuple(frames_BTHW.shape[2:]), device, normal=True)
+        frames_BTHW[rows] += image[:, None] * settings.noise
+    return frames_BTHW.clamp_(0, 1)
+
+
+def resample(frames_BTHW: Tensor, theta_B23: Tensor) -> Tensor:
+    """Bilinear resampling by one affine map a sequence; what lies outside takes the nearest pixel of the edge."""
+    shape = (len(frames_BTHW), 1, *frames_BTHW.shape[2:])
+    grid = F.affine_grid(theta_B23, list(shape), align_corners=False)
+    # Frames are channels: weights and addresses are computed once a sequence.
+    return F.grid_sample(frames_BTHW, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def blur(frames_BTHW: Tensor, sigma_B: Tensor) -> Tensor:
+    """Separable Gaussian blur, `sigma` in pixels for each sequence; the kernel is cut and renormalised at the edges.
+
+    A product with a band matrix a side: any sigma a sample, and as fast as a convolution at this size.
+    """
+    rows, columns = (_gaussian(size, sigma_B) for size in frames_BTHW.shape[2:])
+    # One large product a sample rather than one a frame, where no transposition stands in the way.
+    blurred = torch.bmm(frames_BTHW.flatten(1, 2), columns.transpose(1, 2)).view_as(frames_BTHW)
+    return rows[:, None] @ blurred
+
+
+def _gaussian(size: int, sigma_B: Tensor) -> Tensor:
+    """Blur of one axis as a matrix with rows of sum 1: (B, size, size)."""
+    position = torch.arange(size, device=sigma_B.device, dtype=sigma_B.dtype)
+    distance = (position[:, None] - position[None, :]) / sigma_B.clamp(min=1e-3)[:, None, None]
+    return (-0.5 * distance**2).softmax(-1)
+
+
+def _noise(seed_B: np.ndarray, shape: tuple[int, ...], device: torch.device, *, normal: bool) -> Tensor:
+    """Noise of each sample by a generator seeded for it, on the device: (B, *shape)."""
+    out = torch.empty(len(seed_B), *shape, device=device)
+    generator = torch.Generator(device)
+    for row, seed in zip(out, seed_B.tolist(), strict=True):
+        generator.manual_seed(seed)
+        row.normal_(generator=generator) if normal else row.uniform_(generator=generator)
+    return out
+
+
+def _index(rows: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(rows).to(device)
+
+
+def _column(values: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(values).to(device)[:, None, None, None]

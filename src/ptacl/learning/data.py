@@ -1,0 +1,198 @@
+"""From stores to batches: recordings stay in memory in their stored type, and become floating point on the device.
+
+A batch is made in two halves: `collect` (NumPy: gather, crop, draw; may run ahead in a thread) and `finish` (tensors on the
+device: conversion and augmentation). Both depend on (seed, epoch, sample) alone.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ptacl import seeds, store
+from ptacl.config import CmrAugmentation, EcgAugmentation, Encoder
+from ptacl.ecg.beats import beat_matrices
+from ptacl.learning import augment
+
+GROUPS = {
+    "lead": [slice(i, i + 1) for i in range(12)],
+    "group": [slice(0, 3), slice(3, 6), slice(6, 12)],
+    "sample": [slice(0, 12)],
+}
+Zscore = Literal["lead", "group", "sample"]
+_EPS_MV = 1e-6
+_SLAB = 128  # visits read at a time: whole slabs are several times faster than single visits
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Recordings of n visits in memory; None for a modality that was not asked for.
+
+    signal : (n, 12, 5000) float32, z-scored. r_peaks : (n, 64) int32, samples, padded with -1. frames : (n, 50, 84, 84) uint8.
+    """
+
+    visits: list[str]
+    signal: np.ndarray | None
+    r_peaks: np.ndarray | None
+    frames: np.ndarray | None
+
+
+def read_participants(path: Path, *, splits: Sequence[str]) -> pd.DataFrame:
+    """Rows of participants.csv in these splits, sorted by visit: the order of the file decides nothing."""
+    table = pd.read_csv(path, dtype={"visit": str, "participant": str, "split": str})
+    return table[table["split"].isin(splits)].sort_values("visit", ignore_index=True)
+
+
+def split_rows(table: pd.DataFrame, split: str) -> np.ndarray:
+    """Rows of the table, hence of recordings loaded by it, that belong to a split."""
+    return np.flatnonzero((table["split"] == split).to_numpy())
+
+
+def load(visits: Sequence[str], *, ecg: Sequence[Path], cmr: Sequence[Path], zscore: Zscore) -> Recordings:
+    """Read the recordings of these visits, in this order.
+
+    ecg, cmr : manifests k.json of the shards, whose stores lie in the folder of the same name; empty for a modality not wanted.
+    """
+    signal = r_peaks = frames = None
+    if ecg:
+        signal, r_peaks = _read(visits, ecg, ["signal_mv", "r_peaks"])
+        standardise(signal, axis=zscore)
+    if cmr:
+        (frames,) = _read(visits, cmr, ["frames"])
+    return Recordings(list(visits), signal, r_peaks, frames)
+
+
+def digest(recordings: Recordings, table: pd.DataFrame) -> str:
+    """A hash of the recordings and of who is in which split: what a resumed run must share with the interrupted one."""
+    h = hashlib.sha256("\n".join(recordings.visits + table["split"].tolist()).encode())
+    for array in (recordings.signal, recordings.r_peaks, recordings.frames):
+        h.update(b"-" if array is None else np.ascontiguousarray(array).data)
+    return h.hexdigest()
+
+
+def _read(visits: Sequence[str], manifests: Sequence[Path], names: Sequence[str]) -> list[np.ndarray]:
+    row_of = {visit: row for row, visit in enumerate(visits)}
+    out: dict[str, np.ndarray] = {}
+    found = 0
+    for manifest in manifests:
+        shard = store.read(Path(manifest).with_suffix(""))
+        wanted = np.array([row_of.get(visit, -1) for visit in shard.visits], dtype=np.int64)
+        found += int((wanted >= 0).sum())
+        for start in range(0, len(wanted), _SLAB):
+            rows = wanted[start : start + _SLAB]
+            if (rows >= 0).any():
+                for name in names:
+                    block = shard.read(name, slice(start, start + _SLAB))
+                    array = out.setdefault(name, np.empty((len(visits), *block.shape[1:]), block.dtype))
+                    array[rows[rows >= 0]] = block[rows >= 0]
+    if found != len(visits):
+        where = f"the stores in {Path(manifests[0]).parent} hold {found} of the {len(visits)} visits of participants.csv"
+        raise ValueError(f"{where}: prepare the shards again")
+    if not visits:
+        raise ValueError("participants.csv has no visit to read: see the flow diagram for the reasons of exclusion")
+    return [out[name] for name in names]
+
+
+def standardise(signal_NLS: np.ndarray, *, axis: Zscore) -> None:
+    """Z-score (N, 12, S) in place over the whole record: each lead, each of I-III / aVR-aVF / V1-V6, or all leads together."""
+    for record_LS in signal_NLS:
+        for group in GROUPS[axis]:
+            part = record_LS[group]
+            part -= part.mean(dtype=np.float64)
+            part /= max(part.std(dtype=np.float64), _EPS_MV)
+
+
+@dataclass(frozen=True)
+class Host:
+    """The half of a batch that lies in main memory; a draw is None where nothing is augmented."""
+
+    arrays: dict[str, np.ndarray]
+    ecg: augment.EcgDraw | None
+    cmr: augment.CmrDraw | None
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Batches of some rows of the recordings; sample i is row `rows[i]`.
+
+    An epoch gives the training view: augmented, fresh in every epoch. Epoch None gives the evaluation view, always the same: the
+    first samples of the ECG, and frames over the whole cycle from frame 0 (:func:`ptacl.learning.augment.frame_index`).
+
+    sizes : encoder settings by modality, of which shape and patch count.
+    beats : also give "beats" (B, T, tokens) and "valid" (B,), for the local loss.
+    masked : also give "noise" (B, masked), uniform, for masked reconstruction; 0 for none.
+    """
+
+    recordings: Recordings
+    rows: np.ndarray
+    sizes: Mapping[str, Encoder]
+    seed: int
+    ecg: EcgAugmentation | None = None
+    cmr: CmrAugmentation | None = None
+    beats: bool = False
+    masked: int = 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def collect(self, samples: np.ndarray, *, epoch: int | None) -> Host:
+        """Gather, crop and draw for these sample indices, in main memory."""
+        ids, rows = samples.tolist(), self.rows[samples]
+        ecg, ecg_draw = self._collect_ecg(ids, rows, epoch)
+        cmr, cmr_draw = self._collect_cmr(ids, rows, epoch)
+        return Host(ecg | cmr | self._collect_noise(ids, epoch), ecg_draw, cmr_draw)
+
+    def _collect_ecg(
+        self, ids: list[int], rows: np.ndarray, epoch: int | None
+    ) -> tuple[dict[str, np.ndarray], augment.EcgDraw | None]:
+        if (signal := self.recordings.signal) is None:
+            return {}, None
+        size, draw, start_B = self.sizes["ecg"].shape[1], None, np.zeros(len(rows), np.int64)
+        if epoch is not None and self.ecg is not None:
+            draw = augment.draw_ecg(ids, settings=self.ecg, seed=self.seed, epoch=epoch, spare=signal.shape[2] - size)
+            start_B = draw.start_B
+        arrays = {"ecg": np.stack([signal[row, :, a : a + size] for row, a in zip(rows, start_B, strict=True)])}
+        if self.beats:
+            arrays["beats"], arrays["valid"] = self._beats(rows, start_B)
+        return arrays, draw
+
+    def _collect_cmr(
+        self, ids: list[int], rows: np.ndarray, epoch: int | None
+    ) -> tuple[dict[str, np.ndarray], augment.CmrDraw | None]:
+        if (frames := self.recordings.frames) is None:
+            return {}, None
+        count, keep = frames.shape[1], self.sizes["cmr"].shape[0]
+        if epoch is None or self.cmr is None:
+            return {"cmr": frames[rows[:, None], augment.frame_index(count, keep)]}, None
+        draw = augment.draw_cmr(ids, settings=self.cmr, seed=self.seed, epoch=epoch, frames=count, keep=keep)
+        return {"cmr": frames[rows[:, None], draw.frame_BT]}, draw
+
+    def _collect_noise(self, ids: list[int], epoch: int | None) -> dict[str, np.ndarray]:
+        if not self.masked:
+            return {}
+        key = "evaluation" if epoch is None else epoch
+        return {"noise": np.stack([seeds.generator(self.seed, "mask", key, i).random(self.masked, np.float32) for i in ids])}
+
+    def _beats(self, rows: np.ndarray, start_B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        assert self.recordings.r_peaks is not None
+        ecg, cmr = self.sizes["ecg"], self.sizes["cmr"]
+        steps, peaks = cmr.shape[0] // cmr.patch[0], self.recordings.r_peaks[rows]
+        matrices, counts = beat_matrices(peaks, start=start_B, num_samples=ecg.shape[1], patch=ecg.patch[1], steps=steps)
+        return matrices, counts > 0
+
+    def finish(self, host: Host, *, device: torch.device) -> dict[str, Tensor]:
+        """The batch on the device: floating point, augmented. Once for each `host`, whose memory may be used."""
+        batch = {name: torch.from_numpy(array).to(device) for name, array in host.arrays.items()}
+        if "cmr" in batch:
+            batch["cmr"] = batch["cmr"].float().div_(255)
+        if host.ecg is not None and self.ecg is not None:
+            batch["ecg"] = augment.augment_ecg(batch["ecg"], host.ecg, settings=self.ecg)
+        if host.cmr is not None and self.cmr is not None:
+            batch["cmr"] = augment.augment_cmr(batch["cmr"], host.cmr, settings=self.cmr)
+        return batch

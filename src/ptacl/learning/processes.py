@@ -1,0 +1,106 @@
+"""Training by several processes (torchrun): the same numbers as by one, only faster.
+
+A step's global batch is divided over the processes. Each process computes a loss such that the mean over processes is the loss
+of the global batch, and gradients are averaged. A term that needs the whole batch gathers its embeddings; a mean over local
+samples is weighted by :func:`share`. Without torchrun all of this does nothing. Evaluation never gathers: each process
+evaluates whole batches of its own.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.distributed import get_node_local_rank
+
+
+@contextmanager
+def started(device: torch.device | None = None) -> Iterator[torch.device]:
+    """The device of this process; under torchrun the process group exists inside (nccl on GPUs, gloo on CPUs)."""
+    launched = distributed.is_torchelastic_launched()
+    if device is None:
+        kind = "cuda" if torch.cuda.is_available() else "cpu"
+        device = torch.device(kind, get_node_local_rank() if launched else 0) if kind == "cuda" else torch.device(kind)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    if not launched:
+        yield device
+        return
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield device
+    finally:
+        distributed.destroy_process_group()
+
+
+def count() -> int:
+    """Number of processes."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def rank() -> int:
+    """Number of this process; 0 writes files and shows progress."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def wait() -> None:
+    """Until every process is here."""
+    if count() > 1:
+        distributed.barrier()
+
+
+def total(values: Tensor) -> Tensor:
+    """Sum over the processes, without gradient."""
+    values = values.detach().clone()
+    if count() > 1:
+        distributed.all_reduce(values)
+    return values
+
+
+def share(samples: Tensor) -> Tensor:
+    """Weight of a mean over `samples` (a count, shape ()) of this process, so that the mean over processes is that over all."""
+    samples = samples.detach().double()
+    return samples * count() / total(samples).clamp(min=1)
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace every gradient by its mean over the processes. One message: hundreds of small ones cost more than they carry."""
+    if count() == 1:
+        return
+    gradients = []
+    for p in parameters:
+        if p.requires_grad:
+            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+            gradients.append(p.grad)
+    flat = torch.cat([g.flatten() for g in gradients])
+    distributed.all_reduce(flat)
+    flat /= count()
+    for gradient, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows_BP: Tensor) -> Tensor:
+        sizes = torch.zeros(count(), dtype=torch.long, device=rows_BP.device)
+        sizes[rank()] = len(rows_BP)
+        ctx.sizes = total(sizes).tolist()
+        padded = rows_BP.new_zeros(max(ctx.sizes), *rows_BP.shape[1:])
+        padded[: len(rows_BP)] = rows_BP
+        parts = [torch.empty_like(padded) for _ in ctx.sizes]
+        distributed.all_gather(parts, padded)
+        return torch.cat([part[:size] for part, size in zip(parts, ctx.sizes, strict=True)])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        # Every process has computed a loss from these rows: the gradient of their sum.
+        return torch.split(total(gradients[0]), ctx.sizes)[rank()]
+
+
+def gather(rows_BP: Tensor) -> Tensor:
+    """Rows of all processes, in the order of processes, with gradient; parts may differ in length."""
+    if count() == 1:
+        return rows_BP
+    gathered: Tensor = _Gather.apply(rows_BP)  # type: ignore[no-untyped-call]
+    return gathered

@@ -1,0 +1,170 @@
+"""Our tables beside the paper's: which rows there must be, which are still to come, what is best, and how numbers are written."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from ptacl.report import paper
+
+MEAN = "mean"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number with its interval, the paper's number, and whether it is the best of its column; NaN where there is none."""
+
+    value: float
+    low: float
+    high: float
+    paper: float | None
+    digits: int
+    best: bool = False
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is a number of ours."""
+        return math.isfinite(self.value)
+
+    @property
+    def text(self) -> str:
+        """The number, or an en dash."""
+        return number(self.value, digits=self.digits) if self.measured else "\N{EN DASH}"
+
+    @property
+    def bounds(self) -> tuple[str, str] | None:
+        """Both ends of the interval, one digit less than the number; None without one."""
+        if not (math.isfinite(self.low) and math.isfinite(self.high)):
+            return None
+        digits = max(1, self.digits - 1)
+        return number(self.low, digits=digits), number(self.high, digits=digits)
+
+    @property
+    def interval(self) -> str:
+        """The interval in words, empty without one."""
+        return span(*self.bounds) if self.bounds else ""
+
+    @property
+    def paper_text(self) -> str:
+        """The paper's number, empty without one."""
+        return "" if self.paper is None else number(self.paper, digits=self.digits)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row: cells in the order of the columns; the difference of its mean from the reference, and its p."""
+
+    group: str
+    method: str
+    evaluation: str
+    cells: tuple[Cell, ...]
+    difference: Cell | None = None
+    p: float = math.nan
+    note: str = ""
+
+    @property
+    def measured(self) -> bool:
+        """Whether the row is computed; otherwise it is still to come."""
+        return any(cell.measured for cell in self.cells)
+
+    @property
+    def p_text(self) -> str:
+        """The p value in words, empty without one."""
+        return "" if math.isnan(self.p) else f"p {probability(self.p)}".replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def number(value: float, *, digits: int) -> str:
+    """A number with a true minus, and no minus before zero."""
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+
+
+def span(low: str, high: str) -> str:
+    """A range: with a dash, or with a comma where a dash would meet a minus."""
+    signed = "\N{MINUS SIGN}" in low + high
+    return f"{low}, {high}" if signed else f"{low}\N{EN DASH}{high}"
+
+
+def probability(p: float) -> str:
+    """A p value with its relation sign: three digits below 0.01, two above."""
+    return f"= {p:.3f}" if p < 0.01 else f"= {p:.2f}"
+
+
+def phenotypes(table: pd.DataFrame, *, statistic: str) -> list[str]:
+    """Phenotypes of a table in the order of its columns, without the mean."""
+    names = [c.removesuffix(f"_{statistic}") for c in table.columns if c.endswith(f"_{statistic}")]
+    return [name for name in names if name != MEAN]
+
+
+def _cell(row: Mapping[Any, Any], name: str, *, reference: float | None, digits: int) -> Cell:
+    value, low, high = (float(row.get(f"{name}{end}", math.nan)) for end in ("", "_low", "_high"))
+    return Cell(value, low, high, reference, digits)
+
+
+def _mark_best(rows: Sequence[Row], *, lowest: Sequence[bool], skip: Sequence[str] = ()) -> list[Row]:
+    """Mark the best of each column as shown, ties included; `lowest` says in which columns less is better."""
+    marked = list(rows)
+    for c, less in enumerate(lowest):
+        shown = {
+            i: round(r.cells[c].value, r.cells[c].digits)
+            for i, r in enumerate(rows)
+            if r.cells[c].measured and r.method not in skip
+        }
+        if len(shown) < 2:
+            continue
+        best = (min if less else max)(shown.values())
+        for i in (i for i, value in shown.items() if value == best):
+            cells = list(marked[i].cells)
+            cells[c] = replace(cells[c], best=True)
+            marked[i] = replace(marked[i], cells=tuple(cells))
+    return marked
+
+
+def regression(table: pd.DataFrame) -> list[Row]:
+    """Rows of Table 2: all that the paper has, in its order, then ours that it lacks; columns mean, then the phenotypes.
+
+    The best is marked within each input.
+    """
+    names = [MEAN, *phenotypes(table, statistic="R2")]
+    ours = {(r["input"], r["method"], r["evaluation"]): r for r in table.to_dict("records")}
+    theirs = {(r.input, r.method, r.evaluation): r for r in paper.REGRESSION}
+    keys = sorted({**theirs, **ours}, key=lambda key: ("CMR", "ECG").index(key[0]) if key[0] in ("CMR", "ECG") else 2)
+    rows = []
+    for key in keys:
+        row, published = ours.get(key, {}), theirs.get(key)
+        references = [None if published is None else published.mean if n == MEAN else published.of(n) for n in names]
+        cells = tuple(_cell(row, f"{n}_R2", reference=r, digits=3) for n, r in zip(names, references, strict=True))
+        difference = _cell(row, f"{MEAN}_difference", reference=None, digits=3)
+        rows.append(Row(*key, cells, difference, float(row.get(f"{MEAN}_p", math.nan)), published.note if published else ""))
+    groups = list(dict.fromkeys(row.group for row in rows))
+    columns = [False] * len(names)
+    return [row for g in groups for row in _mark_best([r for r in rows if r.group == g], lowest=columns)]
+
+
+def statistics(table: pd.DataFrame) -> list[str]:
+    """Statistics of the retrieval table in the order of its columns."""
+    first = phenotypes(table, statistic="MnR")[0]
+    ends = ("_low", "_high", "_p", "_difference")
+    return [c.removeprefix(f"{first}_") for c in table.columns if c.startswith(f"{first}_") and not c.endswith(ends)]
+
+
+def retrieval(table: pd.DataFrame, *, shown: bool) -> list[Row]:
+    """Rows of Table 1 for the gallery that is shown or the other: the mean first, then each phenotype as a group of methods."""
+    columns, rows = statistics(table), []
+    chosen = table[table["shown"].astype(bool) == shown].to_dict("records")
+    for name in [MEAN, *phenotypes(table, statistic="MnR")]:
+        of_phenotype = []
+        for row in chosen:
+            references = [paper.retrieval(row["model"], phenotype=name, statistic=s) for s in columns]
+            digits = [3 if s.startswith("P@") else 1 for s in columns]
+            cells = [
+                _cell(row, f"{name}_{s}", reference=r, digits=d) for s, r, d in zip(columns, references, digits, strict=True)
+            ]
+            difference = _cell(row, f"{name}_{columns[0]}_difference", reference=None, digits=3)
+            p = float(row.get(f"{name}_{columns[0]}_p", math.nan))
+            of_phenotype.append(Row(name, row["method"], "", tuple(cells), difference, p))
+        random = [row["method"] for row in chosen if row["model"] == "random"]
+        rows += _mark_best(of_phenotype, lowest=[not s.startswith("P@") for s in columns], skip=random)
+    return rows

@@ -1,0 +1,129 @@
+"""Figures of the page as SVG text: small panels that follow the page's colours and reflow on a narrow screen.
+
+All shapes carry classes and no colour, so that the page's style sheet serves light, dark and print alike.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from ptacl.report.comparison import Cell, number
+
+_WIDTH = 340.0
+_TEXT = 11.0
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A line of a dot plot: label, colour class, and the number with its interval and the paper's number."""
+
+    label: str
+    kind: str
+    cell: Cell
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A linear axis from values to positions; values outside are drawn at the end."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def at(self, value: float) -> float:
+        """Position of a value."""
+        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
+        return round(self.start + share * (self.end - self.start), 2)
+
+    def ticks(self, *, most: int) -> list[float]:
+        """At most so many round values inside the axis."""
+        span = self.high - self.low
+        rough = span / most
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = next(s * power for s in (1, 2, 2.5, 5, 10) if s * power >= rough - 1e-12)
+        first = math.ceil(self.low / step - 1e-9)
+        return [round(i * step, 10) for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
+
+
+def shared_range(cells: Sequence[Cell], *, floor: float) -> tuple[float, float]:
+    """Range of numbers, intervals and the paper's numbers, zero included; nothing below `floor`, to keep the rest readable."""
+    values = [v for c in cells for v in (c.value, c.low, c.high, c.paper) if v is not None and math.isfinite(v)]
+    low, high = min([0.0, *values]), max([0.1, *values])
+    margin = 0.03 * (high - low)
+    return max(low - margin, floor), high + margin
+
+
+def dot_plot(marks: Sequence[Mark], *, title: str, limits: tuple[float, float], ceiling: float | None) -> str:
+    """One phenotype: a dot with its interval for each method, the paper's number as a ring, the ECG's ceiling dashed."""
+    line, top, left = 19.0, 26.0, 118.0
+    axis = Axis(*limits, left, _WIDTH - 10)
+    bottom = top + line * len(marks)
+    shapes = [f'<text class="title" x="0" y="14">{escape(title)}</text>']
+    for tick in axis.ticks(most=5):
+        x = axis.at(tick)
+        kind = "zero" if tick == 0 else "grid"
+        shapes.append(f'<line class="{kind}" x1="{x}" x2="{x}" y1="{top - 4}" y2="{bottom}"/>')
+        shapes.append(
+            f'<text class="tick" x="{x}" y="{bottom + 14}" text-anchor="middle">{number(tick, digits=_digits(tick))}</text>'
+        )
+    of_ecg = [i for i, mark in enumerate(marks) if mark.kind == "ecg"]
+    if ceiling is not None and of_ecg:
+        x, y1, y2 = axis.at(ceiling), top + line * of_ecg[0] - 2, top + line * (of_ecg[-1] + 1) - 2
+        shapes.append(f'<line class="ceiling" x1="{x}" x2="{x}" y1="{y1}" y2="{y2}"/>')
+    for i, mark in enumerate(marks):
+        shapes += _mark(mark, axis=axis, y=top + line * (i + 0.5) - 2)
+    said = "; ".join(f"{m.label} {m.cell.text} ({m.cell.interval})" for m in marks)
+    return _svg(shapes, height=bottom + 20, label=f"{title}: {said}")
+
+
+def _mark(mark: Mark, *, axis: Axis, y: float) -> list[str]:
+    cell, shapes = mark.cell, [f'<text class="label" x="0" y="{y + 4}">{escape(mark.label)}</text>']
+    if cell.paper is not None:
+        shapes.append(f'<circle class="paper" cx="{axis.at(cell.paper)}" cy="{y}" r="3.6"/>')
+    if math.isfinite(cell.low) and math.isfinite(cell.high):
+        shapes.append(f'<line class="bar {mark.kind}" x1="{axis.at(cell.low)}" x2="{axis.at(cell.high)}" y1="{y}" y2="{y}"/>')
+    if cell.measured:
+        shapes.append(f'<circle class="dot {mark.kind}" cx="{axis.at(cell.value)}" cy="{y}" r="4"/>')
+    return shapes
+
+
+def _digits(tick: float) -> int:
+    return 0 if tick == round(tick) else 1 if tick * 10 == round(tick * 10) else 2
+
+
+def curves(epochs: Sequence[float], *, title: str, lines: Sequence[tuple[str, Sequence[float]]]) -> str:
+    """Loss over epochs of one run: a line for each (class, values) with a finite value, and its last value in words."""
+    top, height, left = 26.0, 118.0, 40.0
+    finite = [v for _, values in lines for v in values if math.isfinite(v)]
+    if not finite or not len(epochs):
+        return _svg([f'<text class="title" x="0" y="14">{escape(title)}: no epoch</text>'], height=30, label=f"{title}: no epoch")
+    low, high = min(finite), max(finite)
+    margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    across = Axis(min(epochs), max(max(epochs), min(epochs) + 1), left, _WIDTH - 8)
+    up = Axis(low - margin, high + margin, top + height, top)
+    shapes = [f'<text class="title" x="0" y="14">{escape(title)}</text>']
+    for tick in up.ticks(most=4):
+        y = up.at(tick)
+        shapes.append(f'<line class="grid" x1="{left}" x2="{_WIDTH - 8}" y1="{y}" y2="{y}"/>')
+        shapes.append(f'<text class="tick" x="{left - 5}" y="{y + 3.5}" text-anchor="end">{tick:.4g}</text>')
+    for tick in [t for t in across.ticks(most=6) if t == round(t)]:
+        x, y = across.at(tick), top + height + 14
+        shapes.append(f'<text class="tick" x="{x}" y="{y}" text-anchor="middle">{tick:g}</text>')
+    said = []
+    for kind, values in lines:
+        points = [f"{across.at(e)},{up.at(v)}" for e, v in zip(epochs, values, strict=True) if math.isfinite(v)]
+        if points:
+            shapes.append(f'<polyline class="curve {kind}" points="{" ".join(points)}"/>')
+            end_x, end_y = points[-1].split(",")
+            shapes.append(f'<circle class="end {kind}" cx="{end_x}" cy="{end_y}" r="2.6"/>')
+            said.append(f"{kind} {[v for v in values if math.isfinite(v)][-1]:.4g}")
+    return _svg(shapes, height=top + height + 20, label=f"{title}, loss over epochs; last: {', '.join(said)}")
+
+
+def _svg(shapes: Sequence[str], *, height: float, label: str) -> str:
+    head = (
+        f'<svg class="panel" viewBox="0 0 {_WIDTH:g} {height:g}" role="img" aria-label="{escape(label)}" font-size="{_TEXT:g}">'
+    )
+    return head + "".join(shapes) + "</svg>"

@@ -1,0 +1,165 @@
+"""The report: one self-contained page of aggregate numbers, to open from disk without a network.
+
+Style and figures are inside the page, and its content security policy forbids anything else. It holds no participant: a text that
+looks like a visit is refused.
+"""
+
+import argparse
+import base64
+import json
+import re
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+import yaml
+
+from ptacl.config import Config
+from ptacl.evaluation.samples import named_path
+from ptacl.report import comparison, figures, paper, provenance, verdict
+
+_VISIT = re.compile(r"(?<![0-9A-Za-z])\d{7}_\d")
+_ABBREVIATIONS = {"Random init": "Untrained"}
+
+
+def image(svg: str) -> str:
+    """An SVG as a data address: apart from the page, so that neither its ids nor its styles meet those of another."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def run_titles(runs: Sequence[str], *, config: Config) -> dict[str, str]:
+    """Titles of training runs: `ecg_mae`, `cmr_mae`, or experiment and seed."""
+    titles = {}
+    for run in runs:
+        name, _, seed = run.rpartition("-")
+        known = name in config.experiments
+        titles[run] = f"{config.experiments[name].title}, seed {seed}" if known else run.replace("_mae", "").upper() + " MAE"
+    return titles
+
+
+def dot_plots(rows: Sequence[comparison.Row], *, names: Sequence[str], ceiling: Mapping[str, float]) -> list[str]:
+    """A panel for the mean and for each phenotype, of the rows that are measured, on one common axis."""
+    measured = [row for row in rows if row.measured]
+    limits = figures.shared_range([cell for row in measured for cell in row.cells], floor=-0.25)
+    panels = []
+    for c, name in enumerate(names):
+        marks = [
+            figures.Mark(f"{row.group} {_ABBREVIATIONS.get(row.method, row.method)}", row.group.lower(), row.cells[c])
+            for row in measured
+        ]
+        title = "Mean over phenotypes" if name == comparison.MEAN else name
+        panels.append(figures.dot_plot(marks, title=title, limits=limits, ceiling=ceiling.get(name)))
+    return panels
+
+
+def training(metrics: Mapping[str, pd.DataFrame], *, config: Config) -> list[tuple[str, str]]:
+    """A panel and a caption for each training run."""
+    panels = []
+    for run, title in run_titles(list(metrics), config=config).items():
+        table = metrics[run]
+        lines = [(kind, table[f"{kind}_loss"].tolist()) for kind in ("train", "validation") if f"{kind}_loss" in table]
+        facts = [f"{len(table)} epochs"]
+        if "seconds" in table:
+            facts.append(provenance.duration(float(table["seconds"].sum())))
+        if "samples_per_second" in table:
+            facts.append(f"{table['samples_per_second'].median():,.0f} samples/s")
+        panels.append((figures.curves(table["epoch"].tolist(), title=title, lines=lines), " · ".join(facts)))
+    return panels
+
+
+def render(
+    config: Config,
+    *,
+    flow: Mapping[str, Any],
+    flow_svg: str,
+    regression: pd.DataFrame,
+    retrieval: pd.DataFrame,
+    alignment: Mapping[str, Any],
+    alignment_svg: str,
+    metrics: Mapping[str, pd.DataFrame],
+    ceiling: Mapping[str, float],
+    rules: Sequence[provenance.Rule],
+) -> str:
+    """The page as text. ValueError if it would show a visit."""
+    rows = comparison.regression(regression)
+    names = [comparison.MEAN, *comparison.phenotypes(regression, statistic="R2")]
+    known = [ceiling[name] for name in names[1:] if name in ceiling]
+    full_ceiling = dict(ceiling) | ({comparison.MEAN: sum(known) / len(known)} if len(known) == len(names) - 1 else {})
+    loader = jinja2.PackageLoader("ptacl", "report")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals |= {"duration": provenance.duration, "span": comparison.span}
+    environment.globals |= {"number": comparison.number, "probability": comparison.probability}
+    page = environment.get_template("page.html").render(
+        style=files("ptacl.report").joinpath("page.css").read_text(encoding="utf-8"),
+        config=config,
+        config_text=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100),
+        headline=verdict.headline(regression, retrieval),
+        cards=verdict.figures(regression, retrieval, alignment=alignment, flow=flow),
+        flow=flow,
+        flow_image=image(flow_svg),
+        regression=rows,
+        names=names,
+        units={p.name: p.unit for p in config.cohort.phenotypes},
+        num_to_come=sum(not row.measured for row in rows),
+        n_test=int(regression["n_test"].max()),
+        confidence=f"{100 * float(regression['confidence'].iloc[0]):g}",
+        ceiling=full_ceiling,
+        panels=dot_plots(rows, names=names, ceiling=full_ceiling),
+        statistics=comparison.statistics(retrieval),
+        galleries=[
+            (
+                retrieval.loc[retrieval["shown"].astype(bool) == shown, "gallery"].iloc[0],
+                comparison.retrieval(retrieval, shown=shown),
+            )
+            for shown in (True, False)
+        ],
+        alignment=alignment,
+        alignment_image=image(alignment_svg),
+        training=training(metrics, config=config),
+        versions=provenance.versions(),
+        rules=rules,
+        paper=paper.SOURCE,
+    )
+    if _VISIT.search(page):
+        raise ValueError("the page would show a visit of a participant: an input holds more than aggregate numbers")
+    return page
+
+
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description="The report page.")
+    parser.add_argument("--config", required=True, help="JSON of the whole configuration")
+    parser.add_argument("--flow", required=True, type=Path, help="flow.json")
+    parser.add_argument("--flow-svg", required=True, type=Path, help="flow.svg")
+    parser.add_argument("--regression", required=True, type=Path, help="regression.csv")
+    parser.add_argument("--retrieval", required=True, type=Path, help="retrieval.csv")
+    parser.add_argument("--alignment", required=True, type=Path, help="alignment.json")
+    parser.add_argument("--alignment-svg", required=True, type=Path, help="alignment.svg")
+    parser.add_argument("--metrics", required=True, nargs="+", type=named_path, help="run=FILE.csv of each training run")
+    parser.add_argument("--ceiling", type=Path, help="summary of the simulation, with what an ECG can tell at most")
+    parser.add_argument("--benchmarks", required=True, type=Path, help="folder of Snakemake's benchmark files")
+    parser.add_argument("--out", required=True, type=Path, help="page to write")
+    args = parser.parse_args()
+    page = render(
+        Config.model_validate_json(args.config),
+        flow=json.loads(args.flow.read_text()),
+        flow_svg=args.flow_svg.read_text(encoding="utf-8"),
+        regression=pd.read_csv(args.regression),
+        retrieval=pd.read_csv(args.retrieval),
+        alignment=json.loads(args.alignment.read_text()),
+        alignment_svg=args.alignment_svg.read_text(encoding="utf-8"),
+        metrics={run: pd.read_csv(path) for run, path in args.metrics},
+        ceiling=json.loads(args.ceiling.read_text())["ceiling"] if args.ceiling else {},
+        rules=provenance.wall_times(args.benchmarks),
+    )
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

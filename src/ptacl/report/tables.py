@@ -1,0 +1,129 @@
+"""Both tables as LaTeX: each number with its interval, rows still to come shown as such, the best of each column in bold.
+
+Bold is by number alone and claims no difference: that is what the paired test of the last column is for. The files need the
+package booktabs and nothing else.
+"""
+
+import argparse
+import re
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+import pandas as pd
+
+from ptacl.report import comparison
+
+_PREAMBLE = r"""% Written by ptacl.report.tables; needs \usepackage{booktabs}.
+\providecommand{\withinterval}[3]{\begin{tabular}[c]{@{}c@{}}#1\\[-0.5ex]{\tiny [#2, #3]}\end{tabular}}
+"""
+_SPECIAL = re.compile(r"([&%$#_{}])")
+
+
+def escape(text: str) -> str:
+    """Text with the characters that LaTeX reserves made harmless."""
+    return _SPECIAL.sub(r"\\\1", text).replace("²", "$^2$").replace("\N{MINUS SIGN}", "$-$")
+
+
+def cell(value: comparison.Cell) -> str:
+    """A number with its interval, in bold if it is the best; an en dash without one."""
+    if not value.measured:
+        return "--"
+    text = escape(value.text)
+    text = rf"\textbf{{{text}}}" if value.best else text
+    if value.bounds is None:
+        return text
+    low, high = map(escape, value.bounds)
+    return rf"\withinterval{{{text}}}{{{low}}}{{{high}}}"
+
+
+def _document(head: Sequence[str], body: Sequence[str], *, columns: str, caption: str, label: str) -> str:
+    lines = [
+        _PREAMBLE + r"\begin{table*}",
+        r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
+        rf"\caption{{{caption}}}\label{{{label}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        " & ".join(head) + r" \\",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table*}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def regression(table: pd.DataFrame) -> str:
+    """Table 2 as LaTeX."""
+    names = comparison.phenotypes(table, statistic="R2")
+    head = ["Input", "Method", "Eval", *map(escape, names), "Mean", r"$\Delta$ mean"]
+    body = []
+    for _, group in groupby(comparison.regression(table), key=lambda row: row.group):
+        body.append(r"\midrule")
+        for row in group:
+            mean, *cells = row.cells
+            fixed = [row.group, escape(row.method), row.evaluation]
+            if row.measured:
+                body.append(" & ".join([*fixed, *map(cell, cells), cell(mean), _difference(row)]) + r" \\")
+            else:
+                body.append(" & ".join([*fixed, rf"\multicolumn{{{len(names) + 2}}}{{c}}{{\emph{{to come}}}}"]) + r" \\")
+    caption = (
+        rf"$R^2$ on {int(table['n_test'].max()):,} test participants with {_percent(table)}\,\% bootstrap intervals. LP linear "
+        r"probe, FN full fine-tuning, AP attention pooling. $\Delta$: difference of the mean from Global, with the $p$ of a "
+        r"paired bootstrap. Bold: largest number of the input, by number alone."
+    )
+    return _document(head, body, columns="lll" + "c" * (len(names) + 2), caption=caption, label="tab:regression")
+
+
+def _difference(row: comparison.Row) -> str:
+    if row.difference is None or not row.difference.measured:
+        return "--"
+    p = rf"{{\tiny $p {comparison.probability(row.p)}$}}"
+    return rf"\begin{{tabular}}[c]{{@{{}}c@{{}}}}{cell(row.difference)}\\{p}\end{{tabular}}"
+
+
+def retrieval(table: pd.DataFrame) -> str:
+    """Table 1 as LaTeX, for the gallery that the settings chose."""
+    statistics = comparison.statistics(table)
+    arrows = [r" $\uparrow$" if s.startswith("P@") else r" $\downarrow$" for s in statistics]
+    head = [
+        "Phenotype",
+        "Method",
+        *(s + arrow for s, arrow in zip(statistics, arrows, strict=True)),
+        rf"$\Delta$ {statistics[0]}",
+    ]
+    body = []
+    for phenotype, group in groupby(comparison.retrieval(table, shown=True), key=lambda row: row.group):
+        body.append(r"\midrule")
+        for i, row in enumerate(group):
+            first = "" if i else escape(phenotype.capitalize() if phenotype == comparison.MEAN else phenotype)
+            body.append(" & ".join([first, escape(row.method), *map(cell, row.cells), _difference(row)]) + r" \\")
+    gallery = table.loc[table["shown"].astype(bool), "gallery"].iloc[0]
+    caption = (
+        rf"Retrieval of participants with a like phenotype, ECG to CMR, {int(table['n_test'].max()):,} test participants, "
+        rf"gallery {escape(gallery)}, with {_percent(table)}\,\% bootstrap intervals. MnR and MdR: mean and median rank of the "
+        r"first match. $\Delta$: difference of P@1 from the first method, with the $p$ of a paired bootstrap. Bold: best method, "
+        r"by number alone."
+    )
+    return _document(head, body, columns="ll" + "c" * (len(statistics) + 1), caption=caption, label="tab:retrieval")
+
+
+def _percent(table: pd.DataFrame) -> str:
+    return f"{100 * float(table['confidence'].iloc[0]):g}"
+
+
+def main() -> None:
+    """Write both tables."""
+    parser = argparse.ArgumentParser(description="Both tables as LaTeX.")
+    parser.add_argument("--regression", required=True, type=Path, help="regression.csv")
+    parser.add_argument("--retrieval", required=True, type=Path, help="retrieval.csv")
+    parser.add_argument("--out", required=True, nargs=2, type=Path, metavar=("REGRESSION", "RETRIEVAL"), help="files to write")
+    args = parser.parse_args()
+    texts = regression(pd.read_csv(args.regression)), retrieval(pd.read_csv(args.retrieval))
+    for path, text in zip(args.out, texts, strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

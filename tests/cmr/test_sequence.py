@@ -1,0 +1,146 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from phantom import LV, heart, rotation, series, write_nifti, write_zip
+
+from ptacl import config
+from ptacl.cmr.sequence import Examined, examine
+from ptacl.exclusions import Excluded, Reason
+
+IMAGE, LABELS = heart()
+T, Z = IMAGE.shape[:2]
+
+
+def nifti(folder: Path, image: np.ndarray, labels: np.ndarray | None = None) -> tuple[Path, Path | None]:
+    segmentation = None if labels is None else write_nifti(folder / "seg_sa.nii.gz", labels)
+    return write_nifti(folder / "sa.nii.gz", image), segmentation
+
+
+def examined(
+    folder: Path, image: np.ndarray, settings: config.Cmr, *, labels: np.ndarray | None = None, **changes: object
+) -> Examined:
+    path, segmentation = nifti(folder, image, labels)
+    return examine(path, segmentation=segmentation, settings=settings.model_copy(update=changes))
+
+
+def reason(found: Examined) -> Reason | None:
+    return found.excluded and found.excluded.reason
+
+
+def test_a_good_cine_with_its_segmentation(tmp_path: Path, settings: config.Cmr) -> None:
+    found = examined(tmp_path, IMAGE, settings, labels=LABELS)
+    assert found.excluded is None
+    assert found.sequence is not None
+    assert found.sequence.shape == (T, settings.size, settings.size)
+    assert (found.sequence.min(), found.sequence.max()) == (0, 255)
+    assert found.facts["crop"]["source"] == found.facts["middle_slice_source"] == "segmentation"
+    assert found.volumes["LVEDV"] == pytest.approx(np.count_nonzero(LABELS[0] == LV) * 4 * 4 * 9 / 1000, rel=1e-5)
+
+
+def test_a_segmentation_moves_the_middle_slice_and_the_crop_and_settings_may_forbid_it(
+    tmp_path: Path, settings: config.Cmr
+) -> None:
+    labels = LABELS.copy()
+    labels[:, :4] = 0
+    auto = examined(tmp_path, IMAGE, settings, labels=labels).location
+    assert (auto.slice, auto.slice_source, auto.source) == (5, "segmentation", "segmentation")
+    plain = examined(tmp_path, IMAGE, settings, labels=labels, middle_slice="stack", crop="motion").location
+    assert (plain.slice, plain.slice_source, plain.source) == (Z // 2, "stack", "motion")
+    assert plain == examined(tmp_path, IMAGE, settings).location
+    empty = examined(tmp_path, IMAGE, settings, labels=labels * 0).location
+    assert empty == plain
+
+
+def test_settings_that_want_a_segmentation_refuse_a_cine_without(tmp_path: Path, settings: config.Cmr) -> None:
+    for wanted in ({"crop": "segmentation"}, {"middle_slice": "segmentation"}):
+        assert reason(examined(tmp_path, IMAGE, settings, **wanted)) is Reason.SEGMENTATION_MISMATCH
+        assert reason(examined(tmp_path, IMAGE, settings, labels=LABELS, **wanted)) is None
+
+
+def test_what_forbids_to_use_a_cine(tmp_path: Path, settings: config.Cmr) -> None:
+    def fails(image: np.ndarray, **changes: object) -> Reason | None:
+        return reason(examined(tmp_path, image, settings, **changes))
+
+    assert fails(IMAGE) is None
+    assert fails(IMAGE[:-1]) is Reason.WRONG_FRAMES
+    assert fails(IMAGE[:, :5]) is Reason.TOO_FEW_SLICES
+    assert fails(IMAGE[:, :, :15]) is Reason.TOO_SMALL
+    assert fails(np.full_like(IMAGE, 7)) is Reason.CONSTANT_IMAGE
+    for place in ((0, 0, 0, 0), (3, Z // 2, 20, 30)):
+        holed = IMAGE.astype(np.float32)
+        holed[place] = np.nan
+        assert fails(holed) is Reason.NOT_FINITE
+    assert fails(IMAGE, labels=LABELS[:, 1:]) is Reason.SEGMENTATION_MISMATCH
+
+
+def test_a_small_image_is_padded_and_not_refused(tmp_path: Path, settings: config.Cmr) -> None:
+    found = examined(tmp_path, IMAGE[:, :, :, 14:44], settings, size=48)
+    assert found.excluded is None
+    assert found.sequence is not None
+    assert found.sequence.shape == (T, 48, 48)
+
+
+def test_an_excluded_cine_is_described_all_the_same(tmp_path: Path, settings: config.Cmr) -> None:
+    found = examined(tmp_path, IMAGE[:-1], settings, labels=LABELS[:-1])
+    assert reason(found) is Reason.WRONG_FRAMES
+    assert found.volumes["LVEF"] > 0
+    assert found.sequence is not None
+    assert found.facts["num_frames"] == T - 1
+
+
+def test_a_still_image_is_cropped_around_its_middle_and_says_so(tmp_path: Path, settings: config.Cmr) -> None:
+    still = np.repeat(IMAGE[:1], T, axis=0)
+    for image in (still, still.astype(np.float32) * 0.1, np.zeros_like(IMAGE)):
+        found = examined(tmp_path, image, settings)
+        assert (found.location.source, found.location.row, found.location.col) == ("image", 23.5, 27.5)
+        assert found.facts["counts"]["repeated_frames"] == T - 1
+
+
+def test_a_zip_and_its_conversion_give_the_same_sequence(tmp_path: Path, settings: config.Cmr) -> None:
+    axes = rotation(5)
+    packed = write_zip(tmp_path / "a.zip", series(IMAGE, axes=axes))
+    converted = write_nifti(tmp_path / "sa.nii.gz", IMAGE, axes=axes * [[-1], [-1], [1]])
+    one, other = (examine(path, segmentation=None, settings=settings) for path in (packed, converted))
+    assert one.excluded is other.excluded is None
+    assert np.array_equal(one.sequence, other.sequence)
+    assert one.location == other.location
+
+
+def test_a_segmentation_fits_a_zip_slice_by_slice(tmp_path: Path, settings: config.Cmr) -> None:
+    labels = LABELS.copy()
+    labels[:, :3] = 0
+    packed = write_zip(tmp_path / "a.zip", series(IMAGE, axes=rotation(2) * [1, 1, -1]))
+    found = examine(packed, segmentation=write_nifti(tmp_path / "seg.nii.gz", labels), settings=settings)
+    assert found.location.slice == 5
+    assert found.facts["volumes"]["LVEDV"] > 0
+
+
+@pytest.mark.parametrize(("name", "wanted"), [("03_04.dcm", Reason.WRONG_FRAMES), ("00_04.dcm", None)])
+def test_a_missing_frame_matters_in_the_middle_slice_alone(
+    tmp_path: Path, settings: config.Cmr, name: str, wanted: Reason | None
+) -> None:
+    files = series(IMAGE)
+    del files[name]
+    found = examine(write_zip(tmp_path / "a.zip", files), segmentation=None, settings=settings)
+    assert reason(found) is wanted
+    assert found.facts["counts"]["gaps"] == 1
+    assert found.cine.num_frames == T
+
+
+def test_a_missing_slice_makes_the_stack_uneven(tmp_path: Path, settings: config.Cmr) -> None:
+    files = {name: data for name, data in series(heart(slices=9)[0]).items() if not name.startswith("04")}
+    found = examine(write_zip(tmp_path / "a.zip", files), segmentation=None, settings=settings)
+    assert reason(found) is Reason.UNEVEN_SLICES
+    assert found.excluded is not None
+    assert found.excluded.detail == "9.0 to 18.0 mm apart"
+
+
+def test_reasons_tell_no_participant(tmp_path: Path, settings: config.Cmr) -> None:
+    folder = tmp_path / "9000001_20209_2_0"
+    for path in (folder / "sa.nii.gz", folder / "9000001_20209_2_0.zip"):
+        with pytest.raises(Excluded) as error:
+            examine(path, segmentation=None, settings=settings)
+        assert "9000001" not in str(error.value)
+    found = examined(folder, IMAGE, settings, labels=LABELS[:, 1:])
+    assert "9000001" not in str(found.excluded)

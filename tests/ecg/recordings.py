@@ -1,0 +1,109 @@
+"""Recordings to test with: a small writer of CardioSoft files, a synthetic signal, and a reader of WFDB records."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ptacl.ecg.read import LEADS
+
+RATE_HZ, NUM_SAMPLES = 500, 5000
+_GAINS = {"I": 0.6, "II": 1.0, "V1": -0.5, "V2": -0.9, "V3": 0.4, "V4": 1.2, "V5": 1.4, "V6": 1.0}
+_WAVES = [(-0.16, 0.025, 0.12), (0.0, 0.012, 1.0), (0.035, 0.012, -0.25), (0.28, 0.05, 0.3)]  # P, R, S, T: delay, width, height
+
+
+def beat_times(bpm: float, *, first_s: float = 0.5) -> np.ndarray:
+    """R-peaks at a steady rate, in seconds, within the record."""
+    return np.arange(first_s, NUM_SAMPLES / RATE_HZ - 0.3, 60 / bpm)
+
+
+def limb_leads(independent: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(12, T): the limb leads as they follow from I and II."""
+    i, ii = independent["I"], independent["II"]
+    derived = {"III": ii - i, "aVR": -(i + ii) / 2, "aVL": i - ii / 2, "aVF": ii - i / 2}
+    return np.stack([{**independent, **derived}[lead] for lead in LEADS])
+
+
+def synthetic_mv(times_s: Sequence[float] | np.ndarray, *, noise_mv: float = 0.0, seed: int = 0) -> np.ndarray:
+    """(12, 5000) mV: P, R, S and T as Gaussians at each beat; T moves with the rate."""
+    grid_s = np.arange(NUM_SAMPLES) / RATE_HZ
+    interval_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 1.0
+    wave = np.zeros(NUM_SAMPLES)
+    for time_s in times_s:
+        for delay_s, width_s, height in _WAVES:
+            delay_s *= min(1.0, interval_s) if abs(delay_s) > 0.1 else 1.0
+            wave += height * np.exp(-(((grid_s - time_s - delay_s) / width_s) ** 2) / 2)
+    noise = np.random.default_rng(seed).normal(size=(len(_GAINS), NUM_SAMPLES)) * noise_mv
+    return limb_leads({lead: gain * wave + n for (lead, gain), n in zip(_GAINS.items(), noise, strict=True)})
+
+
+def noise_mv(seed: int, *, exponent: float = 0.0) -> np.ndarray:
+    """(12, 5000) noise with a spectrum of 1 / f**exponent in power, limb leads consistent."""
+    spectrum = np.fft.rfft(np.random.default_rng(seed).normal(size=(len(_GAINS), NUM_SAMPLES)))
+    spectrum /= np.maximum(np.arange(spectrum.shape[-1]), 1) ** (exponent / 2)
+    return limb_leads(dict(zip(_GAINS, np.fft.irfft(spectrum, NUM_SAMPLES), strict=True)))
+
+
+def counts(signal_mv: np.ndarray) -> dict[str, np.ndarray]:
+    """Counts of 5 microvolt of each lead: the limb leads follow from the rounded I and II, as on the device."""
+    rounded = {lead: np.round(row / 0.005) for lead, row in zip(LEADS, signal_mv, strict=True)}
+    exact = limb_leads({lead: rounded[lead] for lead in _GAINS})
+    return {lead: np.trunc(row).astype(int) for lead, row in zip(LEADS, exact, strict=True)}
+
+
+def cardiosoft(leads: Mapping[str, np.ndarray], *, beats_ms: Sequence[float] = (), participant: str = "9000001") -> str:
+    """A CardioSoft file with these counts, its lines broken as the device does, a median beat beside the strip."""
+
+    def waveform(lead: str, values: np.ndarray) -> str:
+        lines = [",".join(map(str, values[k : k + 300])) for k in range(0, len(values), 300)]
+        return f'<WaveformData lead="{lead}">\t\t' + ",\r\n\t\t".join(lines) + "</WaveformData>"
+
+    waves = "\r\n\t\t".join(waveform(lead, values) for lead, values in leads.items())
+    medians = "\r\n\t\t".join(waveform(lead, np.arange(600)) for lead in leads)
+    times = "".join(f'<Time units="ms">{t:g}</Time><BeatClass>dominant</BeatClass>' for t in beats_ms)
+    return f"""<?xml version="1.0" encoding="ISO-8859-1" ?>
+<CardiologyXML>
+	<ObservationType>RestECG</ObservationType>
+	<ClinicalInfo><DeviceInfo><Desc>CardioSoft</Desc><SoftwareVer>V6.73</SoftwareVer></DeviceInfo></ClinicalInfo>
+	<PatientInfo><PID>{participant}</PID></PatientInfo>
+	<FilterSetting><CubicSpline>No</CubicSpline><Filter50Hz>Yes</Filter50Hz><LowPass units="Hz">100</LowPass></FilterSetting>
+	<RestingECGMeasurements>
+		<VentricularRate units="BPM">60</VentricularRate><PQInterval units="ms"></PQInterval>
+		<MedianSamples><SampleRate units="Hz">500</SampleRate><ChannelSampleCountTotal>600</ChannelSampleCountTotal>
+		<Resolution units="uVperLsb">5</Resolution>{medians}</MedianSamples>
+	</RestingECGMeasurements>
+	<StripData>
+		<NumberOfLeads>12</NumberOfLeads>
+		<SampleRate units="Hz">500</SampleRate>
+		<ChannelSampleCountTotal>5000</ChannelSampleCountTotal>
+		<Resolution units="uVperLsb">5</Resolution>
+		{waves}
+		<ArrhythmiaResults>{times}</ArrhythmiaResults>
+	</StripData>
+</CardiologyXML>
+"""
+
+
+def wfdb_counts(path: Path) -> np.ndarray:
+    """(12, T) digital values of a WFDB record of 16-bit samples; the physical values of LUDB are scaled lead by lead."""
+    num_leads = int(path.with_suffix(".hea").read_text().split()[1])
+    return np.fromfile(path.with_suffix(".dat"), "<i2").reshape(-1, num_leads).T
+
+
+def wfdb_beats(path: Path) -> np.ndarray:
+    """Samples of the normal beats of an annotation file in MIT format: words of a 6-bit code and a 10-bit step in time."""
+    words = np.fromfile(path, "<u2").tolist()
+    beats, time, k = [], 0, 0
+    while words[k]:
+        code, step = words[k] >> 10, words[k] & 1023
+        k += 1
+        if code == 59:  # a long step in the next two words
+            time += np.int32(np.uint32((words[k] << 16) | words[k + 1]))
+            k += 2
+        elif code == 63:  # a note of `step` bytes
+            k += (step + 1) // 2
+        elif code < 60:
+            time += step
+            if code == 1:
+                beats.append(time)
+    return np.array(beats)

@@ -1,0 +1,122 @@
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from ptacl.config import Alignment
+from ptacl.evaluation import alignment
+
+T, D = 13, 24
+
+
+def settings(*names: str) -> Alignment:
+    return Alignment.model_validate({"experiments": list(names), "bootstrap": 100, "confidence": 0.95})
+
+
+def write(path: Path, *, noise: float, seed: int = 0, people: int = 60, shift: int = 0) -> Path:
+    """Steps that share a direction in both modalities, under noise, the CMR `shift` steps late."""
+    rng = np.random.default_rng(seed)
+    phase = rng.normal(size=(people, T, D))
+    ecg = phase + noise * rng.normal(size=phase.shape)
+    cmr = np.roll(phase, shift, axis=1) + noise * rng.normal(size=phase.shape)
+    np.savez(
+        path,
+        test_visits=np.array([f"{9000001 + i}_2" for i in range(people)]),
+        ecg_local=ecg.astype(np.float16),
+        cmr_local=cmr.astype(np.float16),
+        local_valid=np.ones(people, bool),
+    )
+    return path
+
+
+def test_cosines_agree_with_a_loop(monkeypatch):
+    monkeypatch.setattr(alignment, "_BLOCK", 4)
+    rng = np.random.default_rng(1)
+    ecg, cmr = rng.normal(size=(2, 10, 5, 7)).astype(np.float32)
+    cosines = alignment.cosines(ecg, cmr)
+    for i in range(10):
+        for k in range(5):
+            for t in range(5):
+                expected = ecg[i, k] @ cmr[i, t] / np.linalg.norm(ecg[i, k]) / np.linalg.norm(cmr[i, t])
+                assert cosines[i, k, t] == pytest.approx(expected, abs=1e-6)
+
+
+def test_chance_is_the_share_of_step_pairs_near_the_diagonal():
+    assert alignment.chance(13) == pytest.approx(37 / 169)
+    assert alignment.chance(2) == 1
+    rng = np.random.default_rng(2)
+    ecg, cmr = rng.normal(size=(2, 3000, T, D))
+    assert alignment.share_near_diagonal(alignment.cosines(ecg, cmr)).mean() == pytest.approx(37 / 169, abs=0.01)
+
+
+@pytest.mark.parametrize(("shift", "share"), [(0, 1.0), (1, 12 / 13), (6, 0.0)])
+def test_share_tells_how_far_the_best_match_lies(tmp_path, shift, share):
+    steps = alignment.read_steps(write(tmp_path / "a.npz", noise=0.0, shift=shift))
+    np.testing.assert_allclose(alignment.share_near_diagonal(alignment.cosines(steps.ecg, steps.cmr)), share)
+
+
+def test_participants_without_a_beat_and_second_visits_are_left_out(tmp_path):
+    path = write(tmp_path / "a.npz", noise=0.0, people=8)
+    stored = dict(np.load(path))
+    stored["test_visits"][3] = "9000001_3"  # the second visit of the first participant
+    stored["local_valid"][5] = False
+    order = np.random.default_rng(0).permutation(8)
+    np.savez(path, **{name: values[order] for name, values in stored.items()})
+    steps = alignment.read_steps(path)
+    assert steps.visits == [f"900000{i}_2" for i in (1, 2, 3, 5, 7, 8)]
+    assert steps.num_without_beat == 1
+    np.testing.assert_array_equal(steps.ecg[3], stored["ecg_local"][4])
+
+
+def test_experiments_are_compared_over_the_same_participants(tmp_path):
+    embeddings = {"global-0": write(tmp_path / "g.npz", noise=30.0), "ptacl-0": write(tmp_path / "p.npz", noise=0.3, seed=1)}
+    embeddings |= {"twin-0": embeddings["global-0"]}
+    result = alignment.evaluate(settings("global", "ptacl", "twin"), embeddings=embeddings, titles={"ptacl": "PTACL"}, seed=0)
+    assert result["steps"] == T and result["chance"] == pytest.approx(37 / 169, abs=1e-6)
+    baseline, aligned, twin = (result["experiments"][name] for name in ("global", "ptacl", "twin"))
+    assert aligned["title"] == "PTACL" and aligned["participants"] == 60
+    assert baseline["share"] < 0.3 and aligned["share"] > 0.9
+    assert aligned["share_low"] <= aligned["share"] <= aligned["share_high"]
+    assert baseline["share_difference"] is None and aligned["share_p"] < 0.05
+    assert twin["share_difference"] == 0 and twin["share_p"] == 1
+    matrix = np.array(aligned["matrix"])
+    assert matrix.shape == (T, T) and (matrix.argmax(axis=1) == np.arange(T)).all()
+    assert np.abs(np.array(baseline["matrix"])).max() < 0.2
+
+
+def test_seeds_are_averaged(tmp_path):
+    good, bad = write(tmp_path / "0.npz", noise=0.0), write(tmp_path / "1.npz", noise=0.0, shift=6)
+    result = alignment.evaluate(settings("ptacl"), embeddings={"ptacl-0": good, "ptacl-1": bad}, titles={}, seed=0)
+    assert result["experiments"]["ptacl"]["share"] == pytest.approx(0.5)
+    assert result["experiments"]["ptacl"]["seeds"] == 2
+
+
+def test_other_participants_are_refused(tmp_path):
+    embeddings = {"global-0": write(tmp_path / "g.npz", noise=1.0), "ptacl-0": write(tmp_path / "p.npz", noise=1.0, people=59)}
+    with pytest.raises(ValueError, match="other test participants"):
+        alignment.evaluate(settings("global", "ptacl"), embeddings=embeddings, titles={}, seed=0)
+
+
+def test_models_without_local_embeddings_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", test_visits=np.array(["9000001_2"]))
+    with pytest.raises(ValueError, match="has no ecg_local, cmr_local, local_valid"):
+        alignment.read_steps(tmp_path / "a.npz")
+
+
+def test_stage_writes_numbers_and_figures(tmp_path, monkeypatch):
+    embeddings = {"global-0": write(tmp_path / "g.npz", noise=30.0), "ptacl-0": write(tmp_path / "p.npz", noise=0.3)}
+    svg, png, out = (tmp_path / "results" / name for name in ("a.svg", "a.png", "a.json"))
+    arguments = ["alignment", "--settings", settings("global", "ptacl").model_dump_json(), "--seed", "0"]
+    arguments += ["--titles", json.dumps({"titles": {"global": "Global", "ptacl": "PTACL"}})]
+    arguments += ["--embeddings", *(f"{name}={file}" for name, file in embeddings.items())]
+    monkeypatch.setattr("sys.argv", [*arguments, "--figure", str(svg), str(png), "--out", str(out)])
+    alignment.main()
+    first = svg.read_bytes(), out.read_bytes()
+    alignment.main()
+    assert (svg.read_bytes(), out.read_bytes()) == first
+    assert ElementTree.fromstring(first[0]).tag.endswith("svg")
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert "9000001" not in out.read_text()
+    assert set(json.loads(out.read_text())["experiments"]) == {"global", "ptacl"}

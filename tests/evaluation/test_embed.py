@@ -1,0 +1,141 @@
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from ptacl import config, store
+from ptacl.evaluation import embed
+from ptacl.learning.objectives import initial_weights
+from ptacl.models import heads, weights
+from ptacl.models.vit import Encoder
+
+ENCODERS = config.Encoders.model_validate(
+    {
+        "zscore": "lead",
+        "ecg": {"shape": [12, 200], "patch": [1, 25], "width": 16, "depth": 1, "heads": 2},
+        "cmr": {"shape": [6, 12, 12], "patch": [2, 6, 6], "width": 16, "depth": 1, "heads": 2},
+    }
+)
+SPLITS = ["train"] * 4 + ["validation"] * 2 + ["test"] * 3
+VISITS = [f"{9000001 + i}_2" for i in range(9)]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """Nine visits in one store a modality; the participants table is in reverse. The last visit has no R-peak."""
+    folder, rng = tmp_path_factory.mktemp("inputs"), np.random.default_rng(0)
+    signal_mv = rng.normal(size=(9, 12, 400)).astype(np.float32)
+    frames = rng.integers(0, 256, (9, 10, 12, 12)).astype(np.uint8)
+    peaks = np.full((9, 64), -1, np.int32)
+    peaks[:8, :6] = 30 + 60 * np.arange(6)
+    kinds = {
+        "ecg": {
+            "signal_mv": store.Array(("lead", "sample"), (12, 400), "float32", "mV"),
+            "r_peaks": store.Array(("peak",), (64,), "int32", "sample"),
+        },
+        "cmr": {"frames": store.Array(("frame", "row", "column"), (10, 12, 12), "uint8", "1/255")},
+    }
+    for modality, arrays in kinds.items():
+        with store.Writer(folder / modality / "0", arrays=arrays, attributes={}) as writer:
+            for i in range(9):
+                values = {"signal_mv": signal_mv[i], "r_peaks": peaks[i], "frames": frames[i]}
+                writer.append(VISITS[i], **{name: values[name] for name in arrays})
+    rows = [f"{visit},{visit[:7]},{split}" for visit, split in zip(VISITS, SPLITS, strict=True)]
+    (folder / "participants.csv").write_text("\n".join(["visit,participant,split", *rows[::-1]]) + "\n")
+    return folder, signal_mv, frames
+
+
+@pytest.fixture
+def run(inputs, tmp_path, monkeypatch):
+    def call(*arguments, seed=0, batch_size=4, encoders=ENCODERS):
+        folder, out = inputs[0], tmp_path / "out" / "model.npz"
+        common = [
+            "--encoders", config.dump(encoders), "--settings", config.dump(batch_size=batch_size), "--seed", seed,
+            "--participants", folder / "participants.csv", "--ecg-shards", folder / "ecg" / "0.json",
+            "--cmr-shards", folder / "cmr" / "0.json", "--out", out,
+        ]  # fmt: skip
+        monkeypatch.setattr(sys, "argv", ["embed", *map(str, [*common, *arguments])])
+        embed.main()
+        with np.load(out, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored}, out.read_bytes()
+
+    return call
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    """A model folder as alignment leaves it, untrained."""
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        modules = {"ecg": Encoder(ENCODERS.ecg), "cmr": Encoder(ENCODERS.cmr)}
+        modules |= {"ecg_projector": heads.projector(16, 8), "cmr_projector": heads.projector(16, 8)}
+    weights.save(tmp_path / "model", modules, description={})
+    return tmp_path / "model", {name: module.eval() for name, module in modules.items()}
+
+
+@torch.no_grad()
+def expected_tokens(modules, inputs):
+    _, signal, frames = inputs
+    signal = (signal - signal.mean(2, keepdims=True)) / signal.std(2, keepdims=True)
+    chosen = [int(i * 10 / 6) for i in range(6)]
+    ecg = modules["ecg"](torch.from_numpy(signal[:, :, :200]))
+    return ecg, modules["cmr"](torch.from_numpy(frames[:, chosen]).float() / 255)
+
+
+def test_random_model_embeds_both_modalities_by_seed(run, inputs):
+    arrays, content = run()
+    assert set(arrays) == {"visits", "split", "ecg", "cmr"}
+    assert arrays["visits"].tolist() == VISITS and arrays["split"].tolist() == SPLITS
+    assert arrays["ecg"].shape == arrays["cmr"].shape == (9, 16) and arrays["ecg"].dtype == np.float32
+    assert run()[1] == content and not np.allclose(run(seed=1)[0]["ecg"], arrays["ecg"])
+    modules = {}
+    for name in ("ecg", "cmr"):
+        with initial_weights(0, name):
+            modules[name] = Encoder(getattr(ENCODERS, name)).eval()
+    for name, tokens in zip(("ecg", "cmr"), expected_tokens(modules, inputs), strict=True):
+        assert np.allclose(arrays[name], tokens.mean(1), atol=1e-5)
+
+
+def test_model_of_one_modality_gives_that_alone(run, experiment, tmp_path):
+    _, modules = experiment
+    weights.save(tmp_path / "mae", {"cmr": modules["cmr"], "decoder": torch.nn.Linear(2, 2)}, description={})
+    arrays, _ = run("--model", tmp_path / "mae")
+    assert set(arrays) == {"visits", "split", "cmr"}
+
+
+def test_experiment_gives_projections_and_local_embeddings(run, experiment, inputs):
+    folder, modules = experiment
+    arrays, _ = run("--model", folder)
+    ecg, cmr = expected_tokens(modules, inputs)
+    assert np.allclose(arrays["ecg"], ecg.mean(1), atol=1e-5) and np.allclose(arrays["cmr"], cmr.mean(1), atol=1e-5)
+    with torch.no_grad():
+        assert np.allclose(arrays["ecg_projected"], modules["ecg_projector"](ecg.mean(1)), atol=1e-5)
+        assert np.allclose(arrays["cmr_projected"], modules["cmr_projector"](cmr.mean(1)), atol=1e-5)
+    assert arrays["test_visits"].tolist() == VISITS[6:] and arrays["local_valid"].tolist() == [True, True, False]
+    assert arrays["ecg_local"].shape == arrays["cmr_local"].shape == (3, 3, 16)
+    assert arrays["ecg_local"].dtype == arrays["cmr_local"].dtype == np.float16
+    assert np.allclose(arrays["cmr_local"], cmr[6:].view(3, 3, 4, 16).mean(2), atol=2e-3)
+    assert not arrays["ecg_local"][2].any() and np.abs(arrays["ecg_local"][:2]).sum((1, 2)).min() > 0
+    # Beats are 60 samples, tokens 25: the second of three steps lies in the middle, between the R-peaks at 30 and 90.
+    by_time = ecg[6].view(12, 8, 16).mean(0)
+    centre = torch.tensor([(30 + 60 * b + 0.5 * 60 - 12) / 25 for b in range(2)])
+    left, share = centre.long(), (centre % 1)[:, None]
+    middle = (by_time[left] * (1 - share) + by_time[left + 1] * share).mean(0)
+    assert np.allclose(arrays["ecg_local"][0, 1], middle, atol=2e-3)
+
+
+def test_batch_size_changes_nothing(run, experiment):
+    one, two = (run("--model", experiment[0], batch_size=size)[0] for size in (1, 7))
+    assert set(one) == set(two)
+    for name, value in one.items():
+        if value.dtype.kind == "f":
+            assert np.allclose(value, two[name], atol=1e-3 if value.dtype == np.float16 else 1e-5), name
+        else:
+            assert np.array_equal(value, two[name])
+
+
+def test_model_of_another_size_is_refused(run, experiment):
+    other = ENCODERS.model_copy(update={"cmr": ENCODERS.cmr.model_copy(update={"patch": [2, 12, 12]})})
+    with pytest.raises(ValueError, match=r"other sizes than encoders\.cmr"):
+        run("--model", experiment[0], encoders=other)

@@ -1,0 +1,193 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import r2_score
+
+from ptacl.config import Regression
+from ptacl.evaluation import regression, uncertainty
+
+PHENOTYPES = ["LVEDV", "LVEF", "LVM"]
+
+
+def settings(rows: list[tuple[str, str, str]], reference: str = "Global") -> Regression:
+    named = [{"input": i, "method": m, "model": n} for i, m, n in rows]
+    return Regression.model_validate({"rows": named, "reference": reference, "bootstrap": 100, "confidence": 0.95})
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> tuple[Path, dict[str, Path], pd.DataFrame]:
+    """300 participants with three phenotypes that follow from five features, and embeddings of several qualities."""
+    rng = np.random.default_rng(0)
+    n = 300
+    cause = rng.normal(size=(n, 5))
+    exact = cause @ rng.normal(size=(5, 3)) * [30, 6, 20] + [150, 60, 90]
+    table = pd.DataFrame({"visit": [f"{9000001 + i}_2" for i in range(n)], "participant": [str(9000001 + i) for i in range(n)]})
+    table["split"] = np.select([np.arange(n) < 180, np.arange(n) < 200], ["train", "validation"], "test")
+    table["evaluate"] = True
+    table[PHENOTYPES] = exact
+    second = table.iloc[[-1]].assign(visit=lambda t: t["participant"] + "_3", evaluate=False)
+    table = pd.concat([table, second], ignore_index=True)
+    path = tmp_path / "participants.csv"
+    table.to_csv(path, index=False)
+    cause = np.vstack([cause, cause[-1:]])
+    quality = {"random": 50.0, "ecg_mae": 1.0, "cmr_mae": 0.0, "global-0": 0.5, "ptacl-0": 0.3, "ptacl-1": 0.4}
+    embeddings = {}
+    shuffled = rng.permutation(len(table))
+    for name, noise in quality.items():
+        features = np.hstack([cause + noise * rng.normal(size=cause.shape), rng.normal(size=(len(cause), 3))]).astype(np.float32)
+        embeddings[name] = tmp_path / f"{name}.npz"
+        np.savez(
+            embeddings[name], visits=table["visit"].to_numpy(dtype=str)[shuffled], ecg=features[shuffled], cmr=features[shuffled]
+        )
+    return path, embeddings, table
+
+
+def test_probe_agrees_with_scikit_learn_where_values_are_missing():
+    rng = np.random.default_rng(1)
+    x, y, unseen = rng.normal(size=(120, 9)) + 4, rng.normal(size=(120, 4)) + 100, rng.normal(size=(30, 9)) + 4
+    y[rng.random(y.shape) < 0.2] = np.nan
+    predictions = regression.probe(x, y, unseen_md=unseen)
+    for p in range(4):
+        known = np.isfinite(y[:, p])
+        expected = LinearRegression().fit(x[known], y[known, p]).predict(unseen)
+        np.testing.assert_allclose(predictions[:, p], expected, rtol=1e-10)
+
+
+def test_probe_needs_no_participant_with_all_phenotypes():
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
+    y[::2, 0], y[1::2, 1] = np.nan, np.nan
+    expected = LinearRegression().fit(x[1::2], y[1::2, 0]).predict(x)
+    np.testing.assert_allclose(regression.probe(x, y, unseen_md=x)[:, 0], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("width", [20, 90])
+def test_collinear_and_constant_features_change_no_prediction(width: int):
+    rng = np.random.default_rng(3)
+    x, y, unseen = rng.normal(size=(60, width)), rng.normal(size=(60, 2)), rng.normal(size=(25, width))
+    more = [np.column_stack([z, z[:, 0], z[:, 1] + z[:, 2], np.full(len(z), 7.0)]) for z in (x, unseen)]
+    predictions = regression.probe(more[0], y, unseen_md=more[1])
+    assert np.abs(predictions).max() < 100
+    if width < 60:  # enough participants: the fit is unique
+        np.testing.assert_allclose(predictions, regression.probe(x, y, unseen_md=unseen), atol=1e-9)
+    else:  # the solution of least norm, as scikit-learn has it
+        np.testing.assert_allclose(predictions, LinearRegression().fit(more[0], y).predict(more[1]), atol=1e-9)
+
+
+def test_r2_agrees_with_scikit_learn_in_every_draw():
+    rng = np.random.default_rng(4)
+    y = rng.normal(loc=60, scale=6, size=(80, 2))
+    predictions = y + rng.normal(scale=4, size=y.shape)
+    y[:7, 1] = np.nan
+    counts = uncertainty.draw_counts(80, draws=50, generator=rng)
+    r2 = regression.r2(y, predictions, counts=counts)
+    for p, first in ((0, 0), (1, 7)):
+        expected = [r2_score(y[first:, p], predictions[first:, p], sample_weight=c[first:]) for c in counts]
+        np.testing.assert_allclose(r2[:, p], expected, rtol=1e-10)
+
+
+def test_perfect_predictions_give_one_and_constant_targets_nan():
+    counts = np.ones((1, 4))
+    y = np.array([[1.0, 5.0], [2.0, 5.0], [3.0, 5.0], [4.0, 5.0]])
+    r2 = regression.r2(y, y, counts=counts)
+    assert r2[0, 0] == 1 and np.isnan(r2[0, 1])
+
+
+def test_table_orders_methods_by_what_they_know(cohort):
+    path, embeddings, _ = cohort
+    rows = [("cmr", "MAE", "cmr_mae"), ("ecg", "Random init", "random"), ("ecg", "Global", "global"), ("ecg", "PTACL", "ptacl")]
+    table = regression.evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
+    assert table["method"].tolist() == ["MAE", "Random init", "Global", "PTACL"]
+    assert table["seeds"].tolist() == [1, 1, 1, 2]
+    assert (table["n_train"] == 180).all() and (table["n_test"] == 100).all()
+    perfect, untrained, baseline, better = (table.iloc[i] for i in range(4))
+    assert all(perfect[f"{p}_R2"] == pytest.approx(1, abs=1e-9) for p in [*PHENOTYPES, "mean"])
+    assert untrained["mean_R2"] < 0.1 < baseline["mean_R2"] < better["mean_R2"]
+    assert better["mean_difference"] == pytest.approx(better["mean_R2"] - baseline["mean_R2"])
+    assert better["mean_p"] < 0.05
+    for _, row in table.iterrows():
+        assert row["mean_R2"] == pytest.approx(np.mean([row[f"{p}_R2"] for p in PHENOTYPES]))
+        assert row["mean_R2_low"] <= row["mean_R2"] <= row["mean_R2_high"]
+    assert table.filter(regex="_(difference|p)").loc[table["method"] == "Global"].isna().all(axis=None)
+
+
+def test_the_probe_learns_from_training_participants_alone(cohort):
+    path, embeddings, participants = cohort
+    rows = [("ecg", "Global", "global")]
+    before = regression.evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
+    held_out = participants["split"] == "validation"
+    participants.loc[held_out, PHENOTYPES] *= 100
+    participants.loc[~participants["evaluate"], PHENOTYPES] *= 100  # a second visit
+    participants.to_csv(path, index=False)
+    after = regression.evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
+    pd.testing.assert_frame_equal(before, after)
+
+
+def test_rows_with_the_same_embedding_do_not_differ(cohort):
+    path, embeddings, _ = cohort
+    rows = [("ecg", "Global", "global"), ("ecg", "Twin", "twin")]
+    embeddings |= {"twin-0": embeddings["global-0"]}
+    table = regression.evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
+    twin = table.iloc[1]
+    for name in [*PHENOTYPES, "mean"]:
+        differences = twin[[f"{name}_difference", f"{name}_difference_low", f"{name}_difference_high"]]
+        assert (differences == 0).all() and twin[f"{name}_p"] == 1
+
+
+def test_stage_writes_the_same_table_twice(cohort, tmp_path, monkeypatch):
+    path, embeddings, _ = cohort
+    arguments = ["regression", "--settings", settings([("ecg", "Global", "global"), ("ecg", "MAE", "ecg_mae")]).model_dump_json()]
+    arguments += ["--phenotypes", json.dumps({"names": PHENOTYPES}), "--participants", str(path), "--seed", "3"]
+    arguments += ["--embeddings", *(f"{name}={file}" for name, file in embeddings.items())]
+    written = []
+    for out in (tmp_path / "new" / "a.csv", tmp_path / "b.csv"):
+        monkeypatch.setattr("sys.argv", [*arguments, "--out", str(out)])
+        regression.main()
+        written.append(out.read_bytes())
+    assert written[0] == written[1]
+    table = pd.read_csv(tmp_path / "b.csv")
+    statistics = [f"LVEDV_{s}" for s in ("R2", "R2_low", "R2_high", "difference", "difference_low", "difference_high", "p")]
+    assert table.columns[:5].tolist() == ["input", "method", "evaluation", "n_train", "n_test"]
+    assert set(statistics) < set(table.columns)
+
+
+def test_missing_visits_are_counted_not_named(cohort, tmp_path):
+    path, _, participants = cohort
+    np.savez(tmp_path / "short.npz", visits=participants["visit"].to_numpy(dtype=str)[:-5], ecg=np.zeros((296, 2), np.float32))
+    with pytest.raises(ValueError, match="lacks 4 of 280 visits") as error:
+        regression.evaluate(
+            settings([("ecg", "Global", "global")]),
+            participants=path,
+            phenotypes=PHENOTYPES,
+            embeddings={"global-0": tmp_path / "short.npz"},
+            seed=0,
+        )
+    assert "9000" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "reference", "message"),
+    [
+        ([("ecg", "MAE", "ecg_mae")], "Global", "Global is no ECG row"),
+        ([("ecg", "Global", "unknown")], "Global", "no embeddings of unknown"),
+        ([("ecg", "Global", "ptac")], "Global", "no embeddings of ptac"),
+    ],
+)
+def test_wrong_settings_say_what_is_wrong(cohort, rows, reference, message):
+    path, embeddings, _ = cohort
+    with pytest.raises(ValueError, match=message):
+        regression.evaluate(settings(rows, reference), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
+
+
+def test_a_phenotype_without_training_values_is_refused(cohort):
+    path, embeddings, participants = cohort
+    participants.loc[participants["split"] == "train", "LVM"] = np.nan
+    participants.to_csv(path, index=False)
+    with pytest.raises(ValueError, match="no value in the training split"):
+        regression.evaluate(
+            settings([("ecg", "Global", "global")]), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0
+        )

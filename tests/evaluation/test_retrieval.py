@@ -1,0 +1,213 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+from ptacl.config import Retrieval
+from ptacl.evaluation import ranking, retrieval, uncertainty
+
+KS = [1, 3, 5, 10, 15]
+
+
+def ranked_by_loop(query, gallery, values, *, ks, band, own):
+    """Precision and rank of the first match, written straight from the definition: rank everybody, then count."""
+    half_width = band * np.nanstd(values)
+    precision, first = np.full((len(query), len(ks)), np.nan), np.full(len(query), np.nan)
+    for i in range(len(query)):
+        if np.isnan(values[i]):
+            continue
+        cosine = [query[i] @ g / np.linalg.norm(query[i]) / np.linalg.norm(g) for g in gallery]
+        order = [j for j in np.argsort(cosine)[::-1] if np.isfinite(values[j]) and (own or j != i)]
+        hits = [abs(values[j] - values[i]) <= half_width for j in order]
+        for c, k in enumerate(ks):
+            if len(hits) >= k:
+                precision[i, c] = sum(hits[:k]) / k
+        if any(hits):
+            first[i] = hits.index(True) + 1
+    return precision, first
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("missing", [0.0, 0.6])
+@pytest.mark.parametrize(("block", "candidates"), [(512, 64), (7, 1)])
+def test_ranking_agrees_with_a_loop(monkeypatch, own, missing, block, candidates):
+    """Small blocks and few candidates force the fallback, both for deep matches and for values missing among the best."""
+    monkeypatch.setattr(ranking, "_BLOCK", block)
+    monkeypatch.setattr(ranking, "_CANDIDATES", candidates)
+    rng = np.random.default_rng(0)
+    n, ks = 90, [1, 3, 15, 60]
+    query, gallery = rng.normal(size=(2, n, 6)).astype(np.float32)
+    values = np.column_stack([rng.normal(size=n), rng.standard_t(2, size=n), rng.normal(size=n)])
+    values[rng.random(n) < missing, 1] = np.nan
+    values[0, 2] = 40  # matched by nobody else
+    found = ranking.find(query, gallery, phenotypes_np=values, ks=ks, band=0.2, own=own)
+    for p in range(3):
+        precision, first = ranked_by_loop(query, gallery, values[:, p], ks=ks, band=0.2, own=own)
+        np.testing.assert_allclose(found.precision[:, p], precision, rtol=1e-12)
+        np.testing.assert_array_equal(found.first[:, p], first)
+    assert np.nanmax(found.first) > 16  # the fallback was reached
+    assert np.isnan(found.first[0, 2]) != own
+
+
+def test_galleries_smaller_than_k_give_no_precision():
+    rng = np.random.default_rng(1)
+    query, gallery = rng.normal(size=(2, 10, 3)).astype(np.float32)
+    values = rng.normal(size=(10, 1))
+    found = ranking.find(query, gallery, phenotypes_np=values, ks=[1, 9, 10], band=1, own=False)
+    assert np.isfinite(found.precision[:, 0, :2]).all() and np.isnan(found.precision[:, 0, 2]).all()
+
+
+def test_a_perfect_embedding_has_precision_one():
+    phenotype = np.linspace(-1, 1, 400)[:, None]
+    circle = np.column_stack([np.cos(phenotype), np.sin(phenotype)]).astype(np.float32)
+    found = ranking.find(circle, circle, phenotypes_np=phenotype, ks=KS, band=0.5, own=False)
+    assert (found.precision == 1).all() and (found.first == 1).all()
+
+
+def test_own_cmr_is_really_out_of_the_gallery():
+    """ECG and CMR embeddings are equal, so the own CMR comes first; it is also the only match."""
+    rng = np.random.default_rng(2)
+    embedding = rng.normal(size=(50, 8)).astype(np.float32)
+    phenotype = np.arange(50.0)[:, None]
+    within = ranking.find(embedding, embedding, phenotypes_np=phenotype, ks=[1, 3], band=0.03, own=True)
+    without = ranking.find(embedding, embedding, phenotypes_np=phenotype, ks=[1, 3], band=0.03, own=False)
+    np.testing.assert_allclose(within.precision[:, 0], np.broadcast_to([1, 1 / 3], (50, 2)))
+    assert (within.first == 1).all()
+    assert (without.precision == 0).all() and np.isnan(without.first).all()
+
+
+def test_random_retrieval_of_a_gaussian_phenotype_is_02763():
+    """2 Phi(0.5 / sqrt 2) - 1: the chance that two participants differ by no more than half a standard deviation."""
+    n = 4000
+    gaussian = norm.ppf((np.arange(n) + 0.5) / n)[:, None]
+    expected = 2 * norm.cdf(0.5 / np.sqrt(2)) - 1
+    assert expected == pytest.approx(0.2763, abs=5e-5)
+    values = retrieval.random_statistics(gaussian, ks=KS, band=0.5, own=False, counts=np.ones((1, n)))
+    np.testing.assert_allclose(values[0, 0, : len(KS)], expected, atol=5e-4)
+
+    rng = np.random.default_rng(3)
+    query, gallery = rng.normal(size=(2, n, 32)).astype(np.float32)
+    found = ranking.find(query, gallery, phenotypes_np=rng.permutation(gaussian), ks=KS, band=0.5, own=False)
+    np.testing.assert_allclose(found.precision.mean(axis=0)[0], expected, atol=0.03)
+    assert found.precision[:, 0, -1].mean() == pytest.approx(expected, abs=0.008)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_random_retrieval_is_the_mean_of_random_orders(own):
+    rng = np.random.default_rng(4)
+    n = 25
+    values = rng.standard_t(3, size=(n, 1))
+    values[:3] = np.nan
+    precision, first = [], []
+    for _ in range(400):
+        query, gallery = rng.normal(size=(2, n, 40)).astype(np.float32)
+        found = ranking.find(query, gallery, phenotypes_np=values, ks=[1, 5], band=0.5, own=own)
+        precision.append(np.nanmean(found.precision[:, 0], axis=0))
+        first.append(found.first[:, 0])
+    expected = retrieval.random_statistics(values, ks=[1, 5], band=0.5, own=own, counts=np.ones((1, n)))[0, 0]
+    np.testing.assert_allclose(expected[:2], np.mean(precision, axis=0), atol=0.012)
+    assert expected[2] == pytest.approx(np.nanmean(first), rel=0.03)
+    assert expected[3] == np.nanmedian(first)
+
+
+def test_matches_are_counted_as_in_a_loop():
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(60, 2))
+    values[::7, 1] = np.nan
+    half_width = ranking.half_widths(values, band=0.5)
+    for own in (False, True):
+        matches, sizes = ranking.count_matches(values, half_width=half_width, own=own)
+        for p in range(2):
+            near = np.abs(values[:, None, p] - values[None, :, p]) <= half_width[p]
+            known = np.isfinite(values[:, p])
+            np.testing.assert_array_equal(matches[known, p], near[known].sum(axis=1) - (not own))
+            assert (sizes[known, p] == known.sum() - (not own)).all()
+            assert np.isnan(matches[~known, p]).all() and np.isnan(sizes[~known, p]).all()
+
+
+def test_statistics_of_a_draw_are_those_of_its_queries():
+    rng = np.random.default_rng(6)
+    found = ranking.Found(rng.random((30, 2, 3)), rng.integers(1, 9, size=(30, 2)).astype(float))
+    counts = uncertainty.draw_counts(30, draws=20, generator=rng)
+    values = retrieval.statistics(found, counts=counts)
+    for b, drawn in enumerate(counts.astype(int)):
+        np.testing.assert_allclose(values[b, :, :3], np.repeat(found.precision, drawn, axis=0).mean(axis=0))
+        np.testing.assert_allclose(values[b, :, 3], np.repeat(found.first, drawn, axis=0).mean(axis=0))
+        np.testing.assert_array_equal(values[b, :, 4], np.median(np.repeat(found.first, drawn, axis=0), axis=0))
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> tuple[Path, dict[str, Path], Retrieval]:
+    rng = np.random.default_rng(7)
+    n = 260
+    cause = rng.normal(size=(n, 4))
+    visits = np.array([f"{9000001 + i}_2" for i in range(n)])
+    table = pd.DataFrame({"visit": visits, "participant": [v[:7] for v in visits], "split": "test", "evaluate": True})
+    table.loc[:29, "split"] = "train"
+    table["LVEDV"], table["LVEF"] = cause[:, 0] * 30 + 150, cause[:, 1] * 6 + 60
+    table.loc[100, "LVEF"] = np.nan
+    path = tmp_path / "participants.csv"
+    table.to_csv(path, index=False)
+    embeddings = {}
+    for name, noise in {"global-0": 2.0, "local-0": 0.5, "local-1": 0.5}.items():
+        ecg, cmr = (cause + noise * rng.normal(size=(2, n, 4))).astype(np.float32)
+        embeddings[name] = tmp_path / f"{name}.npz"
+        np.savez(embeddings[name], visits=visits, ecg_projected=ecg, cmr_projected=cmr)
+    values = {"experiments": ["global", "local"], "ks": KS, "band": 0.5, "own_cmr": False, "bootstrap": 100, "confidence": 0.95}
+    return path, embeddings, Retrieval.model_validate(values)
+
+
+def test_table_has_both_galleries_and_the_chosen_one_first(cohort):
+    path, embeddings, settings = cohort
+    arguments = {"participants": path, "phenotypes": ["LVEDV", "LVEF"], "embeddings": embeddings, "seed": 0}
+    table = retrieval.evaluate(settings, titles={"global": "Global", "local": "PTACL"}, **arguments)
+    assert table["method"].tolist() == ["Global", "PTACL", "Random"] * 2
+    assert table["gallery"].tolist() == ["without own CMR"] * 3 + ["with own CMR"] * 3
+    assert table["shown"].tolist() == [True] * 3 + [False] * 3
+    assert table["seeds"].tolist() == [1, 2, 0] * 2 and (table["n_test"] == 230).all()
+    base, better, chance = (table.iloc[i] for i in range(3))
+    assert chance["mean_P@1"] < base["mean_P@1"] < better["mean_P@1"]
+    assert better["mean_MnR"] < base["mean_MnR"] < chance["mean_MnR"]
+    assert better["LVEDV_P@10_difference"] == pytest.approx(better["LVEDV_P@10"] - base["LVEDV_P@10"])
+    assert better["mean_P@15_p"] < 0.05
+    assert table.filter(like="difference").iloc[0].isna().all()
+    assert table.iloc[4]["mean_P@1"] > better["mean_P@1"]  # the own CMR helps
+
+    other = retrieval.evaluate(settings.model_copy(update={"own_cmr": True}), titles={}, **arguments)
+    assert other["gallery"].tolist() == ["with own CMR"] * 3 + ["without own CMR"] * 3
+    columns = [c for c in table.columns if "@" in c or "M" in c]
+    np.testing.assert_allclose(other[columns].to_numpy(float), table[columns].iloc[[3, 4, 5, 0, 1, 2]].to_numpy(float))
+
+
+def test_experiments_with_the_same_embedding_do_not_differ(cohort):
+    path, embeddings, settings = cohort
+    twins = {"global-0": embeddings["global-0"], "local-0": embeddings["global-0"]}
+    table = retrieval.evaluate(settings, participants=path, phenotypes=["LVEF"], embeddings=twins, titles={}, seed=0)
+    twin = table.iloc[1]
+    assert (twin[[c for c in table.columns if "difference" in c]] == 0).all()
+    assert (twin[[c for c in table.columns if c.endswith("_p")]] == 1).all()
+
+
+def test_stage_writes_every_column(cohort, tmp_path, monkeypatch):
+    path, embeddings, settings = cohort
+    out = tmp_path / "tables" / "retrieval.csv"
+    arguments = ["retrieval", "--settings", settings.model_dump_json(), "--phenotypes", json.dumps(["LVEDV", "LVEF"])]
+    arguments += ["--titles", json.dumps({"titles": {"local": "PTACL"}}), "--participants", str(path), "--seed", "1"]
+    arguments += ["--embeddings", *(f"{name}={file}" for name, file in embeddings.items()), "--out", str(out)]
+    monkeypatch.setattr("sys.argv", arguments)
+    retrieval.main()
+    table = pd.read_csv(out)
+    statistics = [*(f"P@{k}" for k in KS), "MnR", "MdR"]
+    expected = {f"{p}_{s}{end}" for p in ("LVEDV", "LVEF", "mean") for s in statistics for end in ("", "_low", "_high", "_p")}
+    assert expected < set(table.columns)
+    assert "PTACL" in set(table["method"]) and set(table["model"]) == {"global", "local", "random"}
+
+
+def test_one_participant_is_too_few():
+    with pytest.raises(ValueError, match="at least two"):
+        ranking.find(
+            np.ones((1, 2), np.float32), np.ones((1, 2), np.float32), phenotypes_np=np.ones((1, 1)), ks=[1], band=1, own=False
+        )

@@ -1,0 +1,157 @@
+"""A made-up cohort small enough to train on in seconds: 12 leads x 400 samples, 10 frames of 12 x 12."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ptacl import store
+from ptacl.config import CmrAugmentation, CmrPretraining, EcgAugmentation, EcgPretraining, Encoders, Experiment, Training
+from ptacl.learning import data
+
+ECG = EcgAugmentation(random_crop=True, surrogate_magnitude=0.1, jitter=0.2, rescaling=0.3, probability=0.7)
+CMR = CmrAugmentation(
+    time_jitter=0.5,
+    crop_scale=(0.6, 1.0),
+    crop_ratio=(0.75, 1.33),
+    rotation_degrees=45,
+    flip_probability=0.5,
+    brightness=0.5,
+    contrast=0.5,
+    blur_sigma=(0.1, 2.0),
+    noise=0.1,
+    probability=0.7,
+)
+TRAINING = Training(
+    epochs=3,
+    batch_size=4,
+    accumulate=1,
+    learning_rate=1e-3,
+    warmup_epochs=0.5,
+    weight_decay=0.05,
+    betas=(0.9, 0.95),
+    clip_norm=1.0,
+    precision="float32",
+    compile=False,
+    select="last",
+    patience=0,
+    checkpoint_seconds=0,
+)
+DECODER = {"width": 16, "depth": 1, "heads": 2}
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Where the files of the cohort lie, and what was written into the stores."""
+
+    folder: Path
+    visits: list[str]
+    splits: list[str]
+    signal_mv: np.ndarray
+    r_peaks: np.ndarray
+    frames: np.ndarray
+
+    @property
+    def participants(self) -> Path:
+        return self.folder / "participants.csv"
+
+    def shards(self, modality: str) -> list[Path]:
+        return [self.folder / modality / f"{k}.json" for k in range(2)]
+
+    def load(self, *modalities: str, split: str = "train") -> tuple[data.Recordings, np.ndarray]:
+        """Recordings of training and validation, and the rows of one split."""
+        table = data.read_participants(self.participants, splits=["train", "validation"])
+        shards = {m: self.shards(m) if m in modalities else [] for m in ("ecg", "cmr")}
+        return data.load(table["visit"].tolist(), **shards, zscore="sample"), data.split_rows(table, split)
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    """20 visits in two shards, in no order: 13 for training, 4 for validation, 3 for testing. One has no R-peak."""
+    folder = tmp_path_factory.mktemp("cohort")
+    rng = np.random.default_rng(0)
+    visits = [f"{9000001 + i}_2" for i in range(20)]
+    splits = ["train"] * 13 + ["validation"] * 4 + ["test"] * 3
+    phase = rng.random((20, 12, 1)) * 6
+    time = np.arange(400) / 400
+    signal_mv = (np.sin(phase + 2 * np.pi * 8 * time) + 0.3 * rng.normal(size=(20, 12, 400))).astype(np.float32)
+    r_peaks = np.full((20, 64), -1, np.int32)
+    for i in range(1, 20):
+        r_peaks[i, :7] = 20 + i + 55 * np.arange(7)
+    frames = rng.integers(0, 256, (20, 10, 12, 12)).astype(np.uint8)
+    arrays = {
+        "ecg": {
+            "signal_mv": store.Array(("lead", "sample"), (12, 400), "float32", "mV"),
+            "r_peaks": store.Array(("peak",), (64,), "int32", "sample"),
+        },
+        "cmr": {"frames": store.Array(("frame", "row", "column"), (10, 12, 12), "uint8", "1/255")},
+    }
+    for modality, kinds in arrays.items():
+        for k in range(2):
+            with store.Writer(folder / modality / str(k), arrays=kinds, attributes={}) as writer:
+                for i in rng.permutation(np.arange(k, 20, 2)):
+                    values: dict[str, Any] = {"signal_mv": signal_mv[i], "r_peaks": r_peaks[i], "frames": frames[i]}
+                    writer.append(visits[i], **{name: values[name] for name in kinds})
+            (folder / modality / f"{k}.json").write_text("{}")
+    rows = [f"{visits[i]},{visits[i][:7]},2,{splits[i]}" for i in rng.permutation(20)]
+    (folder / "participants.csv").write_text("\n".join(["visit,participant,instance,split", *rows]) + "\n")
+    return Cohort(folder, visits, splits, signal_mv, r_peaks, frames)
+
+
+@pytest.fixture(scope="session")
+def encoders() -> Encoders:
+    return Encoders.model_validate(
+        {
+            "zscore": "sample",
+            "ecg": {"shape": [12, 200], "patch": [1, 25], "width": 16, "depth": 2, "heads": 2},
+            "cmr": {"shape": [6, 12, 12], "patch": [2, 6, 6], "width": 16, "depth": 2, "heads": 2},
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def training() -> Training:
+    return TRAINING
+
+
+@pytest.fixture(scope="session")
+def ecg_augmentation() -> EcgAugmentation:
+    """Everything on, and strong."""
+    return ECG
+
+
+@pytest.fixture(scope="session")
+def cmr_augmentation() -> CmrAugmentation:
+    """Everything on, and strong."""
+    return CMR
+
+
+@pytest.fixture(scope="session")
+def ecg_pretraining() -> EcgPretraining:
+    return EcgPretraining.model_validate({"mask_ratio": 0.75, "decoder": DECODER, "augmentation": ECG, "training": TRAINING})
+
+
+@pytest.fixture(scope="session")
+def cmr_pretraining() -> CmrPretraining:
+    return CmrPretraining.model_validate({"mask_ratio": 0.5, "decoder": DECODER, "augmentation": CMR, "training": TRAINING})
+
+
+@pytest.fixture(scope="session")
+def experiment() -> Experiment:
+    """PTACL from random weights, with one frozen layer."""
+    return Experiment(
+        title="PTACL",
+        initial="random",
+        frozen_layers=1,
+        projection_width=8,
+        direction_weight=0.5,
+        global_temperature=0.1,
+        beta=1.0,
+        local_temperature=0.5,
+        sigma=0.1,
+        ecg_augmentation=ECG,
+        cmr_augmentation=CMR,
+        training=TRAINING,
+    )

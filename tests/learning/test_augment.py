@@ -1,0 +1,274 @@
+import numpy as np
+import pytest
+import torch
+
+from ptacl.learning import augment
+
+QUIET_ECG = {"random_crop": False, "surrogate_magnitude": 0.0, "jitter": 0.0, "rescaling": 0.0, "probability": 1.0}
+QUIET_CMR = {
+    "time_jitter": 0.0,
+    "crop_scale": (1.0, 1.0),
+    "crop_ratio": (1.0, 1.0),
+    "rotation_degrees": 0.0,
+    "flip_probability": 0.0,
+    "brightness": 0.0,
+    "contrast": 0.0,
+    "blur_sigma": (0.0, 0.0),
+    "noise": 0.0,
+    "probability": 1.0,
+}
+
+
+def draw_ecg(settings, samples, *, seed=0, epoch=1, spare=100):
+    return augment.draw_ecg(samples, settings=settings, seed=seed, epoch=epoch, spare=spare)
+
+
+def draw_cmr(settings, samples, *, seed=0, epoch=1, frames=50, keep=26):
+    return augment.draw_cmr(samples, settings=settings, seed=seed, epoch=epoch, frames=frames, keep=keep)
+
+
+def apply_ecg(settings, signal, samples, **how):
+    draw = draw_ecg(settings, samples, **how)
+    return augment.augment_ecg(signal.clone(), draw, settings=settings)
+
+
+def apply_cmr(settings, frames, samples, **how):
+    draw = draw_cmr(settings, samples, **how)
+    return augment.augment_cmr(frames.clone(), draw, settings=settings)
+
+
+@pytest.fixture
+def signal():
+    return torch.randn(6, 12, 500, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def frames():
+    return torch.rand(6, 4, 20, 20, generator=torch.Generator().manual_seed(0))
+
+
+def test_ecg_zero_strength_is_identity(ecg_augmentation, signal):
+    quiet = ecg_augmentation.model_copy(update=QUIET_ECG)
+    assert torch.equal(apply_ecg(quiet, signal, range(6)), signal)
+    assert not draw_ecg(quiet, range(50)).start_B.any()
+    never = ecg_augmentation.model_copy(update={"probability": 0.0})
+    assert torch.equal(apply_ecg(never, signal, range(6)), signal)
+
+
+def test_cmr_zero_strength_is_identity(cmr_augmentation, frames):
+    quiet = cmr_augmentation.model_copy(update=QUIET_CMR)
+    assert torch.equal(apply_cmr(quiet, frames, range(6)), frames)
+    never = cmr_augmentation.model_copy(update={"probability": 0.0, "flip_probability": 0.0})
+    assert torch.equal(apply_cmr(never, frames, range(6)), frames)
+
+
+@pytest.mark.parametrize("name", ["surrogate_magnitude", "jitter", "rescaling"])
+def test_each_ecg_strength_alone_changes_the_record(ecg_augmentation, signal, name):
+    settings = ecg_augmentation.model_copy(update=QUIET_ECG | {name: 0.1})
+    out = apply_ecg(settings, signal, range(6))
+    assert not torch.isclose(out, signal).all((1, 2)).any()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"crop_scale": (0.5, 0.6)},
+        {"crop_ratio": (1.2, 1.3)},
+        {"rotation_degrees": 30.0},
+        {"flip_probability": 1.0},
+        {"brightness": 0.5},
+        {"contrast": 0.5},
+        {"blur_sigma": (1.0, 1.0)},
+        {"noise": 0.1},
+    ],
+)
+def test_each_cmr_strength_alone_changes_the_cine(cmr_augmentation, frames, change):
+    out = apply_cmr(cmr_augmentation.model_copy(update=QUIET_CMR | change), frames, range(6))
+    assert not torch.isclose(out, frames).all((1, 2, 3)).any()
+    assert out.min() >= 0 and out.max() <= 1
+
+
+def test_same_seed_same_result_whatever_the_batch(ecg_augmentation, cmr_augmentation, signal, frames):
+    for apply, settings, batch in ((apply_ecg, ecg_augmentation, signal), (apply_cmr, cmr_augmentation, frames)):
+        whole = apply(settings, batch, range(6))
+        assert torch.equal(whole, apply(settings, batch, range(6)))
+        order = [4, 0, 3]
+        assert torch.allclose(apply(settings, batch[order], order), whole[order], atol=1e-6)
+        assert not torch.allclose(apply(settings, batch, range(6), epoch=2), whole)
+        assert not torch.allclose(apply(settings, batch, range(6), seed=1), whole)
+    parts = [draw_cmr(cmr_augmentation, [s]).frame_BT[0] for s in range(6)]
+    assert np.array_equal(draw_cmr(cmr_augmentation, range(6)).frame_BT, parts)
+    starts = [draw_ecg(ecg_augmentation, [s]).start_B[0] for s in range(6)]
+    assert np.array_equal(draw_ecg(ecg_augmentation, range(6)).start_B, starts)
+
+
+def test_static_cine_stays_static(cmr_augmentation):
+    image = torch.rand(8, 1, 20, 20).expand(8, 5, 20, 20)
+    out = apply_cmr(cmr_augmentation.model_copy(update={"probability": 1.0}), image, range(8))
+    assert (out - image).abs().amax((1, 2, 3)).min() > 0.05
+    assert torch.allclose(out, out[:, :1].expand_as(out), atol=1e-6)
+
+
+def test_cine_of_one_moving_frame_moves_in_that_frame_alone(cmr_augmentation):
+    still = torch.full((6, 4, 20, 20), 0.4)
+    moving = still.clone()
+    moving[:, 2] = torch.rand(6, 20, 20)
+    out = apply_cmr(cmr_augmentation.model_copy(update={"probability": 1.0}), moving, range(6))
+    assert torch.allclose(out[:, 0], out[:, 1], atol=1e-6) and torch.allclose(out[:, 0], out[:, 3], atol=1e-6)
+    assert not torch.allclose(out[:, 0], out[:, 2], atol=1e-2)
+
+
+def test_surrogate_and_rescaling_keep_einthoven(ecg_augmentation, signal):
+    limb = signal[:, :2]
+    i, ii = limb[:, 0], limb[:, 1]
+    record = torch.stack([i, ii, ii - i, -(i + ii) / 2, i - ii / 2, ii - i / 2], 1)
+    settings = ecg_augmentation.model_copy(update={"jitter": 0.0, "probability": 1.0, "surrogate_magnitude": 1.0})
+    out = apply_ecg(settings, record, range(6))
+    assert not torch.allclose(out, record, atol=0.1)
+    assert torch.allclose(out[:, 2], out[:, 1] - out[:, 0], atol=1e-5)
+    assert torch.allclose(out[:, 3:6].sum(1), torch.zeros(6, 500), atol=1e-5)
+
+
+def test_surrogate_keeps_amplitudes_mean_and_nyquist(signal):
+    phase = torch.rand(6, 251) * 6
+    before, after = (torch.fft.rfft(x.double()) for x in (signal, augment.surrogate(signal, phase)))
+    assert torch.allclose(before.abs(), after.abs(), atol=1e-4)
+    assert torch.allclose(before[..., [0, -1]], after[..., [0, -1]], atol=1e-4)
+    turned = before[..., 1:-1] * torch.polar(torch.ones(6, 1, 249), phase[:, None, 1:-1])
+    assert torch.allclose(after[..., 1:-1], turned, atol=1e-4)
+
+
+def synthetic_ecg(rate_hz=500, beats=(300, 720, 1110, 1540, 1950, 2300)):
+    """P wave, QRS and T wave of made-up size around known R-peaks."""
+    time = np.arange(2500)
+    signal = np.zeros(2500)
+    for r in beats:
+        for shift_s, width_s, height_mv in (
+            (-0.16, 0.02, 0.12),
+            (-0.025, 0.008, -0.1),
+            (0, 0.01, 1.0),
+            (0.03, 0.01, -0.2),
+            (0.28, 0.05, 0.3),
+        ):
+            signal += height_mv * np.exp(-0.5 * ((time - r) / rate_hz - shift_s) ** 2 / width_s**2)
+    return torch.tensor(signal, dtype=torch.float32), beats
+
+
+@pytest.mark.parametrize("magnitude, kept", [(0.075, True), (1.0, False)])
+def test_surrogate_of_usual_strength_moves_no_r_peak_by_10_ms(ecg_augmentation, magnitude, kept):
+    signal, beats = synthetic_ecg()
+    settings = ecg_augmentation.model_copy(update=QUIET_ECG | {"surrogate_magnitude": magnitude})
+    out = apply_ecg(settings, signal.expand(20, 1, 2500), range(20))[:, 0].numpy()
+    shift_ms = [2 * abs(int(np.argmax(row[r - 40 : r + 41])) - 40) for row in out for r in beats]
+    assert (max(shift_ms) < 10) == kept
+
+
+def test_jitter_is_multiplicative(ecg_augmentation):
+    settings = ecg_augmentation.model_copy(update=QUIET_ECG | {"jitter": 0.25})
+    signal = torch.ones(4, 12, 2000)
+    signal[:, :, :1000] = 0
+    out = apply_ecg(settings, signal, range(4))
+    assert not out[:, :, :1000].any()
+    assert out[:, :, 1000:].std((1, 2)).numpy() == pytest.approx(0.6 * 0.25, rel=0.05)
+    assert out.mean((1, 2)).numpy() == pytest.approx(0.5, abs=0.01)
+
+
+def test_rescaling_is_one_factor_a_record(ecg_augmentation, signal):
+    settings = ecg_augmentation.model_copy(update=QUIET_ECG | {"rescaling": 0.2})
+    ratio = apply_ecg(settings, signal, range(6)) / signal
+    assert torch.allclose(ratio, ratio[:, :1, :1].expand_as(ratio), rtol=1e-4)
+    factors = draw_ecg(settings, range(1000)).factor_B
+    assert factors.mean() == pytest.approx(1, abs=0.02) and factors.std() == pytest.approx(0.2, rel=0.1)
+
+
+def test_share_of_augmented_records_is_the_probability(ecg_augmentation, cmr_augmentation):
+    ecg = draw_ecg(ecg_augmentation.model_copy(update={"probability": 0.3}), range(1000))
+    cmr = draw_cmr(cmr_augmentation.model_copy(update={"probability": 0.3, "flip_probability": 0.0}), range(1000))
+    for rows in (ecg.surrogate, ecg.jitter, cmr.affine, cmr.colour, cmr.blur, cmr.noise):
+        assert len(rows) == pytest.approx(300, abs=60)
+    assert (ecg.factor_B != 1).mean() == pytest.approx(0.3, abs=0.06)
+
+
+def test_crop_starts_cover_all_places(ecg_augmentation):
+    starts = draw_ecg(ecg_augmentation, range(500), spare=9).start_B
+    assert set(starts) == set(range(10))
+
+
+def test_frames_cover_the_cycle_from_end_diastole():
+    index = augment.frame_index(50, 26)
+    assert index[0] == 0 and index[-1] == 48 and set(np.diff(index)) == {1, 2}
+    assert np.array_equal(augment.frame_index(10, 10), np.arange(10))
+    with pytest.raises(ValueError, match="51 frames"):
+        augment.frame_index(50, 51)
+
+
+def test_time_jitter_stays_within_the_stride(cmr_augmentation):
+    settings = cmr_augmentation.model_copy(update={"time_jitter": 1.0})
+    index = draw_cmr(settings, range(300)).frame_BT
+    first = np.arange(26) * 50 / 26
+    assert not index[:, 0].any()
+    assert (index >= np.floor(first)).all() and (index <= first + 50 / 26).all() and (np.diff(index) >= 0).all()
+    assert (index != augment.frame_index(50, 26)).mean() > 0.3
+
+
+def test_resample_turns_and_flips_exactly(frames):
+    quarter = torch.tensor([[[0.0, -1.0, 0.0], [1.0, 0.0, 0.0]]]).repeat(6, 1, 1)
+    assert torch.allclose(augment.resample(frames, quarter), torch.rot90(frames, 1, (2, 3)), atol=1e-5)
+    flip = torch.tensor([[[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]).repeat(6, 1, 1)
+    assert torch.allclose(augment.resample(frames, flip), frames.flip(3), atol=1e-5)
+
+
+def test_flip_alone_mirrors_the_cine(cmr_augmentation, frames):
+    settings = cmr_augmentation.model_copy(update=QUIET_CMR | {"flip_probability": 1.0})
+    assert torch.allclose(apply_cmr(settings, frames, range(6)), frames.flip(3), atol=1e-5)
+
+
+def test_crop_keeps_the_drawn_area_inside_the_image(cmr_augmentation):
+    settings = cmr_augmentation.model_copy(
+        update=QUIET_CMR | {"crop_scale": (0.2, 0.5), "crop_ratio": (0.8, 1.25)},
+    )
+    theta = draw_cmr(settings, range(200)).theta_B23
+    width, height = theta[:, 0, 0], theta[:, 1, 1]
+    assert (width * height).min() == pytest.approx(0.2, abs=0.02) and (width * height).max() == pytest.approx(0.5, abs=0.02)
+    assert (width / height).min() >= 0.8 - 1e-5 and (width / height).max() <= 1.25 + 1e-5
+    assert (np.abs(theta[:, :, 2]) + np.stack([width, height], 1)).max() <= 1 + 1e-5
+
+
+def test_rotation_angle_is_bounded_and_a_rotation(cmr_augmentation):
+    settings = cmr_augmentation.model_copy(update=QUIET_CMR | {"rotation_degrees": 30.0})
+    theta = draw_cmr(settings, range(300)).theta_B23[:, :, :2]
+    assert np.allclose(theta @ theta.transpose(0, 2, 1), np.eye(2), atol=1e-6) and np.allclose(np.linalg.det(theta), 1)
+    degrees = np.degrees(np.arctan2(theta[:, 1, 0], theta[:, 0, 0]))
+    assert 28 < degrees.max() <= 30 and -30 <= degrees.min() < -28
+
+
+def test_blur_is_a_gaussian_of_its_own_width_each():
+    point = torch.zeros(3, 1, 41, 41)
+    point[:, :, 20, 20] = 1
+    out = augment.blur(point, torch.tensor([0.0, 1.0, 2.0]))[:, 0]
+    offset = torch.arange(41.0) - 20
+    assert torch.equal(out[0], point[0, 0])
+    for image, sigma in zip(out[1:], (1.0, 2.0), strict=True):
+        assert image.sum().item() == pytest.approx(1, abs=1e-4)
+        for axis in (0, 1):
+            assert (image.sum(axis) * offset**2).sum().sqrt().item() == pytest.approx(sigma, rel=0.01)
+    flat = torch.full((1, 2, 9, 9), 0.7)
+    assert torch.allclose(augment.blur(flat, torch.tensor([1.5])), flat)
+
+
+def test_colour_scales_about_the_mean_of_the_sequence(cmr_augmentation, frames):
+    settings = cmr_augmentation.model_copy(update=QUIET_CMR | {"contrast": 0.5, "brightness": 0.2})
+    draw = draw_cmr(settings, range(6))
+    middle = 0.4 + 0.1 * frames
+    out = augment.augment_cmr(middle.clone(), draw, settings=settings)
+    for i in range(6):
+        bright = middle[i] * draw.brightness_B[i]
+        assert torch.allclose(out[i], bright.mean() + (bright - bright.mean()) * draw.contrast_B[i], atol=1e-5)
+
+
+def test_noise_has_the_set_deviation(cmr_augmentation):
+    settings = cmr_augmentation.model_copy(update=QUIET_CMR | {"noise": 0.05})
+    flat = torch.full((4, 2, 64, 64), 0.5)
+    out = apply_cmr(settings, flat, range(4))
+    assert (out - flat).std((1, 2, 3)).numpy() == pytest.approx(0.05, rel=0.05)
+    assert not torch.allclose(out[0], out[1], atol=0.01)

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+import torch
+
+from ptacl.ecg.beats import beat_matrices
+from ptacl.learning import data
+from ptacl.learning.augment import frame_index
+
+CPU = torch.device("cpu")
+
+
+def samples(cohort, encoders, *modalities, split="train", **how):
+    recordings, rows = cohort.load(*modalities, split=split)
+    return data.Samples(recordings, rows, sizes={"ecg": encoders.ecg, "cmr": encoders.cmr}, seed=3, **how)
+
+
+def batch(made, chosen, *, epoch):
+    return made.finish(made.collect(np.array(chosen), epoch=epoch), device=CPU)
+
+
+def zscored(signal):
+    return (signal - signal.mean((1, 2), keepdims=True)) / signal.std((1, 2), keepdims=True)
+
+
+def test_round_trip_through_the_stores(cohort):
+    recordings, rows = cohort.load("ecg", "cmr")
+    assert recordings.visits == cohort.visits[:17] and rows.tolist() == list(range(13))
+    assert np.array_equal(recordings.frames, cohort.frames[:17]) and recordings.frames.dtype == np.uint8
+    assert np.array_equal(recordings.r_peaks, cohort.r_peaks[:17])
+    assert recordings.signal.dtype == np.float32
+    assert np.allclose(recordings.signal, zscored(cohort.signal_mv[:17]), atol=1e-5)
+    assert cohort.load("cmr")[0].signal is None and cohort.load("ecg")[0].frames is None
+    assert cohort.load("ecg", split="validation")[1].tolist() == [13, 14, 15, 16]
+
+
+def test_missing_visit_is_counted_not_named(cohort):
+    with pytest.raises(ValueError, match=r"hold 10 of the 20 visits.*prepare") as error:
+        data.load(cohort.visits, ecg=cohort.shards("ecg")[:1], cmr=[], zscore="sample")
+    assert "9000" not in str(error.value)
+
+
+def test_digest_sees_data_and_splits(cohort):
+    recordings, _ = cohort.load("ecg")
+    table = data.read_participants(cohort.participants, splits=["train", "validation"])
+    first = data.digest(recordings, table)
+    assert data.digest(cohort.load("ecg")[0], table) == first
+    recordings.signal[5, 3, 7] += 1e-3
+    assert data.digest(recordings, table) != first
+    moved = table.assign(split=["validation", *table["split"][1:]])
+    assert data.digest(cohort.load("ecg")[0], moved) != first
+
+
+@pytest.mark.parametrize(
+    ("axis", "groups"),
+    [("lead", [[i] for i in range(12)]), ("group", [range(3), range(3, 6), range(6, 12)]), ("sample", [range(12)])],
+)
+def test_standardise_each_group_on_its_own(axis, groups):
+    signal = np.random.default_rng(0).normal(2, 3, (4, 12, 50)).astype(np.float32) * np.arange(1, 13)[:, None].astype(np.float32)
+    out = signal.copy()
+    data.standardise(out, axis=axis)
+    for group in groups:
+        part = out[:, list(group)]
+        assert np.allclose(part.mean((1, 2)), 0, atol=1e-5) and np.allclose(part.std((1, 2)), 1, atol=1e-5)
+    ratio = out[:, 1].std(1) / out[:, 0].std(1)
+    assert np.allclose(ratio, 1) == (axis == "lead")
+    flat = np.ones((1, 12, 5), np.float32)
+    data.standardise(flat, axis=axis)
+    assert not flat.any()
+
+
+def test_evaluation_view_is_the_start_of_the_record_and_the_whole_cycle(cohort, encoders, ecg_augmentation, cmr_augmentation):
+    made = samples(cohort, encoders, "ecg", "cmr", beats=True, masked=5, ecg=ecg_augmentation, cmr=cmr_augmentation)
+    one, two = batch(made, [4, 2], epoch=None), batch(made, [2], epoch=None)
+    assert np.allclose(one["ecg"], zscored(cohort.signal_mv[[4, 2]])[:, :, :200], atol=1e-5)
+    assert np.allclose(one["cmr"], cohort.frames[[4, 2]][:, frame_index(10, 6)] / 255, atol=1e-6)
+    beats, counts = beat_matrices(cohort.r_peaks[[4, 2]], start=np.zeros(2), num_samples=200, patch=25, steps=3)
+    assert np.array_equal(one["beats"], beats) and np.array_equal(one["valid"], counts > 0)
+    assert all(torch.equal(one[name][1:], two[name]) for name in one)
+    assert one["beats"].shape == (2, 3, 8) and one["noise"].shape == (2, 5)
+
+
+def test_training_view_changes_by_epoch_and_not_by_batch(cohort, encoders, ecg_augmentation, cmr_augmentation):
+    made = samples(cohort, encoders, "ecg", "cmr", beats=True, masked=5, ecg=ecg_augmentation, cmr=cmr_augmentation)
+    first, again, next_epoch = (batch(made, [4, 2, 7], epoch=e) for e in (0, 0, 1))
+    alone = batch(made, [2], epoch=0)
+    for name in ("ecg", "cmr", "noise", "beats"):
+        assert torch.equal(first[name], again[name])
+        assert torch.allclose(first[name][1:2], alone[name], atol=1e-6)
+        assert not torch.allclose(first[name], next_epoch[name])
+    assert {name: t.dtype for name, t in first.items()} == {
+        "ecg": torch.float32, "cmr": torch.float32, "beats": torch.float32, "noise": torch.float32, "valid": torch.bool,
+    }  # fmt: skip
+    assert 0 <= first["cmr"].min() and first["cmr"].max() <= 1
+
+
+def test_r_peaks_follow_the_crop(cohort, encoders, ecg_augmentation):
+    crop_alone = ecg_augmentation.model_copy(update={"probability": 0.0})
+    made = samples(cohort, encoders, "ecg", beats=True, ecg=crop_alone)
+    out, starts = batch(made, range(13), epoch=5), []
+    for i in range(13):
+        record = zscored(cohort.signal_mv[i : i + 1])[0]
+        distance = [np.abs(record[:, a : a + 200] - out["ecg"][i].numpy()).max() for a in range(201)]
+        starts.append(int(np.argmin(distance)))
+        assert distance[starts[-1]] < 1e-4
+        beats, counts = beat_matrices(cohort.r_peaks[i][None], start=np.array(starts[-1:]), num_samples=200, patch=25, steps=3)
+        assert np.array_equal(out["beats"][i], beats[0]) and out["valid"][i] == (counts[0] > 0)
+    assert len(set(starts)) > 5
+    assert not out["valid"][0] and not out["beats"][0].any(), "the visit without R-peaks adds nothing"

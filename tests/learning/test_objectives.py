@@ -1,0 +1,141 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from ptacl.learning import align, data, losses, objectives, pretrain, train
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def contrastive(encoders, experiment):
+    return align.build(encoders=encoders, settings=experiment, seed=0, ecg_mae=None, cmr_mae=None)
+
+
+@pytest.fixture
+def pairs(cohort, encoders):
+    recordings, rows = cohort.load("ecg", "cmr")
+    return data.Samples(recordings, rows, sizes={"ecg": encoders.ecg, "cmr": encoders.cmr}, seed=0, beats=True)
+
+
+def batch(samples, chosen, epoch=None):
+    return samples.finish(samples.collect(np.array(chosen), epoch=epoch), device=CPU)
+
+
+def test_steps_are_what_the_loops_say():
+    generator = torch.Generator().manual_seed(0)
+    ecg, cmr = torch.rand(2, 12 * 8, 5, generator=generator), torch.rand(2, 3 * 4, 5, generator=generator)
+    beats = torch.rand(2, 3, 8, generator=generator)
+    local_ecg, local_cmr = objectives.ecg_steps(ecg, beats), objectives.cmr_steps(cmr, steps=3)
+    for b in range(2):
+        for t in range(3):
+            by_time = [sum(ecg[b, lead * 8 + m] for lead in range(12)) / 12 for m in range(8)]
+            assert torch.allclose(local_ecg[b, t], sum(beats[b, t, m] * by_time[m] for m in range(8)), atol=1e-5)
+            assert torch.allclose(local_cmr[b, t], sum(cmr[b, t * 4 + s] for s in range(4)) / 4, atol=1e-6)
+
+
+def test_total_is_global_plus_beta_local(encoders, experiment, pairs):
+    pair = batch(pairs, range(6))
+    found = {}
+    for beta in (0.0, 0.5, 1.0):
+        settings = experiment.model_copy(update={"beta": beta})
+        found[beta] = align.build(encoders=encoders, settings=settings, seed=0, ecg_mae=None, cmr_mae=None)(pair)
+    local = found[1.0]["local"]
+    assert local > 0 and "local" not in found[0.0]
+    assert found[0.0]["loss"].item() == pytest.approx(found[1.0]["global"].item())
+    for beta in (0.5, 1.0):
+        assert found[beta]["loss"].item() == pytest.approx((found[beta]["global"] + beta * local).item(), abs=1e-6)
+
+
+def test_without_beta_the_local_loss_is_never_computed(encoders, experiment, pairs, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("computed")
+
+    monkeypatch.setattr(losses, "local_loss", refuse)
+    settings = experiment.model_copy(update={"beta": 0.0})
+    without_beats = dataclasses.replace(pairs, beats=False)
+    out = align.build(encoders=encoders, settings=settings, seed=0, ecg_mae=None, cmr_mae=None)(batch(without_beats, range(4)))
+    assert set(out) == {"loss", "global", "top1"}
+
+
+def test_visit_without_beat_adds_nothing_to_the_local_loss(contrastive, pairs):
+    with_it, without = contrastive(batch(pairs, [0, 1, 2])), contrastive(batch(pairs, [1, 2]))
+    assert with_it["valid"].item() == pytest.approx(2 / 3) and with_it["local"].item() == pytest.approx(without["local"].item())
+    alone = contrastive(batch(pairs, [0]))
+    assert alone["local"] == 0 and torch.isfinite(alone["loss"])
+    alone["loss"].backward()
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in contrastive.parameters())
+
+
+def test_gradient_reaches_what_learns_and_nothing_else(contrastive, pairs):
+    contrastive(batch(pairs, range(6)))["loss"].backward()
+    frozen = {f"{m}.{part}" for m in ("ecg", "cmr") for part in ("embedding.", "blocks.0.")}
+    for name, parameter in contrastive.named_parameters():
+        if any(name.startswith(part) for part in frozen):
+            assert parameter.grad is None and not parameter.requires_grad, name
+        else:
+            assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+def test_local_loss_alone_reaches_both_encoders_but_no_projector(contrastive, pairs):
+    pair = batch(pairs, range(1, 6))
+    contrastive._local(contrastive.ecg(pair["ecg"]), contrastive.cmr(pair["cmr"]), pair).backward()
+    assert contrastive.ecg.blocks[1].qkv.weight.grad.abs().sum() > 0 and contrastive.cmr.blocks[1].qkv.weight.grad.abs().sum() > 0
+    assert contrastive.ecg_projector.weight.grad is None
+
+
+def test_global_loss_alone_does_not_care_for_beats(encoders, experiment, pairs):
+    settings = experiment.model_copy(update={"beta": 0.0})
+    objective = align.build(encoders=encoders, settings=settings, seed=0, ecg_mae=None, cmr_mae=None)
+    pair = batch(pairs, range(5))
+    assert objective(pair)["loss"] == objective(pair | {"beats": torch.zeros_like(pair["beats"])})["loss"]
+
+
+def test_initial_weights_depend_on_the_seed_alone(encoders, experiment, ecg_pretraining):
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    one = align.build(encoders=encoders, settings=experiment, seed=0, ecg_mae=None, cmr_mae=None)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(3)
+    two = align.build(encoders=encoders, settings=experiment, seed=0, ecg_mae=None, cmr_mae=None)
+    other = align.build(encoders=encoders, settings=experiment, seed=1, ecg_mae=None, cmr_mae=None)
+    for key, value in one.state_dict().items():
+        assert torch.equal(value, two.state_dict()[key])
+    assert not torch.equal(one.ecg_projector.weight, other.ecg_projector.weight)
+    mae = pretrain.build("ecg", sizes=encoders.ecg, settings=ecg_pretraining, seed=0).mae
+    assert torch.equal(mae.encoder.blocks[0].qkv.weight, one.ecg.blocks[0].qkv.weight)
+
+
+def test_widths_must_agree_for_the_local_loss(encoders, experiment):
+    narrow = encoders.model_copy(update={"cmr": encoders.cmr.model_copy(update={"width": 8})})
+    with pytest.raises(ValueError, match="widths 16 and 8"):
+        align.build(encoders=narrow, settings=experiment, seed=0, ecg_mae=None, cmr_mae=None)
+    without = experiment.model_copy(update={"beta": 0.0})
+    align.build(encoders=narrow, settings=without, seed=0, ecg_mae=None, cmr_mae=None)
+
+
+def test_reconstruction_loss_is_that_of_the_autoencoder(cohort, encoders, cmr_pretraining):
+    recordings, rows = cohort.load("cmr")
+    objective = pretrain.build("cmr", sizes=encoders.cmr, settings=cmr_pretraining, seed=0)
+    samples = data.Samples(recordings, rows, sizes={"cmr": encoders.cmr}, seed=0, masked=objective.mae.encoder.num_tokens)
+    made = batch(samples, range(5), epoch=2)
+    assert made["noise"].shape == (5, 12)
+    assert objective(made)["loss"] == objective.mae(made["cmr"], made["noise"])["loss"]
+
+
+def test_a_handful_of_pairs_is_learnt_by_heart(encoders, experiment, pairs, tmp_path):
+    """Sigma 0 has one-to-one targets, so both losses can reach zero."""
+    settings = experiment.model_copy(
+        update={"sigma": 0.0, "local_temperature": 0.07, "global_temperature": 0.07, "frozen_layers": 0}
+    )
+    objective = align.build(encoders=encoders, settings=settings, seed=0, ecg_mae=None, cmr_mae=None)
+    training = experiment.training.model_copy(
+        update={"epochs": 120, "batch_size": 6, "learning_rate": 5e-3, "warmup_epochs": 5, "checkpoint_seconds": 1e9}
+    )
+    few = dataclasses.replace(pairs, rows=np.arange(1, 7))
+    history = train.fit(objective, few, validation=few, training=training, seed=0, state=tmp_path, device=CPU)
+    last = history[-1]
+    assert history[0]["validation_loss"] > 2 and history[0]["validation_top1"] < 0.7
+    assert last["validation_loss"] < 0.05 and last["validation_top1"] == 1 and last["validation_local"] < 0.05

@@ -1,0 +1,108 @@
+"""Made-up inputs of the report: the evaluation stages run on embeddings of known quality, everything else is written by hand."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from ptacl import config
+from ptacl.evaluation import alignment, regression, retrieval
+
+ROOT = Path(__file__).parents[2]
+PEOPLE, TRAIN = 420, 270
+# noise of the ECG and the CMR embedding of each model, and noise of its steps over the cycle
+QUALITY = {
+    "random": (8.0, 8.0, None),
+    "ecg_mae": (1.5, 1.0, None),
+    "cmr_mae": (1.0, 0.5, None),
+    "global-0": (1.25, 0.6, 6.0),
+    "ptacl-0": (1.18, 0.6, 1.5),
+    "ptacl_retrieval-0": (1.22, 0.6, 1.4),
+}
+
+
+def settings() -> config.Config:
+    return config.load(ROOT / "config.yaml")
+
+
+def write(folder: Path) -> Path:
+    """All inputs of tables and page below `folder`; their names are those of the workflow."""
+    chosen = settings()
+    names = [p.name for p in chosen.cohort.phenotypes]
+    participants, embeddings = _embeddings(folder / "private", names)
+    titles = {name: experiment.title for name, experiment in chosen.experiments.items()}
+    common = {"participants": participants, "phenotypes": names, "embeddings": embeddings, "seed": 0}
+    fewer = {"bootstrap": 200}
+    tables = regression.evaluate(chosen.regression.model_copy(update=fewer), **common)
+    tables.to_csv(folder / "regression.csv", index=False)
+    retrieval.evaluate(chosen.retrieval.model_copy(update=fewer), titles=titles, **common).to_csv(
+        folder / "retrieval.csv", index=False
+    )
+    result = alignment.evaluate(
+        chosen.alignment.model_copy(update=fewer), embeddings={k: v for k, v in embeddings.items() if "-" in k}, titles=titles, seed=0
+    )
+    (folder / "alignment.json").write_text(json.dumps(result))
+    alignment.draw(result, paths=[folder / "alignment.svg"])
+    _flow(folder)
+    (folder / "simulated.json").write_text(json.dumps({"ceiling": {name: 0.55 + 0.02 * i for i, name in enumerate(names)}}))
+    for run, epochs, start in (("ecg_mae", 30, 0.9), ("cmr_mae", 30, 0.05), *((f"{e}-0", 8, 3.4) for e in titles)):
+        _metrics(folder / "training" / f"{run}.csv", epochs=epochs, start=start)
+    _benchmarks(folder / "benchmarks")
+    return folder
+
+
+def _embeddings(folder: Path, names: list[str]) -> tuple[Path, dict[str, Path]]:
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    visits = np.array([f"{9000001 + i}_2" for i in range(PEOPLE)])
+    cause = rng.normal(size=(PEOPLE, 8))
+    table = pd.DataFrame({"visit": visits, "participant": [v[:7] for v in visits], "evaluate": True})
+    table["split"] = np.where(np.arange(PEOPLE) < TRAIN, "train", "test")
+    for name in names:
+        table[name] = 100 + 10 * (cause @ rng.normal(size=8) + rng.normal(size=PEOPLE))
+    table.to_csv(folder / "participants.csv", index=False)
+    paths = {}
+    for model, (ecg, cmr, steps) in QUALITY.items():
+        arrays = {"visits": visits, "ecg": cause + ecg * rng.normal(size=cause.shape), "cmr": cause + cmr * rng.normal(size=cause.shape)}
+        if steps is not None:
+            arrays |= {"ecg_projected": arrays["ecg"], "cmr_projected": arrays["cmr"], "test_visits": visits[TRAIN:]}
+            phase = np.cumsum(rng.normal(size=(1, 13, 24)), axis=1) if model == "ptacl-0" else rng.normal(size=(1, 13, 24))
+            arrays |= {
+                f"{m}_local": (phase + steps * rng.normal(size=(PEOPLE - TRAIN, 13, 24))).astype("f2") for m in ("ecg", "cmr")
+            }
+            arrays["local_valid"] = np.arange(PEOPLE - TRAIN) != 3
+        paths[model] = folder / f"{model}.npz"
+        np.savez(paths[model], **arrays)
+    return folder / "participants.csv", paths
+
+
+def _flow(folder: Path) -> None:
+    steps = [
+        {"step": "found", "title": "Visits with an ECG or a cine", "visits": 612, "participants": 600, "excluded": {}},
+        {"step": "kept", "title": "Consent not withdrawn", "visits": 606, "participants": 594, "excluded": {"withdrawn": 6}},
+        {"step": "usable", "title": "ECG and cine usable", "visits": 427, "participants": 420, "excluded": {"flat lead": 1}},
+    ]
+    splits = {"train": (248, 243), "validation": (27, 27), "test": (152, 150)}
+    counts = {split: {"visits": v, "participants": p} for split, (v, p) in splits.items()}
+    (folder / "flow.json").write_text(json.dumps({"steps": steps, "splits": counts}))
+    box = '<rect x="8" y="8" width="884" height="184" rx="6" fill="#eef3fa" stroke="#34558b"/><text x="30" y="60">612 visits</text>'
+    (folder / "flow.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 200" font-size="15">{box}</svg>')
+
+
+def _metrics(path: Path, *, epochs: int, start: float) -> None:
+    path.parent.mkdir(exist_ok=True)
+    epoch = np.arange(1, epochs + 1)
+    train = start * (0.45 + 0.55 * np.exp(-epoch / epochs * 4))
+    columns = {"epoch": epoch, "step": 8 * epoch, "learning_rate": 1e-3, "train_loss": train, "validation_loss": train * 1.04 + 0.01}
+    pd.DataFrame(columns | {"seconds": 3.2, "samples_per_second": 81.0}).to_csv(path, index=False)
+
+
+def _benchmarks(folder: Path) -> None:
+    head = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+    for name, seconds, memory in (
+        ("simulate", 148.2, "812.4"), ("prepare_ecg/0", 3.1, "402.0"), ("prepare_ecg/1", 3.4, "411.5"), ("prepare_cmr/0", 41.0, "900.1"),
+        ("pretrain/ecg", 88.1, "1200.0"), ("align/global-0", 61.0, "1310.2"), ("page", 0.4, "-"),
+    ):  # fmt: skip
+        path = folder / f"{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{head}{seconds}\t0:00:01\t{memory}\t0\t0\t0\t0\t0\t99\t{seconds}\n")
