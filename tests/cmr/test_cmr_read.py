@@ -44,6 +44,8 @@ def test_a_segmentation_must_have_the_shape_of_its_cine(tmp_path: Path) -> None:
         with pytest.raises(Excluded) as error:
             read_labels(write_nifti(tmp_path / "seg_sa.nii.gz", wrong), cine=cine)
         assert error.value.reason is Reason.SEGMENTATION_MISMATCH
+    with pytest.raises(Excluded, match="segmentation"):
+        read_labels(tmp_path / "absent.nii.gz", cine=cine)
 
 
 def test_the_segmentation_beside_a_cine(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_percentiles_cut_off_outliers() -> None:
     assert whole is not None
     assert clipped is not None
     assert np.quantile(whole, 0.99) < 10
-    assert clipped[0, 22 - 12, 30 - 20] == 255 == np.quantile(clipped, 0.99)
+    assert clipped[0, 22 - first_pixel(22, size=20), 30 - first_pixel(30, size=20)] == 255 == np.quantile(clipped, 0.99)
 
 
 @pytest.mark.parametrize("value", [0, 7, np.nan])

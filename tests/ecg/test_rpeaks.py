@@ -57,7 +57,7 @@ def test_annotated_records(real_data: Path, settings: config.Ecg) -> None:
     ("record", "beats"), [("JS20000", 19), ("HR06002", 7), ("JS20002", 14), ("JS20012", 20), ("JS20014", 11)]
 )
 def test_hospital_records_that_mislead_a_detector(record: str, beats: int, real_data: Path, settings: config.Ecg) -> None:
-    """Extrasystoles, pauses, small complexes; beats counted by eye in all leads. sleepecg 0.6 alone finds 25, 9, 17, 19 and 13."""
+    """Extrasystoles, pauses, small complexes; beats counted by eye in all leads. sleepecg alone: 25, 9, 17, 19, 13."""
     signal_mv = loadmat(real_data / "ecg" / "cinc2021" / f"{record}.mat")["val"] / 1000
     assert len(find(signal_mv, settings)[0]) == beats
 

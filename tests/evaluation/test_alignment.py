@@ -57,6 +57,12 @@ def test_share_tells_how_far_the_best_match_lies(tmp_path, shift, share):
     np.testing.assert_allclose(alignment.share_near_diagonal(alignment.cosines(steps.ecg, steps.cmr)), share)
 
 
+def test_each_ecg_step_looks_for_its_cmr_step_and_not_the_other_way_round():
+    cosines = 0.5 * np.eye(T)[None]
+    cosines[0, :, 0] = 1 + 0.01 * np.arange(T)  # every ECG step is most like the first CMR step
+    assert alignment.share_near_diagonal(cosines) == pytest.approx([2 / T])
+
+
 def test_participants_without_a_beat_and_second_visits_are_left_out(tmp_path):
     path = write(tmp_path / "a.npz", noise=0.0, people=8)
     stored = dict(np.load(path))

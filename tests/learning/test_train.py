@@ -203,6 +203,12 @@ def test_loss_that_is_not_finite_names_its_step(go):
         go(points, batch_size=4)
 
 
+def test_validation_loss_that_is_not_finite_names_its_step(go):
+    validation = Points(4, slope=math.inf)
+    with pytest.raises(FloatingPointError, match=r"validation loss is (nan|inf) at step 2 of 8"):
+        go(Points(8), validation, batch_size=4)
+
+
 def test_gradient_norm_is_limited(go):
     norms = {}
     for clip in (0.0, 0.01):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
 from ptacl import config
 from ptacl.evaluation import alignment, regression, retrieval
 
@@ -39,7 +40,10 @@ def write(folder: Path) -> Path:
         folder / "retrieval.csv", index=False
     )
     result = alignment.evaluate(
-        chosen.alignment.model_copy(update=fewer), embeddings={k: v for k, v in embeddings.items() if "-" in k}, titles=titles, seed=0
+        chosen.alignment.model_copy(update=fewer),
+        embeddings={k: v for k, v in embeddings.items() if "-" in k},
+        titles=titles,
+        seed=0,
     )
     (folder / "alignment.json").write_text(json.dumps(result))
     alignment.draw(result, paths=[folder / "alignment.svg"])
@@ -49,6 +53,31 @@ def write(folder: Path) -> Path:
         _metrics(folder / "training" / f"{run}.csv", epochs=epochs, start=start)
     _benchmarks(folder / "benchmarks")
     return folder
+
+
+def arguments(inputs: Path, out: Path) -> list[str]:
+    """Command line of the page for inputs that :func:`write` made."""
+    files = {name: inputs / name for name in ("flow.json", "flow.svg", "regression.csv", "retrieval.csv", "alignment.json")}
+    command = [
+        "page",
+        "--config",
+        settings().model_dump_json(),
+        "--flow",
+        files["flow.json"],
+        "--flow-svg",
+        files["flow.svg"],
+    ]
+    command += [
+        "--regression",
+        files["regression.csv"],
+        "--retrieval",
+        files["retrieval.csv"],
+        "--alignment",
+        files["alignment.json"],
+    ]
+    command += ["--alignment-svg", inputs / "alignment.svg", "--ceiling", inputs / "simulated.json"]
+    command += ["--metrics", *(f"{path.stem}={path}" for path in sorted((inputs / "training").glob("*.csv")))]
+    return [str(word) for word in [*command, "--benchmarks", inputs / "benchmarks", "--out", out]]
 
 
 def _embeddings(folder: Path, names: list[str]) -> tuple[Path, dict[str, Path]]:
@@ -63,7 +92,11 @@ def _embeddings(folder: Path, names: list[str]) -> tuple[Path, dict[str, Path]]:
     table.to_csv(folder / "participants.csv", index=False)
     paths = {}
     for model, (ecg, cmr, steps) in QUALITY.items():
-        arrays = {"visits": visits, "ecg": cause + ecg * rng.normal(size=cause.shape), "cmr": cause + cmr * rng.normal(size=cause.shape)}
+        arrays = {
+            "visits": visits,
+            "ecg": cause + ecg * rng.normal(size=cause.shape),
+            "cmr": cause + cmr * rng.normal(size=cause.shape),
+        }
         if steps is not None:
             arrays |= {"ecg_projected": arrays["ecg"], "cmr_projected": arrays["cmr"], "test_visits": visits[TRAIN:]}
             phase = np.cumsum(rng.normal(size=(1, 13, 24)), axis=1) if model == "ptacl-0" else rng.normal(size=(1, 13, 24))
@@ -85,7 +118,9 @@ def _flow(folder: Path) -> None:
     splits = {"train": (248, 243), "validation": (27, 27), "test": (152, 150)}
     counts = {split: {"visits": v, "participants": p} for split, (v, p) in splits.items()}
     (folder / "flow.json").write_text(json.dumps({"steps": steps, "splits": counts}))
-    box = '<rect x="8" y="8" width="884" height="184" rx="6" fill="#eef3fa" stroke="#34558b"/><text x="30" y="60">612 visits</text>'
+    box = (
+        '<rect x="8" y="8" width="884" height="184" rx="6" fill="#eef3fa" stroke="#34558b"/><text x="30" y="60">612 visits</text>'
+    )
     (folder / "flow.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 200" font-size="15">{box}</svg>')
 
 
@@ -93,16 +128,21 @@ def _metrics(path: Path, *, epochs: int, start: float) -> None:
     path.parent.mkdir(exist_ok=True)
     epoch = np.arange(1, epochs + 1)
     train = start * (0.45 + 0.55 * np.exp(-epoch / epochs * 4))
-    columns = {"epoch": epoch, "step": 8 * epoch, "learning_rate": 1e-3, "train_loss": train, "validation_loss": train * 1.04 + 0.01}
+    columns = {
+        "epoch": epoch,
+        "step": 8 * epoch,
+        "learning_rate": 1e-3,
+        "train_loss": train,
+        "validation_loss": train * 1.04 + 0.01,
+    }
     pd.DataFrame(columns | {"seconds": 3.2, "samples_per_second": 81.0}).to_csv(path, index=False)
 
 
 def _benchmarks(folder: Path) -> None:
     head = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
-    for name, seconds, memory in (
-        ("simulate", 148.2, "812.4"), ("prepare_ecg/0", 3.1, "402.0"), ("prepare_ecg/1", 3.4, "411.5"), ("prepare_cmr/0", 41.0, "900.1"),
-        ("pretrain/ecg", 88.1, "1200.0"), ("align/global-0", 61.0, "1310.2"), ("page", 0.4, "-"),
-    ):  # fmt: skip
+    jobs = {"simulate": (148.2, "812.4"), "prepare_ecg/0": (3.1, "402.0"), "prepare_ecg/1": (3.4, "411.5"), "page": (0.4, "-")}
+    jobs |= {"prepare_cmr/0": (41.0, "900.1"), "pretrain/ecg": (88.1, "1200.0"), "align/global-0": (61.0, "1310.2")}
+    for name, (seconds, memory) in jobs.items():
         path = folder / f"{name}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{head}{seconds}\t0:00:01\t{memory}\t0\t0\t0\t0\t0\t99\t{seconds}\n")

@@ -5,6 +5,7 @@ moves: the amplitude of the first temporal harmonic, relative to brightness, sum
 left ventricle. It lies between the ventricles, as the centroid of a segmentation of both does.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,14 +47,18 @@ def motion_centre(slices: Sequence[np.ndarray], *, spacing_mm: tuple[float, floa
 
 
 def _relative_harmonic(frames_TRC: np.ndarray) -> np.ndarray:
-    """Amplitude of the first temporal harmonic (R, C) over the mean of the pixel plus that of the slice; NaN counts as 0."""
+    """Amplitude (R, C) of the first temporal harmonic over the mean of a pixel plus that of the tissue; NaN counts as 0.
+
+    Tissue is what is brighter than the mean of the slice: however much air lies around the body, its mean stays the same.
+    """
     num_frames = len(frames_TRC)
     phase = 2 * np.pi * np.arange(num_frames) / num_frames
     basis = np.stack([np.cos(phase) * (num_frames > 1), np.sin(phase), np.ones(num_frames)]).astype(np.float32)
     pixels = frames_TRC.reshape(num_frames, -1).astype(np.float32)
     cosine, sine, total = basis @ np.nan_to_num(pixels, copy=False, posinf=0, neginf=0)
-    floor = np.abs(total)
-    relative: np.ndarray = np.hypot(cosine, sine) / (floor + floor.mean() + np.finfo(np.float32).tiny)
+    brightness = np.abs(total)
+    tissue = brightness[brightness >= brightness.mean()].mean()
+    relative: np.ndarray = np.hypot(cosine, sine) / (brightness + tissue + np.finfo(np.float32).tiny)
     return relative.reshape(frames_TRC.shape[1:])
 
 
@@ -86,7 +91,7 @@ def crop(frames_TRC: np.ndarray, *, centre: Centre, size: int, clip_percentiles:
 
 def first_pixel(centre: float, *, size: int) -> int:
     """First pixel of a window, row or column; it may lie outside the image."""
-    return round(centre - (size - 1) / 2)
+    return math.floor(centre - size / 2) + 1
 
 
 def _window(centre: float, *, size: int, length: int) -> tuple[slice, slice]:

@@ -27,7 +27,7 @@ def describe(path: Path, *, settings: config.Cmr, segmentation: Path | None = No
 
 
 def draw(path: Path, out_png: Path, *, settings: config.Cmr, segmentation: Path | None = None) -> None:
-    """Draw the middle slice with the crop, the crop at end-diastole and end-systole, and a line through its centre over time."""
+    """Draw the middle slice with the crop, the crop at end-diastole and end-systole, and a row through its centre over time."""
     from matplotlib.figure import Figure
 
     examined = examine(path, segmentation=segmentation or read.find_labels(path), settings=settings)
@@ -36,9 +36,9 @@ def draw(path: Path, out_png: Path, *, settings: config.Cmr, segmentation: Path 
     _draw_slice(whole, examined, size=settings.size)
     if examined.sequence is not None:
         shown = sheet.panel(examined.sequence, title="", volume_ml=examined.volume_ml.get("lv"))
+        cropped.set_title(f"crop in frame 0 and in frame {shown.systole_frame}")
         cropped.imshow(np.hstack([shown.diastole, shown.systole]), cmap="gray", vmin=0, vmax=255)
         line.imshow(examined.sequence[:, settings.size // 2].T, cmap="gray", vmin=0, vmax=255, aspect="auto")
-    cropped.set_title("crop at end-diastole and end-systole")
     line.set(title="middle row of the crop", xlabel="frame")
     figure.suptitle(_title(examined), fontsize=10)
     out_png.parent.mkdir(parents=True, exist_ok=True)

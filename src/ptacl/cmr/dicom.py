@@ -53,7 +53,10 @@ def read_zip(path: Path) -> Cine:
 
 def read_folder(path: Path) -> Cine:
     """A cine from a folder of DICOM files; Excluded(UNREADABLE, NO_SHORT_AXIS, UNEVEN_SLICES)."""
-    files = sorted(p for p in Path(path).iterdir() if p.is_file())
+    try:
+        files = sorted(p for p in Path(path).iterdir() if p.is_file())
+    except OSError as error:
+        raise Excluded(Reason.UNREADABLE, f"folder: {type(error).__name__}") from None
     return _read(((f.name, partial(io.FileIO, f)) for f in files), format="dicom-folder")
 
 

@@ -40,7 +40,10 @@ def format_of(path: Path) -> str:
 
 def read_labels(path: Path, *, cine: Cine) -> np.ndarray:
     """The segmentation of a cine as (T, Z, R, C) uint8; Excluded(SEGMENTATION_MISMATCH) where its shape is another."""
-    labels_TZRC = nifti.read_labels(path)
+    try:
+        labels_TZRC = nifti.read_labels(path)
+    except Excluded as error:
+        raise Excluded(error.reason, f"segmentation: {error.detail}") from None
     if labels_TZRC.shape != cine.shape:
         detail = f"{'x'.join(map(str, labels_TZRC.shape))} for a cine of {'x'.join(map(str, cine.shape))}"
         raise Excluded(Reason.SEGMENTATION_MISMATCH, detail)

@@ -11,18 +11,19 @@ _COLUMNS = 6
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One cine: the crop (R, C) at end-diastole and at end-systole."""
+    """One cine: the crop (R, C) at end-diastole, frame 0, and at end-systole, `systole_frame`."""
 
     title: str
     diastole: np.ndarray
     systole: np.ndarray
+    systole_frame: int
 
 
 def panel(sequence_TRC: np.ndarray, *, title: str, volume_ml: np.ndarray | None) -> Panel:
     """A panel of a stored sequence: frame 0, and the frame of the smallest volume or, without volumes, the least like frame 0."""
     difference = np.abs(sequence_TRC.astype(np.int16) - sequence_TRC[0]).sum(axis=(1, 2))
     systole = int(np.argmax(difference) if volume_ml is None else np.argmin(volume_ml))
-    return Panel(title=title, diastole=sequence_TRC[0], systole=sequence_TRC[systole])
+    return Panel(title=title, diastole=sequence_TRC[0], systole=sequence_TRC[systole], systole_frame=systole)
 
 
 def draw(panels: Sequence[Panel], *, out_png: Path) -> None:

@@ -112,8 +112,10 @@ def _check_geometry(slices: Sequence[Sequence[Frame]]) -> None:
     first = slices[0][0]
     for frame in (f for s in slices for f in s):
         cosines = np.sum(frame.axes * first.axes, axis=1)
-        if frame.pixels.shape != first.pixels.shape or not np.allclose(frame.spacing_mm, first.spacing_mm, rtol=_SAME_SPACING):
-            raise Excluded(Reason.UNEVEN_SLICES, f"images of {first.pixels.shape} and {frame.pixels.shape} in one stack")
+        if frame.pixels.shape != first.pixels.shape:
+            raise Excluded(Reason.UNEVEN_SLICES, f"images of {first.pixels.shape} and {frame.pixels.shape} pixels")
+        if not np.allclose(frame.spacing_mm, first.spacing_mm, rtol=_SAME_SPACING):
+            raise Excluded(Reason.UNEVEN_SLICES, f"pixels of {first.spacing_mm} and {frame.spacing_mm} mm")
         if cosines.min() < _SAME_DIRECTION:
             raise Excluded(Reason.UNEVEN_SLICES, f"slices turned by {np.degrees(np.arccos(cosines.min())):.0f} degrees")
 

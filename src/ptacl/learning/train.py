@@ -174,25 +174,9 @@ class _Loop:
         rate = learning_rate(p.step, steps_per_epoch=self.steps_per_epoch, training=self.training)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.objective.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        rows = []
-        for host, weight in zip(hosts, self.weights, strict=True):
-            out = self._forward(host, self.data)
-            torch.autograd.backward(out["loss"] * weight)
-            rows.append(out)
-        parameters = [q for group in self.optimizer.param_groups for q in group["params"]]
-        processes.average_gradients(parameters)
-        if self.training.clip_norm:
-            nn.utils.clip_grad_norm_(parameters, self.training.clip_norm)
-        self.optimizer.step()
-        values = self._means(rows, stop)
+        values = self._means(self._optimise(hosts), stop)
         p.step += 1
-        if not math.isfinite(values["loss"]):
-            where = f"step {p.step} of {self.total} (epoch {(p.step - 1) // self.steps_per_epoch + 1})"
-            raise FloatingPointError(
-                f"the loss is {values['loss']} at {where}: lower learning_rate, set clip_norm, or use precision float32"
-            )
+        self._demand_finite("loss", values["loss"])
         p.sums = {name: p.sums.get(name, 0.0) + value for name, value in values.items()}
         p.seconds += time.perf_counter() - self.mark
         self.samples_per_second = ((p.step - 1) % self.steps_per_epoch + 1) * self.batch / p.seconds
@@ -200,6 +184,30 @@ class _Loop:
             self._close_epoch(rate)
         self.mark = time.perf_counter()
         return values
+
+    def _optimise(self, hosts: list[Any]) -> list[dict[str, Tensor]]:
+        """Gradients of all micro-batches and processes, and a step; returns what the objective gave for each micro-batch."""
+        self.objective.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        rows = []
+        for host, weight in zip(hosts, self.weights, strict=True):
+            out = self._forward(host, self.data)
+            torch.autograd.backward(out["loss"] * weight)
+            rows.append(out)
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        processes.average_gradients(parameters)
+        if self.training.clip_norm:
+            nn.utils.clip_grad_norm_(parameters, self.training.clip_norm)
+        self.optimizer.step()
+        return rows
+
+    def _demand_finite(self, name: str, value: float) -> None:
+        if not math.isfinite(value):
+            step = self.progress.step
+            where = f"step {step} of {self.total} (epoch {(step - 1) // self.steps_per_epoch + 1})"
+            raise FloatingPointError(
+                f"the {name} is {value} at {where}: lower learning_rate, set clip_norm, or use precision float32"
+            )
 
     def _forward(self, host: Any, data: Data) -> dict[str, Tensor]:
         batch = data.finish(host, device=self.device)
@@ -222,6 +230,8 @@ class _Loop:
         means = {name: value / self.steps_per_epoch for name, value in p.sums.items()}
         row: Row = {"epoch": len(p.history) + 1, "step": p.step, "learning_rate": rate, "train_loss": means.pop("loss")}
         found = self._validate(["loss", *means]) if self.validation is not None else {}
+        if found:
+            self._demand_finite("validation loss", found["loss"])
         row |= {"validation_loss": found.pop("loss", math.nan), "seconds": p.seconds}
         row |= {"samples_per_second": self.samples_per_second}
         row |= {f"train_{k}": v for k, v in means.items()} | {f"validation_{k}": v for k, v in found.items()}

@@ -39,8 +39,8 @@ class Decoder(nn.Module):
         super().__init__()
         width = settings.width
         self.embed = nn.Linear(encoder.width, width)
-        self.mask_token = nn.Parameter(torch.randn(width) * vit.POSITION_STD)
-        self.positions = vit.positions(encoder.num_tokens, width)
+        self.mask_token = nn.Parameter(torch.randn(width) * vit.TOKEN_STD)
+        self.positions = vit.positions(encoder.grid, width)
         self.blocks = nn.ModuleList(vit.Block(width, settings.heads) for _ in range(settings.depth))
         self.norm = nn.LayerNorm(width, eps=vit.NORM_EPS)
         self.head = nn.Linear(width, encoder.embedding.linear.in_features)

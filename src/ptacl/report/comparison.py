@@ -143,6 +143,12 @@ def regression(table: pd.DataFrame) -> list[Row]:
     return [row for g in groups for row in _mark_best([r for r in rows if r.group == g], lowest=columns)]
 
 
+def reference(table: pd.DataFrame) -> str:
+    """Method that the rows of the regression table are tested against: the ECG row without a difference."""
+    rows = table[table[f"{MEAN}_difference"].isna() & (table["input"] == "ECG")]
+    return str(rows["method"].iloc[0])
+
+
 def statistics(table: pd.DataFrame) -> list[str]:
     """Statistics of the retrieval table in the order of its columns."""
     first = phenotypes(table, statistic="MnR")[0]

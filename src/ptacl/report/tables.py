@@ -69,8 +69,9 @@ def regression(table: pd.DataFrame) -> str:
                 body.append(" & ".join([*fixed, rf"\multicolumn{{{len(names) + 2}}}{{c}}{{\emph{{to come}}}}"]) + r" \\")
     caption = (
         rf"$R^2$ on {int(table['n_test'].max()):,} test participants with {_percent(table)}\,\% bootstrap intervals. LP linear "
-        r"probe, FN full fine-tuning, AP attention pooling. $\Delta$: difference of the mean from Global, with the $p$ of a "
-        r"paired bootstrap. Bold: largest number of the input, by number alone."
+        r"probe, FN full fine-tuning, AP attention pooling. $\Delta$: difference of the mean from "
+        rf"{escape(comparison.reference(table))}, with the $p$ of a paired bootstrap. Bold: largest number of the input, by "
+        r"number alone."
     )
     return _document(head, body, columns="lll" + "c" * (len(names) + 2), caption=caption, label="tab:regression")
 

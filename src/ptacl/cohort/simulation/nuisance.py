@@ -29,8 +29,8 @@ class EcgNuisance:
     sinus_arrhythmia: float = 0.025  # RR modulation by breathing
     rr_noise: float = 0.012  # RR interval of one beat
     # recording
-    wander_mv: float = 0.12  # baseline wander of an electrode, below 0.6 Hz
-    drift_mv: float = 0.15  # slow drift over the record
+    wander_mv: float = 0.07  # baseline wander of an electrode, below 0.6 Hz
+    drift_mv: float = 0.12  # slow drift over the record
     muscle_mv: float = 0.011  # muscle noise of an electrode, 20 to 150 Hz; scaled by a log-normal person factor
     muscle_log: float = 0.4
     mains_mv: float = 0.010  # 50 Hz hum of an electrode, scaled by a log-normal person factor
@@ -45,7 +45,7 @@ class CineNuisance:
     """What lies between the ventricles and the grey values of the file."""
 
     # geometry
-    length_log: float = 0.06  # long axis at a given volume: round and slender hearts
+    length_log: float = 0.045  # long axis at a given volume: round and slender hearts
     rv_length: float = 0.05  # share of the LV's length that the RV reaches
     profile: float = 0.25  # exponent of the tapering towards the apex
     shape: float = 0.06  # second and third harmonic of the LV outline
@@ -55,15 +55,15 @@ class CineNuisance:
     plane_degrees: float = 8.0  # orientation of the stack in the body
     breath_hold_mm: float = 1.5  # in-plane shift of one slice against its neighbours
     # surroundings, as shares of the brightness of blood
-    fat: tuple[float, float] = (0.45, 0.90)  # range of fat brightness
+    fat: tuple[float, float] = (0.45, 1.00)  # range of fat brightness
     fat_thickness_mm: tuple[float, float] = (4.0, 28.0)  # chest wall, grows with the body mass index within this range
-    epicardial_fat_mm: tuple[float, float] = (0.5, 6.0)  # rim around the heart
-    liver: tuple[float, float] = (0.12, 0.42)
+    epicardial_fat_mm: tuple[float, float] = (0.5, 7.0)  # rim around the heart
+    liver: tuple[float, float] = (0.12, 0.48)
     lung: tuple[float, float] = (0.03, 0.14)
     gap_mm: tuple[float, float] = (4.0, 26.0)  # from the heart to the liver, and to the chest wall
-    texture: float = 0.10  # smooth variation of the surroundings
+    texture: float = 0.12  # smooth variation of the surroundings
     # signal
-    muscle: tuple[float, float] = (0.28, 0.46)  # range of myocardium over blood
+    muscle: tuple[float, float] = (0.28, 0.50)  # range of myocardium over blood
     rv_blood: tuple[float, float] = (0.82, 1.08)  # RV blood over LV blood
     papillary: tuple[float, float] = (0.25, 0.85)  # darkness of papillary muscles and trabeculae
     inflow: float = 0.10  # brightening of blood over the cycle

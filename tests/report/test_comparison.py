@@ -1,0 +1,97 @@
+import math
+
+import pandas as pd
+import pytest
+
+from ptacl.report import comparison, paper
+
+
+@pytest.fixture(scope="module")
+def regression(inputs) -> pd.DataFrame:
+    return pd.read_csv(inputs / "regression.csv")
+
+
+@pytest.fixture(scope="module")
+def retrieval(inputs) -> pd.DataFrame:
+    return pd.read_csv(inputs / "retrieval.csv")
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [(0.1234, 3, "0.123"), (-0.1234, 2, "\N{MINUS SIGN}0.12"), (-0.0004, 3, "0.000"), (-3.9e-4, 3, "0.000"), (2.96, 1, "3.0")],
+)
+def test_numbers_have_a_true_minus_and_none_before_zero(value, digits, text):
+    assert comparison.number(value, digits=digits) == text
+
+
+def test_rows_still_to_come_keep_the_papers_numbers(regression):
+    rows = comparison.regression(regression)
+    assert [(r.group, r.method, r.evaluation) for r in rows] == [(r.input, r.method, r.evaluation) for r in paper.REGRESSION]
+    measured = {(r.group, r.method) for r in rows if r.measured}
+    expected = {
+        ("CMR", "Random init"),
+        ("CMR", "MAE"),
+        ("ECG", "Random init"),
+        ("ECG", "MAE"),
+        ("ECG", "Global"),
+        ("ECG", "PTACL"),
+    }
+    assert measured == expected
+    assert sum(not r.measured for r in rows) == 10
+    supervised = next(r for r in rows if r.method == "Supervised" and r.group == "ECG")
+    assert supervised.cells[1].text == "\N{EN DASH}" and supervised.cells[1].paper_text == "0.458"
+
+
+def test_our_own_rows_come_after_those_of_the_paper(regression):
+    more = regression.assign(method=regression["method"].replace("PTACL", "Age and sex"))
+    rows = comparison.regression(more)
+    assert [r.method for r in rows].count("Age and sex") == 1 and rows[-1].method == "Age and sex"
+    assert rows[-1].cells[1].paper is None
+    assert not next(r for r in rows if (r.method, r.evaluation) == ("PTACL", "LP")).measured
+
+
+def test_the_best_of_each_input_is_marked(regression):
+    rows = comparison.regression(regression)
+    for group in ("CMR", "ECG"):
+        of_group = [r for r in rows if r.group == group and r.measured]
+        for c in range(11):
+            best = max(of_group, key=lambda r: r.cells[c].value)
+            assert best.cells[c].best
+            assert {r.method for r in of_group if r.cells[c].best} == {
+                r.method for r in of_group if r.cells[c].text == best.cells[c].text
+            }
+
+
+def test_ties_as_shown_are_both_best(regression):
+    table = regression.copy()
+    table.loc[table["method"] == "PTACL", "LVEF_R2"] = 0.71234
+    table.loc[table["method"] == "Global", "LVEF_R2"] = 0.71199
+    column = 1 + comparison.phenotypes(table, statistic="R2").index("LVEF")
+    best = [r.method for r in comparison.regression(table) if r.group == "ECG" and r.cells[column].best]
+    assert best == ["Global", "PTACL"]
+
+
+def test_random_retrieval_is_never_best_and_ranks_are_best_low(retrieval):
+    table = retrieval.copy()
+    table.loc[table["model"] == "random", [c for c in table.columns if c.endswith("P@1")]] = 0.99
+    rows = comparison.retrieval(table, shown=True)
+    assert len(rows) == 11 * 3 and rows[0].group == "mean"
+    assert not any(cell.best for r in rows if r.method == "Random" for cell in r.cells)
+    rank = comparison.statistics(table).index("MnR")
+    for start in range(0, len(rows), 3):
+        methods = rows[start : start + 2]
+        assert min(methods, key=lambda r: r.cells[rank].value).cells[rank].best
+
+
+def test_the_other_gallery_has_other_numbers(retrieval):
+    shown, other = (comparison.retrieval(retrieval, shown=s) for s in (True, False))
+    assert shown[0].cells[0].value < other[0].cells[0].value  # the own CMR helps
+    assert comparison.statistics(retrieval) == ["P@1", "P@3", "P@5", "P@10", "P@15", "MnR", "MdR"]
+
+
+def test_intervals_use_a_dash_only_where_no_minus_is_near():
+    plain = comparison.Cell(0.5, 0.4, 0.6, None, 3)
+    signed = comparison.Cell(0.0, -0.1, 0.1, None, 3)
+    assert plain.interval == "0.40\N{EN DASH}0.60"
+    assert signed.interval == "\N{MINUS SIGN}0.10, 0.10"
+    assert comparison.Cell(0.5, math.nan, math.nan, None, 3).interval == ""

@@ -1,0 +1,79 @@
+import math
+from itertools import pairwise
+from xml.etree import ElementTree
+
+import pytest
+
+from ptacl.report import figures
+from ptacl.report.comparison import Cell
+
+NAN = math.nan
+
+
+def shapes(svg: str, kind: str) -> list[ElementTree.Element]:
+    return [e for e in ElementTree.fromstring(svg).iter() if kind in e.get("class", "").split()]
+
+
+def test_axis_is_linear_and_clamped():
+    axis = figures.Axis(-1, 3, 100, 300)
+    assert [axis.at(v) for v in (-1, 1, 3, 99, -99)] == [100, 200, 300, 300, 100]
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.25, 0.9), (0, 1), (3.1, 3.4), (0.002, 0.0031), (-7, 120), (0.0, 1e-6)])
+def test_ticks_are_few_round_and_inside(low, high):
+    ticks = figures.Axis(low, high, 0, 1).ticks(most=5)
+    assert 2 <= len(ticks) <= 6
+    span = high - low
+    assert all(low - 1e-9 * span <= t <= high + 1e-9 * span for t in ticks)
+    steps = {round((b - a) / span, 6) for a, b in pairwise(ticks)}
+    assert len(steps) == 1
+
+
+def test_dots_lie_where_the_numbers_say():
+    marks = [
+        figures.Mark("CMR MAE", "cmr", Cell(0.7, 0.6, 0.8, 0.69, 3)),
+        figures.Mark("ECG <b>", "ecg", Cell(0.3, 0.2, 0.4, None, 3)),
+    ]
+    svg = figures.dot_plot(marks, title="LVEDV", limits=(0.0, 1.0), ceiling=0.5)
+    axis = figures.Axis(0, 1, 118, 330)
+    dots, bars = shapes(svg, "dot"), shapes(svg, "bar")
+    assert [float(d.get("cx")) for d in dots] == [axis.at(0.7), axis.at(0.3)]
+    assert [(float(b.get("x1")), float(b.get("x2"))) for b in bars] == [
+        (axis.at(0.6), axis.at(0.8)),
+        (axis.at(0.2), axis.at(0.4)),
+    ]
+    assert [float(r.get("cx")) for r in shapes(svg, "paper")] == [axis.at(0.69)]
+    line = shapes(svg, "ceiling")[0]
+    assert float(line.get("x1")) == axis.at(0.5)
+    assert float(line.get("y1")) > float(dots[0].get("cy"))  # beside the ECG alone
+    assert float(line.get("y1")) < float(dots[1].get("cy")) < float(line.get("y2"))
+
+
+def test_missing_numbers_are_not_drawn():
+    marks = [figures.Mark("ECG", "ecg", Cell(NAN, NAN, NAN, 0.5, 3))]
+    svg = figures.dot_plot(marks, title="x", limits=(0.0, 1.0), ceiling=None)
+    assert not shapes(svg, "dot") and not shapes(svg, "bar") and not shapes(svg, "ceiling") and shapes(svg, "paper")
+
+
+def test_shared_range_covers_all_numbers_but_nothing_far_below():
+    cells = [Cell(0.3, 0.1, 0.5, 0.8, 3), Cell(-4.0, -9.0, NAN, None, 3)]
+    low, high = figures.shared_range(cells, floor=-0.25)
+    assert low == -0.25 and 0.8 < high < 1.2
+    low, high = figures.shared_range([], floor=-0.25)
+    assert low < 0 < high
+
+
+def test_curves_have_a_point_an_epoch_and_skip_what_is_not_finite():
+    svg = figures.curves([1, 2, 3], title="Run", lines=[("train", [3.0, 2.0, 1.0]), ("validation", [NAN, 2.5, NAN])])
+    points = [line.get("points").split() for line in shapes(svg, "curve")]
+    assert [len(p) for p in points] == [3, 1]
+    heights = [float(p.split(",")[1]) for p in points[0]]
+    assert heights == sorted(heights)  # a falling loss goes down the page
+    assert "train 1" in ElementTree.fromstring(svg).get("aria-label")
+
+
+@pytest.mark.parametrize("values", [[], [NAN, NAN], [0.5], [0.5, 0.5]])
+def test_curves_of_odd_runs_are_still_figures(values):
+    svg = figures.curves(list(range(1, len(values) + 1)), title="Run & co", lines=[("train", values)])
+    assert ElementTree.fromstring(svg).tag == "svg"
+    assert "nan" not in svg

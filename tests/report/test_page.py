@@ -1,0 +1,137 @@
+import re
+from html.parser import HTMLParser
+
+import made_up
+import pandas as pd
+import pytest
+
+from ptacl.report import page
+
+VOID = {"meta", "link", "img", "br", "line", "circle", "polyline", "rect", "path"}
+
+
+class Outline(HTMLParser):
+    """Open elements, addresses and texts of a page; an end tag that closes nothing is an error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+        self.texts: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "action", "data", "srcset")]
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        assert tag in VOID
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.texts.append(data)
+
+
+@pytest.fixture(scope="module")
+def text(report) -> str:
+    return report.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def outline(text) -> Outline:
+    parsed = Outline()
+    parsed.feed(text)
+    parsed.close()
+    return parsed
+
+
+def test_elements_are_closed_and_ids_unique(outline):
+    assert outline.open == []
+    assert len(outline.ids) == len(set(outline.ids))
+
+
+def test_nothing_is_loaded_from_elsewhere(outline, text):
+    assert outline.addresses
+    anchors = [a for a in outline.addresses if a.startswith("#")]
+    assert {a.removeprefix("#") for a in anchors} == set(outline.ids)
+    assert all(a.startswith(("#", "data:")) for a in outline.addresses)
+    assert "<script" not in text and "@import" not in text and not re.search(r"url\((?!data:)", text)
+    assert "default-src 'none'" in text
+
+
+def test_no_participant_is_on_the_page(outline, inputs):
+    shown = " ".join(outline.texts)
+    assert not re.search(r"(?<!\d)\d{7}(?!\d)", shown)
+    ids = pd.read_csv(inputs / "private" / "participants.csv", dtype=str)["participant"]
+    assert not any(participant in shown for participant in ids)
+
+
+def test_a_page_with_a_visit_is_refused(inputs, tmp_path, monkeypatch):
+    command = made_up.arguments(inputs, tmp_path / "report.html")
+    table = pd.read_csv(inputs / "regression.csv")
+    table.loc[0, "method"] = "ECG of 9000001_2"
+    table.to_csv(tmp_path / "regression.csv", index=False)
+    command[command.index("--regression") + 1] = str(tmp_path / "regression.csv")
+    monkeypatch.setattr("sys.argv", command)
+    with pytest.raises(ValueError, match="more than aggregate numbers"):
+        page.main()
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_all_parts_are_there(outline, inputs):
+    shown = re.sub(r"\s+", " ", " ".join(outline.texts))
+    for part in (
+        "Cohort",
+        "Regression of cardiac phenotypes",
+        "Retrieval of like participants",
+        "Temporal alignment",
+        "Training",
+    ):
+        assert part in shown
+    assert "simulated cohort" in shown and "UKB 0.514" in shown and "UK Biobank" in shown
+    assert shown.count("to come") == 10 + 1  # ten rows, and the sentence that counts them
+    assert "What an ECG can tell" in shown and "0.550" in shown
+    assert "without own CMR" in shown and "with own CMR" in shown
+    assert "global_temperature" in shown and "prepare_ecg" in shown and "snakemake" in shown
+    ours = pd.read_csv(inputs / "regression.csv").set_index(["input", "method"]).loc[("ECG", "PTACL")]
+    assert f"{ours['LVM_R2']:.3f}" in shown
+
+
+def test_the_same_inputs_give_the_same_bytes(report, inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", made_up.arguments(inputs, tmp_path / "again.html"))
+    page.main()
+    assert (tmp_path / "again.html").read_bytes() == report.read_bytes()
+
+
+def test_files_of_participants_need_no_ceiling(inputs, tmp_path, monkeypatch):
+    command = made_up.arguments(inputs, tmp_path / "real.html")
+    del command[command.index("--ceiling") : command.index("--ceiling") + 2]
+    chosen = made_up.settings()
+    folders = {"source": "files", "ecg_folders": ["a"], "cmr_folders": ["b"], "phenotype_tables": ["c.csv"]}
+    chosen = chosen.model_copy(update={"cohort": chosen.cohort.model_copy(update=folders)})
+    command[command.index("--config") + 1] = chosen.model_dump_json()
+    monkeypatch.setattr("sys.argv", command)
+    page.main()
+    text = (tmp_path / "real.html").read_text(encoding="utf-8")
+    assert "simulated cohort" not in text and "What an ECG can tell" not in text and 'class="ceiling"' not in text
+
+
+def test_names_of_runs():
+    titles = page.run_titles(["ecg_mae", "cmr_mae", "ptacl_retrieval-0", "global-12"], config=made_up.settings())
+    assert list(titles.values()) == ["ECG MAE", "CMR MAE", "PTACL (retrieval), seed 0", "Global, seed 12"]
+
+
+def test_text_from_the_config_is_escaped(inputs, tmp_path, monkeypatch):
+    chosen = made_up.settings()
+    experiments = dict(chosen.experiments)
+    experiments["global"] = experiments["global"].model_copy(update={"title": "<script>alert(1)</script>"})
+    command = made_up.arguments(inputs, tmp_path / "page.html")
+    command[command.index("--config") + 1] = chosen.model_copy(update={"experiments": experiments}).model_dump_json()
+    monkeypatch.setattr("sys.argv", command)
+    page.main()
+    assert "<script" not in (tmp_path / "page.html").read_text(encoding="utf-8")
