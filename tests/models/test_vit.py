@@ -142,6 +142,7 @@ def test_order_of_visible_tokens_is_the_order_of_the_output() -> None:
 
 def test_initial_weights() -> None:
     encoder = _encoder(config.Encoder(shape=[16, 512], patch=[1, 16], width=128, depth=1, heads=4))
+    assert encoder.embedding.positions.std().item() == pytest.approx(0.02, rel=0.02)
     for name, parameter in encoder.named_parameters():
         if name.endswith("bias"):
             assert torch.count_nonzero(parameter) == 0
@@ -204,12 +205,3 @@ def test_frozen_layers_stay_in_evaluation_mode() -> None:
 def test_freezing_layers_that_do_not_exist_is_an_error(layers: int) -> None:
     with pytest.raises(ValueError, match="has 3"):
         _encoder().freeze(layers)
-
-
-def test_positions_start_apart_and_near_where_places_are_near() -> None:
-    positions = vit.positions((3, 50), 64).detach().reshape(3, 50, 64)
-    flat = positions.reshape(-1, 64)
-    assert torch.cdist(flat, flat).add(torch.eye(150)).min() > 1e-2
-    near, far = (positions[1, 20] - positions[1, j] for j in (21, 40))
-    assert near.norm() < far.norm()
-    torch.testing.assert_close(positions[0, :, 32:], positions[2, :, 32:])

@@ -40,7 +40,7 @@ class Decoder(nn.Module):
         width = settings.width
         self.embed = nn.Linear(encoder.width, width)
         self.mask_token = nn.Parameter(torch.randn(width) * vit.TOKEN_STD)
-        self.positions = vit.positions(encoder.grid, width)
+        self.positions = vit.positions(encoder.num_tokens, width)
         self.blocks = nn.ModuleList(vit.Block(width, settings.heads) for _ in range(settings.depth))
         self.norm = nn.LayerNorm(width, eps=vit.NORM_EPS)
         self.head = nn.Linear(width, encoder.embedding.linear.in_features)

@@ -16,7 +16,6 @@ from ptacl import config
 MLP_RATIO = 4
 NORM_EPS = 1e-6
 TOKEN_STD = 0.02
-LONGEST_WAVE = 10_000  # of the initial positions, in tokens, as in Vaswani et al. 2017
 # On CPU the fused attention loses to three plain operations for short sequences; measured, the two cross near 150 keys.
 PLAIN_TOKENS = 150
 
@@ -46,21 +45,9 @@ def initialise(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
-def positions(grid: Sequence[int], width: int) -> nn.Parameter:
-    """Learnable positions (N, D), which start as sines and cosines of the place on each axis of the grid.
-
-    Each axis has an equal part of the width; what is left over starts at zero. From small random numbers the attention needs
-    hundreds of steps to find tokens of the same moment or place; from these it starts there (the paper gives no initial values).
-    """
-    waves = width // len(grid) // 2
-    start = torch.zeros(*grid, width)
-    for axis, size in enumerate(grid):
-        frequency_W = LONGEST_WAVE ** -(torch.arange(waves) / max(waves, 1))
-        angle_SW = torch.arange(size)[:, None] * frequency_W
-        part = torch.cat([angle_SW.sin(), angle_SW.cos()], 1)
-        shape = [size if a == axis else 1 for a in range(len(grid))]
-        start[..., axis * 2 * waves : (axis + 1) * 2 * waves] = part.reshape(*shape, 2 * waves)
-    return nn.Parameter(start.reshape(-1, width))
+def positions(num_tokens: int, width: int) -> nn.Parameter:
+    """Learnable positions (N, D), drawn from N(0, 0.02)."""
+    return nn.Parameter(torch.randn(num_tokens, width) * TOKEN_STD)
 
 
 def attend(q_BHND: Tensor, k_BHND: Tensor, v_BHND: Tensor) -> Tensor:
@@ -74,10 +61,10 @@ def attend(q_BHND: Tensor, k_BHND: Tensor, v_BHND: Tensor) -> Tensor:
 class PatchEmbedding(nn.Module):
     """A linear map of patches plus learnable positions."""
 
-    def __init__(self, grid: Sequence[int], patch_values: int, width: int) -> None:
+    def __init__(self, num_tokens: int, patch_values: int, width: int) -> None:
         super().__init__()
         self.linear = nn.Linear(patch_values, width)
-        self.positions = positions(grid, width)
+        self.positions = positions(num_tokens, width)
 
     def forward(self, patches_BNP: Tensor, visible_BV: Tensor | None = None) -> Tensor:
         """(B, N, D), or (B, V, D): hidden patches are dropped before they are embedded, not after."""
@@ -136,7 +123,7 @@ class Encoder(nn.Module):
         self.grid = tuple(s // p for s, p in zip(settings.shape, settings.patch, strict=True))
         self.num_tokens = math.prod(self.grid)
         self.frozen = 0
-        self.embedding = PatchEmbedding(self.grid, math.prod(self.patch), self.width)
+        self.embedding = PatchEmbedding(self.num_tokens, math.prod(self.patch), self.width)
         self.blocks = nn.ModuleList(Block(self.width, settings.heads) for _ in range(settings.depth))
         self.norm = nn.LayerNorm(self.width, eps=NORM_EPS)
         self.apply(initialise)

@@ -52,10 +52,10 @@ def draw_chest(causes: Causes, rng: np.random.Generator, *, radius_px: float, se
         aorta_at=(septum + 3.6 + 0.2 * rng.standard_normal(), radius_px + rng.uniform(14, 30), rng.uniform(5, 8)),
         spots=np.stack(
             [
-                rng.uniform(0, 120, spots),
-                rng.uniform(0, 128, spots),
+                rng.uniform(20, 100, spots),
+                rng.uniform(20, 108, spots),
                 rng.uniform(1.0, 3.5, spots),
-                rng.uniform(0.4, 1.5, spots),
+                rng.uniform(*nuisance.spot_brightness, spots),
             ],
             axis=1,
         ),

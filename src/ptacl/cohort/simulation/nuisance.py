@@ -13,13 +13,13 @@ class EcgNuisance:
 
     # person: what the same heart shows through another chest
     physiology: float = 1.0  # scale of the spread of the electrical causes that no phenotype explains (electrical.py)
-    torso_gain_log: float = 0.22  # conductivity and distance: one gain of all leads
-    lead_gain_log: float = 0.16  # one gain of each lead
-    chest_shift: float = 0.32  # chest electrodes too high, low, left or right: share taken over from the neighbouring lead
-    limb_mixing: float = 0.08  # limb electrodes on the trunk: mixing of leads I and II
-    rotation_degrees: float = 11.0  # position of the heart in the chest, about each axis
-    morphology: float = 0.16  # direction and size of the small QRS parts that follow from no phenotype
-    notch: float = 0.10  # a notch of the QRS complex, share of its voltage
+    torso_gain_log: float = 0.25  # conductivity and distance: one gain of all leads
+    lead_gain_log: float = 0.24  # one gain of each lead
+    chest_shift: float = 0.40  # chest electrodes too high, low, left or right: share taken over from the neighbouring lead
+    limb_mixing: float = 0.15  # limb electrodes on the trunk: mixing of leads I and II
+    rotation_degrees: float = 14.0  # position of the heart in the chest, about each axis
+    morphology: float = 0.22  # direction and size of the small QRS parts that follow from no phenotype
+    notch: float = 0.14  # a notch of the QRS complex, share of its voltage
     # beat to beat
     respiration_gain: float = 0.06  # amplitude modulation by breathing
     respiration_degrees: float = 3.0  # rotation of the axis by breathing
@@ -55,23 +55,24 @@ class CineNuisance:
     plane_degrees: float = 8.0  # orientation of the stack in the body
     breath_hold_mm: float = 1.5  # in-plane shift of one slice against its neighbours
     # surroundings, as shares of the brightness of blood
-    fat: tuple[float, float] = (0.45, 1.00)  # range of fat brightness
-    fat_thickness_mm: tuple[float, float] = (4.0, 28.0)  # chest wall, grows with the body mass index within this range
-    epicardial_fat_mm: tuple[float, float] = (0.5, 7.0)  # rim around the heart
-    liver: tuple[float, float] = (0.12, 0.48)
-    lung: tuple[float, float] = (0.03, 0.14)
+    fat: tuple[float, float] = (0.50, 1.20)  # range of fat brightness
+    fat_thickness_mm: tuple[float, float] = (4.0, 34.0)  # chest wall, grows with the body mass index within this range
+    epicardial_fat_mm: tuple[float, float] = (0.5, 9.0)  # rim around the heart
+    liver: tuple[float, float] = (0.12, 0.60)
+    lung: tuple[float, float] = (0.03, 0.18)
     gap_mm: tuple[float, float] = (4.0, 26.0)  # from the heart to the liver, and to the chest wall
-    texture: float = 0.12  # smooth variation of the surroundings
+    texture: float = 0.15  # smooth variation of the surroundings
     # signal
     muscle: tuple[float, float] = (0.28, 0.50)  # range of myocardium over blood
     rv_blood: tuple[float, float] = (0.82, 1.08)  # RV blood over LV blood
     papillary: tuple[float, float] = (0.25, 0.85)  # darkness of papillary muscles and trabeculae
     inflow: float = 0.10  # brightening of blood over the cycle
-    shading: float = 0.20  # coil: brightness gradient over the field of view
+    shading: float = 0.28  # coil: brightness gradient over the field of view
     edge_px: tuple[float, float] = (1.0, 2.0)  # blur of the borders
     gain_log: float = 0.25  # brightness of the whole image, in counts
     noise: tuple[float, float] = (0.014, 0.034)  # Rician noise, share of blood
-    bright_spots: int = 2  # small bright vessels in the surroundings, up to this many
+    bright_spots: int = 3  # small bright vessels in the surroundings, up to this many
+    spot_brightness: tuple[float, float] = (0.6, 2.2)  # above blood: they set the upper end of the grey scale
 
 
 @dataclass(frozen=True)
