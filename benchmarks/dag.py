@@ -25,11 +25,19 @@ def lay_out(folder: Path) -> None:
     rows = [f"{9_000_001 + i}_2" for i in range(PARTICIPANTS)]
     for shard in range(SHARDS):
         lines = [f"{v},ecg/{v}.xml,187000,cmr/{v}.zip,9000000,," for v in rows[shard::SHARDS]]
-        (cohort / "shards" / f"{shard}.csv").write_text("\n".join(["visit,ecg,ecg_bytes,cmr,cmr_bytes,segmentation,version", *lines]))
+        (cohort / "shards" / f"{shard}.csv").write_text(
+            "\n".join(["visit,ecg,ecg_bytes,cmr,cmr_bytes,segmentation,version", *lines])
+        )
     (cohort / "manifest.csv").write_text("\n".join(["visit", *rows]))
     (cohort / "exclusions.csv").write_text("visit,stage,reason,detail\n")
     (cohort / "summary.json").write_text("{}")
-    settings = {"source": "files", "ecg_folders": ["ecg"], "cmr_folders": ["cmr"], "phenotype_tables": ["table.csv"], "shards": SHARDS}
+    settings = {
+        "source": "files",
+        "ecg_folders": ["ecg"],
+        "cmr_folders": ["cmr"],
+        "phenotype_tables": ["table.csv"],
+        "shards": SHARDS,
+    }
     (folder / "large.yaml").write_text(yaml.safe_dump({"cohort": settings}))
 
 
@@ -38,7 +46,17 @@ def main() -> dict[str, float]:
         folder = Path(name)
         lay_out(folder)
         start = time.perf_counter()
-        command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "-s", str(ROOT / "Snakefile"), "--configfile", "large.yaml"]
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "-n",
+            "--quiet",
+            "-s",
+            str(ROOT / "Snakefile"),
+            "--configfile",
+            "large.yaml",
+        ]
         environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
         run = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
         seconds = time.perf_counter() - start

@@ -140,7 +140,7 @@ def test_repeat_visit_is_the_same_person_later() -> None:
 def test_stage_runs_from_the_command_line(tmp_path: Path) -> None:
     settings = config.dump(SETTINGS.model_copy(update={"participants": 1}))
     command = [sys.executable, "-m", "ptacl.cohort.simulate", "--settings", settings, "--seed", "3"]
-    command += ["--out", str(tmp_path / "out"), "--summary", str(tmp_path / "simulated.json"), "--processes", "1"]
+    command += ["--out", str(tmp_path / "out"), "--summary", str(tmp_path / "simulated.json"), "--processes", "1", "--code", "0"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     summary = json.loads((tmp_path / "simulated.json").read_text())
     assert summary["counts"]["participants"] == 1 and set(summary["ceiling"]) >= {"LVEDV", "RVEF"}

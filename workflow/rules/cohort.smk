@@ -38,7 +38,7 @@ if SIMULATED:
             seed=CONFIG.seed,
             code=code_version.digest("ptacl.cohort.simulate"),
         shell:
-            "{PYTHON} -m ptacl.cohort.simulate --settings {params.settings:q} --seed {params.seed} --processes {threads}"
+            "{PYTHON} -m ptacl.cohort.simulate --settings {params.settings:q} --seed {params.seed} --processes {threads} --code {params.code}"
             " --out {output.folder} --summary {output.summary} 2>&1 | tee {log}"
 
 

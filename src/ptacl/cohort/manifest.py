@@ -220,7 +220,9 @@ def sources(settings: config.Cohort, *, simulated: Path | None, summary: Path | 
     }
     lists = {name: sorted(map(str, (simulated / name).glob("*"))) for name in ("phenotypes", "withdrawals")}
     version = simulation_version(json.loads(summary.read_text()))
-    return Sources(folders["ecg"], folders["cmr"], lists["phenotypes"], lists["withdrawals"], version=version)
+    return Sources(
+        folders["ecg"], folders["cmr"], lists["phenotypes"], [*lists["withdrawals"], *settings.withdrawals], version=version
+    )
 
 
 def simulation_version(summary: Mapping[str, Any]) -> str:

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -60,7 +59,6 @@ def simulate(out: Path, *, settings: Simulation, seed: int, processes: int) -> d
         "counts": {"participants": settings.participants, "visits": len(orders), **dict(sorted(files.items()))},
         "defects": {kind.value: by_kind[kind] for kind in Defect},
         "ceiling": ceiling.ceiling(seed),
-        "version": version("ptacl"),
     }
 
 
@@ -119,11 +117,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True, help="seed of the cohort")
     parser.add_argument("--out", type=Path, required=True, help="folder to write the files to")
     parser.add_argument("--summary", type=Path, required=True, help="JSON with counts, defects and the ceiling of an ECG")
+    parser.add_argument("--code", required=True, help="version of the code: with another one the preparation runs again")
     parser.add_argument("--processes", type=int, default=1, help="processes to use; the files do not depend on it")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     settings = Simulation.model_validate_json(args.settings)
-    summary = simulate(args.out, settings=settings, seed=args.seed, processes=args.processes)
+    summary = simulate(args.out, settings=settings, seed=args.seed, processes=args.processes) | {"version": args.code}
     args.summary.parent.mkdir(parents=True, exist_ok=True)
     args.summary.write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n")
     LOG.info("%s", ", ".join(f"{count} {name}" for name, count in summary["counts"].items()))
