@@ -1,28 +1,28 @@
 # make run    the pipeline on the simulated cohort          make test   the tests
 PYTHON ?= python3
 VENV ?= .venv
-BIN = $(abspath $(VENV))/bin
+BIN = $(VENV)/bin
 PIP = $(BIN)/pip install --quiet --disable-pip-version-check --constraint envs/requirements.lock
 
 .PHONY: run test check benchmark clean
 
 run: $(VENV)/.run
-	PATH="$(BIN):$$PATH" snakemake --cores all --resources gpu=1
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --resources gpu=1
 	@echo "Report: $(CURDIR)/results/report.html"
 
 test: $(VENV)/.test
 	sh tests/system.sh
-	PATH="$(BIN):$$PATH" pytest
+	PATH="$(CURDIR)/$(BIN):$$PATH" pytest
 
 # formatting, lint and types
 check: $(VENV)/.test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy
-	PATH="$(BIN):$$PATH" snakemake --lint
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
 
 benchmark: $(VENV)/.test
-	PATH="$(BIN):$$PATH" python benchmarks
+	PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -39,4 +39,5 @@ $(VENV)/.test: $(VENV)/.python pyproject.toml envs/requirements.lock
 	touch $@ $(VENV)/.run
 
 clean:
-	rm -rf results .snakemake
+	rm -rf .snakemake
+	find results -mindepth 1 ! -name README.md -delete

@@ -1,4 +1,5 @@
 import os
+import shlex
 import sys
 
 from snakemake.exceptions import WorkflowError
@@ -20,7 +21,7 @@ try:
 except ValueError as error:
     raise WorkflowError(str(error))
 
-PYTHON = sys.executable
+PYTHON = shlex.quote(sys.executable)
 PRIVATE = "results/private"
 SHARDS = range(CONFIG.cohort.shards)
 RUNS = [f"{name}-{seed}" for name in CONFIG.experiments for seed in CONFIG.seeds]

@@ -6,4 +6,4 @@ python=$1 nodes=$2 gpus=$3
 shift 3
 # the address, not the name: compute nodes need no DNS for it
 exec "$python" -m torch.distributed.run --nnodes "$nodes" --nproc-per-node "$gpus" --rdzv-backend c10d \
-  --rdzv-id "$SLURM_JOB_ID" --rdzv-endpoint "$SLURM_LAUNCH_NODE_IPADDR:29513" "$@"
+  --rdzv-id "$SLURM_JOB_ID" --rdzv-endpoint "$SLURM_LAUNCH_NODE_IPADDR:$((20000 + SLURM_JOB_ID % 20000))" "$@"

@@ -68,14 +68,19 @@ def _describe(args: argparse.Namespace, settings: config.Config) -> dict[str, An
     if args.file.suffix.lower() == ".xml":
         from ptacl.ecg import describe as ecg
 
+        facts = ecg.describe(args.file, settings=settings.ecg)
         if args.plot:
             ecg.draw(args.file, args.plot, settings=settings.ecg)
-        return ecg.describe(args.file, settings=settings.ecg)
+        return facts
     from ptacl.cmr import describe as cmr
 
+    facts = cmr.describe(args.file, settings=settings.cmr, segmentation=args.segmentation)
     if args.plot:
-        cmr.draw(args.file, args.plot, settings=settings.cmr, segmentation=args.segmentation)
-    return cmr.describe(args.file, settings=settings.cmr, segmentation=args.segmentation)
+        try:
+            cmr.draw(args.file, args.plot, settings=settings.cmr, segmentation=args.segmentation)
+        except Excluded as error:
+            print(f"ptacl inspect: nothing to draw: {error}", file=sys.stderr)
+    return facts
 
 
 def _lines(facts: dict[str, Any]) -> list[str]:

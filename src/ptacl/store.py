@@ -4,6 +4,7 @@ A store is a folder `store.zarr` one level below its declared directory (Snakema
 It appears whole or not at all: a :class:`Writer` writes beside the final name and renames at the end.
 """
 
+import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +44,12 @@ class Writer:
         self._arrays, self._attributes = dict(arrays), dict(attributes)
         self._pending: dict[str, list[np.ndarray]] = {name: [] for name in arrays}
         self._visits: list[str] = []
+        self._hash = hashlib.sha256()
+
+    @property
+    def digest(self) -> str:
+        """Hash of all that was appended: what a manifest must hold, since no rule looks into a store."""
+        return self._hash.hexdigest()
 
     def __enter__(self) -> "Writer":
         shutil.rmtree(self._partial, ignore_errors=True)
@@ -67,6 +74,7 @@ class Writer:
             value = np.asarray(value, dtype=self._arrays[name].dtype)
             assert value.shape == self._arrays[name].shape, f"{name} has shape {value.shape}"
             self._pending[name].append(value)
+            self._hash.update(np.ascontiguousarray(value).data)
         self._visits.append(visit)
         if len(self._visits) % _FLUSH == 0:
             self._flush()

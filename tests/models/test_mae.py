@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ptacl import config
 from ptacl.models import vit
-from ptacl.models.mae import MAE, num_visible, split
+from ptacl.models.mae import MAE, num_visible, split, waves
 
 # 36 and 324 tokens: both forms of attention.
 SHAPES = {"few": [6, 30], "many": [12, 135]}
@@ -139,3 +139,12 @@ def test_bfloat16_autocast_stays_near_float32() -> None:
     torch.testing.assert_close(loss, exact, rtol=1e-2, atol=0)
     loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_decoder_starts_by_looking_at_its_own_moment() -> None:
+    places = waves((12, 50), 64)
+    alike = places @ places.T
+    assert (alike.argmax(1) == torch.arange(600)).all()
+    moment = torch.arange(600) % 50
+    same, other = alike[moment[:, None] == moment], alike[moment[:, None] != moment]
+    assert same.mean() > other.mean() + 5

@@ -12,6 +12,7 @@ rule prepare_cmr:
         "results/benchmarks/prepare_cmr/{shard}.tsv"
     conda:
         "../../envs/environment.yaml"
+    threads: 1
     resources:
         mem_mb=1500,
         runtime=240,

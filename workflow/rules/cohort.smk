@@ -3,12 +3,25 @@ SIMULATED = CONFIG.cohort.source == "simulated"
 
 
 def bulk_sources(wildcards):
-    """What tells that the cohort changed: the simulation, or the folders themselves and their two-digit subfolders."""
+    """What tells that the cohort changed: the simulation, or the folders themselves and those below that hold several records."""
     if SIMULATED:
         return [f"{PRIVATE}/simulated.json", *CONFIG.cohort.withdrawals]
     folders = [*CONFIG.cohort.ecg_folders, *CONFIG.cohort.cmr_folders]
-    below = [e.path for f in folders if os.path.isdir(f) for e in os.scandir(f) if e.is_dir() and len(e.name) == 2]
-    return [*folders, *sorted(below), *CONFIG.cohort.phenotype_tables, *CONFIG.cohort.withdrawals]
+    inner = [folder for top in folders for folder in subfolders(top)]
+    return [
+        *folders,
+        *inner,
+        *(folder for top in inner for folder in subfolders(top)),
+        *CONFIG.cohort.phenotype_tables,
+        *CONFIG.cohort.withdrawals,
+    ]
+
+
+def subfolders(folder):
+    """Folders in a folder, without those of one participant."""
+    if not os.path.isdir(folder):
+        return []
+    return sorted(entry.path for entry in os.scandir(folder) if entry.is_dir() and not entry.name[:7].isdecimal())
 
 
 def members(wildcards):
@@ -55,6 +68,7 @@ checkpoint manifest:
         "results/benchmarks/manifest.tsv"
     conda:
         "../../envs/environment.yaml"
+    threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
@@ -64,16 +78,17 @@ checkpoint manifest:
         simulated=f"--simulated {PRIVATE}/simulated --simulated-summary {PRIVATE}/simulated.json" if SIMULATED else "",
     shell:
         "{PYTHON} -m ptacl.cohort.manifest --settings {params.settings:q} --out {PRIVATE}/cohort"
-        " --stores {PRIVATE}/ecg {PRIVATE}/cmr {params.simulated} > {log} 2>&1"
+        " --stores {PRIVATE}/ecg {PRIVATE}/cmr --embeddings {PRIVATE}/embeddings {params.simulated} > {log} 2>&1"
 
 
 rule flow:
     input:
-        manifest=f"{PRIVATE}/cohort/manifest.csv",
+        lists=expand(f"{PRIVATE}/cohort/{{name}}", name=["manifest.csv", "exclusions.csv", "summary.json"]),
         ecg=expand(f"{PRIVATE}/ecg/{{shard}}.json", shard=SHARDS),
         cmr=expand(f"{PRIVATE}/cmr/{{shard}}.json", shard=SHARDS),
     output:
         participants=f"{PRIVATE}/participants.csv",
+        visits=f"{PRIVATE}/visits.csv",
         exclusions=f"{PRIVATE}/exclusions.csv",
         json="results/cohort/flow.json",
         svg=report("results/cohort/flow.svg", caption="../report/flow.rst", category="Cohort"),
@@ -83,6 +98,7 @@ rule flow:
         "results/benchmarks/flow.tsv"
     conda:
         "../../envs/environment.yaml"
+    threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
@@ -90,4 +106,4 @@ rule flow:
         code=code_version.digest("ptacl.cohort.flow"),
     shell:
         "{PYTHON} -m ptacl.cohort.flow --manifest {PRIVATE}/cohort --ecg {input.ecg} --cmr {input.cmr}"
-        " --participants {output.participants} --exclusions {output.exclusions} --json {output.json} --svg {output.svg} > {log} 2>&1"
+        " --participants {output.participants} --visits {output.visits} --exclusions {output.exclusions} --json {output.json} --svg {output.svg} > {log} 2>&1"

@@ -12,6 +12,7 @@ rule prepare_ecg:
         "results/benchmarks/prepare_ecg/{shard}.tsv"
     conda:
         "../../envs/environment.yaml"
+    threads: 1
     resources:
         mem_mb=1500,
         runtime=240,

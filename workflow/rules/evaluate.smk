@@ -25,7 +25,7 @@ ALIGNMENT_MODELS = of_seeds(CONFIG.alignment.experiments)
 
 rule embed:
     input:
-        participants=PARTICIPANTS,
+        participants=VISITS,
         ecg=ECG_SHARDS,
         cmr=CMR_SHARDS,
         model=lambda w: [] if w.model == "random" else f"results/models/{w.model}/model.safetensors",
@@ -56,7 +56,7 @@ rule embed:
 
 rule regression:
     input:
-        participants=PARTICIPANTS,
+        participants=f"{PRIVATE}/participants.csv",
         embeddings=embeddings(REGRESSION_MODELS),
     output:
         "results/tables/regression.csv",
@@ -83,7 +83,7 @@ rule regression:
 
 rule retrieval:
     input:
-        participants=PARTICIPANTS,
+        participants=f"{PRIVATE}/participants.csv",
         embeddings=embeddings(RETRIEVAL_MODELS),
     output:
         "results/tables/retrieval.csv",

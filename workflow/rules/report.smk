@@ -15,6 +15,7 @@ rule tables:
         "results/benchmarks/tables.tsv"
     conda:
         "../../envs/environment.yaml"
+    threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
@@ -43,6 +44,7 @@ rule page:
         "results/benchmarks/page.tsv"
     conda:
         "../../envs/environment.yaml"
+    threads: 1
     resources:
         mem_mb=2000,
         runtime=15,

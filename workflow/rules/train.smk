@@ -1,5 +1,6 @@
 # Training. Checkpoints lie under `state`, which no rule declares: Snakemake deletes the outputs of a killed job, not these.
-PARTICIPANTS = f"{PRIVATE}/participants.csv"
+# who is in which split, without phenotypes: a corrected phenotype retrains nothing
+VISITS = f"{PRIVATE}/visits.csv"
 ECG_SHARDS = expand(f"{PRIVATE}/ecg/{{shard}}.json", shard=SHARDS)
 CMR_SHARDS = expand(f"{PRIVATE}/cmr/{{shard}}.json", shard=SHARDS)
 MODEL_FILES = ["model.safetensors", "config.json", "README.md"]
@@ -8,19 +9,21 @@ MODEL_FILES = ["model.safetensors", "config.json", "README.md"]
 def launcher(wildcards, resources):
     """How Python starts: alone, or through torchrun. It sees `resources`, so Snakemake does not track it: hardware never retrains."""
     gpus, nodes = int(resources.gpu), int(resources.get("nodes", 1))
+    if gpus % nodes:
+        raise WorkflowError(f"{gpus} GPUs cannot be divided over {nodes} nodes: change set-resources in the profile")
     if gpus <= 1:
         return f"{PYTHON} -m"
     if nodes == 1:
         return f"{PYTHON} -m torch.distributed.run --standalone --nproc-per-node {gpus} -m"
     return (
         f"{resources.mpi} --nodes {nodes} --ntasks {nodes} --ntasks-per-node 1 --gpus-per-node {gpus // nodes}"
-        f" {workflow.basedir}/workflow/torchrun_node.sh {PYTHON} {nodes} {gpus // nodes} -m"
+        f" {shlex.quote(workflow.basedir + '/workflow/torchrun_node.sh')} {PYTHON} {nodes} {gpus // nodes} -m"
     )
 
 
 rule pretrain:
     input:
-        participants=PARTICIPANTS,
+        participants=VISITS,
         shards=lambda w: {"ecg": ECG_SHARDS, "cmr": CMR_SHARDS}[w.modality],
     output:
         model="results/models/{modality}_mae/model.safetensors",
@@ -37,7 +40,7 @@ rule pretrain:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=32000,
+        mem_mb=64000,
         runtime=2880,
     params:
         launch=launcher,
@@ -54,7 +57,7 @@ rule pretrain:
 
 rule align:
     input:
-        participants=PARTICIPANTS,
+        participants=VISITS,
         ecg=ECG_SHARDS,
         cmr=CMR_SHARDS,
         initial=lambda w: (

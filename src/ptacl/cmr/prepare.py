@@ -28,6 +28,7 @@ class Outcome:
     visits: list[str] = field(default_factory=list)
     excluded: list[dict[str, str]] = field(default_factory=list)
     quality: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stored: str = ""  # hash of the stored arrays: another store is another manifest, and what hangs on it runs again
     panels: list[sheet.Panel] = field(default_factory=list)
 
 
@@ -60,6 +61,7 @@ def prepare_shard(members: Iterable[Mapping[str, str]], *, settings: config.Cmr,
             outcome.quality[visit] = examined.facts
             if len(outcome.panels) < _PANELS:
                 outcome.panels.append(_panel(examined, visit=visit))
+    outcome.stored = writer.digest
     return outcome
 
 
@@ -86,7 +88,7 @@ def main() -> None:
     bar = tqdm(members, desc="CMR", unit="cine", mininterval=0.5 if sys.stderr.isatty() else 10)
     outcome = prepare_shard(bar, settings=settings, directory=args.store)
     sheet.draw(outcome.panels, out_png=args.sheet)
-    text = json.dumps({k: getattr(outcome, k) for k in ("visits", "excluded", "quality")}, indent=1, sort_keys=True)
+    text = json.dumps({k: getattr(outcome, k) for k in ("visits", "excluded", "quality", "stored")}, indent=1, sort_keys=True)
     args.manifest.write_text(text + "\n", encoding="utf-8")
     _LOG.info("%d usable, %d excluded of %d", len(outcome.visits), len(outcome.excluded), len(members))
 

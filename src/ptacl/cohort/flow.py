@@ -221,6 +221,7 @@ def main() -> None:
     parser.add_argument("--ecg", required=True, nargs="+", type=Path, help="the k.json of every ECG shard")
     parser.add_argument("--cmr", required=True, nargs="+", type=Path, help="the k.json of every CMR shard")
     parser.add_argument("--participants", required=True, type=Path, help="CSV to write: usable visits")
+    parser.add_argument("--visits", required=True, type=Path, help="CSV to write: usable visits and their split alone")
     parser.add_argument("--exclusions", required=True, type=Path, help="CSV to write: exclusions of all stages")
     parser.add_argument("--json", required=True, type=Path, help="JSON to write: counts")
     parser.add_argument("--svg", required=True, type=Path, help="SVG to write: the diagram")
@@ -234,9 +235,10 @@ def main() -> None:
         check(manifest["visit"], prepared, stage=stage)
     participants = join(manifest, ecg=ecg, cmr=cmr)
     flow = describe(manifest, participants, ecg=ecg, cmr=cmr, summary=summary)
-    for path in (args.participants, args.exclusions, args.json, args.svg):
+    for path in (args.participants, args.visits, args.exclusions, args.json, args.svg):
         path.parent.mkdir(parents=True, exist_ok=True)
     participants.to_csv(args.participants, index=False, lineterminator="\n")
+    participants[["visit", "participant", "split"]].to_csv(args.visits, index=False, lineterminator="\n")
     exclusions(cohort, ecg=ecg, cmr=cmr).to_csv(args.exclusions, index=False, lineterminator="\n")
     args.json.write_text(json.dumps(flow, indent=1) + "\n")
     args.svg.write_text(draw(flow))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ptacl import config, seeds
@@ -81,7 +82,8 @@ def pair(
         }
     visits = sorted({**used["ECG"], **used["cine"]})
     reasons = {visit: _reason(visit, used["ECG"], used["cine"], withdrawn) for visit in visits}
-    exclusions += [(visit, reason, "") for visit, reason in reasons.items() if reason]
+    # who withdrew is counted and named nowhere
+    exclusions += [(visit, reason, "") for visit, reason in reasons.items() if reason and reason is not Reason.WITHDRAWN]
     pairs = [(used["ECG"][visit], used["cine"][visit]) for visit, reason in reasons.items() if not reason]
     by_reason = {
         reason: [v for v in visits if reasons[v] == reason] for reason in (Reason.WITHDRAWN, Reason.NO_ECG, Reason.NO_CMR)
@@ -201,6 +203,15 @@ def _may_hold(prepared: Path, withdrawn: Collection[str]) -> bool:
     return any(visit.partition("_")[0] in withdrawn for visit in visits)
 
 
+def purge_embeddings(folder: Path | None, *, withdrawn: Collection[str]) -> None:
+    """Delete the embeddings, also those of runs that are configured no more, in which a withdrawn participant has a row."""
+    for path in sorted(folder.glob("*.npz")) if folder and withdrawn else []:
+        with np.load(path) as content:
+            held = {str(visit).partition("_")[0] for visit in content["visits"]}
+        if held & set(withdrawn):
+            path.unlink()
+
+
 def _delete(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -277,6 +288,7 @@ def main() -> None:
     parser.add_argument("--settings", required=True, help="the cohort section as JSON")
     parser.add_argument("--out", required=True, type=Path, help="folder of manifest.csv, exclusions.csv, summary.json, shards/")
     parser.add_argument("--stores", nargs="*", default=[], type=Path, help="folders of prepared shards, purged where needed")
+    parser.add_argument("--embeddings", type=Path, help="folder of embeddings, purged of those with a withdrawn participant")
     parser.add_argument("--simulated", type=Path, help="folder of the simulated cohort")
     parser.add_argument("--simulated-summary", type=Path, help="summary of the simulated cohort")
     args = parser.parse_args()
@@ -285,6 +297,7 @@ def main() -> None:
     source = sources(settings, simulated=args.simulated, summary=args.simulated_summary)
     withdrawn = read_withdrawals(source.withdrawals)
     purged = purge(args.stores, shards=settings.shards, withdrawn=withdrawn)  # before anything that can fail
+    purge_embeddings(args.embeddings, withdrawn=withdrawn)
     manifest, paired, summary = build(settings, source, withdrawn=withdrawn)
     texts = shard_lists(paired.pairs, shards=settings.shards, version=source.version)
     written = write_shard_lists(args.out / "shards", texts)

@@ -197,7 +197,7 @@ def _pieces(path: Path, *, columns: list[str]) -> Iterator[pd.DataFrame]:
         import pyarrow.parquet
 
         batches = pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=_ROWS, columns=columns)
-        yield from (batch.to_pandas() for batch in batches)
+        yield from (batch.to_pandas(ignore_metadata=True) for batch in batches)
         return
     with pd.read_csv(
         path,

@@ -40,6 +40,7 @@ class Outcome:
     visits: list[str] = field(default_factory=list)
     excluded: list[dict[str, str]] = field(default_factory=list)
     quality: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stored: str = ""  # hash of the stored arrays: another store is another manifest, and what hangs on it runs again
 
 
 def prepare_record(path: Path, *, settings: config.Ecg) -> Prepared:
@@ -77,6 +78,7 @@ def prepare_shard(members: Iterable[Mapping[str, str]], *, settings: config.Ecg,
             writer.append(visit, signal_mv=prepared.signal_mv, r_peaks=prepared.r_peaks)
             outcome.visits.append(visit)
             outcome.quality[visit] = prepared.quality
+    outcome.stored = writer.digest
     return outcome
 
 
@@ -120,9 +122,8 @@ def main() -> None:
     bar = tqdm(members, desc="ECG", unit="record", mininterval=0.5 if sys.stderr.isatty() else 10)
     outcome = prepare_shard(bar, settings=settings, directory=args.store)
     sheet.draw(panels(outcome, directory=args.store, settings=settings), out_png=args.sheet)
-    text = json.dumps(
-        {"visits": outcome.visits, "excluded": outcome.excluded, "quality": outcome.quality}, indent=1, sort_keys=True
-    )
+    content = {name: getattr(outcome, name) for name in ("visits", "excluded", "quality", "stored")}
+    text = json.dumps(content, indent=1, sort_keys=True)
     args.manifest.write_text(text + "\n", encoding="utf-8")
     _LOG.info("%d usable, %d excluded of %d", len(outcome.visits), len(outcome.excluded), len(members))
 

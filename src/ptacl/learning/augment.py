@@ -97,13 +97,16 @@ def draw_cmr(samples: Sequence[int], *, settings: CmrAugmentation, seed: int, ep
 
 
 def frame_index(frames: int, keep: int, *, jitter: np.ndarray | float = 0.0) -> np.ndarray:
-    """Which frames of a cycle are kept: floor((i + jitter) x frames / keep), and frame 0 (end-diastole) always; (keep,) int64.
+    """Which frames of a cycle are kept: floor((i + 1/2 + jitter) x frames / keep), frame 0 (end-diastole) always; (keep,) int64.
+
+    With the half, a token of two frames lies at the middle of its step, as a step of a beat does (:mod:`ptacl.ecg.beats`).
 
     jitter : share of the stride, below 1, one number a kept frame. The order stays that of time.
     """
     if keep > frames:
         raise ValueError(f"the encoder takes {keep} frames, the cine has {frames}: lower encoders.cmr.shape")
-    position = np.arange(keep) + np.broadcast_to(jitter, keep) * (np.arange(keep) > 0)
+    position = np.arange(keep) + 0.5 + np.broadcast_to(jitter, keep) * (np.arange(keep) > 0)
+    position[0] = 0
     index: np.ndarray = np.minimum(np.floor(position * frames / keep), frames - 1).astype(np.int64)
     return index
 

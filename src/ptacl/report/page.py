@@ -21,7 +21,7 @@ from ptacl.config import Config
 from ptacl.evaluation.samples import named_path
 from ptacl.report import comparison, figures, paper, provenance, verdict
 
-_VISIT = re.compile(r"(?<![0-9A-Za-z])\d{7}_\d")
+_PARTICIPANT = re.compile(r"(?<![0-9A-Za-z.#])[1-9]\d{6}(?![0-9A-Za-z.])")
 _ABBREVIATIONS = {"Random init": "Untrained"}
 
 
@@ -125,8 +125,9 @@ def render(
         rules=rules,
         paper=paper.SOURCE,
     )
-    if _VISIT.search(page):
-        raise ValueError("the page would show a visit of a participant: an input holds more than aggregate numbers")
+    encoded = re.sub(r"base64,[A-Za-z0-9+/=]+", "", page)
+    if any(_PARTICIPANT.search(text.replace("_", " ")) for text in (encoded, flow_svg, alignment_svg)):
+        raise ValueError("the page would show the id of a participant: an input holds more than aggregate numbers")
     return page
 
 
