@@ -77,8 +77,7 @@ def test_source_reads_no_environment_network_or_clock(path: Path) -> None:
     tree = ast.parse(path.read_text())
     used = {ast.unparse(n) for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
     hits = {u for u in used if u in forbidden or any(u.endswith("." + f) for f in forbidden)}
-    # torchrun speaks through the environment alone
-    assert not hits or (name(path) == "learning.train" and hits == {"os.environ"})
+    assert not hits
     assert not {"requests", "urllib", "socket", "http"} & {n.split(".")[0] for n in imports(path)} - (
         {"socket"} if name(path) == "learning.resume" else set()
     )

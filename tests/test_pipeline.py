@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -30,8 +31,11 @@ REPORT = {"tables", "page"}
 class Project:
     """A copy of the project that a test may change, with its own results."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, like: "Project | None" = None) -> None:
         self.folder = folder
+        if like:
+            shutil.copytree(like.folder, folder)
+            return
         for name in ("src", "workflow", "profiles", "envs"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("Snakefile", "config.yaml", "tests/tiny.yaml"):
@@ -94,6 +98,12 @@ def project(finished: Project):
             path.write_bytes(content)
 
 
+@pytest.fixture
+def scratch(finished: Project, tmp_path: Path) -> Project:
+    """A copy of the finished project, results and all, for a test that runs something."""
+    return Project(tmp_path / "scratch", like=finished)
+
+
 def test_every_target_is_there(finished: Project) -> None:
     for target in TARGETS:
         assert (finished.folder / target).stat().st_size > 0, target
@@ -112,8 +122,9 @@ def test_second_run_does_nothing_and_says_so_quickly(finished: Project) -> None:
 
 
 def test_nothing_outside_private_holds_a_participant(finished: Project) -> None:
-    participants = pd.read_csv(finished.folder / "results/private/participants.csv", dtype=str).participant
-    assert len(participants) > 10
+    files = (finished.folder / "results/private/simulated").rglob("*_20*")
+    participants = {p.name[:7] for p in files}
+    assert len(participants) == 30
     ids = re.compile("|".join(participants).encode())
     shared = [
         p
@@ -127,7 +138,11 @@ def test_nothing_outside_private_holds_a_participant(finished: Project) -> None:
 def test_flow_counts_every_file(finished: Project) -> None:
     exclusions = pd.read_csv(finished.folder / "results/private/exclusions.csv")
     assert {"ecg", "cmr"} <= set(exclusions.stage) and exclusions.reason.notna().all()
-    assert json.loads((finished.folder / "results/cohort/flow.json").read_text())
+    flow = json.loads((finished.folder / "results/cohort/flow.json").read_text())
+    steps = {step["step"]: step for step in flow["steps"]}
+    usable = len(pd.read_csv(finished.folder / "results/private/participants.csv"))
+    assert steps["usable"]["visits"] == usable == sum(split["visits"] for split in flow["splits"].values())
+    assert steps["paired"]["visits"] - usable == exclusions[exclusions.stage != "cohort"].visit.nunique()
 
 
 def test_snakemake_report_is_made(finished: Project) -> None:
@@ -147,6 +162,20 @@ def test_learning_rate_of_one_experiment_reruns_what_hangs_on_it(project: Projec
     assert rules(jobs) - REPORT == {"align", "embed", "regression", "alignment"}
 
 
+def test_phenotypes_retrain_nothing(scratch: Project) -> None:
+    """Another plausible range changes the phenotypes of the table; who is trained on stays as it was."""
+    phenotypes = yaml.safe_load((scratch.folder / "config.yaml").read_text())["cohort"]["phenotypes"]
+    scratch.configure(cohort={"phenotypes": [p | {"high": p["high"] - 1} for p in phenotypes]})
+    scratch.snakemake("results/private/visits.csv", "--cores", "2")
+    assert not {"prepare_ecg", "prepare_cmr", "pretrain", "align", "embed"} & rules(scratch.planned())
+
+
+def test_setting_that_only_the_stores_show_reruns_what_reads_them(scratch: Project) -> None:
+    scratch.configure(cmr={"clip_percentiles": [1, 99]})
+    scratch.snakemake("data", "--cores", "2")
+    assert {"pretrain cmr", "align global 0"} <= set(scratch.planned())
+
+
 def test_comment_reruns_nothing(project: Project) -> None:
     path = project.folder / "src/ptacl/ecg/denoise.py"
     path.write_text("# a remark\n" + path.read_text() + "\n\n# another\n")
@@ -162,15 +191,15 @@ def test_line_of_denoising_reruns_the_ecg_side(project: Project) -> None:
     assert "prepare_cmr" not in rules(jobs) and "simulate" not in rules(jobs) and "manifest" not in rules(jobs)
 
 
-def test_interrupted_training_goes_on_where_it_was(project: Project) -> None:
+def test_interrupted_training_goes_on_where_it_was(scratch: Project) -> None:
     """A killed training leaves its checkpoints, which no rule declares; the next run finishes and removes them."""
-    project.configure(pretraining={"ecg": {"training": {"epochs": 40, "checkpoint_seconds": 0}}})
-    state = project.folder / "results/private/state"
+    scratch.configure(pretraining={"ecg": {"training": {"epochs": 40, "checkpoint_seconds": 0}}})
+    state = scratch.folder / "results/private/state"
     target = "results/models/ecg_mae/model.safetensors"
-    environment = os.environ | {"PYTHONPATH": str(project.folder / "src")}
+    environment = os.environ | {"PYTHONPATH": str(scratch.folder / "src")}
     command = [sys.executable, "-m", "snakemake", "--cores", "2", target, "--configfile", "tiny.yaml"]
     run = subprocess.Popen(
-        command, cwd=project.folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command, cwd=scratch.folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     deadline = time.monotonic() + 120
     while not list(state.rglob("*.pt")) and time.monotonic() < deadline and run.poll() is None:
@@ -178,9 +207,9 @@ def test_interrupted_training_goes_on_where_it_was(project: Project) -> None:
     os.killpg(run.pid, 9)
     run.wait()
     assert list(state.rglob("*.pt")), "no checkpoint was written before the kill"
-    project.snakemake("--unlock", target)
-    project.snakemake("--cores", "2", target)
-    log = (project.folder / "results/logs/pretrain/ecg.log").read_text()
+    scratch.snakemake("--unlock", target)
+    scratch.snakemake("--cores", "2", target)
+    log = (scratch.folder / "results/logs/pretrain/ecg.log").read_text()
     assert re.search(r"[Rr]esum", log), log[-2000:]
     assert not list(state.rglob("*.pt"))
 
@@ -224,11 +253,15 @@ def test_one_more_participant_reruns_the_shards_that_gain_it(bulk: Project) -> N
 def test_withdrawal_reruns_the_shards_that_lose_it_and_leaves_nothing(bulk: Project) -> None:
     participants = pd.read_csv(bulk.folder / "results/private/participants.csv", dtype=str)
     gone = participants.iloc[0]
+    orphan = bulk.folder / "results/private/embeddings/old-0.npz"
+    orphan.parent.mkdir()
+    np.savez(orphan, visits=participants.visit.to_numpy(str))
     time.sleep(1.1)
     (bulk.folder / "withdrawn.csv").write_text(gone.participant + "\n")
     jobs = bulk.jobs("--cores", "2", "data")
     assert prepared(jobs) == [f"prepare_cmr {gone.shard}", f"prepare_ecg {gone.shard}"]
-    left = [p for p in (bulk.folder / "results/private").rglob("*") if p.is_file() and p.name != "exclusions.csv"]
+    left = [p for p in (bulk.folder / "results").rglob("*") if p.is_file()]
+    assert not orphan.exists()
     assert not [str(p) for p in left if gone.participant.encode() in p.read_bytes()]
     assert bulk.jobs("--cores", "2", "data") == []
 
@@ -240,15 +273,16 @@ def slurm(tmp_path: Path):
         pytest.skip("needs root, slurm-wlm and munge to start a Slurm of its own")
     if Path("/etc/slurm/slurm.conf").exists():
         pytest.skip("this machine has a Slurm configuration already")
+    pytest.importorskip("snakemake_executor_plugin_slurm")
     subprocess.run([ROOT / "tests/slurm/up.sh", tmp_path / "slurm"], check=True, timeout=60)
     yield
     subprocess.run([ROOT / "tests/slurm/down.sh", tmp_path / "slurm"], check=True, timeout=60)
 
 
-def test_slurm_profile_schedules_a_gpu_job(project: Project, slurm: None) -> None:
-    project.configure(pretraining={"ecg": {"training": {"learning_rate": 3.0e-3}}})
+def test_slurm_profile_schedules_a_gpu_job(scratch: Project, slurm: None) -> None:
+    scratch.configure(pretraining={"ecg": {"training": {"learning_rate": 3.0e-3}}})
     target = "results/models/ecg_mae/model.safetensors"
-    text = project.snakemake(
+    text = scratch.snakemake(
         target, "--profile", "profiles/slurm", "--workflow-profile", "none", "--slurm-init-seconds-before-status-checks", "1"
     )
     assert "SLURM jobid" in text or "jobid" in text

@@ -13,7 +13,7 @@ from ptacl import config
 
 ROOT = Path(__file__).parents[1]
 # numbers that could be ids of UK Biobank participants; the pattern of its own audit of public repositories
-PARTICIPANT_ID = re.compile(rb"(?<![\d.])(?:10[0-9]{5}|[1-5][0-9]{6}|6[0-4][0-9]{5}|6500000)(?!\d)")
+PARTICIPANT_ID = re.compile(rb"(?<![\d.])(?:10[0-9]{5}|[1-5][0-9]{6}|6[0-4][0-9]{5}|650{5})(?!\d)")
 
 
 def tracked() -> list[Path]:

@@ -31,7 +31,7 @@ def test_every_rule_is_a_stage_and_every_stage_a_rule() -> None:
     assert sorted(declared) == sorted(called)
 
 
-@pytest.mark.parametrize("directive", ["log:", "benchmark:", "conda:", "resources:", "mem_mb=", "runtime="])
+@pytest.mark.parametrize("directive", ["log:", "benchmark:", "conda:", "resources:", "mem_mb=", "runtime=", "threads:"])
 def test_every_rule_has(directive: str) -> None:
     assert TEXT.count(directive) >= len(STAGES)
 
@@ -45,7 +45,8 @@ def test_training_and_inference_ask_for_a_gpu() -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_explains_itself(stage: str) -> None:
     run = subprocess.run([sys.executable, "-m", f"ptacl.{stage}", "--help"], capture_output=True, text=True)
-    assert (run.returncode == 0 and "--settings" in run.stdout) or stage in ("cohort.flow", "report.tables", "report.page")
+    assert run.returncode == 0, run.stderr
+    assert "--settings" in run.stdout or stage in ("cohort.flow", "report.tables", "report.page")
 
 
 def package(root: Path, **files: str) -> Path:

@@ -62,7 +62,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
         arguments = ["--manifest", str(folder)]
         for name in ("ecg", "cmr"):
             arguments += [f"--{name}", *(str(tmp_path / f"{name}{k}.json") for k in (1, 0))]
-        for name in ("participants.csv", "exclusions.csv", "flow.json", "flow.svg"):
+        for name in ("participants.csv", "visits.csv", "exclusions.csv", "flow.json", "flow.svg"):
             option = {"flow.json": "json", "flow.svg": "svg"}.get(name, name.removesuffix(".csv"))
             arguments += [f"--{option}", str(tmp_path / "results" / name)]
         monkeypatch.setattr(sys, "argv", ["flow", *arguments])

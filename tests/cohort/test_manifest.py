@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptacl import config
-from ptacl.cohort import manifest
+from ptacl.cohort import manifest, withdrawal
 from ptacl.cohort.inventory import BulkFile
 from ptacl.exclusions import Reason
 
@@ -63,7 +63,7 @@ def test_duplicate_is_a_note_beside_a_visit_that_stays() -> None:
         ("9000001_2", Reason.DUPLICATE_FILE, "ECG: array 1 of folder 2 (xml) not used, array 0 of folder 1 (xml) is")
     ]
     withdrawn = manifest.pair([*ecgs({(9000001, 2)}), more], cines({(9000001, 2)}), withdrawn={"9000001"}, instances=[2])
-    assert [reason for _, reason, _ in withdrawn.exclusions] == [Reason.WITHDRAWN]
+    assert not withdrawn.exclusions and withdrawn.counts["excluded"][Reason.WITHDRAWN.value]["visits"] == 1
 
 
 participants = st.sets(st.integers(9000001, 9000400), min_size=1, max_size=40)
@@ -79,7 +79,7 @@ def test_every_visit_is_a_pair_or_an_exclusion_and_the_counts_add_up(
 ) -> None:
     result = pair(ecg, cine, withdrawn)
     paired, left = {e.visit for e, _ in result.pairs}, [visit for visit, _, _ in result.exclusions]
-    assert sorted([*paired, *left]) == sorted(f"{p}_{i}" for p, i in ecg | cine)
+    assert sorted([*paired, *left]) == sorted(f"{p}_{i}" for p, i in ecg | cine if str(p) not in withdrawn)
     assert paired == {f"{p}_{i}" for p, i in ecg & cine if str(p) not in withdrawn}
     assert result.counts["found"]["visits"] == len(ecg | cine)
     gone = sum(count["visits"] for count in result.counts["excluded"].values())
@@ -136,7 +136,7 @@ def test_withdrawal_list_tolerates_blank_lines_quotes_and_crlf(tmp_path: Path) -
     (tmp_path / "w1.csv").write_bytes(b'\xef\xbb\xbf9000001\r\n\r\n"9000002"\r\n  9000003 \r\n')
     (tmp_path / "w2.txt").write_text("'9000002'\n9000004")
     (tmp_path / "empty.csv").write_text("")
-    found = manifest.read_withdrawals([tmp_path / "w1.csv", tmp_path / "w2.txt", tmp_path / "empty.csv"])
+    found = withdrawal.read_lists([tmp_path / "w1.csv", tmp_path / "w2.txt", tmp_path / "empty.csv"])
     assert found == {"9000001", "9000002", "9000003", "9000004"}
 
 
@@ -144,7 +144,7 @@ def test_withdrawal_list_tolerates_blank_lines_quotes_and_crlf(tmp_path: Path) -
 def test_junk_in_a_withdrawal_list_names_file_and_line_but_not_the_content(junk: str, tmp_path: Path) -> None:
     (tmp_path / "w.csv").write_text(f"9000001\n\n{junk}\n9000002\n")
     with pytest.raises(ValueError, match=r"w\.csv, line 3") as error:
-        manifest.read_withdrawals([tmp_path / "w.csv"])
+        withdrawal.read_lists([tmp_path / "w.csv"])
     assert junk not in str(error.value).replace("one id a line", "").replace("w.csv", "")
 
 
@@ -163,16 +163,16 @@ def test_purge_takes_shards_that_are_no_more_or_hold_a_withdrawn_participant(tmp
         store(tmp_path / name, 12, visits=["9000006_2"], excluded=[])
     (tmp_path / "ecg/README.md").touch()
     stores = [tmp_path / "ecg", tmp_path / "cmr", tmp_path / "absent"]
-    assert manifest.purge(stores, shards=13, withdrawn={"9000099"}) == 0
-    assert manifest.purge(stores, shards=12, withdrawn={"9000003", "9000005"}) == 6
+    assert withdrawal.purge_shards(stores, shards=13, withdrawn={"9000099"}) == 0
+    assert withdrawal.purge_shards(stores, shards=12, withdrawn={"9000003", "9000005"}) == 6
     assert sorted(p.name for p in (tmp_path / "cmr").iterdir()) == ["0", "0.json", "0.png"]
     assert sorted(p.name for p in (tmp_path / "ecg").iterdir()) == ["0", "0.json", "0.png", "README.md"]
 
 
 def test_purge_takes_an_unfinished_shard_only_when_someone_has_withdrawn(tmp_path: Path) -> None:
     (tmp_path / "0/store.zarr.partial").mkdir(parents=True)
-    assert manifest.purge([tmp_path], shards=1, withdrawn=set()) == 0
-    assert manifest.purge([tmp_path], shards=1, withdrawn={"9000001"}) == 1
+    assert withdrawal.purge_shards([tmp_path], shards=1, withdrawn=set()) == 0
+    assert withdrawal.purge_shards([tmp_path], shards=1, withdrawn={"9000001"}) == 1
     assert not any(tmp_path.iterdir())
 
 
@@ -180,7 +180,7 @@ def test_purge_leaves_what_a_link_points_to(tmp_path: Path) -> None:
     (tmp_path / "elsewhere/store.zarr").mkdir(parents=True)
     (tmp_path / "ecg").mkdir()
     (tmp_path / "ecg/5").symlink_to(tmp_path / "elsewhere")
-    assert manifest.purge([tmp_path / "ecg"], shards=1, withdrawn=set()) == 1
+    assert withdrawal.purge_shards([tmp_path / "ecg"], shards=1, withdrawn=set()) == 1
     assert (tmp_path / "elsewhere/store.zarr").is_dir() and not (tmp_path / "ecg/5").is_symlink()
 
 
@@ -235,7 +235,7 @@ def test_stage_writes_manifest_exclusions_summary_and_lists(stage: Callable[...,
     excluded = pd.read_csv(tmp_path / "out/exclusions.csv", keep_default_na=False)
     assert list(excluded) == ["visit", "stage", "reason", "detail"]
     counts = excluded["reason"].value_counts().to_dict()
-    assert counts == {"withdrawn": 2, "no ECG of this visit": 4, "no cine of this visit": 5}
+    assert counts == {"no ECG of this visit": 4, "no cine of this visit": 5}
     summary = json.loads(written["summary.json"])
     assert summary["found"] == {"visits": 30, "participants": 30} and summary["withdrawals_listed"] == 3
     listed = [row for k in range(4) for row in csv.DictReader(written[f"shards/{k}.csv"].decode().splitlines())]
@@ -247,7 +247,7 @@ def test_same_input_gives_the_same_bytes(stage: Callable[..., dict[str, bytes]])
     assert stage() == stage()
 
 
-def test_withdrawal_changes_the_lists_of_its_shard_alone_and_appears_in_exclusions_alone(
+def test_withdrawal_changes_the_lists_of_its_shard_alone_and_appears_nowhere(
     stage: Callable[..., dict[str, bytes]], simulated: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = stage()
@@ -256,7 +256,7 @@ def test_withdrawal_changes_the_lists_of_its_shard_alone_and_appears_in_exclusio
         after = stage()
     changed = {name for name in before if name.startswith("shards") and before[name] != after[name]}
     assert changed == {f"shards/{manifest.place('9000020', shards=4)}.csv"}
-    assert [name for name, content in after.items() if b"9000020" in content] == ["exclusions.csv"]
+    assert [name for name, content in after.items() if b"9000020" in content] == []
     assert "9000020" not in caplog.text
 
 

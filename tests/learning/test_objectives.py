@@ -139,3 +139,19 @@ def test_a_handful_of_pairs_is_learnt_by_heart(encoders, experiment, pairs, tmp_
     last = history[-1]
     assert history[0]["validation_loss"] > 2 and history[0]["validation_top1"] < 0.7
     assert last["validation_loss"] < 0.05 and last["validation_top1"] == 1 and last["validation_local"] < 0.05
+
+
+def test_projectors_start_centred_and_of_even_spread(encoders, cohort):
+    settings = published_experiment()
+    objective = contrastive(encoders, settings).eval()
+    generator = torch.Generator().manual_seed(0)
+    batch = {
+        "ecg": torch.randn(16, *encoders.ecg.shape, generator=generator),
+        "cmr": torch.rand(16, *encoders.cmr.shape, generator=generator),
+    }
+    objective.start_projectors([{k: v[:8] for k, v in batch.items()}, {k: v[8:] for k, v in batch.items()}])
+    for name, encoder, projector in (("ecg", objective.ecg, objective.ecg_projector), ("cmr", objective.cmr, objective.cmr_projector)):
+        z = projector(encoder(batch[name]).mean(1)).detach()
+        assert z.mean(0).abs().max() < 1e-3 * z.std()
+        cosine = torch.nn.functional.cosine_similarity(z[:, None], z[None], dim=-1)
+        assert cosine[~torch.eye(16, dtype=bool)].mean() < 0.1

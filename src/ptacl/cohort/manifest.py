@@ -11,17 +11,15 @@ import hashlib
 import io
 import json
 import logging
-import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ptacl import config, seeds
-from ptacl.cohort import inventory, phenotypes
+from ptacl.cohort import inventory, phenotypes, withdrawal
 from ptacl.cohort.inventory import BulkFile
 from ptacl.exclusions import Reason
 
@@ -49,19 +47,6 @@ class Pairing:
     pairs: list[tuple[BulkFile, BulkFile]]
     exclusions: list[tuple[str, Reason, str]]
     counts: dict[str, Any]
-
-
-def read_withdrawals(paths: Sequence[Path | str]) -> set[str]:
-    """Ids from lists of one id a line without a header; blank lines, quotes and CRLF are fine. ValueError names file and line."""
-    ids = set()
-    for path in paths:
-        lines = Path(path).read_text(encoding="utf-8-sig", errors="replace").splitlines()
-        for number, line in enumerate(lines, start=1):
-            text = line.strip().strip("\"'").strip()
-            if text and not (text.isascii() and text.isdecimal() and len(text) == 7):
-                raise ValueError(f"{path}, line {number}: not a 7-digit id; a withdrawal list has one id a line and no header")
-            ids |= {text} - {""}
-    return ids
 
 
 def pair(
@@ -176,49 +161,6 @@ def write_shard_lists(folder: Path, texts: Sequence[str]) -> int:
     return written
 
 
-def purge(stores: Sequence[Path], *, shards: int, withdrawn: Collection[str]) -> int:
-    """Delete `k/`, `k.json`, `k.png` of shards that are no more or may hold a withdrawn participant; returns how many shards.
-
-    A shard without `k.json` is unfinished and would be made again anyway: with a withdrawal it counts as holding one.
-    """
-    count = 0
-    for store in stores:
-        stored: dict[int, list[Path]] = {}
-        for path in sorted(store.iterdir()) if store.is_dir() else []:
-            if (stem := path.name.partition(".")[0]).isdecimal():
-                stored.setdefault(int(stem), []).append(path)
-        for k, paths in stored.items():
-            if k >= shards or (withdrawn and _may_hold(store / f"{k}.json", withdrawn)):
-                count += 1
-                for path in paths:
-                    _delete(path)
-    return count
-
-
-def _may_hold(prepared: Path, withdrawn: Collection[str]) -> bool:
-    if not prepared.is_file():
-        return True
-    content = json.loads(prepared.read_text())
-    visits = [*content["visits"], *(e["visit"] for e in content["excluded"])]
-    return any(visit.partition("_")[0] in withdrawn for visit in visits)
-
-
-def purge_embeddings(folder: Path | None, *, withdrawn: Collection[str]) -> None:
-    """Delete the embeddings, also those of runs that are configured no more, in which a withdrawn participant has a row."""
-    for path in sorted(folder.glob("*.npz")) if folder and withdrawn else []:
-        with np.load(path) as content:
-            held = {str(visit).partition("_")[0] for visit in content["visits"]}
-        if held & set(withdrawn):
-            path.unlink()
-
-
-def _delete(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
-
-
 def sources(settings: config.Cohort, *, simulated: Path | None, summary: Path | None) -> Sources:
     """The folders and tables of the settings, or those of a simulated cohort."""
     if settings.source == "files":
@@ -295,9 +237,9 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     settings = config.Cohort.model_validate_json(args.settings)
     source = sources(settings, simulated=args.simulated, summary=args.simulated_summary)
-    withdrawn = read_withdrawals(source.withdrawals)
-    purged = purge(args.stores, shards=settings.shards, withdrawn=withdrawn)  # before anything that can fail
-    purge_embeddings(args.embeddings, withdrawn=withdrawn)
+    withdrawn = withdrawal.read_lists(source.withdrawals)
+    purged = withdrawal.purge_shards(args.stores, shards=settings.shards, withdrawn=withdrawn)  # before anything that can fail
+    withdrawal.purge_embeddings(args.embeddings, withdrawn=withdrawn)
     manifest, paired, summary = build(settings, source, withdrawn=withdrawn)
     texts = shard_lists(paired.pairs, shards=settings.shards, version=source.version)
     written = write_shard_lists(args.out / "shards", texts)

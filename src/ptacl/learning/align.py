@@ -3,7 +3,11 @@
 import argparse
 import hashlib
 import logging
+from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
+import torch
 
 from ptacl.config import Encoder as EncoderSettings
 from ptacl.config import Encoders, Experiment
@@ -12,6 +16,8 @@ from ptacl.learning.data import Samples, digest, load, read_participants, split_
 from ptacl.learning.objectives import Contrastive, initial_weights
 from ptacl.models import weights
 from ptacl.models.vit import Encoder
+
+_START_SAMPLES = 256  # enough for the mean and the spread of the pooled tokens
 
 
 def build(*, encoders: Encoders, settings: Experiment, seed: int, ecg_mae: Path | None, cmr_mae: Path | None) -> Contrastive:
@@ -65,6 +71,7 @@ def main() -> None:
             )
             for split in ("train", "validation")
         )
+        objective.to(device).eval().start_projectors(_batches(data, device))
         facts = {"settings": settings.model_dump(mode="json"), "encoders": encoders.model_dump(mode="json"), "seed": options.seed}
         facts |= {"stage": "align", "experiment": options.experiment, "code": options.identity}
         run.run(
@@ -84,6 +91,13 @@ def main() -> None:
             },
             description=facts | {"title": settings.title},
         )
+
+
+def _batches(data: Samples, device: torch.device) -> Iterator[dict[str, torch.Tensor]]:
+    """Some hundred training samples in the evaluation view."""
+    for start in range(0, min(len(data), _START_SAMPLES), 32):
+        samples = np.arange(start, min(start + 32, len(data), _START_SAMPLES))
+        yield data.finish(data.collect(samples, epoch=None), device=device)
 
 
 def _digests(settings: Experiment, *folders: Path | None) -> list[str]:

@@ -4,7 +4,7 @@ A new method is one more class here. Shape letters: B patients, L leads, T steps
 P width of the shared space.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -73,6 +73,20 @@ class Contrastive(nn.Module):
         ecg.freeze(settings.frozen_layers)
         cmr.freeze(settings.frozen_layers)
         self.register_buffer("alignment", losses.alignment_matrix(cmr.grid[0], sigma=settings.sigma), persistent=False)
+
+    @torch.no_grad()
+    def start_projectors(self, batches: Iterable[Mapping[str, Tensor]]) -> None:
+        """Set both projectors so that their output starts centred and of even spread over these samples.
+
+        Average-pooled tokens of all participants point nearly the same way: every cosine is close to 1, and the first hundreds
+        of steps would pass in telling them apart. (The paper gives no initial values.)
+        """
+        pooled = [(heads.pool(self.ecg(b["ecg"])), heads.pool(self.cmr(b["cmr"]))) for b in batches]
+        for projector, parts in zip((self.ecg_projector, self.cmr_projector), zip(*pooled, strict=True), strict=True):
+            pooled_ND = torch.cat(parts)
+            spread_D = pooled_ND.std(0, unbiased=False).clamp_min(1e-6)
+            projector.weight.div_(spread_D)
+            projector.bias.copy_(-projector.weight @ pooled_ND.mean(0))
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """`loss`; `global` and, with beta > 0, `local` and `valid` (share of the batch with a beat); `top1`, ECG to CMR."""
