@@ -21,7 +21,9 @@ try:
 except ValueError as error:
     raise WorkflowError(str(error))
 
-PYTHON = shlex.quote(sys.executable)
+# jobs run with the Python that runs snakemake, also where its environment is not activated
+os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
+
 PRIVATE = "results/private"
 SHARDS = range(CONFIG.cohort.shards)
 RUNS = [f"{name}-{seed}" for name in CONFIG.experiments for seed in CONFIG.seeds]
@@ -35,6 +37,7 @@ wildcard_constraints:
     model="|".join(["random", "ecg_mae", "cmr_mae", *RUNS]),
 
 
+include: "workflow/rules/common.smk"
 include: "workflow/rules/cohort.smk"
 include: "workflow/rules/ecg.smk"
 include: "workflow/rules/cmr.smk"

@@ -20,5 +20,5 @@ rule prepare_cmr:
         settings=schema.dump(CONFIG.cmr),
         code=code_version.digest("ptacl.cmr.prepare"),
     shell:
-        "{PYTHON} -m ptacl.cmr.prepare --members {input.members} --settings {params.settings:q}"
+        "python -m ptacl.cmr.prepare --members {input.members} --settings {params.settings:q}"
         " --store {output.store} --manifest {output.manifest} --sheet {output.sheet} > {log} 2>&1"

@@ -2,34 +2,6 @@
 SIMULATED = CONFIG.cohort.source == "simulated"
 
 
-def bulk_sources(wildcards):
-    """What tells that the cohort changed: the simulation, or the folders themselves and those below that hold several records."""
-    if SIMULATED:
-        return [f"{PRIVATE}/simulated.json", *CONFIG.cohort.withdrawals]
-    folders = [*CONFIG.cohort.ecg_folders, *CONFIG.cohort.cmr_folders]
-    inner = [folder for top in folders for folder in subfolders(top)]
-    return [
-        *folders,
-        *inner,
-        *(folder for top in inner for folder in subfolders(top)),
-        *CONFIG.cohort.phenotype_tables,
-        *CONFIG.cohort.withdrawals,
-    ]
-
-
-def subfolders(folder):
-    """Folders in a folder, without those of one participant."""
-    if not os.path.isdir(folder):
-        return []
-    return sorted(entry.path for entry in os.scandir(folder) if entry.is_dir() and not entry.name[:7].isdecimal())
-
-
-def members(wildcards):
-    """The list of a shard: no output of a rule, rewritten only where its content changed, so that other shards stay as they are."""
-    checkpoints.manifest.get()
-    return f"{PRIVATE}/cohort/shards/{wildcards.shard}.csv"
-
-
 if SIMULATED:
 
     rule simulate:
@@ -51,7 +23,7 @@ if SIMULATED:
             seed=CONFIG.seed,
             code=code_version.digest("ptacl.cohort.simulate"),
         shell:
-            "{PYTHON} -m ptacl.cohort.simulate --settings {params.settings:q} --seed {params.seed} --processes {threads} --code {params.code}"
+            "python -m ptacl.cohort.simulate --settings {params.settings:q} --seed {params.seed} --processes {threads} --code {params.code}"
             " --out {output.folder} --summary {output.summary} 2>&1 | tee {log}"
 
 
@@ -77,8 +49,8 @@ checkpoint manifest:
         code=code_version.digest("ptacl.cohort.manifest"),
         simulated=f"--simulated {PRIVATE}/simulated --simulated-summary {PRIVATE}/simulated.json" if SIMULATED else "",
     shell:
-        "{PYTHON} -m ptacl.cohort.manifest --settings {params.settings:q} --out {PRIVATE}/cohort"
-        " --stores {PRIVATE}/ecg {PRIVATE}/cmr --embeddings {PRIVATE}/embeddings {params.simulated} > {log} 2>&1"
+        "python -m ptacl.cohort.manifest --settings {params.settings:q} --out results/private/cohort"
+        " --stores results/private/ecg results/private/cmr --embeddings results/private/embeddings {params.simulated} > {log} 2>&1"
 
 
 rule flow:
@@ -105,5 +77,5 @@ rule flow:
     params:
         code=code_version.digest("ptacl.cohort.flow"),
     shell:
-        "{PYTHON} -m ptacl.cohort.flow --manifest {PRIVATE}/cohort --ecg {input.ecg} --cmr {input.cmr}"
+        "python -m ptacl.cohort.flow --manifest results/private/cohort --ecg {input.ecg} --cmr {input.cmr}"
         " --participants {output.participants} --visits {output.visits} --exclusions {output.exclusions} --json {output.json} --svg {output.svg} > {log} 2>&1"

@@ -20,5 +20,5 @@ rule prepare_ecg:
         settings=schema.dump(CONFIG.ecg),
         code=code_version.digest("ptacl.ecg.prepare"),
     shell:
-        "{PYTHON} -m ptacl.ecg.prepare --members {input.members} --settings {params.settings:q}"
+        "python -m ptacl.ecg.prepare --members {input.members} --settings {params.settings:q}"
         " --store {output.store} --manifest {output.manifest} --sheet {output.sheet} > {log} 2>&1"

@@ -2,22 +2,6 @@
 PHENOTYPES = [p.name for p in CONFIG.cohort.phenotypes]
 
 
-def of_seeds(names):
-    """Models that stand behind names of rows: an experiment has one a seed."""
-    return [f"{n}-{s}" for n in names if n in CONFIG.experiments for s in CONFIG.seeds] + [
-        n for n in dict.fromkeys(names) if n not in CONFIG.experiments
-    ]
-
-
-def embeddings(models):
-    return expand(f"{PRIVATE}/embeddings/{{model}}.npz", model=models)
-
-
-def named(models):
-    """Arguments of the form name=path."""
-    return " ".join(f"{m}={PRIVATE}/embeddings/{m}.npz" for m in models)
-
-
 REGRESSION_MODELS = sorted(set(of_seeds([row.model for row in CONFIG.regression.rows])))
 RETRIEVAL_MODELS = of_seeds(CONFIG.retrieval.experiments)
 ALIGNMENT_MODELS = of_seeds(CONFIG.alignment.experiments)
@@ -49,7 +33,7 @@ rule embed:
         code=code_version.digest("ptacl.evaluation.embed"),
         model=lambda w: "" if w.model == "random" else f"--model results/models/{w.model}",
     shell:
-        "{PYTHON} -m ptacl.evaluation.embed --encoders {params.encoders:q} --settings {params.settings:q} --seed {params.seed}"
+        "python -m ptacl.evaluation.embed --encoders {params.encoders:q} --settings {params.settings:q} --seed {params.seed}"
         " --participants {input.participants} --ecg-shards {input.ecg} --cmr-shards {input.cmr} {params.model}"
         " --out {output} > {log} 2>&1"
 
@@ -77,7 +61,7 @@ rule regression:
         code=code_version.digest("ptacl.evaluation.regression"),
         embeddings=named(REGRESSION_MODELS),
     shell:
-        "{PYTHON} -m ptacl.evaluation.regression --settings {params.settings:q} --phenotypes {params.phenotypes:q}"
+        "python -m ptacl.evaluation.regression --settings {params.settings:q} --phenotypes {params.phenotypes:q}"
         " --seed {params.seed} --participants {input.participants} --embeddings {params.embeddings} --out {output} > {log} 2>&1"
 
 
@@ -105,7 +89,7 @@ rule retrieval:
         code=code_version.digest("ptacl.evaluation.retrieval"),
         embeddings=named(RETRIEVAL_MODELS),
     shell:
-        "{PYTHON} -m ptacl.evaluation.retrieval --settings {params.settings:q} --phenotypes {params.phenotypes:q}"
+        "python -m ptacl.evaluation.retrieval --settings {params.settings:q} --phenotypes {params.phenotypes:q}"
         " --titles {params.titles:q} --seed {params.seed} --participants {input.participants}"
         " --embeddings {params.embeddings} --out {output} > {log} 2>&1"
 
@@ -136,5 +120,5 @@ rule alignment:
         code=code_version.digest("ptacl.evaluation.alignment"),
         embeddings=named(ALIGNMENT_MODELS),
     shell:
-        "{PYTHON} -m ptacl.evaluation.alignment --settings {params.settings:q} --titles {params.titles:q} --seed {params.seed}"
+        "python -m ptacl.evaluation.alignment --settings {params.settings:q} --titles {params.titles:q} --seed {params.seed}"
         " --embeddings {params.embeddings} --figure {output.figures} --out {output.json} > {log} 2>&1"

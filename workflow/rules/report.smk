@@ -22,7 +22,7 @@ rule tables:
     params:
         code=code_version.digest("ptacl.report.tables"),
     shell:
-        "{PYTHON} -m ptacl.report.tables --regression {input.regression} --retrieval {input.retrieval}"
+        "python -m ptacl.report.tables --regression {input.regression} --retrieval {input.retrieval}"
         " --out {output.regression} {output.retrieval} > {log} 2>&1"
 
 
@@ -54,7 +54,7 @@ rule page:
         ceiling=f"--ceiling {PRIVATE}/simulated.json" if SIMULATED else "",
         metrics=" ".join(f"{run}=results/training/{run}.csv" for run in TRAINED),
     shell:
-        "{PYTHON} -m ptacl.report.page --config {params.config:q} --flow {input.flow} --flow-svg {input.flow_svg}"
+        "python -m ptacl.report.page --config {params.config:q} --flow {input.flow} --flow-svg {input.flow_svg}"
         " --regression {input.regression} --retrieval {input.retrieval} --alignment {input.alignment}"
         " --alignment-svg {input.alignment_svg} --metrics {params.metrics} {params.ceiling}"
         " --benchmarks results/benchmarks --out {output} > {log} 2>&1"

@@ -6,21 +6,6 @@ CMR_SHARDS = expand(f"{PRIVATE}/cmr/{{shard}}.json", shard=SHARDS)
 MODEL_FILES = ["model.safetensors", "config.json", "README.md"]
 
 
-def launcher(wildcards, resources):
-    """How Python starts: alone, or through torchrun. It sees `resources`, so Snakemake does not track it: hardware never retrains."""
-    gpus, nodes = int(resources.gpu), int(resources.get("nodes", 1))
-    if gpus % nodes:
-        raise WorkflowError(f"{gpus} GPUs cannot be divided over {nodes} nodes: change set-resources in the profile")
-    if gpus <= 1:
-        return f"{PYTHON} -m"
-    if nodes == 1:
-        return f"{PYTHON} -m torch.distributed.run --standalone --nproc-per-node {gpus} -m"
-    return (
-        f"{resources.mpi} --nodes {nodes} --ntasks {nodes} --ntasks-per-node 1 --gpus-per-node {gpus // nodes}"
-        f" {shlex.quote(workflow.basedir + '/workflow/torchrun_node.sh')} {PYTHON} {nodes} {gpus // nodes} -m"
-    )
-
-
 rule pretrain:
     input:
         participants=VISITS,
