@@ -51,7 +51,6 @@ def main() -> dict[str, float]:
             "-m",
             "snakemake",
             "-n",
-            "--quiet",
             "-s",
             str(ROOT / "Snakefile"),
             "--configfile",
