@@ -4,6 +4,7 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -63,6 +64,24 @@ def test_surrogate_that_moves_r_peaks_is_refused_beside_the_local_loss() -> None
     values["experiments"]["ptacl"]["ecg_augmentation"] |= {"surrogate_magnitude": 0.3}
     with pytest.raises(ValueError, match="surrogate_magnitude"):
         config.parse(values)
+
+
+def _experiment(**changes: object) -> dict[str, Any]:
+    values = yaml.safe_load((ROOT / "config.yaml").read_text())
+    values["experiments"]["ptacl"] = values["experiments"]["ptacl"] | changes
+    return values
+
+
+def test_freezing_layers_that_never_learned_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"experiments\.ptacl: .*never learnt: set frozen_layers to 0"):
+        config.parse(_experiment(initial="random", frozen_layers=1))
+    config.parse(_experiment(initial="random", frozen_layers=0))
+
+
+def test_micro_batches_are_refused_beside_infonce() -> None:
+    training = _experiment()["experiments"]["ptacl"]["training"]
+    with pytest.raises(ValueError, match=r"experiments\.ptacl: .*whole batch.*set accumulate to 1"):
+        config.parse(_experiment(training=training | {"accumulate": 2}))
 
 
 def test_dump_does_not_depend_on_the_order_of_keys() -> None:

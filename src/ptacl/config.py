@@ -177,7 +177,9 @@ class EcgAugmentation(Section):
 class CmrAugmentation(Section):
     """Augmentation of a cine, one draw a sequence."""
 
-    time_jitter: float = Field(ge=0, le=1, description="sampled frames move by up to this share of their stride")
+    time_jitter: float = Field(
+        ge=0, le=1, description="sampled frames move within this share of their stride, to both sides alike"
+    )
     crop_scale: tuple[float, float] = Field(description="random resized crop: range of the area kept")
     crop_ratio: tuple[float, float] = Field(description="random resized crop: range of the aspect ratio")
     rotation_degrees: float = Field(ge=0, description="rotation by up to this angle")
@@ -202,7 +204,9 @@ class Training(Section):
     clip_norm: float = Field(ge=0, description="gradient norm limit; 0 for none")
     precision: Literal["float32", "bfloat16"] = Field(description="autocast type")
     compile: bool = Field(description="torch.compile")
-    select: Literal["last", "best"] = Field(description="weights kept: the last, or those of the best validation loss")
+    select: Literal["last", "best"] = Field(
+        description="weights kept: the last, or those of the best validation loss (contrastive: of its global term)"
+    )
     patience: int = Field(ge=0, description="epochs without a better validation loss before stopping; 0 for never")
     checkpoint_seconds: float = Field(ge=0, description="least time between two checkpoints; 0 for one a step")
 
@@ -261,6 +265,13 @@ class Experiment(Section):
         if self.beta > 0 and self.ecg_augmentation.surrogate_magnitude > 0.15:
             raise ValueError(
                 "surrogate_magnitude above 0.15 moves R-peaks, on which the local loss stands: lower it, or set beta to 0"
+            )
+        if self.initial == "random" and self.frozen_layers:
+            raise ValueError("frozen_layers with initial: random would keep layers that never learnt: set frozen_layers to 0")
+        if self.training.accumulate > 1:
+            raise ValueError(
+                "InfoNCE compares the pairs of a whole batch, which micro-batches would shrink: set accumulate to 1, and lower "
+                "batch_size or use more GPUs if memory does not suffice"
             )
         return self
 

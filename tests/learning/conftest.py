@@ -61,10 +61,10 @@ class Cohort:
         return [self.folder / modality / f"{k}.json" for k in range(2)]
 
     def load(self, *modalities: str, split: str = "train") -> tuple[data.Recordings, np.ndarray]:
-        """Recordings of training and validation, and the rows of one split."""
+        """Recordings of training and validation, and the rows of each participant of one split."""
         table = data.read_participants(self.participants, splits=["train", "validation"])
         shards = {m: self.shards(m) if m in modalities else [] for m in ("ecg", "cmr")}
-        return data.load(table["visit"].tolist(), **shards, zscore="sample"), data.split_rows(table, split)
+        return data.load(table["visit"].tolist(), **shards, zscore="sample"), data.split_participants(table, split)
 
 
 @pytest.fixture(scope="session")
@@ -140,11 +140,11 @@ def cmr_pretraining() -> CmrPretraining:
 
 @pytest.fixture(scope="session")
 def experiment() -> Experiment:
-    """PTACL from random weights, with one frozen layer."""
+    """PTACL from random weights."""
     return Experiment(
         title="PTACL",
         initial="random",
-        frozen_layers=1,
+        frozen_layers=0,
         projection_width=8,
         direction_weight=0.5,
         global_temperature=0.1,

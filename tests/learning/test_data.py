@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -24,13 +25,13 @@ def zscored(signal):
 
 def test_round_trip_through_the_stores(cohort):
     recordings, rows = cohort.load("ecg", "cmr")
-    assert recordings.visits == cohort.visits[:17] and rows.tolist() == list(range(13))
+    assert recordings.visits == cohort.visits[:17] and [r.tolist() for r in rows] == [[i] for i in range(13)]
     assert np.array_equal(recordings.frames, cohort.frames[:17]) and recordings.frames.dtype == np.uint8
     assert np.array_equal(recordings.r_peaks, cohort.r_peaks[:17])
     assert recordings.signal.dtype == np.float32
     assert np.allclose(recordings.signal, zscored(cohort.signal_mv[:17]), atol=1e-5)
     assert cohort.load("cmr")[0].signal is None and cohort.load("ecg")[0].frames is None
-    assert cohort.load("ecg", split="validation")[1].tolist() == [13, 14, 15, 16]
+    assert np.concatenate(cohort.load("ecg", split="validation")[1]).tolist() == [13, 14, 15, 16]
 
 
 def test_missing_visit_is_counted_not_named(cohort):
@@ -89,6 +90,7 @@ def test_training_view_changes_by_epoch_and_not_by_batch(cohort, encoders, ecg_a
         assert not torch.allclose(first[name], next_epoch[name])
     assert {name: t.dtype for name, t in first.items()} == {
         "ecg": torch.float32, "cmr": torch.float32, "beats": torch.float32, "noise": torch.float32, "valid": torch.bool,
+        "ecg_clean": torch.float32, "cmr_clean": torch.float32,
     }  # fmt: skip
     assert 0 <= first["cmr"].min() and first["cmr"].max() <= 1
 
@@ -106,3 +108,33 @@ def test_r_peaks_follow_the_crop(cohort, encoders, ecg_augmentation):
         assert np.array_equal(out["beats"][i], beats[0]) and out["valid"][i] == (counts[0] > 0)
     assert len(set(starts)) > 5
     assert not out["valid"][0] and not out["beats"][0].any(), "the visit without R-peaks adds nothing"
+
+
+def test_reconstruction_aims_at_what_was_moved_but_not_corrupted(cohort, encoders, ecg_augmentation, cmr_augmentation):
+    quiet = cmr_augmentation.model_copy(update={"brightness": 0.0, "contrast": 0.0, "blur_sigma": (0.0, 0.0), "noise": 0.0})
+    loud = samples(cohort, encoders, "ecg", "cmr", masked=5, ecg=ecg_augmentation, cmr=cmr_augmentation)
+    still = samples(
+        cohort, encoders, "ecg", "cmr", masked=5, ecg=ecg_augmentation.model_copy(update={"probability": 0.0}), cmr=quiet
+    )
+    corrupted, clean = batch(loud, range(13), epoch=1), batch(still, range(13), epoch=1)
+    assert torch.equal(corrupted["ecg_clean"], clean["ecg"]) and torch.equal(corrupted["cmr_clean"].clamp(0, 1), clean["cmr"])
+    assert not torch.equal(corrupted["ecg"], corrupted["ecg_clean"]) and not torch.equal(corrupted["cmr"], corrupted["cmr_clean"])
+    same = batch(loud, range(4), epoch=None)
+    assert torch.equal(same["ecg"], same["ecg_clean"]) and torch.equal(same["cmr"], same["cmr_clean"])
+    assert "ecg_clean" not in batch(samples(cohort, encoders, "ecg", beats=True), [0], epoch=None)
+
+
+def test_one_visit_of_a_participant_an_epoch(cohort, encoders):
+    recordings, _ = cohort.load("ecg")
+    people = ["a", "b", "a", "c", "b", "a"]
+    table = pd.DataFrame({"participant": people, "split": ["train"] * 5 + ["test"]})
+    rows = data.split_participants(table, "train")
+    assert [r.tolist() for r in rows] == [[0, 2], [1, 4], [3]]
+    assert data.split_participants(table, "validation") == []
+    made = data.Samples(recordings, rows, sizes={"ecg": encoders.ecg}, seed=3)
+    assert len(made) == 3
+    shown = {epoch: batch(made, range(3), epoch=epoch)["ecg"] for epoch in (*range(12), None)}
+    visits = {e: [int((recordings.signal[:6, :, :200] == x.numpy()).all((1, 2)).argmax()) for x in s] for e, s in shown.items()}
+    assert visits.pop(None) == [0, 1, 3]
+    assert all(a in (0, 2) and b in (1, 4) and c == 3 for a, b, c in visits.values())
+    assert len({tuple(v) for v in visits.values()}) > 2

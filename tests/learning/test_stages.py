@@ -47,7 +47,7 @@ def contrast(call, cohort, encoders, experiment, name, *maes):
 
 
 def test_pretraining_leaves_a_model_and_metrics(maes, encoders):
-    columns = ["epoch", "step", "learning_rate", "train_loss", "validation_loss", "seconds", "samples_per_second"]
+    columns = ["epoch", "step", "learning_rate", "train_loss", "validation_loss", "seconds", "samples_per_second", "chosen"]
     for modality, (folder, rows) in maes.items():
         modules, description = weights.load(folder)
         assert set(modules) == {modality, "decoder"}
@@ -59,7 +59,7 @@ def test_pretraining_leaves_a_model_and_metrics(maes, encoders):
 
 
 def test_contrastive_training_starts_from_the_autoencoders(call, maes, cohort, encoders, experiment):
-    settings = experiment.model_copy(update={"initial": "mae"})
+    settings = experiment.model_copy(update={"initial": "mae", "frozen_layers": 1})
     folders = {modality: folder for modality, (folder, _) in maes.items()}
     folder, rows = contrast(call, cohort, encoders, settings, "ptacl", "--ecg-mae", folders["ecg"], "--cmr-mae", folders["cmr"])
     modules, description = weights.load(folder)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from ptacl.learning import align, data, pretrain, resume, run, train
+from ptacl.learning import align, data, objectives, pretrain, resume, run, train
 
 CPU = torch.device("cpu")
 
@@ -83,7 +83,8 @@ def test_learning_rate_warms_up_and_falls_to_zero(training):
 
 
 def test_weight_decay_is_for_matrices_alone(encoders, experiment):
-    objective = align.build(encoders=encoders, settings=experiment, seed=0, ecg_mae=None, cmr_mae=None)
+    frozen = experiment.model_copy(update={"frozen_layers": 1})
+    objective = align.build(encoders=encoders, settings=frozen, seed=0, ecg_mae=None, cmr_mae=None)
     decayed, plain = train.build_optimizer(objective, experiment.training).param_groups
     names = {id(p): name for name, p in objective.named_parameters()}
     assert decayed["weight_decay"] == experiment.training.weight_decay and plain["weight_decay"] == 0
@@ -125,7 +126,7 @@ def test_training_learns_and_history_tells(go):
     _, history = go(Points(32), Points(7), epochs=60, learning_rate=0.05, checkpoint_seconds=1e9)
     assert history[-1]["train_loss"] < 0.02 < 0.1 < history[0]["train_loss"] and history[-1]["validation_loss"] < 0.05
     columns = ["epoch", "step", "learning_rate", "train_loss", "validation_loss", "seconds", "samples_per_second"]
-    assert list(history[0]) == [*columns, "train_error", "validation_error"]
+    assert list(history[0]) == [*columns, "train_error", "validation_error", "chosen"]
     assert all(row["seconds"] > 0 and math.isclose(row["samples_per_second"], 32 / row["seconds"]) for row in history)
 
 
@@ -265,11 +266,38 @@ def test_frozen_parts_do_not_move(cohort, encoders, experiment, tmp_path):
     sizes = {"ecg": encoders.ecg, "cmr": encoders.cmr}
     augmentation = {"ecg": experiment.ecg_augmentation, "cmr": experiment.cmr_augmentation}
     samples = data.Samples(recordings, rows, sizes=sizes, seed=0, beats=True, **augmentation)
-    before, after = (align.build(encoders=encoders, settings=experiment, seed=0, ecg_mae=None, cmr_mae=None) for _ in range(2))
+    frozen = experiment.model_copy(update={"frozen_layers": 1})
+    before, after = (align.build(encoders=encoders, settings=frozen, seed=0, ecg_mae=None, cmr_mae=None) for _ in range(2))
     train.fit(after, samples, validation=None, training=experiment.training, seed=0, state=tmp_path, device=CPU)
     for name, value in before.state_dict().items():
         fixed = ".embedding." in name or ".blocks.0." in name
         assert torch.equal(value, after.state_dict()[name]) == fixed, name
+
+
+class Apart(Fit):
+    """Says that its best epoch is that of another value than the loss."""
+
+    selection = "error"
+
+    def forward(self, batch):
+        out = super().forward(batch)
+        return {"loss": out["loss"], "error": -out["error"]}
+
+
+def test_best_is_chosen_by_the_value_that_the_objective_names(go):
+    """Here the error rises as the loss falls, so the two disagree about every epoch."""
+    how = {"select": "best", "learning_rate": 0.05, "epochs": 6}
+    best, history = go(Points(8), Points(8, slope=1.5), Apart(), **how)
+    errors, losses = ([row[f"validation_{name}"] for row in history] for name in ("error", "loss"))
+    assert np.argmin(errors) != np.argmin(losses)
+    assert [row["chosen"] for row in history] == [float(i == np.argmin(errors)) for i in range(6)]
+    points = Points(8, slope=1.5)
+    assert best({"x": points.x, "y": points.y})["error"].item() == pytest.approx(min(errors), rel=1e-5)
+
+
+def test_contrastive_arms_are_chosen_by_the_global_term_and_the_last_epoch_is_chosen_otherwise(go):
+    assert objectives.Contrastive.selection == "global" and objectives.Reconstruction.selection == "loss"
+    assert [row["chosen"] for row in go()[1]] == [0, 0, 0, 1]
 
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "losses.csv"

@@ -39,11 +39,14 @@ def main(participants, shards, encoders, experiment, pretraining, out):
         "pretrain": (reconstruction, pretraining.training, manifests | {"cmr": []}, {"masked": encoders.ecg.shape[0] * 8}),
     }
     with processes.started(torch.device("cpu")) as device:
+        if processes.rank():  # whatever it starts from, process 0 decides
+            for part in (contrastive, reconstruction):
+                nn.init.normal_(next(part.parameters()))
         for name, (objective, training, paths, how) in cases.items():
             recordings = data.load(table["visit"].tolist(), **paths, zscore=encoders.zscore)
             train_set, validation = (
                 data.Samples(
-                    recordings, data.split_rows(table, split), sizes=sizes, seed=0, ecg=experiment.ecg_augmentation, **how
+                    recordings, data.split_participants(table, split), sizes=sizes, seed=0, ecg=experiment.ecg_augmentation, **how
                 )
                 for split in ("train", "validation")
             )

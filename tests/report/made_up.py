@@ -18,6 +18,7 @@ QUALITY = {
     "cmr_mae": (1.0, 0.5, None),
     "global-0": (1.25, 0.6, 6.0),
     "ptacl-0": (1.18, 0.6, 1.5),
+    "global_retrieval-0": (1.27, 0.6, 6.0),
     "ptacl_retrieval-0": (1.22, 0.6, 1.4),
 }
 

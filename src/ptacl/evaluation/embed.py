@@ -85,7 +85,7 @@ def embed(
 def _embed_batch(model: Model, batch: Mapping[str, torch.Tensor], *, local: torch.Tensor) -> dict[str, torch.Tensor]:
     tokens = {name: encoder(batch[name]) for name, encoder in model.encoders.items()}
     out = {name: heads.pool(t) for name, t in tokens.items()}
-    out |= {f"{name}_projected": projector(out[name]) for name, projector in model.projectors.items()}
+    out |= {f"{name}_projected": heads.project(tokens[name], projector) for name, projector in model.projectors.items()}
     if model.local:
         ecg = ecg_steps(tokens["ecg"][local], batch["beats"][local])
         cmr = cmr_steps(tokens["cmr"][local], steps=model.encoders["cmr"].grid[0])
@@ -119,7 +119,7 @@ def main() -> None:
         zscore=encoders.zscore,
     )
     sizes = {"ecg": encoders.ecg, "cmr": encoders.cmr}
-    samples = Samples(recordings, np.arange(len(table)), sizes=sizes, seed=options.seed, beats=model.local)
+    samples = Samples(recordings, list(np.arange(len(table))[:, None]), sizes=sizes, seed=options.seed, beats=model.local)
     test = split_rows(table, "test")
     with processes.started() as device:
         arrays = embed(model, samples, local_rows=test, batch_size=settings.batch_size, device=device)

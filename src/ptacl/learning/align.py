@@ -12,7 +12,7 @@ import torch
 from ptacl.config import Encoder as EncoderSettings
 from ptacl.config import Encoders, Experiment
 from ptacl.learning import processes, run
-from ptacl.learning.data import Samples, digest, load, read_participants, split_rows
+from ptacl.learning.data import Samples, digest, load, read_participants, split_participants
 from ptacl.learning.objectives import Contrastive, initial_weights
 from ptacl.models import weights
 from ptacl.models.vit import Encoder
@@ -62,7 +62,7 @@ def main() -> None:
         data, validation = (
             Samples(
                 recordings,
-                split_rows(table, split),
+                split_participants(table, split),
                 sizes={"ecg": encoders.ecg, "cmr": encoders.cmr},
                 seed=options.seed,
                 ecg=settings.ecg_augmentation,
@@ -71,7 +71,8 @@ def main() -> None:
             )
             for split in ("train", "validation")
         )
-        objective.to(device).eval().start_projectors(_batches(data, device))
+        with torch.autocast(device.type, torch.bfloat16, enabled=settings.training.precision == "bfloat16"):
+            objective.to(device).eval().start_projectors(_batches(data, device))
         facts = {"settings": settings.model_dump(mode="json"), "encoders": encoders.model_dump(mode="json"), "seed": options.seed}
         facts |= {"stage": "align", "experiment": options.experiment, "code": options.identity}
         run.run(

@@ -1,7 +1,8 @@
 """Augmentation of a batch on the training device: one draw for each recording, whatever batch or process it falls into.
 
 Drawing (NumPy, CPU) and applying (tensors, any device) are apart. A draw depends on (seed, epoch, sample) alone. All draws of a
-recording hold for the whole of it: a cine that stands still stands still afterwards, and all leads shift alike.
+recording hold for the whole of it: a cine that stands still stands still afterwards, and all leads shift alike. What moves a
+recording (crop, rotation, flip, choice of frames) is apart from what corrupts it, which a reconstruction must not learn.
 
 Shape letters: B batch, L leads, S samples, T frames, H W image. There is no time or sign flip of the ECG: R-peaks would move.
 """
@@ -75,7 +76,7 @@ def _draw_ecg(rng: np.random.Generator, settings: EcgAugmentation, spare: int) -
 def draw_cmr(samples: Sequence[int], *, settings: CmrAugmentation, seed: int, epoch: int, frames: int, keep: int) -> CmrDraw:
     """Draw for the cines of these sample indices, of `frames` frames, of which `keep` are kept."""
     generators = [seeds.generator(seed, "cmr augmentation", epoch, s) for s in samples]
-    frame_BT = np.stack([frame_index(frames, keep, jitter=settings.time_jitter * rng.random(keep)) for rng in generators])
+    frame_BT = np.stack([frame_index(frames, keep, jitter=settings.time_jitter * (rng.random(keep) - 0.5)) for rng in generators])
     noise_B = np.array([rng.integers(_SEEDS) for rng in generators])
     chance = [settings.flip_probability, *[settings.probability] * 4]
     flip_B, affine_B, colour_B, blur_B, noisy_B = np.stack([rng.random(5) < chance for rng in generators], axis=1)
@@ -97,17 +98,17 @@ def draw_cmr(samples: Sequence[int], *, settings: CmrAugmentation, seed: int, ep
 
 
 def frame_index(frames: int, keep: int, *, jitter: np.ndarray | float = 0.0) -> np.ndarray:
-    """Which frames of a cycle are kept: floor((i + 1/2 + jitter) x frames / keep), frame 0 (end-diastole) always; (keep,) int64.
+    """Which frames of a cycle are kept: those nearest to (i + 1/2 + jitter) / keep of it, frame 0 (end-diastole) always; (keep,).
 
     With the half, a token of two frames lies at the middle of its step, as a step of a beat does (:mod:`ptacl.ecg.beats`).
 
-    jitter : share of the stride, below 1, one number a kept frame. The order stays that of time.
+    jitter : share of the stride, within -1/2 and 1/2 so that the order stays that of time; one number a kept frame.
     """
     if keep > frames:
         raise ValueError(f"the encoder takes {keep} frames, the cine has {frames}: lower encoders.cmr.shape")
     position = np.arange(keep) + 0.5 + np.broadcast_to(jitter, keep) * (np.arange(keep) > 0)
     position[0] = 0
-    index: np.ndarray = np.minimum(np.floor(position * frames / keep), frames - 1).astype(np.int64)
+    index: np.ndarray = np.minimum(np.ceil(position * frames / keep - 0.5), frames - 1).astype(np.int64)
     return index
 
 
@@ -129,7 +130,7 @@ def _affine(unit_B5: np.ndarray, settings: CmrAugmentation, *, move_B: np.ndarra
     return theta_B23
 
 
-def augment_ecg(signal_BLS: Tensor, draw: EcgDraw, *, settings: EcgAugmentation) -> Tensor:
+def corrupt_ecg(signal_BLS: Tensor, draw: EcgDraw, *, settings: EcgAugmentation) -> Tensor:
     """Fourier surrogate, jitter and rescaling of cropped ECGs, in this order: (B, L, S), in place."""
     device = signal_BLS.device
     if len(draw.surrogate):
@@ -159,13 +160,18 @@ def surrogate(signal_BLS: Tensor, phase_BF: Tensor) -> Tensor:
     return shifted_BLS
 
 
-def augment_cmr(frames_BTHW: Tensor, draw: CmrDraw, *, settings: CmrAugmentation) -> Tensor:
-    """Rotation with crop and flip, brightness and contrast, blur, noise, in this order; clamped to 0..1; in place."""
-    device = frames_BTHW.device
+def move_cmr(frames_BTHW: Tensor, draw: CmrDraw) -> Tensor:
+    """Rotation with crop and flip, in place."""
     if len(draw.affine):
-        rows = _index(draw.affine, device)
-        theta = torch.from_numpy(draw.theta_B23[draw.affine]).to(device)
+        rows = _index(draw.affine, frames_BTHW.device)
+        theta = torch.from_numpy(draw.theta_B23[draw.affine]).to(frames_BTHW.device)
         frames_BTHW[rows] = resample(frames_BTHW[rows], theta)
+    return frames_BTHW
+
+
+def corrupt_cmr(frames_BTHW: Tensor, draw: CmrDraw, *, settings: CmrAugmentation) -> Tensor:
+    """Brightness and contrast, blur, noise, in this order; clamped to 0..1; in place."""
+    device = frames_BTHW.device
     if len(draw.colour):
         rows = _index(draw.colour, device)
         brightness, contrast = (_column(a[draw.colour], device) for a in (draw.brightness_B, draw.contrast_B))

@@ -54,6 +54,13 @@ def split_rows(table: pd.DataFrame, split: str) -> np.ndarray:
     return np.flatnonzero((table["split"] == split).to_numpy())
 
 
+def split_participants(table: pd.DataFrame, split: str) -> list[np.ndarray]:
+    """Rows of each participant of a split, the first visit first: what a training draws from (:class:`Samples`)."""
+    rows = split_rows(table, split)
+    _, person = np.unique(table["participant"].to_numpy(str)[rows], return_inverse=True)
+    return [rows[person == p] for p in range(person.max(initial=-1) + 1)]
+
+
 def load(visits: Sequence[str], *, ecg: Sequence[Path], cmr: Sequence[Path], zscore: Zscore) -> Recordings:
     """Read the recordings of these visits, in this order.
 
@@ -119,18 +126,20 @@ class Host:
 
 @dataclass(frozen=True)
 class Samples:
-    """Batches of some rows of the recordings; sample i is row `rows[i]`.
+    """Batches of some participants of the recordings; sample i is one visit among the rows `rows[i]`.
 
-    An epoch gives the training view: augmented, fresh in every epoch. Epoch None gives the evaluation view, always the same: the
+    An epoch gives the training view: augmented, fresh in every epoch, and one visit a participant, drawn, since two visits of one
+    person in a batch would be each other's negatives. Epoch None gives the evaluation view, always the same: the first visit, the
     first samples of the ECG, and frames over the whole cycle from frame 0 (:func:`ptacl.learning.augment.frame_index`).
 
     sizes : encoder settings by modality, of which shape and patch count.
     beats : also give "beats" (B, T, tokens) and "valid" (B,), for the local loss.
-    masked : also give "noise" (B, masked), uniform, for masked reconstruction; 0 for none.
+    masked : also give "noise" (B, masked), uniform, for masked reconstruction, and as "ecg_clean" or "cmr_clean" what is to be
+        reconstructed: cropped and turned as the input is, but not corrupted (Sec. 3.1); 0 for none.
     """
 
     recordings: Recordings
-    rows: np.ndarray
+    rows: Sequence[np.ndarray]
     sizes: Mapping[str, Encoder]
     seed: int
     ecg: EcgAugmentation | None = None
@@ -143,10 +152,17 @@ class Samples:
 
     def collect(self, samples: np.ndarray, *, epoch: int | None) -> Host:
         """Gather, crop and draw for these sample indices, in main memory."""
-        ids, rows = samples.tolist(), self.rows[samples]
+        ids = samples.tolist()
+        rows = np.array([self._visit(i, epoch) for i in ids], dtype=np.int64)
         ecg, ecg_draw = self._collect_ecg(ids, rows, epoch)
         cmr, cmr_draw = self._collect_cmr(ids, rows, epoch)
         return Host(ecg | cmr | self._collect_noise(ids, epoch), ecg_draw, cmr_draw)
+
+    def _visit(self, sample: int, epoch: int | None) -> int:
+        visits = self.rows[sample]
+        if epoch is None or len(visits) == 1:
+            return int(visits[0])
+        return int(seeds.generator(self.seed, "visit", epoch, sample).choice(visits))
 
     def _collect_ecg(
         self, ids: list[int], rows: np.ndarray, epoch: int | None
@@ -191,8 +207,12 @@ class Samples:
         batch = {name: torch.from_numpy(array).to(device) for name, array in host.arrays.items()}
         if "cmr" in batch:
             batch["cmr"] = batch["cmr"].float().div_(255)
+        if host.cmr is not None:
+            batch["cmr"] = augment.move_cmr(batch["cmr"], host.cmr)
+        if self.masked:
+            batch |= {f"{name}_clean": batch[name].clone() for name in ("ecg", "cmr") if name in batch}
         if host.ecg is not None and self.ecg is not None:
-            batch["ecg"] = augment.augment_ecg(batch["ecg"], host.ecg, settings=self.ecg)
+            batch["ecg"] = augment.corrupt_ecg(batch["ecg"], host.ecg, settings=self.ecg)
         if host.cmr is not None and self.cmr is not None:
-            batch["cmr"] = augment.augment_cmr(batch["cmr"], host.cmr, settings=self.cmr)
+            batch["cmr"] = augment.corrupt_cmr(batch["cmr"], host.cmr, settings=self.cmr)
         return batch

@@ -1,9 +1,13 @@
 """What is learned: each objective is a module from a batch to {"loss": scalar, and detached scalars to show}.
 
+Its attribute `selection` names the value whose validation mean chooses the best epoch. A value `x_chance` is the loss that `x`
+has while nothing is learned (:mod:`ptacl.learning.chance`).
+
 A new method is one more class here. Shape letters: B patients, L leads, T steps of the cardiac cycle, N tokens, D token width,
 P width of the shared space.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -43,7 +47,13 @@ def cmr_steps(tokens_BND: Tensor, *, steps: int) -> Tensor:
 
 
 class Reconstruction(nn.Module):
-    """Masked reconstruction of one modality. Batch: the modality, and "noise" (B, N), whose lowest tokens stay visible."""
+    """Masked reconstruction of one modality.
+
+    Batch: the modality, as "ecg_clean" or "cmr_clean" the same before it was corrupted, and "noise" (B, N), whose lowest tokens
+    stay visible.
+    """
+
+    selection = "loss"
 
     def __init__(self, mae: MAE, *, modality: str) -> None:
         super().__init__()
@@ -51,7 +61,7 @@ class Reconstruction(nn.Module):
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """`loss`: mean squared error over masked values."""
-        loss = self.mae(batch[self.modality], batch["noise"])["loss"]
+        loss = self.mae(batch[self.modality], batch["noise"], batch[f"{self.modality}_clean"])["loss"]
         samples = torch.tensor(len(batch["noise"]), device=loss.device)
         return {"loss": weighted(loss, samples) if self.training else loss}
 
@@ -60,8 +70,11 @@ class Contrastive(nn.Module):
     """Global and local contrastive learning of ECG and CMR (Sec. 3.2): L = L_global + beta L_local.
 
     Batch: "ecg" (B, L, S), "cmr" (B, F, H, W), and where beta > 0 "beats" (B, T, M) and "valid" (B,), False where the crop holds
-    no complete beat. With beta 0 the local term is not computed.
+    no complete beat. With beta 0 the local term is not computed. The best epoch is chosen by the global term, which means the
+    same for every beta.
     """
+
+    selection = "global"
 
     def __init__(self, ecg: vit.Encoder, cmr: vit.Encoder, *, settings: Experiment) -> None:
         super().__init__()
@@ -89,19 +102,21 @@ class Contrastive(nn.Module):
             projector.bias.copy_(-projector.weight @ pooled_ND.mean(0))
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """`loss`; `global` and, with beta > 0, `local` and `valid` (share of the batch with a beat); `top1`, ECG to CMR."""
+        """`loss`; `global`, `top1` (ECG to CMR) and, with beta > 0, `local` and `valid` (share of the batch with a beat)."""
         ecg_BND, cmr_BND = self.ecg(batch["ecg"]), self.cmr(batch["cmr"])
-        z_ecg, z_cmr = self.ecg_projector(heads.pool(ecg_BND)), self.cmr_projector(heads.pool(cmr_BND))
+        z_ecg, z_cmr = heads.project(ecg_BND, self.ecg_projector), heads.project(cmr_BND, self.cmr_projector)
         if self.training:
             z_ecg, z_cmr = processes.gather(torch.cat([z_ecg, z_cmr], 1)).chunk(2, 1)
         loss = losses.global_loss(
             z_ecg, z_cmr, temperature=self.settings.global_temperature, direction_weight=self.settings.direction_weight
         )
-        out = {"global": loss.detach(), "top1": _top1(z_ecg.detach(), z_cmr.detach())}
+        out = {"global": loss.detach(), "global_chance": _chance(len(z_ecg), loss)}
+        out |= {"top1": _top1(z_ecg.detach(), z_cmr.detach())}
         if self.settings.beta > 0:
             local = self._local(ecg_BND, cmr_BND, batch)
             loss = loss + self.settings.beta * local
-            out |= {"local": local.detach(), "valid": batch["valid"].float().mean()}
+            out |= {"local": local.detach(), "local_chance": _chance(self.cmr.grid[0], loss)}
+            out |= {"valid": batch["valid"].float().mean()}
         return {"loss": loss} | out
 
     def _local(self, ecg_BND: Tensor, cmr_BND: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
@@ -122,6 +137,11 @@ class Contrastive(nn.Module):
 def weighted(mean: Tensor, samples: Tensor) -> Tensor:
     """A mean over the samples of this process, weighted so that the mean over processes is that over all samples."""
     return mean * processes.share(samples).to(mean) if processes.count() > 1 else mean
+
+
+def _chance(candidates: int, loss: Tensor) -> Tensor:
+    """Cross-entropy of a uniform guess among so many, whatever the targets."""
+    return torch.full_like(loss.detach(), math.log(candidates))
 
 
 def _top1(z_ecg_BP: Tensor, z_cmr_BP: Tensor) -> Tensor:

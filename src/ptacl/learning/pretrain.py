@@ -9,7 +9,7 @@ from pydantic import Field
 from ptacl.config import CmrPretraining, EcgPretraining, Section
 from ptacl.config import Encoder as EncoderSettings
 from ptacl.learning import processes, run
-from ptacl.learning.data import Samples, Zscore, digest, load, read_participants, split_rows
+from ptacl.learning.data import Samples, Zscore, digest, load, read_participants, split_participants
 from ptacl.learning.objectives import Reconstruction, initial_weights
 from ptacl.models.mae import MAE
 from ptacl.models.vit import Encoder
@@ -51,7 +51,7 @@ def main() -> None:
         data, validation = (
             Samples(
                 recordings,
-                split_rows(table, split),
+                split_participants(table, split),
                 sizes={options.modality: inputs.encoder},
                 seed=options.seed,
                 masked=objective.mae.encoder.num_tokens,

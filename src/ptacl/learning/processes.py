@@ -64,6 +64,14 @@ def share(samples: Tensor) -> Tensor:
     return samples * count() / total(samples).clamp(min=1)
 
 
+@torch.no_grad()
+def share_state(module: nn.Module) -> None:
+    """Give every process the weights and persistent buffers of process 0."""
+    if count() > 1:
+        for tensor in module.state_dict().values():
+            distributed.broadcast(tensor, 0)
+
+
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace every gradient by its mean over the processes. One message: hundreds of small ones cost more than they carry."""
     if count() == 1:

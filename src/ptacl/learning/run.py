@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from ptacl.config import Training
-from ptacl.learning import processes, resume, train
+from ptacl.learning import chance, processes, resume, train
 from ptacl.models import weights
 
 log = logging.getLogger(__name__)
@@ -65,6 +65,8 @@ def run(
         if processes.rank() == 0:
             weights.save(places.out, modules, description=description)
             write_metrics(places.metrics, history)
+            for warning in chance.warnings(next(row for row in history if row["chosen"])):
+                log.warning("WARNING: %s", warning)
 
 
 @contextmanager

@@ -52,17 +52,20 @@ def fit(
     state: Path,
     device: torch.device,
 ) -> list[Row]:
-    """Train `objective` in place, and return one row an epoch.
+    """Train `objective` in place, and return one row an epoch; `chosen` is 1 in that of the weights that are kept, 0 elsewhere.
 
-    The last incomplete batch of an epoch is dropped; a training set smaller than a batch is one batch. `validation` is evaluated
-    after every epoch, without augmentation and always with the same masks; it may be None or empty, unless `select` or `patience`
-    need it. `state` is a folder of :func:`ptacl.learning.resume.resumable`: a checkpoint in it is resumed, within an epoch too.
+    All processes start from the weights of process 0. The last incomplete batch of an epoch is dropped; a training set smaller
+    than a batch is one batch. `validation` is evaluated after every epoch, without augmentation and always with the same masks;
+    `select: best` and `patience` go by its mean of the value that the objective names in `selection`, of the loss if it names
+    none, and only they need it. `state` is a folder of :func:`ptacl.learning.resume.resumable`: a checkpoint in it is resumed,
+    within an epoch too.
 
     FloatingPointError names the step of a loss that is not finite. SystemExit after SIGTERM or Ctrl-C, with the state saved.
     """
     validation = validation if validation is not None and len(validation) else None
     _check(data, validation, training)
-    loop = _Loop(objective.to(device), data, validation, training, seed, device)
+    processes.share_state(objective.to(device))
+    loop = _Loop(objective, data, validation, training, seed, device)
     if (checkpoint := resume.load(state)) is not None:
         loop.load_state(checkpoint)
         log.info("resuming after step %d of %d", loop.progress.step, loop.total)
@@ -78,9 +81,11 @@ def fit(
                 saved = time.perf_counter()
             if loop.stopped:
                 raise SystemExit(128 + loop.stopped)
+    history, kept = loop.progress.history, len(loop.progress.history)
     if training.select == "best":
         objective.load_state_dict(loop.progress.best)
-    return loop.progress.history
+        kept = loop.progress.best_epoch
+    return [row | {"chosen": float(row["epoch"] == kept)} for row in history]
 
 
 def learning_rate(step: int, *, steps_per_epoch: int, training: Training) -> float:
@@ -127,6 +132,7 @@ class _Loop:
         self.batch = min(training.batch_size, len(data))
         self.steps_per_epoch = len(data) // self.batch
         self.weights = [len(part) / self.batch for part in np.array_split(np.arange(self.batch), training.accumulate)]
+        self.selection = str(getattr(objective, "selection", "loss"))
         self.optimizer = build_optimizer(objective, training)
         self.compute = torch.compile(objective) if training.compile else objective
         self.progress = _Progress()
@@ -237,8 +243,9 @@ class _Loop:
         row |= {f"train_{k}": v for k, v in means.items()} | {f"validation_{k}": v for k, v in found.items()}
         p.history.append(row)
         p.sums, p.seconds = {}, 0.0
-        if row["validation_loss"] < p.best_loss:
-            p.best_loss, p.best_epoch = row["validation_loss"], len(p.history)
+        criterion = row[f"validation_{self.selection}"] if found or self.selection == "loss" else math.nan
+        if criterion < p.best_loss:
+            p.best_loss, p.best_epoch = criterion, len(p.history)
             if self.training.select == "best":
                 p.best = {name: value.detach().cpu().clone() for name, value in self.objective.state_dict().items()}
 

@@ -105,17 +105,19 @@ class MAE(nn.Module):
         self.decoder = Decoder(encoder, decoder)
         self.num_visible = num_visible(encoder.num_tokens, mask_ratio)
 
-    def reconstruct(self, x_BS: Tensor, noise_BN: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def reconstruct(self, x_BS: Tensor, noise_BN: Tensor, clean_BS: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Predicted (B, M, P) and true (B, M, P) patches, and the tokens (B, M) that they are.
 
-        x_BS : (B, *shape); noise_BN : one uniform number a token, the lowest stay visible.
+        x_BS : (B, *shape); noise_BN : one uniform number a token, the lowest stay visible; clean_BS : where x is corrupted, what
+        it was before: its patches are the true ones.
         """
         patches_BNP = vit.patchify(x_BS, self.encoder.patch)
         visible_BV, masked_BM = split(noise_BN, self.num_visible)
         tokens_BVD = self.encoder.encode(patches_BNP, visible_BV)
-        return self.decoder(tokens_BVD, visible_BV, masked_BM), vit.take(patches_BNP, masked_BM), masked_BM
+        true_BNP = patches_BNP if clean_BS is None else vit.patchify(clean_BS, self.encoder.patch)
+        return self.decoder(tokens_BVD, visible_BV, masked_BM), vit.take(true_BNP, masked_BM), masked_BM
 
-    def forward(self, x_BS: Tensor, noise_BN: Tensor) -> dict[str, Tensor]:
-        """`loss`: mean squared error over the values of the masked patches."""
-        predicted_BMP, true_BMP, _ = self.reconstruct(x_BS, noise_BN)
+    def forward(self, x_BS: Tensor, noise_BN: Tensor, clean_BS: Tensor | None = None) -> dict[str, Tensor]:
+        """`loss`: mean squared error over the values of the masked patches (arguments as in :meth:`reconstruct`)."""
+        predicted_BMP, true_BMP, _ = self.reconstruct(x_BS, noise_BN, clean_BS)
         return {"loss": F.mse_loss(predicted_BMP.to(true_BMP.dtype), true_BMP)}

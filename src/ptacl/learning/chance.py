@@ -1,0 +1,29 @@
+"""Whether a contrastive loss is below what guessing gives: a training whose loss stays there has learned nothing of that term."""
+
+import math
+from collections.abc import Mapping
+
+MARGIN = 0.01  # share of the chance level: losses that collapsed lay within 0.1 % of it, those that learned gained 5 % and more
+
+
+def at_chance(row: Mapping[str, float]) -> list[str]:
+    """Terms of an epoch (`global`, `local`) whose validation loss, or without one their training loss, is that of guessing.
+
+    row : a row of the metrics; a term is a column `train_x` beside `train_x_chance`.
+    """
+    terms = [name.removeprefix("train_").removesuffix("_chance") for name in row if str(name).endswith("_chance")]
+    return [term for term in dict.fromkeys(t for t in terms if f"train_{t}" in row) if _gain(row, term) < MARGIN]
+
+
+def _gain(row: Mapping[str, float], term: str) -> float:
+    split = "validation" if math.isfinite(row.get(f"validation_{term}", math.nan)) else "train"
+    return 1 - row[f"{split}_{term}"] / row[f"{split}_{term}_chance"]
+
+
+def warnings(row: Mapping[str, float]) -> list[str]:
+    """A sentence for each term of an epoch that is at chance."""
+    return [
+        f"the {term} loss is that of guessing: nothing was learned of it. A smaller learning rate, a longer warm-up, a larger "
+        "batch or more steps may help"
+        for term in at_chance(row)
+    ]
