@@ -95,6 +95,9 @@ def _paint_heart(
 ) -> Float32:
     """(T, FIELD, FIELD): fat rim, RV wall, RV blood, myocardium and LV blood over the surroundings, with soft borders."""
     edge = np.float32(tissue.edge_px)
+    box = _reach(place, levels, margin_px=rim_px + tissue.edge_px)
+    place, out = place.part(box), np.array(ground, dtype=np.float32)
+    heart = out[(slice(None), *box)]
 
     def inside(level: Float32, distance: Float32) -> Float32:
         return np.asarray(np.clip((level - distance) / edge + np.float32(0.5), 0, 1), dtype=np.float32)
@@ -102,16 +105,25 @@ def _paint_heart(
     cavity, muscle, rv = (x[:, None, None] for x in (levels.cavity, levels.muscle, levels.rv))
     blood = (1 + tissue.inflow * (1 - filling)).astype(np.float32)[:, None, None]
     border = muscle * place.shape + rv * place.rv_width  # outer border of both ventricles along each angle
-    out = np.array(ground, dtype=np.float32)
     present = (levels.muscle > 0).astype(np.float32)[:, None, None]
-    wall = np.float32(1.8) * (rv > 0)
-    out += present * inside(border + wall + np.float32(rim_px), place.rho) * (np.float32(tissue.fat) - out)
-    out += present * inside(border + wall, place.rho) * (np.float32(tissue.muscle) - out)
-    out += (rv > 0) * inside(border, place.rho) * (np.float32(tissue.rv_blood) * blood - out)
-    out += present * inside(muscle, place.radius) * (np.float32(tissue.muscle) - out)
+    wall = np.float32(_WALL_PX) * (rv > 0)
+    heart += present * inside(border + wall + np.float32(rim_px), place.rho) * (np.float32(tissue.fat) - heart)
+    heart += present * inside(border + wall, place.rho) * (np.float32(tissue.muscle) - heart)
+    heart += (rv > 0) * inside(border, place.rho) * (np.float32(tissue.rv_blood) * blood - heart)
+    heart += present * inside(muscle, place.radius) * (np.float32(tissue.muscle) - heart)
     dark = _papillary(place, levels, tissue)
-    out += (cavity > 0) * inside(cavity, place.radius) * (blood - dark - out)
+    heart += (cavity > 0) * inside(cavity, place.radius) * (blood - dark - heart)
     return out
+
+
+_WALL_PX = 1.8  # thickness of the RV wall
+
+
+def _reach(place: SliceField, levels: Levels, *, margin_px: float) -> tuple[slice, slice]:
+    """Rows and columns that any part of the heart touches in any frame: beyond them the surroundings stay as they are."""
+    far = levels.muscle.max() * place.shape + levels.rv.max() * place.rv_width + _WALL_PX + margin_px
+    rows, columns = np.nonzero(place.rho <= far)
+    return slice(int(rows.min()), int(rows.max()) + 1), slice(int(columns.min()), int(columns.max()) + 1)
 
 
 def _papillary(place: SliceField, levels: Levels, tissue: _Tissue) -> Float32:
@@ -139,13 +151,16 @@ def _receive(pixels: Float32, rng: np.random.Generator, *, nuisance: CineNuisanc
     gain = (BLOOD_COUNTS * np.exp(nuisance.gain_log * rng.standard_normal()) * shade).astype(np.float32)
     sigma = rng.uniform(*nuisance.noise) * BLOOD_COUNTS
     pool = rng.standard_normal(_NOISE_POOL, dtype=np.float32) * np.float32(sigma)
+    squared = pool * pool
     out = np.empty(pixels.shape, dtype=np.int16)
     length = pixels[0].size
     starts = rng.integers(0, _NOISE_POOL - length, (len(pixels), 2))
     for t, (real, imaginary) in enumerate(starts):
-        in_phase = pixels[t] * gain + pool[real : real + length].reshape(pixels[t].shape)
-        quadrature = pool[imaginary : imaginary + length].reshape(pixels[t].shape)
-        out[t] = np.rint(np.sqrt(in_phase * in_phase + quadrature * quadrature))
+        signal = pixels[t] * gain
+        signal += pool[real : real + length].reshape(signal.shape)
+        signal *= signal
+        signal += squared[imaginary : imaginary + length].reshape(signal.shape)
+        out[t] = np.rint(np.sqrt(signal, out=signal), out=signal)
     return out
 
 

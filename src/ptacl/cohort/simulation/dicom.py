@@ -46,13 +46,13 @@ def write_zip(path: Path, cine: Cine, *, person: str, rng: np.random.Generator, 
     date = f"{_MONTHS[day[1] - 1]} {day[2]}, {day[0]} {rng.integers(8, 12)}:{rng.integers(10, 60)}:00 AM"
     rows = ["filename,patientid,studyid,seriesid,date,series discription"]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with zipfile.ZipFile(path, "w") as archive:
         series = [*(_short_axis(cine) if short_axis else ()), *_decoys(cine, rng)]
         for one in series:
             uid = f"{_ROOT}.{person}.{one.number}"
             for k, content in enumerate(_files(one, cine, person=person, uid=uid, day=day)):
                 name = f"{_instance_uid(uid, k)}.dcm"
-                archive.writestr(_entry(name), content)
+                archive.writestr(_entry(name), content, compresslevel=1)
                 rows.append(f"{name},{person},{_ROOT}.{person},{uid},{date},{one.description}")
         archive.writestr(_entry(manifest), "\n".join(rows) + "\n")
 

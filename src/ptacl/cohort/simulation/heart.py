@@ -50,6 +50,10 @@ class SliceField:
     radius: Float32
     rv_width: Float32
 
+    def part(self, box: tuple[slice, slice]) -> "SliceField":
+        """Some rows and columns of it."""
+        return SliceField(self.rho[box], self.angle[box], self.shape[box], self.radius[box], self.rv_width[box])
+
 
 @dataclass(frozen=True)
 class Levels:
