@@ -126,3 +126,21 @@ def test_stage_writes_numbers_and_figures(tmp_path, monkeypatch):
     assert png.read_bytes().startswith(b"\x89PNG")
     assert "9000001" not in out.read_text()
     assert set(json.loads(out.read_text())["experiments"]) == {"global", "ptacl"}
+
+
+def test_controls_tell_the_own_cine_from_others_and_from_order(tmp_path):
+    """Steps that all people share survive a cine of another person; steps of one's own do not; neither survives a permutation."""
+    rng = np.random.default_rng(0)
+    common, people = rng.normal(size=(1, T, D)), 80
+    arrays = {"test_visits": np.array([f"{9000001 + i}_2" for i in range(people)]), "local_valid": np.ones(people, bool)}
+    for name, steps in (("shared", np.broadcast_to(common, (people, T, D))), ("own", rng.normal(size=(people, T, D)))):
+        np.savez(tmp_path / f"{name}.npz", **arrays, ecg_local=steps.astype("f2"), cmr_local=steps.astype("f2"))
+    embeddings = {f"{name}-0": tmp_path / f"{name}.npz" for name in ("shared", "own")}
+    result = alignment.evaluate(settings("shared", "own"), embeddings=embeddings, titles={}, seed=0)
+    shared, own = (result["experiments"][name] for name in ("shared", "own"))
+    assert shared["share"] == shared["other_share"] == own["share"] == 1
+    assert own["other_share"] == pytest.approx(37 / 169, abs=0.04)
+    assert shared["beyond_other_difference"] == 0 and own["beyond_other_difference_low"] > 0.5 and own["beyond_other_p"] < 0.05
+    for entry in (shared, own):
+        assert entry["permuted_share"] == pytest.approx(37 / 169, abs=0.04)
+        assert entry["permuted_share_low"] <= entry["permuted_share"] <= entry["permuted_share_high"]

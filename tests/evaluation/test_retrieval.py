@@ -213,3 +213,17 @@ def test_one_participant_is_too_few():
         ranking.find(
             np.ones((1, 2), np.float32), np.ones((1, 2), np.float32), phenotypes_np=np.ones((1, 1)), ks=[1], band=1, own=False
         )
+
+
+def test_own_rank_counts_the_candidates_above_the_own_one(cohort, monkeypatch):
+    monkeypatch.setattr(ranking, "_BLOCK", 7)
+    rng = np.random.default_rng(0)
+    query, gallery = rng.normal(size=(2, 30, 5)).astype(np.float32)
+    cosine = [[q @ g / np.linalg.norm(q) / np.linalg.norm(g) for g in gallery] for q in query]
+    assert ranking.own_ranks(query, gallery).tolist() == [1 + sum(c > row[i] for c in row) for i, row in enumerate(cosine)]
+    assert ranking.own_ranks(query, query).tolist() == [1] * 30
+    path, embeddings, settings = cohort
+    table = retrieval.evaluate(settings, participants=path, phenotypes=["LVEF"], embeddings=embeddings, titles={}, seed=0)
+    base, better, chance = (table.iloc[i] for i in range(3))
+    assert better["own_MdR"] < base["own_MdR"] < chance["own_MdR"] == 115.5
+    assert better["own_MdR_low"] <= better["own_MdR"] <= better["own_MdR_high"]

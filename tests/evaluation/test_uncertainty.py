@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -98,3 +100,18 @@ def test_the_reference_itself_has_no_difference():
     columns = uncertainty.paired_columns("x", np.arange(4.0), reference=None, confidence=0.95)
     assert list(columns) == ["x_difference", "x_difference_low", "x_difference_high", "x_p"]
     assert np.isnan(list(columns.values())).all()
+
+
+def test_seeds_are_drawn_again_in_every_draw_and_alike_in_all_rows():
+    rng = np.random.default_rng(0)
+    spread = [np.full((401, 2), value) for value in (0.1, 0.2, 0.6)]
+    mean = uncertainty.over_seeds(spread, seed=3)
+    assert mean[0] == pytest.approx([0.3, 0.3]) and set(np.unique(mean.round(6))) <= {
+        round(sum(c) / 3, 6) for c in itertools.product((0.1, 0.2, 0.6), repeat=3)
+    }
+    low, high = uncertainty.interval(mean[:, 0], confidence=0.95)
+    assert low < 0.2 and high > 0.4
+    shifted = [s + 0.05 for s in spread]
+    assert np.allclose(uncertainty.over_seeds(shifted, seed=3) - mean, 0.05)  # paired by seed
+    one = rng.normal(size=(401, 2))
+    assert np.array_equal(uncertainty.over_seeds([one], seed=3), one)

@@ -1,5 +1,3 @@
-import math
-
 import pandas as pd
 import pytest
 
@@ -89,9 +87,20 @@ def test_the_other_gallery_has_other_numbers(retrieval):
     assert comparison.statistics(retrieval) == ["P@1", "P@3", "P@5", "P@10", "P@15", "MnR", "MdR"]
 
 
-def test_intervals_use_a_dash_only_where_no_minus_is_near():
-    plain = comparison.Cell(0.5, 0.4, 0.6, None, 3)
-    signed = comparison.Cell(0.0, -0.1, 0.1, None, 3)
-    assert plain.interval == "0.40\N{EN DASH}0.60"
-    assert signed.interval == "\N{MINUS SIGN}0.10, 0.10"
-    assert comparison.Cell(0.5, math.nan, math.nan, None, 3).interval == ""
+def test_intervals_are_written_the_same_everywhere():
+    assert comparison.span("0.40", "0.60") == "[0.40,\N{NO-BREAK SPACE}0.60]"
+
+
+def test_nothing_below_zero_is_best(regression):
+    table = regression.copy()
+    table.loc[table["input"] == "CMR", "LVEF_R2"] = [-0.3, -0.1]
+    table.loc[table["input"] == "ECG", "LVEF_R2"] = [-0.3, -0.2, 0.1, -0.1]
+    column = 1 + comparison.phenotypes(table, statistic="R2").index("LVEF")
+    assert [r.cells[column].value for r in comparison.regression(table) if r.cells[column].best] == [0.1]
+
+
+def test_own_ranks_come_with_their_share_of_the_gallery(retrieval):
+    ranks = comparison.own_ranks(retrieval)
+    assert [method for method, _, _ in ranks] == ["Global (retrieval)", "PTACL (retrieval)", "Random"]
+    assert ranks[2][1].value == 75.5 and ranks[2][2] == pytest.approx(75.5 / 150)
+    assert all(cell.low <= cell.value <= cell.high and cell.value < 75 for _, cell, _ in ranks[:2])

@@ -34,7 +34,7 @@ def test_dots_lie_where_the_numbers_say():
         figures.Mark("CMR MAE", "cmr", Cell(0.7, 0.6, 0.8, 0.69, 3)),
         figures.Mark("ECG <b>", "ecg", Cell(0.3, 0.2, 0.4, None, 3)),
     ]
-    svg = figures.dot_plot(marks, title="LVEDV", limits=(0.0, 1.0), ceiling=0.5)
+    svg = figures.dot_plot(marks, title="LVEDV", limits=(0.0, 1.0), dashed=0.5)
     axis = figures.Axis(0, 1, 118, 330)
     dots, bars = shapes(svg, "dot"), shapes(svg, "bar")
     assert [float(d.get("cx")) for d in dots] == [axis.at(0.7), axis.at(0.3)]
@@ -51,20 +51,22 @@ def test_dots_lie_where_the_numbers_say():
 
 def test_missing_numbers_are_not_drawn():
     marks = [figures.Mark("ECG", "ecg", Cell(NAN, NAN, NAN, 0.5, 3))]
-    svg = figures.dot_plot(marks, title="x", limits=(0.0, 1.0), ceiling=None)
+    svg = figures.dot_plot(marks, title="x", limits=(0.0, 1.0), dashed=None)
     assert not shapes(svg, "dot") and not shapes(svg, "bar") and not shapes(svg, "ceiling") and shapes(svg, "paper")
 
 
 def test_shared_range_covers_all_numbers_but_nothing_far_below():
     cells = [Cell(0.3, 0.1, 0.5, 0.8, 3), Cell(-4.0, -9.0, NAN, None, 3)]
-    low, high = figures.shared_range(cells, floor=-0.25)
+    low, high = figures.shared_range(cells, floor=-0.25, include=[0.0])
     assert low == -0.25 and 0.8 < high < 1.2
-    low, high = figures.shared_range([], floor=-0.25)
+    low, high = figures.shared_range([], floor=-0.25, include=[0.0, 0.1])
     assert low < 0 < high
 
 
 def test_curves_have_a_point_an_epoch_and_skip_what_is_not_finite():
-    svg = figures.curves([1, 2, 3], title="Run", lines=[("train", [3.0, 2.0, 1.0]), ("validation", [NAN, 2.5, NAN])])
+    svg = figures.curves(
+        [1, 2, 3], title="Run", lines=[("train", [3.0, 2.0, 1.0]), ("validation", [NAN, 2.5, NAN])], chance=None, chosen=None
+    )
     points = [line.get("points").split() for line in shapes(svg, "curve")]
     assert [len(p) for p in points] == [3, 1]
     heights = [float(p.split(",")[1]) for p in points[0]]
@@ -74,6 +76,27 @@ def test_curves_have_a_point_an_epoch_and_skip_what_is_not_finite():
 
 @pytest.mark.parametrize("values", [[], [NAN, NAN], [0.5], [0.5, 0.5]])
 def test_curves_of_odd_runs_are_still_figures(values):
-    svg = figures.curves(list(range(1, len(values) + 1)), title="Run & co", lines=[("train", values)])
+    svg = figures.curves(list(range(1, len(values) + 1)), title="Run & co", lines=[("train", values)], chance=None, chosen=None)
     assert ElementTree.fromstring(svg).tag == "svg"
     assert "nan" not in svg
+
+
+def test_numbers_beyond_the_axis_get_an_arrow_and_their_value():
+    marks = [
+        figures.Mark("far below", "ecg", Cell(-2.345, -3.0, -1.0, None, 3)),
+        figures.Mark("wide", "ecg", Cell(0.2, -0.9, 1.4, None, 3)),
+        figures.Mark("inside", "ecg", Cell(0.5, 0.4, 0.6, None, 3)),
+    ]
+    svg = figures.dot_plot(marks, title="x", limits=(-0.25, 1.0), dashed=None)
+    assert len(shapes(svg, "dot")) == 2 and "\N{MINUS SIGN}2.345" in svg
+    tips = [polygon.get("points").split()[0].split(",")[0] for polygon in shapes(svg, "arrow")]
+    assert tips == ["118.0", "118.0", "330.0"]
+
+
+def test_chance_and_the_epoch_kept_are_drawn():
+    svg = figures.curves([1, 2, 3], title="Run", lines=[("train", [3.0, 2.0, 1.0])], chance=3.5, chosen=2)
+    (chance,), (chosen,) = shapes(svg, "chance"), shapes(svg, "chosen")
+    start = float(shapes(svg, "curve")[0].get("points").split()[0].split(",")[1])
+    assert float(chance.get("y1")) < start  # above every loss: nothing is clipped
+    assert chosen.get("x1") == shapes(svg, "curve")[0].get("points").split()[1].split(",")[0]
+    assert "chance 3.5" in svg and "epoch kept 2" in svg

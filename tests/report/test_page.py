@@ -7,7 +7,7 @@ import pytest
 
 from ptacl.report import page
 
-VOID = {"meta", "link", "img", "br", "line", "circle", "polyline", "rect", "path"}
+VOID = {"meta", "link", "img", "br", "line", "circle", "polyline", "polygon", "rect", "path"}
 
 
 class Outline(HTMLParser):
@@ -94,7 +94,8 @@ def test_all_parts_are_there(outline, inputs):
     ):
         assert part in shown
     assert "simulated cohort" in shown and "UKB 0.514" in shown and "UK Biobank" in shown
-    assert shown.count("to come") == 10 + 1  # ten rows, and the sentence that counts them
+    assert "10 rows of the paper that this run does not have" in shown and "Untrained" not in shown
+    assert "Own partner" in shown and "Other people" in shown and "Steps permuted" in shown
     assert "What an ECG can tell" in shown and "0.550" in shown
     assert "without own CMR" in shown and "with own CMR" in shown
     assert "global_temperature" in shown and "prepare_ecg" in shown and "snakemake" in shown
@@ -118,7 +119,22 @@ def test_files_of_participants_need_no_ceiling(inputs, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", command)
     page.main()
     text = (tmp_path / "real.html").read_text(encoding="utf-8")
-    assert "simulated cohort" not in text and "What an ECG can tell" not in text and 'class="ceiling"' not in text
+    assert "simulated cohort" not in text and "What an ECG can tell" not in text and 'dashed"></i>what an ECG' not in text
+    assert "ecg_folders: 1, not shown" in text and "c.csv" not in text
+
+
+def test_a_training_at_chance_is_a_warning_on_the_page(inputs, tmp_path, monkeypatch):
+    command = made_up.arguments(inputs, tmp_path / "page.html")
+    table = pd.read_csv(inputs / "training" / "ptacl-0.csv")
+    table["validation_global"] = table["validation_global_chance"] * 0.999
+    table.to_csv(tmp_path / "ptacl-0.csv", index=False)
+    place = next(i for i, word in enumerate(command) if word.startswith("ptacl-0="))
+    command[place] = f"ptacl-0={tmp_path / 'ptacl-0.csv'}"
+    monkeypatch.setattr("sys.argv", command)
+    page.main()
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert text.count('class="warning"') == 1 and "PTACL, seed 0: the global loss is that of guessing" in text
+    assert "a training loss below chance (PTACL)" in text
 
 
 def test_names_of_runs():

@@ -5,6 +5,9 @@ the share of ECG steps whose most similar CMR step lies within one step of the s
 any notion of time scores the share of step pairs that lie so close, the chance level. Distances do not wrap around the cycle,
 as in Eq. 2. Where an experiment has several seeds, matrices and shares are averaged over them.
 
+Two controls stand beside it. With the cine of another participant: what is left is what all hearts share at a phase. With the
+CMR steps of each participant in random order: what is left is chance for embeddings like these.
+
 Shapes: m participants, T steps of the cycle from end-diastole, D width, B draws of which the first is the sample.
 """
 
@@ -26,6 +29,7 @@ Array = NDArray[np.float64]
 
 _BLOCK = 512
 _NEAR = 1  # steps
+_CONTROLS = 5  # draws of a control
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +67,18 @@ def chance(num_steps: int) -> float:
     return float((np.abs(steps[:, None] - steps) <= _NEAR).mean())
 
 
+def control_shares(steps: Steps, *, generator: np.random.Generator) -> tuple[Array, Array]:
+    """(m,) shares with the cines of other participants, and with CMR steps in random order; both means of several draws."""
+    people, num_steps = steps.ecg.shape[:2]
+    others = [np.roll(steps.cmr, k, axis=0) for k in range(1, min(_CONTROLS, people - 1) + 1)] or [steps.cmr]
+    other: Array = np.mean([share_near_diagonal(cosines(steps.ecg, cmr)) for cmr in others], axis=0)
+    own, shares = cosines(steps.ecg, steps.cmr), []
+    for _ in range(_CONTROLS):
+        order = generator.permuted(np.tile(np.arange(num_steps), (people, 1)), axis=1)
+        shares.append(share_near_diagonal(np.take_along_axis(own, order[:, None, :], axis=2)))
+    return other, np.mean(shares, axis=0)
+
+
 def read_steps(path: Path) -> Steps:
     """Local embeddings of an experiment, the first visit of each participant; ValueError without any complete beat."""
     with np.load(path, allow_pickle=False) as stored:
@@ -79,14 +95,15 @@ def read_steps(path: Path) -> Steps:
 
 
 def evaluate(settings: Alignment, *, embeddings: Mapping[str, Path], titles: Mapping[str, str], seed: int) -> dict[str, object]:
-    """Matrix, share near the diagonal with its interval, and paired difference from the first experiment, of each experiment.
+    """Matrix, share near the diagonal, controls, and paired difference from the first experiment, of each experiment.
 
     ValueError if the experiments do not share their participants.
     """
     experiments: dict[str, object] = {}
     counts = reference = visits = None
     for name in settings.experiments:
-        matrices, shares = [], []
+        matrices = []
+        of_seed: dict[str, list[Array]] = {"share": [], "other_share": [], "permuted_share": []}
         for path in (files := samples.of_model(name, embeddings=embeddings)):
             steps = read_steps(path)
             visits = steps.visits if visits is None else visits
@@ -94,12 +111,20 @@ def evaluate(settings: Alignment, *, embeddings: Mapping[str, Path], titles: Map
                 raise ValueError(f"{path} holds other test participants than the experiments before it: rerun the embedding")
             of_participants = cosines(steps.ecg, steps.cmr)
             matrices.append(of_participants.mean(axis=0, dtype=np.float64))
-            shares.append(share_near_diagonal(of_participants))
-        if counts is None:
-            generator = seeds.generator(seed, "bootstrap", "alignment")
-            counts = uncertainty.draw_counts(len(steps.visits), draws=settings.bootstrap, generator=generator)
-        estimates = uncertainty.means(np.mean(shares, axis=0)[:, None], counts=counts)[:, 0]
-        numbers = uncertainty.columns("share", estimates, confidence=settings.confidence)
+            if counts is None:
+                counts = uncertainty.draw_counts(
+                    len(visits), draws=settings.bootstrap, generator=seeds.generator(seed, "bootstrap", "alignment")
+                )
+            controls = control_shares(steps, generator=seeds.generator(seed, "alignment controls"))
+            for key, values in zip(of_seed, (share_near_diagonal(of_participants), *controls), strict=True):
+                of_seed[key].append(uncertainty.means(values[:, None], counts=counts)[:, 0])
+        shares = {key: uncertainty.over_seeds(values, seed=seed) for key, values in of_seed.items()}
+        estimates, numbers = shares["share"], dict[str, float]()
+        for key, values in shares.items():
+            numbers |= uncertainty.columns(key, values, confidence=settings.confidence)
+        numbers |= uncertainty.paired_columns(
+            "beyond_other", estimates, reference=shares["other_share"], confidence=settings.confidence
+        )
         numbers |= uncertainty.paired_columns("share", estimates, reference=reference, confidence=settings.confidence)
         reference = estimates if reference is None else reference
         log.info("%s: %.3f of steps within one step of the diagonal", name, numbers["share"])

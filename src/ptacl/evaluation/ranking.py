@@ -84,6 +84,17 @@ def find(
     return Found(precision, first)
 
 
+def own_ranks(query_nd: NDArray[np.float32], gallery_nd: NDArray[np.float32]) -> Array:
+    """(n,) rank of each query's own candidate in the whole gallery, counted from 1; equal scores come after it."""
+    query, gallery = _unit(query_nd), _unit(gallery_nd)
+    ranks = np.empty(len(query))
+    for start in range(0, len(query), _BLOCK):
+        rows = np.arange(start, min(start + _BLOCK, len(query)))
+        scores = query[rows] @ gallery.T
+        ranks[rows] = 1 + (scores > scores[rows - start, rows][:, None]).sum(axis=1)
+    return ranks
+
+
 def _unit(embedding_nd: NDArray[np.float32]) -> NDArray[np.float32]:
     norm = np.linalg.norm(embedding_nd, axis=1, keepdims=True)
     unit: NDArray[np.float32] = embedding_nd / np.maximum(norm, np.finfo(np.float32).tiny)

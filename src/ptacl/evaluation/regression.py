@@ -2,8 +2,7 @@
 
 The probe is ordinary least squares with an intercept (Sec. 4.3), fitted on the training split alone, one visit a participant;
 the validation split only ever chose weights. R² is 1 - SSE / SST with SST about the mean of the test participants, as in
-scikit-learn. Under the bootstrap the probe stays as it is and the test participants are drawn again. Where a model has several
-seeds, its estimates are averaged within each draw.
+scikit-learn. Under the bootstrap the probe stays as it is; test participants, and seeds where there are several, are drawn again.
 
 Shapes: n participants, D embedding width, P phenotypes, B draws of which the first is the sample.
 """
@@ -107,7 +106,7 @@ def evaluate(
             features = samples.read_embedding(path, array=row.input, visits=train.visits + test.visits).astype(np.float64)
             seen, unseen = np.split(features, [len(train.visits)])
             of_seed.append(r2(test.targets, probe(seen, train.targets, unseen_md=unseen), counts=counts))
-        estimates.append(np.mean(of_seed, axis=0))
+        estimates.append(uncertainty.over_seeds(of_seed, seed=seed))
         fixed = {"input": row.input.upper(), "method": row.method, "evaluation": "LP", "n_train": len(train.visits)}
         rows.append(fixed | {"n_test": len(test.visits), "seeds": len(files), "confidence": settings.confidence})
         log.info("%s %s: mean R2 %.3f", fixed["input"], row.method, estimates[-1][0].mean())

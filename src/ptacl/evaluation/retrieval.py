@@ -6,7 +6,10 @@ without a value are no part of a phenotype's gallery, participants without one n
 matches has no rank, whatever the model, and counts as a miss for the precision. Random retrieval is exact, not drawn: with m
 matches among N, a random candidate matches with m / N and the first match comes at rank (N + 1) / (m + 1) on average.
 
-Intervals draw queries again and keep the gallery. Table 1 of the paper does not say whether a patient may retrieve itself.
+The rank of the query's own CMR in the whole gallery says how well the two were matched, whatever the phenotype.
+
+Intervals draw queries (and seeds) again and keep the gallery. Table 1 of the paper does not say whether a patient may retrieve
+itself.
 
 Shapes: n participants, P phenotypes, K precisions, B draws of which the first is the sample.
 """
@@ -26,7 +29,7 @@ from ptacl.evaluation import ranking, samples, uncertainty
 
 Array = NDArray[np.float64]
 
-RANDOM = "random"
+RANDOM, OWN_RANK = "random", "own_MdR"
 GALLERIES = {False: "without own CMR", True: "with own CMR"}
 
 log = logging.getLogger(__name__)
@@ -81,18 +84,21 @@ def _estimates(
     embeddings: Mapping[str, Path],
     test: samples.Samples,
     counts: Array,
-) -> Iterator[tuple[str, int, Array]]:
-    """Name, number of seeds and estimates (B, P, K + 2) of each experiment, then of random retrieval."""
+    seed: int,
+) -> Iterator[tuple[str, int, Array, Array]]:
+    """Name, number of seeds, estimates (B, P, K + 2) and median own rank (B,) of each experiment, then of random retrieval."""
     for name in settings.experiments:
         files = samples.of_model(name, embeddings=embeddings)
-        of_seed = []
+        of_seed, own_of_seed = [], []
         for path in files:
             query = samples.read_embedding(path, array="ecg_projected", visits=test.visits)
             gallery = samples.read_embedding(path, array="cmr_projected", visits=test.visits)
             found = ranking.find(query, gallery, phenotypes_np=test.targets, ks=settings.ks, band=settings.band, own=own)
             of_seed.append(statistics(found, counts=counts))
-        yield name, len(files), np.mean(of_seed, axis=0)
-    yield RANDOM, 0, random_statistics(test.targets, ks=settings.ks, band=settings.band, own=own, counts=counts)
+            own_of_seed.append(uncertainty.medians(ranking.own_ranks(query, gallery)[:, None], counts=counts)[:, 0])
+        yield name, len(files), uncertainty.over_seeds(of_seed, seed=seed), uncertainty.over_seeds(own_of_seed, seed=seed)
+    chance = random_statistics(test.targets, ks=settings.ks, band=settings.band, own=own, counts=counts)
+    yield RANDOM, 0, chance, np.full(len(counts), (len(test.visits) + 1) / 2)
 
 
 def _numbers(
@@ -127,7 +133,8 @@ def evaluate(
     table = []
     for own in (settings.own_cmr, not settings.own_cmr):
         reference: Array | None = None
-        for name, num_seeds, estimates in _estimates(settings, own=own, embeddings=embeddings, test=test, counts=counts):
+        found = _estimates(settings, own=own, embeddings=embeddings, test=test, counts=counts, seed=seed)
+        for name, num_seeds, estimates, own_rank in found:
             fixed: dict[str, object] = {"method": titles.get(name, name.capitalize()), "model": name, "gallery": GALLERIES[own]}
             fixed |= {
                 "shown": own == settings.own_cmr,
@@ -137,6 +144,7 @@ def evaluate(
             }
             table.append(
                 fixed
+                | uncertainty.columns(OWN_RANK, own_rank, confidence=settings.confidence)
                 | _numbers(estimates, reference=reference, phenotypes=phenotypes, names=names, confidence=settings.confidence)
             )
             reference = estimates if reference is None else reference

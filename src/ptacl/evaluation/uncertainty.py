@@ -2,13 +2,18 @@
 
 A draw of participants with replacement is a row of counts. Every statistic here takes counts, so that one matrix product gives
 all draws, and all rows of a table share the same draws, which pairs them. The first row of counts is the sample itself: the
-first estimate is the value of the table, the others are its draws.
+first estimate is the value of the table, the others are its draws. Where a model was trained with several seeds, a draw draws
+seeds as well, and intervals are over both.
 
-Shapes: B draws (the first is the sample), n participants, K statistics.
+Shapes: B draws (the first is the sample), n participants, K statistics, S seeds.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ptacl import seeds
 
 Array = NDArray[np.float64]
 
@@ -44,6 +49,15 @@ def medians(values_nk: Array, *, counts: Array) -> Array:
         middle = (levels[np.argmax(below_ub >= half, axis=0)] + levels[np.argmax(below_ub > half, axis=0)]) / 2
         result[:, k] = np.where(half > 0, middle, np.nan)
     return result
+
+
+def over_seeds(of_seed: Sequence[Array], *, seed: int) -> Array:
+    """(B, ...) means over seeds of estimates (B, ...); draws draw seeds again, those at the same place together in all rows."""
+    estimates = np.stack(of_seed)
+    generator = seeds.generator(seed, "bootstrap", "seeds", len(estimates))
+    counts = draw_counts(len(estimates), draws=estimates.shape[1] - 1, generator=generator)
+    mean: Array = np.einsum("bs,sb...->b...", counts / len(estimates), estimates)
+    return mean
 
 
 def interval(estimates: Array, *, confidence: float) -> tuple[float, float]:

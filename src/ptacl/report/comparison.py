@@ -82,9 +82,8 @@ def number(value: float, *, digits: int) -> str:
 
 
 def span(low: str, high: str) -> str:
-    """A range: with a dash, or with a comma where a dash would meet a minus."""
-    signed = "\N{MINUS SIGN}" in low + high
-    return f"{low}, {high}" if signed else f"{low}\N{EN DASH}{high}"
+    """An interval, written the same everywhere."""
+    return f"[{low}, {high}]".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def probability(p: float) -> str:
@@ -103,16 +102,19 @@ def _cell(row: Mapping[Any, Any], name: str, *, reference: float | None, digits:
     return Cell(value, low, high, reference, digits)
 
 
-def _mark_best(rows: Sequence[Row], *, lowest: Sequence[bool], skip: Sequence[str] = ()) -> list[Row]:
-    """Mark the best of each column as shown, ties included; `lowest` says in which columns less is better."""
+def _mark_best(rows: Sequence[Row], *, lowest: Sequence[bool], skip: Sequence[str] = (), above: float = -math.inf) -> list[Row]:
+    """Mark the best of each column as shown, ties included; `lowest` says in which columns less is better.
+
+    Nothing is best that is not above `above`.
+    """
     marked = list(rows)
     for c, less in enumerate(lowest):
         shown = {
             i: round(r.cells[c].value, r.cells[c].digits)
             for i, r in enumerate(rows)
-            if r.cells[c].measured and r.method not in skip
+            if r.cells[c].measured and r.method not in skip and r.cells[c].value > above
         }
-        if len(shown) < 2:
+        if not shown or sum(r.cells[c].measured for r in rows) < 2:
             continue
         best = (min if less else max)(shown.values())
         for i in (i for i, value in shown.items() if value == best):
@@ -125,7 +127,7 @@ def _mark_best(rows: Sequence[Row], *, lowest: Sequence[bool], skip: Sequence[st
 def regression(table: pd.DataFrame) -> list[Row]:
     """Rows of Table 2: all that the paper has, in its order, then ours that it lacks; columns mean, then the phenotypes.
 
-    The best is marked within each input.
+    The best is marked within each input, if it is above zero: below, a method is worse than the mean of the test set.
     """
     names = [MEAN, *phenotypes(table, statistic="R2")]
     ours = {(r["input"], r["method"], r["evaluation"]): r for r in table.to_dict("records")}
@@ -140,7 +142,13 @@ def regression(table: pd.DataFrame) -> list[Row]:
         rows.append(Row(*key, cells, difference, float(row.get(f"{MEAN}_p", math.nan)), published.note if published else ""))
     groups = list(dict.fromkeys(row.group for row in rows))
     columns = [False] * len(names)
-    return [row for g in groups for row in _mark_best([r for r in rows if r.group == g], lowest=columns)]
+    return [row for g in groups for row in _mark_best([r for r in rows if r.group == g], lowest=columns, above=0.0)]
+
+
+def own_ranks(table: pd.DataFrame) -> list[tuple[str, Cell, float]]:
+    """Method, median rank of the query's own CMR in the whole gallery, and that rank as a share of the gallery."""
+    shown = table[table["shown"].astype(bool)].to_dict("records")
+    return [(r["method"], _cell(r, "own_MdR", reference=None, digits=1), float(r["own_MdR"]) / float(r["n_test"])) for r in shown]
 
 
 def reference(table: pd.DataFrame) -> str:

@@ -25,7 +25,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Axis:
-    """A linear axis from values to positions; values outside are drawn at the end."""
+    """A linear axis from values to positions; what lies outside is drawn at the end, and its mark says so with an arrow."""
 
     low: float
     high: float
@@ -37,6 +37,10 @@ class Axis:
         share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
         return round(self.start + share * (self.end - self.start), 2)
 
+    def beyond(self, value: float) -> int:
+        """-1 or 1 for a value below or above the axis, else 0."""
+        return int(value > self.high) - int(value < self.low)
+
     def ticks(self, *, most: int) -> list[float]:
         """At most so many round values inside the axis."""
         span = self.high - self.low
@@ -47,16 +51,20 @@ class Axis:
         return [round(i * step, 10) for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
-def shared_range(cells: Sequence[Cell], *, floor: float) -> tuple[float, float]:
-    """Range of numbers, intervals and the paper's numbers, zero included; nothing below `floor`, to keep the rest readable."""
+def shared_range(cells: Sequence[Cell], *, floor: float, include: Sequence[float]) -> tuple[float, float]:
+    """Range of numbers, intervals, the paper's numbers and `include`; nothing below `floor`, to keep the rest readable."""
     values = [v for c in cells for v in (c.value, c.low, c.high, c.paper) if v is not None and math.isfinite(v)]
-    low, high = min([0.0, *values]), max([0.1, *values])
+    low, high = min([*include, *values]), max([*include, *values])
     margin = 0.03 * (high - low)
     return max(low - margin, floor), high + margin
 
 
-def dot_plot(marks: Sequence[Mark], *, title: str, limits: tuple[float, float], ceiling: float | None) -> str:
-    """One phenotype: a dot with its interval for each method, the paper's number as a ring, the ECG's ceiling dashed."""
+def dot_plot(marks: Sequence[Mark], *, title: str, limits: tuple[float, float], dashed: float | None) -> str:
+    """One phenotype: a dot with its interval for each method, the paper's number as a ring.
+
+    dashed : a line across the rows of the ECG: the ceiling of an ECG, or chance. Numbers and ends of intervals outside `limits`
+    get an arrow at the border, numbers also their value.
+    """
     line, top, left = 19.0, 26.0, 118.0
     axis = Axis(*limits, left, _WIDTH - 10)
     bottom = top + line * len(marks)
@@ -69,8 +77,8 @@ def dot_plot(marks: Sequence[Mark], *, title: str, limits: tuple[float, float], 
             f'<text class="tick" x="{x}" y="{bottom + 14}" text-anchor="middle">{number(tick, digits=_digits(tick))}</text>'
         )
     of_ecg = [i for i, mark in enumerate(marks) if mark.kind == "ecg"]
-    if ceiling is not None and of_ecg:
-        x, y1, y2 = axis.at(ceiling), top + line * of_ecg[0] - 2, top + line * (of_ecg[-1] + 1) - 2
+    if dashed is not None and of_ecg:
+        x, y1, y2 = axis.at(dashed), top + line * of_ecg[0] - 2, top + line * (of_ecg[-1] + 1) - 2
         shapes.append(f'<line class="ceiling" x1="{x}" x2="{x}" y1="{y1}" y2="{y2}"/>')
     for i, mark in enumerate(marks):
         shapes += _mark(mark, axis=axis, y=top + line * (i + 0.5) - 2)
@@ -84,21 +92,46 @@ def _mark(mark: Mark, *, axis: Axis, y: float) -> list[str]:
         shapes.append(f'<circle class="paper" cx="{axis.at(cell.paper)}" cy="{y}" r="3.6"/>')
     if math.isfinite(cell.low) and math.isfinite(cell.high):
         shapes.append(f'<line class="bar {mark.kind}" x1="{axis.at(cell.low)}" x2="{axis.at(cell.high)}" y1="{y}" y2="{y}"/>')
-    if cell.measured:
+    outside = [v for v in (cell.low, cell.high) if math.isfinite(v) and axis.beyond(v)]
+    shapes += [_arrow(axis, v, y=y, kind=mark.kind, size=3) for v in outside if axis.beyond(v) != axis.beyond(cell.value)]
+    if cell.measured and (side := axis.beyond(cell.value)):
+        x = axis.at(cell.value) - 12 * side
+        anchor = "start" if side < 0 else "end"
+        shapes.append(_arrow(axis, cell.value, y=y, kind=mark.kind, size=5))
+        shapes.append(f'<text class="tick" x="{x}" y="{y + 3.5}" text-anchor="{anchor}">{cell.text}</text>')
+    elif cell.measured:
         shapes.append(f'<circle class="dot {mark.kind}" cx="{axis.at(cell.value)}" cy="{y}" r="4"/>')
     return shapes
+
+
+def _arrow(axis: Axis, value: float, *, y: float, kind: str, size: float) -> str:
+    """A triangle at the end of the axis that points towards a value outside."""
+    x, back = axis.at(value), -axis.beyond(value) * 1.6 * size
+    points = f"{x},{y} {x + back:g},{y - size:g} {x + back:g},{y + size:g}"
+    return f'<polygon class="arrow {kind}" points="{points}"/>'
 
 
 def _digits(tick: float) -> int:
     return 0 if tick == round(tick) else 1 if tick * 10 == round(tick * 10) else 2
 
 
-def curves(epochs: Sequence[float], *, title: str, lines: Sequence[tuple[str, Sequence[float]]]) -> str:
-    """Loss over epochs of one run: a line for each (class, values) with a finite value, and its last value in words."""
+def curves(
+    epochs: Sequence[float],
+    *,
+    title: str,
+    lines: Sequence[tuple[str, Sequence[float]]],
+    chance: float | None,
+    chosen: float | None,
+) -> str:
+    """Loss over epochs of one run: a line for each (class, values) with a finite value, and its last value in words.
+
+    chance : the loss of guessing, a dashed line. chosen : the epoch whose weights were kept, an upright line.
+    """
     top, height, left = 26.0, 118.0, 40.0
     finite = [v for _, values in lines for v in values if math.isfinite(v)]
     if not finite or not len(epochs):
         return _svg([f'<text class="title" x="0" y="14">{escape(title)}: no epoch</text>'], height=30, label=f"{title}: no epoch")
+    finite += [] if chance is None else [chance]
     low, high = min(finite), max(finite)
     margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
     across = Axis(min(epochs), max(max(epochs), min(epochs) + 1), left, _WIDTH - 8)
@@ -112,6 +145,15 @@ def curves(epochs: Sequence[float], *, title: str, lines: Sequence[tuple[str, Se
         x, y = across.at(tick), top + height + 14
         shapes.append(f'<text class="tick" x="{x}" y="{y}" text-anchor="middle">{tick:g}</text>')
     said = []
+    if chance is not None:
+        y = up.at(chance)
+        shapes.append(f'<line class="chance" x1="{left}" x2="{_WIDTH - 8}" y1="{y}" y2="{y}"/>')
+        shapes.append(f'<text class="tick" x="{_WIDTH - 8}" y="{y - 3}" text-anchor="end">chance</text>')
+        said.append(f"chance {chance:.4g}")
+    if chosen is not None:
+        x = across.at(chosen)
+        shapes.append(f'<line class="chosen" x1="{x}" x2="{x}" y1="{top}" y2="{top + height}"/>')
+        said.append(f"epoch kept {chosen:g}")
     for kind, values in lines:
         points = [f"{across.at(e)},{up.at(v)}" for e, v in zip(epochs, values, strict=True) if math.isfinite(v)]
         if points:

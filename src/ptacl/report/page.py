@@ -19,10 +19,10 @@ import yaml
 
 from ptacl.config import Config
 from ptacl.evaluation.samples import named_path
+from ptacl.learning import chance
 from ptacl.report import comparison, figures, paper, provenance, verdict
 
 _PARTICIPANT = re.compile(r"(?<![0-9A-Za-z.#])[1-9]\d{6}(?![0-9A-Za-z.])")
-_ABBREVIATIONS = {"Random init": "Untrained"}
 
 
 def image(svg: str) -> str:
@@ -43,31 +43,79 @@ def run_titles(runs: Sequence[str], *, config: Config) -> dict[str, str]:
 def dot_plots(rows: Sequence[comparison.Row], *, names: Sequence[str], ceiling: Mapping[str, float]) -> list[str]:
     """A panel for the mean and for each phenotype, of the rows that are measured, on one common axis."""
     measured = [row for row in rows if row.measured]
-    limits = figures.shared_range([cell for row in measured for cell in row.cells], floor=-0.25)
+    cells = [cell for row in measured for cell in row.cells]
+    limits = figures.shared_range(cells, floor=-0.25, include=[0.0, 0.1, *ceiling.values()])
     panels = []
     for c, name in enumerate(names):
-        marks = [
-            figures.Mark(f"{row.group} {_ABBREVIATIONS.get(row.method, row.method)}", row.group.lower(), row.cells[c])
-            for row in measured
-        ]
-        title = "Mean over phenotypes" if name == comparison.MEAN else name
-        panels.append(figures.dot_plot(marks, title=title, limits=limits, ceiling=ceiling.get(name)))
+        marks = [figures.Mark(f"{row.group} {row.method}", row.group.lower(), row.cells[c]) for row in measured]
+        panels.append(figures.dot_plot(marks, title=_panel_title(name), limits=limits, dashed=ceiling.get(name)))
     return panels
 
 
+def precision_plots(rows: Sequence[comparison.Row], *, random: str) -> list[str]:
+    """A panel for the mean and for each phenotype: the first precision of each method with its interval, chance dashed."""
+    cells = [row.cells[0] for row in rows]
+    limits = figures.shared_range(cells, floor=0.0, include=[])
+    panels = []
+    for name in dict.fromkeys(row.group for row in rows):
+        of_phenotype = [row for row in rows if row.group == name]
+        marks = [figures.Mark(row.method, "ecg", row.cells[0]) for row in of_phenotype if row.method != random]
+        dashed = [row.cells[0].value for row in of_phenotype if row.method == random]
+        panels.append(figures.dot_plot(marks, title=_panel_title(name), limits=limits, dashed=next(iter(dashed), None)))
+    return panels
+
+
+def _panel_title(name: str) -> str:
+    return "Mean over phenotypes" if name == comparison.MEAN else name
+
+
 def training(metrics: Mapping[str, pd.DataFrame], *, config: Config) -> list[tuple[str, str]]:
-    """A panel and a caption for each training run."""
+    """A panel and a caption for each training run; for a contrastive one, a panel for each term of its loss."""
     panels = []
     for run, title in run_titles(list(metrics), config=config).items():
         table = metrics[run]
-        lines = [(kind, table[f"{kind}_loss"].tolist()) for kind in ("train", "validation") if f"{kind}_loss" in table]
+        terms = [term for term in ("global", "local") if f"train_{term}_chance" in table] or ["loss"]
         facts = [f"{len(table)} epochs"]
         if "seconds" in table:
             facts.append(provenance.duration(float(table["seconds"].sum())))
         if "samples_per_second" in table:
             facts.append(f"{table['samples_per_second'].median():,.0f} samples/s")
-        panels.append((figures.curves(table["epoch"].tolist(), title=title, lines=lines), " · ".join(facts)))
+        for term in terms:
+            lines = [(s, table[f"{s}_{term}"].tolist()) for s in ("train", "validation") if f"{s}_{term}" in table]
+            chart = figures.curves(
+                table["epoch"].tolist(),
+                title=title if term == "loss" else f"{title}: {term} loss",
+                lines=lines,
+                chance=float(table[f"train_{term}_chance"].iloc[-1]) if term != "loss" else None,
+                chosen=float(_kept(table)["epoch"]),
+            )
+            panels.append((chart, " · ".join(facts)))
     return panels
+
+
+def stuck(metrics: Mapping[str, pd.DataFrame], *, config: Config) -> dict[str, list[str]]:
+    """Warnings about trainings whose loss stayed at chance, by the title of their experiment."""
+    found: dict[str, list[str]] = {}
+    titles = run_titles(list(metrics), config=config)
+    for run, table in metrics.items():
+        experiment = config.experiments.get(run.rpartition("-")[0])
+        for warning in chance.warnings(_kept(table)) if experiment else []:
+            assert experiment is not None
+            found.setdefault(experiment.title, []).append(f"{titles[run]}: {warning}.")
+    return found
+
+
+def _kept(table: pd.DataFrame) -> dict[str, float]:
+    """The epoch whose weights were kept."""
+    return {str(k): float(v) for k, v in table[table["chosen"] == 1].iloc[0].items()}
+
+
+def settings_text(config: Config) -> str:
+    """All settings as YAML, without the names of folders and files, which may tell more than is meant to leave the platform."""
+    values = config.model_dump(mode="json")
+    for key in ("ecg_folders", "cmr_folders", "phenotype_tables", "withdrawals"):
+        values["cohort"][key] = f"{len(values['cohort'][key])}, not shown"
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
 
 
 def render(
@@ -84,7 +132,7 @@ def render(
     rules: Sequence[provenance.Rule],
 ) -> str:
     """The page as text. ValueError if it would show a visit."""
-    rows = comparison.regression(regression)
+    rows, warnings = comparison.regression(regression), stuck(metrics, config=config)
     names = [comparison.MEAN, *comparison.phenotypes(regression, statistic="R2")]
     known = [ceiling[name] for name in names[1:] if name in ceiling]
     full_ceiling = dict(ceiling) | ({comparison.MEAN: sum(known) / len(known)} if len(known) == len(names) - 1 else {})
@@ -97,19 +145,22 @@ def render(
     page = environment.get_template("page.html").render(
         style=files("ptacl.report").joinpath("page.css").read_text(encoding="utf-8"),
         config=config,
-        config_text=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100),
-        headline=verdict.headline(regression, retrieval),
+        config_text=settings_text(config),
+        headline=verdict.headline(regression, retrieval, stuck=warnings),
+        warnings=[warning for of_title in warnings.values() for warning in of_title],
         cards=verdict.figures(regression, retrieval, alignment=alignment, flow=flow),
         flow=flow,
         flow_image=image(flow_svg),
-        regression=rows,
+        regression=[row for row in rows if row.measured],
+        to_come=[row for row in rows if not row.measured],
         names=names,
         units={p.name: p.unit for p in config.cohort.phenotypes},
-        num_to_come=sum(not row.measured for row in rows),
         n_test=int(regression["n_test"].max()),
         confidence=f"{100 * float(regression['confidence'].iloc[0]):g}",
         ceiling=full_ceiling,
         panels=dot_plots(rows, names=names, ceiling=full_ceiling),
+        precision_panels=precision_plots(comparison.retrieval(retrieval, shown=True), random=_random_title(retrieval)),
+        own_ranks=comparison.own_ranks(retrieval),
         statistics=comparison.statistics(retrieval),
         galleries=[
             (
@@ -129,6 +180,10 @@ def render(
     if any(_PARTICIPANT.search(text.replace("_", " ")) for text in (encoded, flow_svg, alignment_svg)):
         raise ValueError("the page would show the id of a participant: an input holds more than aggregate numbers")
     return page
+
+
+def _random_title(retrieval: pd.DataFrame) -> str:
+    return str(retrieval.loc[retrieval["model"] == "random", "method"].iloc[0])
 
 
 def main() -> None:

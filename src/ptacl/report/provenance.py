@@ -1,5 +1,6 @@
 """What a run stands on: versions of the packages, and wall times and memory of the jobs."""
 
+import math
 import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -28,9 +29,15 @@ PACKAGES = (
 )
 
 
+_MEASURABLE = 5.0  # seconds; Snakemake looks at a job now and then, and at a shorter one before it has loaded anything
+
+
 @dataclass(frozen=True)
 class Rule:
-    """Jobs of one rule: number, seconds of all and of the longest, largest resident memory in MiB (NaN where not measured)."""
+    """Jobs of one rule: number, seconds of all and of the longest, largest resident memory in MiB.
+
+    Memory is NaN where no job lasted long enough to be measured.
+    """
 
     name: str
     jobs: int
@@ -62,6 +69,7 @@ def wall_times(folder: Path) -> list[Rule]:
         except (pd.errors.ParserError, pd.errors.EmptyDataError, IndexError, UnicodeDecodeError):
             continue
         seconds, memory = (float(pd.to_numeric(pd.Series([row.get(c)]), errors="coerce").iloc[0]) for c in ("s", "max_rss"))
+        memory = memory if seconds >= _MEASURABLE else math.nan
         if seconds >= 0:
             jobs.setdefault(path.relative_to(folder).parts[0].removesuffix(".tsv"), []).append((seconds, memory))
     rules = []

@@ -1,7 +1,7 @@
-"""Both tables as LaTeX: each number with its interval, rows still to come shown as such, the best of each column in bold.
+"""Both tables as LaTeX: each number with its interval, the best of each column in bold.
 
 Bold is by number alone and claims no difference: that is what the paired test of the last column is for. The files need the
-package booktabs and nothing else.
+packages booktabs and graphicx; a table larger than the page is shrunk to it.
 """
 
 import argparse
@@ -14,8 +14,12 @@ import pandas as pd
 
 from ptacl.report import comparison
 
-_PREAMBLE = r"""% Written by ptacl.report.tables; needs \usepackage{booktabs}.
+_PREAMBLE = r"""% Written by ptacl.report.tables; needs \usepackage{booktabs,graphicx}.
 \providecommand{\withinterval}[3]{\begin{tabular}[c]{@{}c@{}}#1\\[-0.5ex]{\tiny [#2, #3]}\end{tabular}}
+\providecommand{\fitpage}[1]{\sbox0{#1}%
+  \ifdim\wd0>\textwidth\sbox0{\resizebox{\textwidth}{!}{\usebox0}}\fi
+  \ifdim\dimexpr\ht0+\dp0\relax>.85\textheight\sbox0{\resizebox{!}{.85\textheight}{\usebox0}}\fi
+  \usebox0}
 """
 _SPECIAL = re.compile(r"([&%$#_{}])")
 
@@ -42,12 +46,13 @@ def _document(head: Sequence[str], body: Sequence[str], *, columns: str, caption
         _PREAMBLE + r"\begin{table*}",
         r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
         rf"\caption{{{caption}}}\label{{{label}}}",
+        r"\fitpage{%",
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
         " & ".join(head) + r" \\",
         *body,
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabular}}",
         r"\end{table*}",
     ]
     return "\n".join(lines) + "\n"
@@ -58,20 +63,18 @@ def regression(table: pd.DataFrame) -> str:
     names = comparison.phenotypes(table, statistic="R2")
     head = ["Input", "Method", "Eval", *map(escape, names), "Mean", r"$\Delta$ mean"]
     body = []
-    for _, group in groupby(comparison.regression(table), key=lambda row: row.group):
+    measured = [row for row in comparison.regression(table) if row.measured]
+    for _, group in groupby(measured, key=lambda row: row.group):
         body.append(r"\midrule")
         for row in group:
             mean, *cells = row.cells
             fixed = [row.group, escape(row.method), row.evaluation]
-            if row.measured:
-                body.append(" & ".join([*fixed, *map(cell, cells), cell(mean), _difference(row)]) + r" \\")
-            else:
-                body.append(" & ".join([*fixed, rf"\multicolumn{{{len(names) + 2}}}{{c}}{{\emph{{to come}}}}"]) + r" \\")
+            body.append(" & ".join([*fixed, *map(cell, cells), cell(mean), _difference(row)]) + r" \\")
     caption = (
         rf"$R^2$ on {int(table['n_test'].max()):,} test participants with {_percent(table)}\,\% bootstrap intervals. LP linear "
         r"probe, FN full fine-tuning, AP attention pooling. $\Delta$: difference of the mean from "
-        rf"{escape(comparison.reference(table))}, with the $p$ of a paired bootstrap. Bold: largest number of the input, by "
-        r"number alone."
+        rf"{escape(comparison.reference(table))}, with the $p$ of a paired bootstrap. Bold: largest number above zero of "
+        r"the input, by number alone."
     )
     return _document(head, body, columns="lll" + "c" * (len(names) + 2), caption=caption, label="tab:regression")
 
