@@ -18,7 +18,7 @@ _PREAMBLE = r"""% Written by ptacl.report.tables; needs \usepackage{booktabs,gra
 \providecommand{\withinterval}[3]{\begin{tabular}[c]{@{}c@{}}#1\\[-0.5ex]{\tiny [#2, #3]}\end{tabular}}
 \providecommand{\fitpage}[1]{\sbox0{#1}%
   \ifdim\wd0>\textwidth\sbox0{\resizebox{\textwidth}{!}{\usebox0}}\fi
-  \ifdim\dimexpr\ht0+\dp0\relax>.85\textheight\sbox0{\resizebox{!}{.85\textheight}{\usebox0}}\fi
+  \ifdim\dimexpr\ht0+\dp0\relax>.85\textheight\sbox0{\resizebox*{!}{.85\textheight}{\usebox0}}\fi
   \usebox0}
 """
 _SPECIAL = re.compile(r"([&%$#_{}])")
