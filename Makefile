@@ -6,8 +6,13 @@ PIP = $(BIN)/pip install --quiet --disable-pip-version-check --constraint envs/r
 
 .PHONY: run test check benchmark clean
 
+# Small trainings run best side by side with few threads each, on a GPU too; a cohort of its own scale has one GPU a training.
+CORES = $(shell getconf _NPROCESSORS_ONLN)
+THREADS = $(shell expr '(' $(CORES) + 3 ')' / 4)
+
 run: $(VENV)/.run
-	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --resources gpu=1
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --resources gpu=4 \
+	  --set-threads pretrain=$(THREADS) align=$(THREADS) embed=$(THREADS)
 	@echo "Report: $(CURDIR)/results/report.html"
 
 test: $(VENV)/.test

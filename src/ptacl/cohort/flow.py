@@ -115,7 +115,7 @@ def _tally(reasons: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(reasons).items(), key=lambda item: (_ORDER.get(item[0], len(_ORDER)), item[0])))
 
 
-# The drawing: main boxes down the left, exclusions at the right of the arrow where they leave, splits side by side below.
+# The drawing: numbers are visits unless they say otherwise. Main boxes down the left, exclusions at the right of the arrow where they leave, splits side by side below.
 _WIDTH, _MARGIN, _MAIN, _SIDE, _GAP, _LINE, _PAD = 900, 20, 400, 400, 34, 20, 14
 _LEFT = {"found": "", "kept": "Withdrawn", "paired": "Not paired", "ecg": "ECG not usable", "usable": "Cine not usable"}
 _COLOURS = {"main": ("#eef3fa", "#34558b"), "side": ("#fbf3ea", "#a8672d"), "split": ("#edf6ef", "#3d7350")}
@@ -146,7 +146,7 @@ def draw(flow: Mapping[str, Any]) -> str:
 
 
 def _details(flow: Mapping[str, Any], step: Mapping[str, Any]) -> list[tuple[str, str]]:
-    rows = [("participants", f"{step['participants']:,}")]
+    rows = [(_people(step["participants"]), "")]
     if step["step"] == "found":
         files = flow["files"]
         rows += [(f"{kind} files", f"{files[kind]['files']:,}") for kind in ("ECG", "cine")]
@@ -169,8 +169,8 @@ def _draw_splits(flow: Mapping[str, Any], centre: float, top: float) -> tuple[li
     shapes = [f'<path d="M{centre:g} {top:g}V{bar:g}M{middles[0]:g} {bar:g}H{middles[2]:g}" {_STROKE}/>']
     height = 0.0
     for split, middle in zip(SPLITS, middles, strict=True):
-        rows = [("participants", f"{flow['splits'][split]['participants']:,}")]
-        rows += [(f"with {name}", f"{counts[split]:,}") for name, counts in flow["phenotypes"].items()]
+        rows = [(_people(flow["splits"][split]["participants"]), "")]
+        rows += [(f"visits with {name}", f"{counts[split]:,}") for name, counts in flow["phenotypes"].items()]
         head = (titles[split], _visits(flow["splits"][split]["visits"]))
         shapes += [_arrow((middle, bar), (middle, y)), _box(middle - width / 2, y, width, head, rows, "split")]
         height = max(height, _height(rows))
@@ -179,6 +179,10 @@ def _draw_splits(flow: Mapping[str, Any], centre: float, top: float) -> tuple[li
 
 def _visits(count: int) -> str:
     return f"{count:,} visit" if count == 1 else f"{count:,} visits"
+
+
+def _people(count: int) -> str:
+    return f"of {count:,} participant" if count == 1 else f"of {count:,} participants"
 
 
 def _height(rows: Rows) -> float:
