@@ -51,6 +51,7 @@ rule all:
     input:
         "results/report.html",
         expand("results/tables/{table}.{form}", table=["regression", "retrieval"], form=["csv", "tex"]),
+        "results/tables/summary.md",
         expand("results/figures/alignment.{form}", form=["svg", "png"]),
         expand("results/cohort/flow.{form}", form=["json", "svg"]),
 

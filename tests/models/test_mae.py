@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -6,7 +7,7 @@ from torch import Tensor
 
 from ptacl import config
 from ptacl.models import vit
-from ptacl.models.mae import MAE, num_visible, split, waves
+from ptacl.models.mae import MAE, num_visible, sines, split
 
 # 36 and 324 tokens: both forms of attention.
 SHAPES = {"few": [6, 30], "many": [12, 135]}
@@ -141,10 +142,16 @@ def test_bfloat16_autocast_stays_near_float32() -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
-def test_decoder_starts_by_looking_at_its_own_moment() -> None:
-    places = waves((12, 50), 64)
-    alike = places @ places.T
-    assert (alike.argmax(1) == torch.arange(600)).all()
-    moment = torch.arange(600) % 50
-    same, other = alike[moment[:, None] == moment], alike[moment[:, None] != moment]
-    assert same.mean() > other.mean() + 5
+def test_positions_of_the_decoder_start_as_in_he_et_al() -> None:
+    """Against a loop: of width D / axes each, the first half sines, the second cosines, frequency 10,000 ** (-2 i / width)."""
+    grid, width = (3, 2, 4), 26  # 8 for each axis, and 2 that stay zero
+    found = sines(grid, width)
+    for n, place in enumerate(itertools.product(*map(range, grid))):
+        expected = []
+        for at in place:
+            angles = [at * 10_000 ** (-2 * i / 8) for i in range(4)]
+            expected += [math.sin(a) for a in angles] + [math.cos(a) for a in angles]
+        torch.testing.assert_close(found[n], torch.tensor([*expected, 0.0, 0.0]), rtol=0, atol=1e-6)
+    settings = config.Encoder(shape=[6, 30], patch=[1, 5], width=8, depth=1, heads=1)
+    model = MAE(vit.Encoder(settings), config.Decoder(width=8, depth=1, heads=1), mask_ratio=0.5)
+    assert torch.equal(model.decoder.positions, sines((6, 6), 8)) and model.decoder.positions.requires_grad

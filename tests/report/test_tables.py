@@ -13,11 +13,12 @@ def texts(inputs, tmp_path_factory) -> dict[str, str]:
     """Both tables as the stage writes them."""
     folder = tmp_path_factory.mktemp("tables")
     paths = [folder / "new" / f"{name}.tex" for name in ("regression", "retrieval")]
-    arguments = ["tables", "--regression", inputs / "regression.csv", "--retrieval", inputs / "retrieval.csv", "--out", *paths]
+    arguments = ["tables", "--regression", inputs / "regression.csv", "--retrieval", inputs / "retrieval.csv"]
+    arguments += ["--alignment", inputs / "alignment.json", "--summary", folder / "summary.md", "--out", *paths]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", [str(word) for word in arguments])
         tables.main()
-    return {path.stem: path.read_text(encoding="utf-8") for path in paths}
+    return {path.stem: path.read_text(encoding="utf-8") for path in [*paths, folder / "summary.md"]}
 
 
 def rows(text: str) -> list[str]:
@@ -79,7 +80,8 @@ def has_latex() -> bool:
 
 @pytest.mark.skipif(not has_latex(), reason="no LaTeX with booktabs here: install the package texlive-latex-recommended")
 def test_latex_sets_both_tables_on_a_page_each(texts, tmp_path):
-    for name, text in texts.items():
+    for name in ("regression", "retrieval"):
+        text = texts[name]
         (tmp_path / f"{name}.tex").write_text(text)
     head = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}"
     (tmp_path / "both.tex").write_text(head + r"\input{regression}\clearpage\input{retrieval}\end{document}")
@@ -87,6 +89,19 @@ def test_latex_sets_both_tables_on_a_page_each(texts, tmp_path):
     assert run.returncode == 0, run.stdout[-2000:]
     assert "Output written on both.pdf (2 pages" in run.stdout
     assert not re.search(r"Overfull|Float too large|undefined", run.stdout), run.stdout[-3000:]
+
+
+def test_the_summary_holds_the_means_with_their_intervals(texts, inputs):
+    probes, ranks = (pd.read_csv(inputs / f"{name}.csv") for name in ("regression", "retrieval"))
+    summary = texts["summary"].replace("\N{NO-BREAK SPACE}", " ")
+    ours = probes[probes["method"] == "PTACL"].iloc[0]
+    cells = [f"{ours['mean_R2']:.3f} [{ours['mean_R2_low']:.2f}, {ours['mean_R2_high']:.2f}]", f"p = {ours['mean_p']:.2f}"]
+    line = next(line for line in summary.splitlines() if line.startswith("| ECG | PTACL | LP"))
+    assert all(cell in line for cell in cells) and "Supervised" not in summary
+    own = ranks[ranks["shown"] & (ranks["model"] == "ptacl_retrieval")].iloc[0]["own_MdR"]
+    assert f"| {own:.1f} [" in summary and f"({100 * own / 150:.1f} %)" in summary
+    widths = [line.count("|") for line in summary.splitlines() if line.startswith("|")]
+    assert sorted(set(widths)) == [6, 7, 12] and "one seed" in summary
 
 
 def test_the_caption_names_the_reference(inputs):

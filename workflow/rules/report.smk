@@ -6,7 +6,9 @@ rule tables:
     input:
         regression="results/tables/regression.csv",
         retrieval="results/tables/retrieval.csv",
+        alignment="results/evaluation/alignment.json",
     output:
+        summary="results/tables/summary.md",
         regression=report("results/tables/regression.tex", caption="../report/regression.rst", category="Tables"),
         retrieval=report("results/tables/retrieval.tex", caption="../report/retrieval.rst", category="Tables"),
     log:
@@ -23,7 +25,7 @@ rule tables:
         code=code_version.digest("ptacl.report.tables"),
     shell:
         "python -m ptacl.report.tables --regression {input.regression} --retrieval {input.retrieval}"
-        " --out {output.regression} {output.retrieval} > {log} 2>&1"
+        " --alignment {input.alignment} --summary {output.summary} --out {output.regression} {output.retrieval} > {log} 2>&1"
 
 
 rule page:

@@ -115,7 +115,8 @@ def _tally(reasons: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(reasons).items(), key=lambda item: (_ORDER.get(item[0], len(_ORDER)), item[0])))
 
 
-# The drawing: numbers are visits unless they say otherwise. Main boxes down the left, exclusions at the right of the arrow where they leave, splits side by side below.
+# The drawing: main boxes down the left, exclusions at the right of the arrow where they leave, splits side by side below. Numbers
+# are visits unless they say otherwise.
 _WIDTH, _MARGIN, _MAIN, _SIDE, _GAP, _LINE, _PAD = 900, 20, 400, 400, 34, 20, 14
 _LEFT = {"found": "", "kept": "Withdrawn", "paired": "Not paired", "ecg": "ECG not usable", "usable": "Cine not usable"}
 _COLOURS = {"main": ("#eef3fa", "#34558b"), "side": ("#fbf3ea", "#a8672d"), "split": ("#edf6ef", "#3d7350")}

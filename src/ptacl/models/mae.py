@@ -3,7 +3,6 @@
 Shape letters: B batch, S the axes of a sample, N tokens, V visible and M masked ones (V + M = N), P values of a patch, D width.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -12,15 +11,6 @@ from torch.nn import functional as F
 
 from ptacl import config
 from ptacl.models import vit
-
-# How the decoder starts (the paper gives no initial weights). Positions are sines and cosines, as in He et al. 2022, but of
-# wavelengths that fit the grid and large beside the content; keys start equal to queries, so that a masked token looks at once at
-# what is visible in its own moment or place. With small random positions, an ECG, quiet but for its short and sparse beats, kept
-# the loss at that of a constant for a thousand steps; with these it falls within two hundred.
-SHORTEST_WAVE = 3.0
-POSITION_SCALE = 3.0
-LIKENESS_GAIN = 1.5
-CONTENT_GAIN = 0.5
 
 
 def num_visible(num_tokens: int, mask_ratio: float) -> int:
@@ -40,16 +30,15 @@ def split(noise_BN: Tensor, visible: int) -> tuple[Tensor, Tensor]:
     return order_BN[:, :visible], order_BN[:, visible:]
 
 
-def waves(grid: Sequence[int], width: int) -> Tensor:
-    """Sines and cosines of the place on each axis of a grid: (N, D), row-major; an axis has an equal part of the width.
+def sines(grid: Sequence[int], width: int) -> Tensor:
+    """Sines and cosines of the place on each axis of a grid, as in He et al. 2022: (N, D), row-major.
 
-    Wavelengths run from three tokens to twice the axis; what is left of the width is zero.
+    An axis has an equal part of the width, with wavelengths from 2 pi to 10,000 times as much; what is left of the width is zero.
     """
     part = width // len(grid) // 2
     out = torch.zeros(*grid, width)
     for axis, size in enumerate(grid):
-        highest, lowest = 2 * math.pi / SHORTEST_WAVE, math.pi / size
-        frequency_W = highest * (lowest / highest) ** (torch.arange(part) / max(part - 1, 1))
+        frequency_W = 1e4 ** -(torch.arange(part) / max(part, 1))
         angle_SW = torch.arange(size)[:, None] * frequency_W
         shape = [size if a == axis else 1 for a in range(len(grid))]
         out[..., 2 * axis * part : 2 * (axis + 1) * part] = torch.cat([angle_SW.sin(), angle_SW.cos()], 1).reshape(*shape, -1)
@@ -68,17 +57,11 @@ class Decoder(nn.Module):
         width = settings.width
         self.embed = nn.Linear(encoder.width, width)
         self.mask_token = nn.Parameter(torch.randn(width) * vit.TOKEN_STD)
-        self.positions = nn.Parameter(POSITION_SCALE * waves(encoder.grid, width))
+        self.positions = nn.Parameter(sines(encoder.grid, width))  # as in He et al., but free to learn
         self.blocks = nn.ModuleList(vit.Block(width, settings.heads) for _ in range(settings.depth))
         self.norm = nn.LayerNorm(width, eps=vit.NORM_EPS)
         self.head = nn.Linear(width, encoder.embedding.linear.in_features)
         self.apply(vit.initialise)
-        with torch.no_grad():
-            self.embed.weight.copy_(CONTENT_GAIN * self.embed.weight)
-            for block in self.blocks:
-                assert isinstance(block, vit.Block)
-                query, key, _ = block.qkv.weight.chunk(3)
-                key.copy_(query.mul_(LIKENESS_GAIN))
 
     def forward(self, tokens_BVD: Tensor, visible_BV: Tensor, masked_BM: Tensor) -> Tensor:
         """Encoded visible tokens to the masked patches: (B, M, P), in the order of `masked_BM`."""

@@ -1,14 +1,16 @@
-"""Both tables as LaTeX: each number with its interval, the best of each column in bold.
+"""Both tables as LaTeX: each number with its interval, the best of each column in bold; and all results in short as Markdown.
 
 Bold is by number alone and claims no difference: that is what the paired test of the last column is for. The files need the
 packages booktabs and graphicx; a table larger than the page is shrunk to it.
 """
 
 import argparse
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -112,19 +114,63 @@ def retrieval(table: pd.DataFrame) -> str:
     return _document(head, body, columns="ll" + "c" * (len(statistics) + 1), caption=caption, label="tab:retrieval")
 
 
+def markdown(regression: pd.DataFrame, retrieval: pd.DataFrame, *, alignment: Mapping[str, Any]) -> str:
+    """Means over the phenotypes of both tables, own partner and alignment, with intervals, to paste into a document."""
+    probes = comparison.regression(regression)
+    body = [[r.group, r.method, r.evaluation, _plain(r.cells[0]), _plain(r.difference), r.p_text] for r in probes if r.measured]
+    reference = comparison.reference(regression)
+    parts = [
+        f"{_seeds(regression)}; {int(regression['n_train'].max()):,} training and {int(regression['n_test'].max()):,} test "
+        f"participants; {_percent(regression)} % intervals.",
+        _grid(["Input", "Method", "Eval", "Mean R²", f"Δ {reference}", "p"], body),
+    ]
+    statistics = comparison.statistics(retrieval)
+    own = {method: f"{_plain(cell)} ({100 * share:.1f} %)" for method, cell, share in comparison.own_ranks(retrieval)}
+    means = [r for r in comparison.retrieval(retrieval, shown=True) if r.group == comparison.MEAN]
+    gallery = retrieval.loc[retrieval["shown"].astype(bool), "gallery"].iloc[0]
+    body = [[r.method, *map(_plain, r.cells), _plain(r.difference), r.p_text, own[r.method]] for r in means]
+    head = ["Method", *statistics, f"Δ {statistics[0]}", "p", "Own CMR, median rank"]
+    parts += [f"Retrieval, ECG to CMR, gallery {gallery}, means over phenotypes:", _grid(head, body)]
+    head = ["Experiment", "Near the diagonal", "Other people's cines", "Δ others", "Steps permuted"]
+    names = ["share", "other_share", "beyond_other_difference", "permuted_share"]
+    body = [[e["title"], *(_share(e, name) for name in names)] for e in alignment["experiments"].values()]
+    parts += [f"Steps within one of the diagonal, chance {alignment['chance']:.3f}:", _grid(head, body)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _grid(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *body])
+
+
+def _plain(cell: comparison.Cell | None) -> str:
+    return f"{cell.text} {cell.interval}".strip() if cell is not None and cell.measured else ""
+
+
+def _share(entry: Mapping[str, Any], name: str) -> str:
+    return _plain(comparison.Cell(entry[name], entry[f"{name}_low"], entry[f"{name}_high"], None, 3))
+
+
+def _seeds(table: pd.DataFrame) -> str:
+    most = int(table["seeds"].max())
+    return "one seed" if most == 1 else f"{most} seeds where a method has them"
+
+
 def _percent(table: pd.DataFrame) -> str:
     return f"{100 * float(table['confidence'].iloc[0]):g}"
 
 
 def main() -> None:
-    """Write both tables."""
-    parser = argparse.ArgumentParser(description="Both tables as LaTeX.")
+    """Write both tables and the summary."""
+    parser = argparse.ArgumentParser(description="Both tables as LaTeX, and all results in short as Markdown.")
     parser.add_argument("--regression", required=True, type=Path, help="regression.csv")
     parser.add_argument("--retrieval", required=True, type=Path, help="retrieval.csv")
+    parser.add_argument("--alignment", required=True, type=Path, help="alignment.json")
+    parser.add_argument("--summary", required=True, type=Path, help="Markdown to write")
     parser.add_argument("--out", required=True, nargs=2, type=Path, metavar=("REGRESSION", "RETRIEVAL"), help="files to write")
     args = parser.parse_args()
-    texts = regression(pd.read_csv(args.regression)), retrieval(pd.read_csv(args.retrieval))
-    for path, text in zip(args.out, texts, strict=True):
+    probes, ranks = pd.read_csv(args.regression), pd.read_csv(args.retrieval)
+    summary = markdown(probes, ranks, alignment=json.loads(args.alignment.read_text()))
+    for path, text in zip([*args.out, args.summary], [regression(probes), retrieval(ranks), summary], strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
