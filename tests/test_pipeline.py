@@ -20,6 +20,7 @@ pytestmark = pytest.mark.pipeline
 
 TARGETS = [
     "results/report.html",
+    "results/tables/summary.md",
     *[f"results/tables/{table}.{form}" for table in ("regression", "retrieval") for form in ("csv", "tex")],
     *[f"results/figures/alignment.{form}" for form in ("svg", "png")],
     *[f"results/cohort/flow.{form}" for form in ("json", "svg")],

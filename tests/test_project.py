@@ -118,11 +118,27 @@ def test_conda_environment_and_container_install_the_lock() -> None:
     assert f"python={python}" in conda["dependencies"]
 
 
-def test_paper_configuration_is_valid() -> None:
+def stacked(name: str) -> config.Config:
+    """config.yaml under another file, as Snakemake stacks them."""
     import snakemake.utils
 
     values = yaml.safe_load((ROOT / "config.yaml").read_text())
-    snakemake.utils.update_config(values, yaml.safe_load((ROOT / "workflow" / "config" / "ukb.yaml").read_text()))
-    settings = config.parse(values)
+    snakemake.utils.update_config(values, yaml.safe_load((ROOT / name).read_text()))
+    return config.parse(values)
+
+
+def test_paper_configuration_has_the_papers_sizes() -> None:
+    settings = stacked("workflow/config/ukb.yaml")
     assert settings.encoders.ecg.width == settings.encoders.cmr.width == 512
+    assert settings.encoders.ecg.shape == [12, 2500] and settings.encoders.ecg.patch == [1, 50]
+    assert settings.encoders.cmr.patch == [2, 12, 12] and settings.pretraining.cmr.mask_ratio == 0.9
+    assert {e.frozen_layers for e in settings.experiments.values()} == {2} and len(settings.experiments) == 4
     assert settings.cohort.source == "files"
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "workflow/config/ukb.yaml", "workflow/config/benchmark.yaml"])
+def test_arms_that_are_compared_differ_in_the_local_loss_alone(name: str) -> None:
+    experiments = stacked(name).experiments
+    for one, other in (("global", "ptacl"), ("global_retrieval", "ptacl_retrieval")):
+        arms = [experiments[e].model_dump(exclude={"title", "beta", "sigma", "local_temperature"}) for e in (one, other)]
+        assert arms[0] == arms[1] and experiments[one].beta == 0 < experiments[other].beta
