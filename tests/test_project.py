@@ -118,6 +118,32 @@ def test_conda_environment_and_container_install_the_lock() -> None:
     assert f"python={python}" in conda["dependencies"]
 
 
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (("seeds",), [], "seeds"),
+        (("retrieval", "ks"), [0, 1], r"retrieval\.ks\.0"),
+        (("retrieval", "ks"), [], r"retrieval\.ks"),
+        (("regression", "reference"), "Globl", "Globl is no ECG row of regression.rows"),
+        (("experiments", "ptacl", "frozen_layers"), 9, r"experiments \['ptacl'\] freeze more layers than the 3"),
+        (("experiments", "global", "training", "batch_size"), 1, "batch_size must be 2 or more"),
+        (("pretraining", "ecg", "training", "warmup_epochs"), 40, "warmup_epochs 40 leave nothing of 40 epochs"),
+        (("encoders", "cmr", "shape"), [52, 84, 84], "more frames than a cine"),
+        (("cohort", "ecg_folders"), ["somewhere"], "source is simulated: set source to files"),
+        (("cohort", "shard"), 3, r"cohort\.shard: .*did you mean shards\?"),
+    ],
+)
+def test_settings_that_could_only_fail_later_are_refused_when_read(keys: tuple[str, ...], value: object, message: str) -> None:
+    values = yaml.safe_load((ROOT / "config.yaml").read_text())
+    place = values
+    for key in keys[:-1]:
+        place[key] = dict(place[key])  # aliases of YAML share their values
+        place = place[key]
+    place[keys[-1]] = value
+    with pytest.raises(ValueError, match=message):
+        config.parse(values)
+
+
 def stacked(name: str) -> config.Config:
     """config.yaml under another file, as Snakemake stacks them."""
     import snakemake.utils

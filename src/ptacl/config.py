@@ -4,6 +4,7 @@ Every field has a description and no default, so that config.yaml shows every se
 that the stage uses, as the canonical JSON of :func:`dump`; the stage reads it back with the ``model_validate_json`` of its model.
 """
 
+import difflib
 import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -65,6 +66,8 @@ class Cohort(Section):
     def _check(self) -> "Cohort":
         if self.source == "files" and not (self.ecg_folders and self.cmr_folders and self.phenotype_tables):
             raise ValueError("source: files needs ecg_folders, cmr_folders and phenotype_tables")
+        if self.source == "simulated" and (self.ecg_folders or self.cmr_folders or self.phenotype_tables):
+            raise ValueError("folders and tables are given, but source is simulated: set source to files, or take them away")
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError("validation_fraction + test_fraction must leave something to train on")
         return self
@@ -210,6 +213,12 @@ class Training(Section):
     patience: int = Field(ge=0, description="epochs without a better validation loss before stopping; 0 for never")
     checkpoint_seconds: float = Field(ge=0, description="least time between two checkpoints; 0 for one a step")
 
+    @model_validator(mode="after")
+    def _check(self) -> "Training":
+        if self.warmup_epochs >= self.epochs and self.warmup_epochs > 0:
+            raise ValueError(f"warmup_epochs {self.warmup_epochs:g} leave nothing of {self.epochs} epochs: lower them")
+        return self
+
 
 class Decoder(Section):
     """Decoder of the masked autoencoder."""
@@ -273,6 +282,8 @@ class Experiment(Section):
                 "InfoNCE compares the pairs of a whole batch, which micro-batches would shrink: set accumulate to 1, and lower "
                 "batch_size or use more GPUs if memory does not suffice"
             )
+        if self.training.batch_size < 2:
+            raise ValueError("InfoNCE tells the pairs of a batch apart: batch_size must be 2 or more")
         return self
 
 
@@ -299,7 +310,7 @@ class Retrieval(Section):
     """Retrieval of participants with a like phenotype (Table 1)."""
 
     experiments: list[str] = Field(description="experiments to compare, the reference first")
-    ks: list[int] = Field(description="k of precision at k")
+    ks: list[Count] = Field(min_length=1, description="k of precision at k")
     band: Positive = Field(description="half width of a match, in standard deviations of the test set")
     own_cmr: bool = Field(description="leave the query's own CMR in the gallery of the table shown; both are computed")
     bootstrap: Count = Field(description="bootstrap draws over participants")
@@ -324,7 +335,7 @@ class Config(Section):
     """All of config.yaml."""
 
     seed: int = Field(description="the one seed of the project")
-    seeds: list[int] = Field(description="seeds of the contrastive trainings")
+    seeds: list[int] = Field(min_length=1, description="seeds of the contrastive trainings")
     simulation: Simulation = Field(description="simulated cohort, used where cohort.source is simulated")
     cohort: Cohort = Field(description="participants")
     ecg: Ecg = Field(description="ECG preparation")
@@ -343,8 +354,19 @@ class Config(Section):
         named = {r.model for r in self.regression.rows} | set(self.retrieval.experiments) | set(self.alignment.experiments)
         if unknown := sorted(named - models):
             raise ValueError(f"regression, retrieval or alignment names {unknown}; known are {sorted(models)}")
+        if self.regression.reference not in {row.method for row in self.regression.rows if row.input == "ecg"}:
+            methods = [row.method for row in self.regression.rows if row.input == "ecg"]
+            raise ValueError(f"regression.reference {self.regression.reference} is no ECG row of regression.rows: {methods}")
+        depth = min(self.encoders.ecg.depth, self.encoders.cmr.depth)
+        if deep := [name for name, e in self.experiments.items() if e.frozen_layers > depth]:
+            raise ValueError(f"experiments {deep} freeze more layers than the {depth} that an encoder has: lower frozen_layers")
+        return self._check_shapes()
+
+    def _check_shapes(self) -> "Config":
         if self.encoders.ecg.shape[1] > self.ecg.num_samples:
-            raise ValueError("encoders.ecg.shape is longer than a record")
+            raise ValueError("encoders.ecg.shape is longer than a record: ecg.num_samples")
+        if self.encoders.cmr.shape[0] > self.cmr.frames:
+            raise ValueError("encoders.cmr.shape has more frames than a cine: cmr.frames")
         if self.encoders.cmr.shape[1:] != [self.cmr.size, self.cmr.size]:
             raise ValueError("encoders.cmr.shape does not fit cmr.size")
         return self
@@ -355,8 +377,17 @@ def parse(values: dict[str, Any]) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']}" for e in error.errors()]
+        lines = [f"  {'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']}{_meant(e)}" for e in error.errors()]
         raise ValueError("the configuration has errors:\n" + "\n".join(lines)) from None
+
+
+def _meant(error: Any) -> str:
+    """A known name that resembles an unknown key."""
+    if error["type"] != "extra_forbidden":
+        return ""
+    names = sorted({name for section in Section.__subclasses__() for name in section.model_fields})
+    close = difflib.get_close_matches(str(error["loc"][-1]), names, 1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def load(path: Path) -> Config:
