@@ -4,15 +4,17 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/pip install --quiet --disable-pip-version-check --constraint envs/requirements.lock
 
-.PHONY: run test check benchmark clean
+.PHONY: run test check benchmark benchmark-run clean
 
 # Small trainings run best side by side with few threads each, on a GPU too; a cohort of its own scale has one GPU a training.
 CORES = $(shell getconf _NPROCESSORS_ONLN)
 THREADS = $(shell expr '(' $(CORES) + 3 ')' / 4)
 
+SNAKEMAKE = PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --resources gpu=4 \
+  --set-threads pretrain=$(THREADS) align=$(THREADS) embed=$(THREADS)
+
 run: $(VENV)/.run
-	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --resources gpu=4 \
-	  --set-threads pretrain=$(THREADS) align=$(THREADS) embed=$(THREADS)
+	$(SNAKEMAKE)
 	@echo "Report: $(CURDIR)/results/report.html"
 
 test: $(VENV)/.test
@@ -25,6 +27,11 @@ check: $(VENV)/.test
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
+
+# the methods at a larger scale: hours; whatever ends it, the next call goes on where it was
+benchmark-run: $(VENV)/.run
+	mkdir -p benchmark-run
+	$(SNAKEMAKE) --directory benchmark-run --configfile workflow/config/benchmark.yaml --rerun-incomplete
 
 benchmark: $(VENV)/.test
 	PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks

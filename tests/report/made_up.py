@@ -118,7 +118,9 @@ def _flow(folder: Path) -> None:
     ]
     splits = {"train": (248, 243), "validation": (27, 27), "test": (152, 150)}
     counts = {split: {"visits": v, "participants": p} for split, (v, p) in splits.items()}
-    (folder / "flow.json").write_text(json.dumps({"steps": steps, "splits": counts}))
+    tables = {"unreadable": {"LVM": {"unit": 2, "not a number": 1}}, "implausible": {"LVEF": 1, "LVM": 0}}
+    tables |= {"inconsistent": {"LV": 2, "RV": 0}, "repeated": 4}
+    (folder / "flow.json").write_text(json.dumps({"steps": steps, "splits": counts, "tables": tables}))
     box = (
         '<rect x="8" y="8" width="884" height="184" rx="6" fill="#eef3fa" stroke="#34558b"/><text x="30" y="60">612 visits</text>'
     )

@@ -95,6 +95,8 @@ def test_all_parts_are_there(outline, inputs):
         assert part in shown
     assert "simulated cohort" in shown and "UKB 0.514" in shown and "UK Biobank" in shown
     assert "10 rows of the paper that this run does not have" in shown and "Untrained" not in shown
+    assert "LVM: 3 cells not read (unit 2, not a number 1); LVEF: 1 implausible; LV: 2 visits whose" in shown
+    assert "4 values given twice alike" in shown
     assert "Own partner" in shown and "Other people" in shown and "Steps permuted" in shown
     assert "What an ECG can tell" in shown and "0.550" in shown
     assert "without own CMR" in shown and "with own CMR" in shown

@@ -210,7 +210,7 @@ def build(
             f"{', '.join(source.tables)}: no phenotype of the {len(manifest)} paired visits; "
             "ids differ between UK Biobank applications: tables and files must come from one"
         )
-    checks = {"implausible": read.implausible, "inconsistent": read.inconsistent}
+    checks = {name: getattr(read, name) for name in ("implausible", "inconsistent", "unreadable", "repeated")}
     summary = paired.counts | {"source": settings.source, "version": source.version, "tables": checks}
     return manifest, paired, summary
 

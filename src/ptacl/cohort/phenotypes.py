@@ -7,13 +7,15 @@ Instance 2` (Table Exporter FIELD-TITLE), also with `(participant - p24103_i2)` 
 
 import logging
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from ptacl.cohort import tables
 from ptacl.config import Phenotype
 
 LOG = logging.getLogger(__name__)
@@ -22,7 +24,6 @@ SEX = 31
 COVARIATES = {"age": 21003, "height_cm": 50, "weight_kg": 21002}
 CONVENTIONS = "24100-2.0, f.24100.2.0, X24100.2.0, p24100_i2, participant.p24100_i2, LV end diastolic volume | Instance 2"
 
-_ROWS = 20000
 _INLINE = range(22420, 22428)
 _ID = re.compile(r"(?:.*\W)?eid\W*|participant[ .]id", re.IGNORECASE)
 _NAMES = (
@@ -56,12 +57,15 @@ _CHAMBERS = {"LV": (24100, 24101, 24102, 24103, [24104]), "RV": (24106, 24107, 2
 class PhenotypeTable:
     """`values`: one row a visit; columns sex (0 female, 1 male), age, height_cm, weight_kg, then the phenotypes; NaN is missing.
 
-    `implausible` counts the values set to NaN by phenotype, `inconsistent` the visits that break an identity, by chamber.
+    `implausible` counts the values set to NaN by phenotype, `inconsistent` the visits that break an identity, by chamber,
+    `unreadable` the cells that hold no number, by column and reason, `repeated` the values or visits that a table gives twice.
     """
 
     values: pd.DataFrame
     implausible: dict[str, int]
     inconsistent: dict[str, int]
+    unreadable: dict[str, dict[str, int]]
+    repeated: int
 
 
 def parse_column(name: str) -> tuple[int, int | None, int] | None:
@@ -83,7 +87,8 @@ def read_tables(
     A value outside `low`..`high` becomes missing. Where SV differs from EDV - ESV, or EF from (EDV - ESV) / EDV, by more than
     `identity_tolerance` of it, all values derived from the stroke volume of that chamber (SV, EF and, for the LV, CO) become
     missing; the volumes stay. Sex (field 31), age (21003), height (50) and weight (21002) are read where there are any.
-    Only the columns needed are read. ValueError: a table without id or known column, a phenotype in no table, an old field.
+    Only the columns needed are read. ValueError: a table without id or known column, cut or shifted
+    (:mod:`ptacl.cohort.tables`), or one that contradicts itself; a phenotype in no table; an old field.
     """
     if old := [p.field for p in phenotypes if p.field in _INLINE]:
         raise ValueError(
@@ -91,22 +96,32 @@ def read_tables(
             "use fields 24100 to 24109"
         )
     fields = COVARIATES | {p.name: p.field for p in phenotypes}
-    tables = [_read(Path(path), fields=fields, instances=instances) for path in paths]
-    present = {name for visits, _ in tables for name in visits}
+    read = [_read(Path(path), fields=fields, instances=instances) for path in paths]
+    present = {name for visits, _, _ in read for name in visits}
     if absent := [f"{p.name} (field {p.field})" for p in phenotypes if p.name not in present]:
         raise ValueError(
             f"{', '.join(map(str, paths))}: no column for {', '.join(absent)} at instance {', '.join(map(str, instances))}. "
             f"Names tried, with 24100 as the example: {CONVENTIONS}. Export these fields, or remove them from cohort.phenotypes"
         )
-    values = _stack([visits for visits, _ in tables]).reindex(columns=list(fields)).groupby(level=0, sort=True).first()
-    by_participant = pd.concat([sex for _, sex in tables]).groupby(level=0).first().to_dict()
+    values = _stack([visits for visits, _, _ in read]).reindex(columns=list(fields)).groupby(level=0, sort=True).first()
+    by_participant = pd.concat([sex for _, sex, _ in read]).groupby(level=0).first().to_dict()
     values.insert(0, "sex", [by_participant.get(visit.partition("_")[0], np.nan) for visit in values.index])
     for name in COVARIATES:
         values.loc[values[name] <= 0, name] = np.nan  # codes such as -1 (do not know) are no measurements
     implausible = {p.name: _drop_implausible(values, p) for p in phenotypes}
     names = {p.field: p.name for p in phenotypes}
     inconsistent = {c: _drop_inconsistent(values, c, names=names, tolerance=identity_tolerance) for c in _CHAMBERS}
-    return PhenotypeTable(values=values, implausible=implausible, inconsistent=inconsistent)
+    unreadable: dict[str, Counter[str]] = {}
+    for _, _, faults in read:
+        for name, reasons in faults.unreadable.items():
+            unreadable.setdefault(name, Counter()).update(reasons)
+    return PhenotypeTable(
+        values=values,
+        implausible=implausible,
+        inconsistent=inconsistent,
+        unreadable={name: dict(sorted(reasons.items())) for name, reasons in unreadable.items() if reasons},
+        repeated=sum(faults.repeated for _, _, faults in read),
+    )
 
 
 def _drop_implausible(values: pd.DataFrame, phenotype: Phenotype) -> int:
@@ -122,24 +137,33 @@ def _drop_inconsistent(values: pd.DataFrame, chamber: str, *, names: Mapping[int
         return 0
     stroke = values[names[edv]] - values[names[esv]]
     wrong = pd.Series(False, index=values.index)
-    for field, expected in ((sv, stroke), (ef, stroke / values[names[edv]] * 100)):
-        if field in names:
-            wrong |= (values[names[field]] - expected).abs() > tolerance * expected.abs()
-    derived = [names[field] for field in (sv, ef, *also) if field in names]
+    for number, expected in ((sv, stroke), (ef, stroke / values[names[edv]] * 100)):
+        if number in names:
+            wrong |= (values[names[number]] - expected).abs() > tolerance * expected.abs()
+    derived = [names[number] for number in (sv, ef, *also) if number in names]
     values.loc[wrong, derived] = np.nan
     return int(wrong.sum())
 
 
-def _read(path: Path, *, fields: Mapping[str, int], instances: Sequence[int]) -> tuple[pd.DataFrame, "pd.Series[float]"]:
+@dataclass
+class _Faults:
+    """What was found wrong in one table and went on: cells that cannot be read, by column and reason, and values given twice."""
+
+    path: Path
+    unreadable: dict[str, Counter[str]] = field(default_factory=dict)
+    repeated: int = 0
+
+
+def _read(path: Path, *, fields: Mapping[str, int], instances: Sequence[int]) -> tuple[pd.DataFrame, "pd.Series[float]", _Faults]:
     """The columns of `fields` of one table by visit, and sex by participant; in pieces, to hold the memory down."""
-    header = _header(path)
+    header, faults = tables.header(path), _Faults(path)
     ids = [name for name in header if _ID.fullmatch(name.strip())]
     if not ids:
         raise ValueError(f"{path}: no id column: the first line must name eid, f.eid, participant.eid or Participant ID")
     columns = _columns(header, wanted={SEX, *fields.values()})
-    sex = next((name for (field, _, array), name in columns.items() if field == SEX and array == 0), None)
+    sex = next((names[0] for (number, _, array), names in columns.items() if number == SEX and array == 0), None)
     by_visit = {i: {k: columns[f, i, 0] for k, f in fields.items() if (f, i, 0) in columns} for i in instances}
-    wanted = {name for names in by_visit.values() for name in names.values()} | ({sex} if sex else set())
+    wanted = {name for of in by_visit.values() for names in of.values() for name in names} | ({sex} if sex else set())
     if not wanted:
         raise ValueError(
             f"{path}: among its {len(header)} columns is none of the fields {sorted({SEX, *fields.values()})} at instance "
@@ -147,17 +171,18 @@ def _read(path: Path, *, fields: Mapping[str, int], instances: Sequence[int]) ->
             "Export them, or remove the table from cohort.phenotype_tables"
         )
     visits, sexes, strange = [], [], 0
-    for piece in _pieces(path, columns=[ids[0], *sorted(wanted)]):
+    for piece in tables.pieces(path, columns=[ids[0], *sorted(wanted)]):
         eid = piece[ids[0]].astype("string").str.strip().str.removesuffix(".0")
         known = eid.str.fullmatch(r"\d{7}").fillna(False).to_numpy(dtype=bool)
         piece, eid, strange = piece[known], eid[known].astype(str), strange + int((~known).sum())
-        visits += [_visits(piece, eid, names=names, instance=i) for i, names in by_visit.items() if names]
+        visits += [_visits(piece, eid, names=names, instance=i, faults=faults) for i, names in by_visit.items() if names]
         if sex:
             sexes.append(piece[sex].astype(str).str.strip().str.lower().map(_SEX_CODES).astype(float).set_axis(eid))
     if strange:
         LOG.warning("%s: %d rows without a 7-digit id are ignored", path, strange)
     present = [name for name in fields if any(name in names for names in by_visit.values())]
-    return _stack(visits).reindex(columns=present), pd.concat(sexes) if sexes else pd.Series(dtype=float)
+    values = _one_row_a_visit(_stack(visits).reindex(columns=present), faults=faults)
+    return values, pd.concat(sexes) if sexes else pd.Series(dtype=float), faults
 
 
 def _stack(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -166,58 +191,53 @@ def _stack(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(full) if full else pd.DataFrame(dtype=float)
 
 
-def _visits(table: pd.DataFrame, eid: "pd.Series[str]", *, names: Mapping[str, str], instance: int) -> pd.DataFrame:
+def _visits(
+    table: pd.DataFrame, eid: "pd.Series[str]", *, names: Mapping[str, Sequence[str]], instance: int, faults: "_Faults"
+) -> pd.DataFrame:
     """One instance of a table: a row a visit that has any value."""
-    values = pd.DataFrame({name: _numeric(table[column]) for name, column in names.items()}).dropna(how="all")
+    values = pd.DataFrame({name: _column(table, columns, name=name, faults=faults) for name, columns in names.items()})
+    values = values.dropna(how="all")
     return values.set_axis(eid[values.index] + f"_{instance}")
 
 
-def _columns(header: Sequence[str], *, wanted: Collection[int]) -> dict[tuple[int, int | None, int], str]:
-    columns: dict[tuple[int, int | None, int], str] = {}
+def _column(table: pd.DataFrame, columns: Sequence[str], *, name: str, faults: "_Faults") -> "pd.Series[float]":
+    """Values of a field that has one column, or several that agree."""
+    values, reasons = tables.numbers(table[columns[0]])
+    faults.unreadable.setdefault(name, Counter()).update(reasons)
+    for other in columns[1:]:
+        more, reasons = tables.numbers(table[other])
+        faults.unreadable[name].update(reasons)
+        both = values.notna() & more.notna()
+        if unlike := int((values[both] != more[both]).sum()):
+            raise ValueError(
+                f"{faults.path}: the columns {columns[0]} and {other} give one field, and differ in {unlike} rows: which one "
+                "holds is not known; remove one"
+            )
+        faults.repeated += int(both.sum())
+        values = values.fillna(more)
+    return values
+
+
+def _one_row_a_visit(values: pd.DataFrame, *, faults: "_Faults") -> pd.DataFrame:
+    """Rows of the same visit united, if they agree."""
+    again = values.index.duplicated(keep=False)
+    if not again.any():
+        return values
+    groups = values[again].groupby(level=0)
+    unlike = (groups.max() != groups.min()) & (groups.count() > 1)
+    if unlike.to_numpy().any():
+        names = [str(name) for name in unlike.columns[unlike.any()]]
+        raise ValueError(
+            f"{faults.path}: {int(unlike.any(axis=1).sum())} visits stand in several rows that differ in {', '.join(names)}: "
+            "which one holds is not known; remove the others"
+        )
+    faults.repeated += int(values.index.duplicated().sum())
+    return values.groupby(level=0).first()
+
+
+def _columns(header: Sequence[str], *, wanted: Collection[int]) -> dict[tuple[int, int | None, int], list[str]]:
+    columns: dict[tuple[int, int | None, int], list[str]] = {}
     for name in header:
         if (key := parse_column(name)) and key[0] in wanted:
-            columns.setdefault(key, name)
+            columns.setdefault(key, []).append(name)
     return columns
-
-
-def _header(path: Path) -> list[str]:
-    try:
-        if path.suffix == ".parquet":
-            import pyarrow.parquet  # type: ignore[import-untyped]
-
-            return list(pyarrow.parquet.read_schema(path).names)
-        return list(pd.read_csv(path, sep=_separator(path), nrows=0, encoding="utf-8-sig", encoding_errors="replace").columns)
-    except ValueError as error:  # pandas and pyarrow derive theirs from it, and name no file
-        raise ValueError(f"{path}: not a CSV, TSV or parquet table ({error})") from error
-
-
-def _pieces(path: Path, *, columns: list[str]) -> Iterator[pd.DataFrame]:
-    """The columns asked for, some rows at a time; the first column is the id."""
-    if path.suffix == ".parquet":
-        import pyarrow.parquet
-
-        batches = pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=_ROWS, columns=columns)
-        yield from (batch.to_pandas(ignore_metadata=True) for batch in batches)
-        return
-    with pd.read_csv(
-        path,
-        sep=_separator(path),
-        usecols=columns,
-        dtype={columns[0]: "string"},
-        encoding="utf-8-sig",
-        encoding_errors="replace",
-        low_memory=False,
-        chunksize=_ROWS,
-    ) as pieces:
-        yield from pieces
-
-
-def _separator(path: Path) -> str:
-    """A tab if the header has one: titles may contain commas, never tabs."""
-    with path.open(encoding="utf-8-sig", errors="replace") as lines:
-        return "\t" if "\t" in lines.readline() else ","
-
-
-def _numeric(column: "pd.Series[float]") -> "pd.Series[float]":
-    numbers = pd.to_numeric(column, errors="coerce").astype(float)
-    return numbers.where(np.isfinite(numbers))

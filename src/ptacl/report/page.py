@@ -110,6 +110,19 @@ def _kept(table: pd.DataFrame) -> dict[str, float]:
     return {str(k): float(v) for k, v in table[table["chosen"] == 1].iloc[0].items()}
 
 
+def table_notes(checks: Mapping[str, Any]) -> list[str]:
+    """What was left out of the phenotype tables, in words: cells not read, implausible values, contradictions, repetitions."""
+    notes = []
+    for name, reasons in checks.get("unreadable", {}).items():
+        parts = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
+        notes.append(f"{name}: {sum(reasons.values()):,} cells not read ({parts})")
+    notes += [f"{name}: {count:,} implausible" for name, count in checks.get("implausible", {}).items() if count]
+    for chamber, count in checks.get("inconsistent", {}).items():
+        notes += [f"{chamber}: {count:,} visits whose volumes contradict the values derived from them"] if count else []
+    repeated = checks.get("repeated", 0)
+    return [*notes, f"{repeated:,} values given twice alike"] if repeated else notes
+
+
 def settings_text(config: Config) -> str:
     """All settings as YAML, without the names of folders and files, which may tell more than is meant to leave the platform."""
     values = config.model_dump(mode="json")
@@ -151,6 +164,7 @@ def render(
         cards=verdict.figures(regression, retrieval, alignment=alignment, flow=flow),
         flow=flow,
         flow_image=image(flow_svg),
+        table_notes=table_notes(flow.get("tables", {})),
         regression=[row for row in rows if row.measured],
         to_come=[row for row in rows if not row.measured],
         names=names,
