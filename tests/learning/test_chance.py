@@ -32,6 +32,6 @@ def test_other_objectives_have_no_chance_level():
     assert chance.at_chance({"epoch": 1.0, "train_loss": 1.0, "validation_loss": 1.0}) == []
 
 
-@pytest.mark.parametrize(("share", "stuck"), [(0.9901, True), (0.9899, False)])
-def test_the_margin_is_one_percent(share, stuck):
+@pytest.mark.parametrize(("share", "stuck"), [(0.9971, True), (0.9969, False)])
+def test_the_margin_is_three_in_a_thousand(share, stuck):
     assert bool(chance.at_chance(row(validation_local=share, train_local=1.0))) == stuck

@@ -59,7 +59,7 @@ def image(causes: Causes, rng: np.random.Generator, *, nuisance: CineNuisance) -
         labels[(slice(None), z, *window)], levels = heart.label(place, counts, z)
         pixels[:, z] = paint(chest, rng, shape=(rows, columns), centre_px=middle, depth=z / (slices - 1))
         view = pixels[(slice(None), z, *window)]
-        view[...] = _paint_heart(view, place, levels, tissue=tissue, rim_px=chest.rim_px, filling=counts.filling)
+        _paint_heart(view, place, levels, tissue=tissue, rim_px=chest.rim_px, filling=counts.filling)
     axes, origin = _orientation(rng, offset_px=offset, shape=(rows, columns), slices=slices, nuisance=nuisance)
     noisy = _receive(pixels, rng, nuisance=nuisance)
     return Cine(noisy, labels, axes, origin, 60000 / float(causes.heart_rate_bpm))
@@ -90,17 +90,17 @@ class _Tissue:
         )
 
 
-def _paint_heart(
-    ground: Float32, place: SliceField, levels: Levels, *, tissue: _Tissue, rim_px: float, filling: Array
-) -> Float32:
-    """(T, FIELD, FIELD): fat rim, RV wall, RV blood, myocardium and LV blood over the surroundings, with soft borders."""
+def _paint_heart(ground: Float32, place: SliceField, levels: Levels, *, tissue: _Tissue, rim_px: float, filling: Array) -> None:
+    """Fat rim, RV wall, RV blood, myocardium and LV blood over the surroundings (T, FIELD, FIELD), in place, softly bordered."""
     edge = np.float32(tissue.edge_px)
     box = _reach(place, levels, margin_px=rim_px + tissue.edge_px)
-    place, out = place.part(box), np.array(ground, dtype=np.float32)
-    heart = out[(slice(None), *box)]
+    place, heart = place.part(box), ground[(slice(None), *box)]
 
     def inside(level: Float32, distance: Float32) -> Float32:
-        return np.asarray(np.clip((level - distance) / edge + np.float32(0.5), 0, 1), dtype=np.float32)
+        depth = level - distance
+        depth /= edge
+        depth += np.float32(0.5)
+        return np.clip(depth, 0, 1, out=depth)
 
     cavity, muscle, rv = (x[:, None, None] for x in (levels.cavity, levels.muscle, levels.rv))
     blood = (1 + tissue.inflow * (1 - filling)).astype(np.float32)[:, None, None]
@@ -113,7 +113,6 @@ def _paint_heart(
     heart += present * inside(muscle, place.radius) * (np.float32(tissue.muscle) - heart)
     dark = _papillary(place, levels, tissue)
     heart += (cavity > 0) * inside(cavity, place.radius) * (blood - dark - heart)
-    return out
 
 
 _WALL_PX = 1.8  # thickness of the RV wall
