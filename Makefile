@@ -52,4 +52,4 @@ $(VENV)/.test: $(VENV)/.python pyproject.toml envs/requirements.lock
 
 clean:
 	rm -rf .snakemake
-	find results -mindepth 1 ! -name README.md -delete
+	find results -mindepth 1 ! -path results/README.md -delete
