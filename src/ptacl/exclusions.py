@@ -1,6 +1,7 @@
 """Why a record cannot be used: one enum for the whole pipeline, and the exception that carries a reason."""
 
 from enum import StrEnum
+from pathlib import Path
 
 
 class Reason(StrEnum):
@@ -35,3 +36,9 @@ class Excluded(ValueError):
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
         self.reason, self.detail = reason, detail
+
+
+def demand_file(path: Path) -> None:
+    """Excluded(UNREADABLE) unless a regular file lies there: opening a pipe waits for ever, a device never ends."""
+    if not Path(path).is_file():
+        raise Excluded(Reason.UNREADABLE, "not a regular file" if Path(path).exists() else "no such file")

@@ -1,3 +1,4 @@
+import os
 import shutil
 from pathlib import Path
 
@@ -58,3 +59,11 @@ def test_the_segmentation_beside_a_cine(tmp_path: Path) -> None:
     assert find_labels(tmp_path / "9000001.zip") is None  # two zips: seg_sa.nii.gz may belong to the other one
     (tmp_path / "9000002.zip").unlink()
     assert find_labels(tmp_path / "9000001.zip") == tmp_path / "seg_sa.nii.gz"
+
+
+def test_a_pipe_is_unreadable_and_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "9000001_20209_2_0.zip"
+    os.mkfifo(path)
+    with pytest.raises(Excluded) as error:
+        read(path)
+    assert (error.value.reason, error.value.detail) == (Reason.UNREADABLE, "not a regular file")

@@ -117,3 +117,17 @@ def test_missing_or_wrong_folder_names_setting_and_remedy(tmp_path: Path) -> Non
     touch(tmp_path, "readme.txt")
     with pytest.raises(ValueError, match=r"cohort\.cmr_folders: no EID_20209_2_0\.zip .* 1 other files"):
         inventory.find_cines([tmp_path], default_instance=2)
+
+
+def test_links_that_loop_and_names_that_are_not_utf8_cost_nothing_else(tmp_path: Path) -> None:
+    touch(tmp_path, "9000001_20209_2_0.zip", "sub/9000002_20209_2_0.zip")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "sub/up").symlink_to(tmp_path)
+    (tmp_path / "9000003_20209_2_0").symlink_to(tmp_path / "9000003_20209_2_0")
+    strange = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(strange)
+    with open(strange + b"/9000004_20209_2_0.zip", "wb"):
+        pass
+    found = inventory.find_cines([tmp_path], default_instance=2)
+    assert {f.visit for f in found} == {"9000001_2", "9000002_2", "9000004_2"}
+    assert all(os.path.isfile(f.path) for f in found)

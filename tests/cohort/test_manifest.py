@@ -324,3 +324,11 @@ def test_files_that_do_not_pair_are_explained(stage: Callable[..., dict[str, byt
 def test_simulated_source_needs_its_folder(settings: config.Cohort) -> None:
     with pytest.raises(ValueError, match="--simulated-summary"):
         manifest.sources(settings, simulated=None, summary=None)
+
+
+def test_shard_lists_keep_names_that_are_not_utf8(tmp_path: Path) -> None:
+    name = os.fsdecode(b"/bulk/caf\xe9/9000001_20205_2_0.xml")
+    assert manifest.write_shard_lists(tmp_path, [f"visit,ecg\n9000001_2,{name}\n"]) == 1
+    with (tmp_path / "0.csv").open(encoding="utf-8", errors="surrogateescape") as file:
+        assert name in file.read()
+    assert manifest.write_shard_lists(tmp_path, [f"visit,ecg\n9000001_2,{name}\n"]) == 0

@@ -1,3 +1,4 @@
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -228,3 +229,16 @@ def test_real_file(example: Path, settings: config.Ecg) -> None:
     assert np.abs(i + iii - ii).max() < 1e-6  # float32 rounding of exact counts
     assert found.measurements["ventricular_rate_bpm"] == 50 and found.measurements["rr_ms"] == 1202
     assert len(found.device_beats_ms) == 8 and found.filters["high_pass_hz"] == 0.01 and found.filters["notch_60_hz"] is False
+
+
+@pytest.mark.parametrize("kind", ["pipe", "loop", "nothing"])
+def test_what_is_no_file_is_unreadable_and_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "9000001_20205_2_0.xml"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "loop":
+        path.symlink_to(path)
+    with pytest.raises(Excluded) as error:
+        open_document(path)
+    assert error.value.reason is Reason.UNREADABLE
+    assert error.value.detail == ("not a regular file" if kind == "pipe" else "no such file")

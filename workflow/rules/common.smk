@@ -17,10 +17,12 @@ def bulk_sources(wildcards):
 
 
 def subfolders(folder):
-    """Folders in a folder, without those of one participant."""
-    if not os.path.isdir(folder):
+    """Folders in a folder, without those of one participant, and without what cannot be listed or named in UTF-8."""
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
         return []
-    return sorted(entry.path for entry in os.scandir(folder) if entry.is_dir() and not entry.name[:7].isdecimal())
+    return sorted(e.path for e in entries if not e.name[:7].isdecimal() and e.name.isprintable() and os.path.isdir(e.path))
 
 
 def members(wildcards):

@@ -13,7 +13,7 @@ import numpy as np
 from isal import igzip
 
 from ptacl.cmr.cine import Cine
-from ptacl.exclusions import Excluded, Reason
+from ptacl.exclusions import Excluded, Reason, demand_file
 
 _MS = {"sec": 1000.0, "msec": 1.0, "usec": 0.001, "unknown": 1000.0}
 _CYCLE_MS = (250.0, 3000.0)
@@ -49,6 +49,7 @@ def read_labels(path: Path) -> np.ndarray:
 
 def _open(path: Path) -> tuple[nib.Nifti1Image, bytes]:
     """The image for its header, and all bytes of the file, decompressed."""
+    demand_file(path)
     try:
         raw = Path(path).read_bytes()
         content = igzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw

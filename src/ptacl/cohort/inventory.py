@@ -120,12 +120,20 @@ def _walk(folder: str, file: Parse, subfolder: Parse, *, rank: int, levels: int)
         LOG.warning("a folder cannot be listed (%s): what it holds counts as absent", type(error).__name__)
         return
     for entry in entries:
-        if not entry.is_dir():
+        if not _is_folder(entry):
             yield file(entry, rank)
         elif match := subfolder(entry, rank):
             yield match
         elif levels:
             yield from _walk(entry.path, file, subfolder, rank=rank, levels=levels - 1)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    """Also of a link; a link that leads nowhere or to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _named(entry: "os.DirEntry[str]", rank: int, pattern: re.Pattern[str]) -> BulkFile | None:

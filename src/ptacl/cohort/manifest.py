@@ -151,9 +151,10 @@ def write_shard_lists(folder: Path, texts: Sequence[str]) -> int:
     written = 0
     for k, text in enumerate(texts):
         path = folder / f"{k}.csv"
-        if not path.is_file() or path.read_bytes() != text.encode():
+        content = text.encode(errors="surrogateescape")  # names of files need not be UTF-8
+        if not path.is_file() or path.read_bytes() != content:
             partial = folder / f"{k}.csv.partial"
-            partial.write_bytes(text.encode())
+            partial.write_bytes(content)
             partial.replace(path)
             written += 1
     for path in set(folder.glob("*.csv*")) - {folder / f"{k}.csv" for k in range(len(texts))}:

@@ -117,7 +117,7 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     settings = config.Ecg.model_validate_json(args.settings)
-    with args.members.open(newline="", encoding="utf-8") as file:
+    with args.members.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         members = list(csv.DictReader(file))
     bar = tqdm(members, desc="ECG", unit="record", mininterval=0.5 if sys.stderr.isatty() else 10)
     outcome = prepare_shard(bar, settings=settings, directory=args.store)

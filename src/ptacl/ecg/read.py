@@ -14,7 +14,7 @@ import numpy as np
 from lxml import etree
 
 from ptacl import config
-from ptacl.exclusions import Excluded, Reason
+from ptacl.exclusions import Excluded, Reason, demand_file
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
@@ -75,6 +75,7 @@ class Header:
 
 def document(path: Path) -> etree._Element:
     """The root of a CardioSoft file; Excluded(UNREADABLE) for anything else. A document type (entities) is refused unread."""
+    demand_file(path)
     try:
         if Path(path).stat().st_size > _LARGEST_BYTES:
             raise Excluded(Reason.UNREADABLE, f"larger than {_LARGEST_BYTES // 2**20} MiB")
