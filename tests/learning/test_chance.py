@@ -19,7 +19,7 @@ def test_a_collapsed_term_is_named_and_a_learned_one_is_not():
     collapsed = row(train_global=0.999, train_local=0.9, validation_global=0.998, validation_local=0.91)
     assert chance.at_chance(collapsed) == ["global"]
     (warning,) = chance.warnings(collapsed)
-    assert "global loss is that of guessing" in warning and "learning rate" in warning
+    assert "global loss is all but that of guessing" in warning and "learning rate" in warning
     assert chance.at_chance(row(train_global=0.9, validation_global=0.95)) == []
 
 

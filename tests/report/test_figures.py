@@ -100,3 +100,10 @@ def test_chance_and_the_epoch_kept_are_drawn():
     assert float(chance.get("y1")) < start  # above every loss: nothing is clipped
     assert chosen.get("x1") == shapes(svg, "curve")[0].get("points").split()[1].split(",")[0]
     assert "chance 3.5" in svg and "epoch kept 2" in svg
+
+
+@pytest.mark.parametrize("values", [[2.565, 2.5625], [4.2, 3.7], [120.0, 80.0], [0.0091, 0.0077]])
+def test_ticks_of_curves_are_told_apart(values):
+    svg = figures.curves([1, 2], title="Run", lines=[("train", values)], chance=None, chosen=None)
+    left = [e.text for e in shapes(svg, "tick") if e.get("text-anchor") == "end"]
+    assert len(left) == len(set(left)) > 1 and all(min(values) * 0.5 < float(t) < max(values) * 1.5 for t in left)

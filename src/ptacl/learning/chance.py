@@ -23,7 +23,7 @@ def _gain(row: Mapping[str, float], term: str) -> float:
 def warnings(row: Mapping[str, float]) -> list[str]:
     """A sentence for each term of an epoch that is at chance."""
     return [
-        f"the {term} loss is that of guessing: nothing was learned of it. A smaller learning rate, a longer warm-up, a larger "
-        "batch or more steps may help"
+        f"the {term} loss is all but that of guessing: little or nothing was learned of it. A smaller learning rate, a longer "
+        "warm-up, a larger batch or more steps may help"
         for term in at_chance(row)
     ]

@@ -137,10 +137,11 @@ def curves(
     across = Axis(min(epochs), max(max(epochs), min(epochs) + 1), left, _WIDTH - 8)
     up = Axis(low - margin, high + margin, top + height, top)
     shapes = [f'<text class="title" x="0" y="14">{escape(title)}</text>']
+    digits = max(0, 2 - math.floor(math.log10(up.high - up.low)))  # enough to tell the ticks apart
     for tick in up.ticks(most=4):
         y = up.at(tick)
         shapes.append(f'<line class="grid" x1="{left}" x2="{_WIDTH - 8}" y1="{y}" y2="{y}"/>')
-        shapes.append(f'<text class="tick" x="{left - 5}" y="{y + 3.5}" text-anchor="end">{tick:.4g}</text>')
+        shapes.append(f'<text class="tick" x="{left - 5}" y="{y + 3.5}" text-anchor="end">{round(tick, digits):g}</text>')
     for tick in [t for t in across.ticks(most=6) if t == round(t)]:
         x, y = across.at(tick), top + height + 14
         shapes.append(f'<text class="tick" x="{x}" y="{y}" text-anchor="middle">{tick:g}</text>')
