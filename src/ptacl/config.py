@@ -383,10 +383,8 @@ def parse(values: dict[str, Any]) -> Config:
 
 def _meant(error: Any) -> str:
     """A known name that resembles an unknown key."""
-    if error["type"] != "extra_forbidden":
-        return ""
     names = sorted({name for section in Section.__subclasses__() for name in section.model_fields})
-    close = difflib.get_close_matches(str(error["loc"][-1]), names, 1)
+    close = difflib.get_close_matches(str(error["loc"][-1]), names, 1) if error["type"] == "extra_forbidden" else []
     return f"; did you mean {close[0]}?" if close else ""
 
 
