@@ -189,3 +189,16 @@ def test_training_in_bfloat16_stays_near_float32(encoders, experiment, pairs, ec
     (exact, exact_loss), (rounded, rounded_loss) = found.values()
     assert np.allclose(rounded_loss, exact_loss, rtol=0.02) and not np.array_equal(rounded_loss, exact_loss)
     assert (rounded - exact).norm() < 0.35 * exact.norm()
+
+
+def test_projectors_start_centred_under_bfloat16_too(contrastive, pairs):
+    """Encoders whose outputs share a mean a hundred times the spread: rounded to bfloat16 it would not be taken away."""
+    for norm in (contrastive.ecg.norm, contrastive.cmr.norm):
+        torch.nn.init.constant_(norm.weight, 0.01)
+        torch.nn.init.constant_(norm.bias, 3.0)
+    chosen = batch(pairs, range(13))
+    with torch.autocast("cpu", torch.bfloat16):
+        contrastive.eval().start_projectors([chosen])
+        tokens = contrastive.ecg(chosen["ecg"])
+    projected = heads.project(tokens.detach(), contrastive.ecg_projector)
+    assert projected.mean(0).abs().max() < 0.02 * projected.std(0).mean()

@@ -99,7 +99,8 @@ class Contrastive(nn.Module):
             pooled_ND = torch.cat(parts)
             spread_D = pooled_ND.std(0, unbiased=False).clamp_min(1e-6)
             projector.weight.div_(spread_D)
-            projector.bias.copy_(-projector.weight @ pooled_ND.mean(0))
+            with torch.autocast(pooled_ND.device.type, enabled=False):  # the mean is far larger than the spread
+                projector.bias.copy_(-projector.weight @ pooled_ND.mean(0))
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """`loss`; `global`, `top1` (ECG to CMR) and, with beta > 0, `local` and `valid` (share of the batch with a beat)."""
