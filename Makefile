@@ -11,7 +11,7 @@ CORES = $(shell getconf _NPROCESSORS_ONLN)
 THREADS = $(shell expr '(' $(CORES) + 3 ')' / 4)
 
 SNAKEMAKE = PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --resources gpu=4 \
-  --set-threads pretrain=$(THREADS) align=$(THREADS) embed=$(THREADS)
+  --set-threads train=$(THREADS) embed=$(THREADS)
 
 run: $(VENV)/.run
 	$(SNAKEMAKE)

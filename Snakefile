@@ -26,18 +26,20 @@ os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.envi
 
 PRIVATE = "results/private"
 SHARDS = range(CONFIG.cohort.shards)
-RUNS = [f"{name}-{seed}" for name in CONFIG.experiments for seed in CONFIG.seeds]
 
 
 wildcard_constraints:
     shard=r"\d+",
-    modality="ecg|cmr",
-    experiment="|".join(CONFIG.experiments),
+    model="|".join(CONFIG.models),
     seed=r"\d+",
-    model="|".join(["random", "ecg_mae", "cmr_mae", *RUNS]),
 
 
 include: "workflow/rules/common.smk"
+
+
+MODELS = needed(row for table in (CONFIG.regression, CONFIG.retrieval, CONFIG.alignment) for row in CONFIG.shown(table.rows))
+
+
 include: "workflow/rules/cohort.smk"
 include: "workflow/rules/ecg.smk"
 include: "workflow/rules/cmr.smk"

@@ -126,7 +126,7 @@ def test_nothing_outside_private_holds_a_participant(finished: Project) -> None:
     files = (finished.folder / "results/private/simulated").rglob("*_20*")
     participants = {p.name[:7] for p in files if p.name[:7].isdecimal()}
     assert len(participants) == 30
-    ids = re.compile("|".join(participants).encode())
+    ids = re.compile(rb"(?<![0-9.])(?:%s)(?![0-9])" % "|".join(participants).encode())  # not the digits of a longer number
     shared = [
         p
         for p in (finished.folder / "results").rglob("*")
@@ -156,11 +156,11 @@ def test_retrieval_setting_reruns_retrieval_alone(project: Project) -> None:
     assert rules(project.planned()) - REPORT == {"retrieval"}
 
 
-def test_learning_rate_of_one_experiment_reruns_what_hangs_on_it(project: Project) -> None:
-    project.configure(experiments={"ptacl": {"training": {"learning_rate": 5.0e-4}}})
+def test_learning_rate_of_one_model_reruns_what_hangs_on_it(project: Project) -> None:
+    project.configure(models={"ptacl": {"training": {"learning_rate": 5.0e-4}}})
     jobs = project.planned()
-    assert [j for j in jobs if j.split()[0] in ("align", "embed", "pretrain")] == ["align ptacl 0", "embed ptacl-0"]
-    assert rules(jobs) - REPORT == {"align", "embed", "regression", "alignment"}
+    assert [j for j in jobs if j.split()[0] in ("train", "embed")] == ["embed ptacl 0", "train ptacl 0"]
+    assert rules(jobs) - REPORT == {"train", "embed", "regression", "alignment"}
 
 
 def test_phenotypes_retrain_nothing(scratch: Project) -> None:
@@ -168,13 +168,13 @@ def test_phenotypes_retrain_nothing(scratch: Project) -> None:
     phenotypes = yaml.safe_load((scratch.folder / "config.yaml").read_text())["cohort"]["phenotypes"]
     scratch.configure(cohort={"phenotypes": [p | {"high": p["high"] - 1} for p in phenotypes]})
     scratch.snakemake("results/private/visits.csv", "--cores", "2")
-    assert not {"prepare_ecg", "prepare_cmr", "pretrain", "align", "embed"} & rules(scratch.planned())
+    assert not {"prepare_ecg", "prepare_cmr", "train", "embed"} & rules(scratch.planned())
 
 
 def test_setting_that_only_the_stores_show_reruns_what_reads_them(scratch: Project) -> None:
     scratch.configure(cmr={"clip_percentiles": [1, 99]})
     scratch.snakemake("data", "--cores", "2")
-    assert {"pretrain cmr", "align global 0"} <= set(scratch.planned())
+    assert {"train cmr_mae 0", "train global 0"} <= set(scratch.planned())
 
 
 def test_comment_reruns_nothing(project: Project) -> None:
@@ -188,15 +188,15 @@ def test_line_of_denoising_reruns_the_ecg_side(project: Project) -> None:
     path = project.folder / "src/ptacl/ecg/denoise.py"
     path.write_text(path.read_text() + "\n\n_CHANGED = 1\n")
     jobs = project.planned()
-    assert {"prepare_ecg 0", "prepare_ecg 1", "pretrain ecg"} <= set(jobs)
+    assert {"prepare_ecg 0", "prepare_ecg 1", "train ecg_mae 0"} <= set(jobs)
     assert "prepare_cmr" not in rules(jobs) and "simulate" not in rules(jobs) and "manifest" not in rules(jobs)
 
 
 def test_interrupted_training_goes_on_where_it_was(scratch: Project) -> None:
     """A killed training leaves its checkpoints, which no rule declares; the next run finishes and removes them."""
-    scratch.configure(pretraining={"ecg": {"training": {"epochs": 40, "checkpoint_seconds": 0}}})
+    scratch.configure(models={"ecg_mae": {"training": {"epochs": 40, "checkpoint_seconds": 0}}})
     state = scratch.folder / "results/private/state"
-    target = "results/models/ecg_mae/model.safetensors"
+    target = "results/models/ecg_mae-0/model.safetensors"
     environment = os.environ | {"PYTHONPATH": str(scratch.folder / "src")}
     command = [sys.executable, "-m", "snakemake", "--cores", "2", target, "--configfile", "tiny.yaml"]
     run = subprocess.Popen(
@@ -210,7 +210,7 @@ def test_interrupted_training_goes_on_where_it_was(scratch: Project) -> None:
     assert list(state.rglob("*.pt")), "no checkpoint was written before the kill"
     scratch.snakemake("--unlock", target)
     scratch.snakemake("--cores", "2", target)
-    log = (scratch.folder / "results/logs/pretrain/ecg.log").read_text()
+    log = (scratch.folder / "results/logs/train/ecg_mae-0.log").read_text()
     assert re.search(r"[Rr]esum", log), log[-2000:]
     assert not list(state.rglob("*.pt"))
 
@@ -281,8 +281,8 @@ def slurm(tmp_path: Path):
 
 
 def test_slurm_profile_schedules_a_gpu_job(scratch: Project, slurm: None) -> None:
-    scratch.configure(pretraining={"ecg": {"training": {"learning_rate": 3.0e-3}}})
-    target = "results/models/ecg_mae/model.safetensors"
+    scratch.configure(models={"ecg_mae": {"training": {"learning_rate": 3.0e-3}}})
+    target = "results/models/ecg_mae-0/model.safetensors"
     text = scratch.snakemake(
         target, "--profile", "profiles/slurm", "--workflow-profile", "none", "--slurm-init-seconds-before-status-checks", "1"
     )

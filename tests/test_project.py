@@ -22,12 +22,8 @@ def tracked() -> list[Path]:
     return [ROOT / p for p in listed.decode().split("\0") if p and (ROOT / p).is_file()]
 
 
-def sections(model: type[BaseModel]) -> set[type[BaseModel]]:
-    found = {model}
-    for field in model.model_fields.values():
-        for kind in re.findall(r"ptacl\.config\.(\w+)", str(field.annotation)):
-            found |= sections(getattr(config, kind))
-    return found
+def sections(model: type[BaseModel] = config.Section) -> set[type[BaseModel]]:
+    return {found for below in model.__subclasses__() for found in (below, *sections(below))}
 
 
 def test_no_tracked_file_holds_a_number_like_a_participant_id() -> None:
@@ -44,11 +40,11 @@ def test_no_tracked_file_holds_a_path_of_a_machine_or_a_package_host() -> None:
     assert not hits
 
 
-@pytest.mark.parametrize("model", sorted(sections(config.Config), key=lambda m: m.__name__), ids=lambda m: m.__name__)
+@pytest.mark.parametrize("model", sorted(sections(), key=lambda m: m.__name__), ids=lambda m: m.__name__)
 def test_every_setting_is_described_and_none_has_a_default(model: type[BaseModel]) -> None:
     for name, field in model.model_fields.items():
         assert field.description, name
-        assert field.is_required(), name
+        assert field.is_required() or field.default in (None, 0, False, "", "LP"), name
 
 
 def test_unknown_and_wrong_settings_are_named_in_full() -> None:
@@ -59,29 +55,69 @@ def test_unknown_and_wrong_settings_are_named_in_full() -> None:
         config.parse(values)
 
 
-def test_surrogate_that_moves_r_peaks_is_refused_beside_the_local_loss() -> None:
+def _entry(name: str, **changes: object) -> dict[str, Any]:
     values = yaml.safe_load((ROOT / "config.yaml").read_text())
-    values["experiments"]["ptacl"]["ecg_augmentation"] |= {"surrogate_magnitude": 0.3}
-    with pytest.raises(ValueError, match="surrogate_magnitude"):
-        config.parse(values)
-
-
-def _experiment(**changes: object) -> dict[str, Any]:
-    values = yaml.safe_load((ROOT / "config.yaml").read_text())
-    values["experiments"]["ptacl"] = values["experiments"]["ptacl"] | changes
+    values["models"][name] = values["models"][name] | changes
     return values
 
 
+def test_surrogate_that_moves_r_peaks_is_refused_beside_the_local_loss() -> None:
+    values = _entry("ptacl", augmentation={"ecg": {"surrogate_magnitude": 0.3}})
+    with pytest.raises(ValueError, match=r"models\.ptacl.*surrogate_magnitude"):
+        config.parse(values)
+
+
 def test_freezing_layers_that_never_learned_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"experiments\.ptacl: .*never learnt: set frozen_layers to 0"):
-        config.parse(_experiment(initial="random", frozen_layers=1))
-    config.parse(_experiment(initial="random", frozen_layers=0))
+    with pytest.raises(ValueError, match=r"models\.ptacl.*never learnt: set frozen_layers to 0"):
+        config.parse(_entry("ptacl", start=None, frozen_layers=1))
+    config.parse(_entry("ptacl", start=None))
 
 
 def test_micro_batches_are_refused_beside_infonce() -> None:
-    training = _experiment()["experiments"]["ptacl"]["training"]
-    with pytest.raises(ValueError, match=r"experiments\.ptacl: .*whole batch.*set accumulate to 1"):
-        config.parse(_experiment(training=training | {"accumulate": 2}))
+    with pytest.raises(ValueError, match=r"models\.ptacl.*whole batch.*set accumulate to 1"):
+        config.parse(_entry("ptacl", training={"accumulate": 2}))
+
+
+def test_entries_inherit_and_change_what_stands_beside() -> None:
+    models = config.load(ROOT / "config.yaml").models
+    arm, base = models["ptacl_retrieval"], models["global"]
+    assert (arm.temperature, arm.local.temperature, arm.local.sigma) == (0.07, 0.07, 0.0) and base.local is None
+    assert arm.training == base.training and arm.start == base.start
+    changed = config.parse(_entry("global", training={**_entry("global")["models"]["global"]["training"], "epochs": 99})).models
+    assert {m.training.epochs for n, m in changed.items() if n.startswith(("global", "ptacl"))} == {99}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("ptacl", {"like": "globl"}, "models.ptacl is like globl, which there is not"),
+        ("global", {"like": "ptacl"}, "inherits from it"),
+        ("ptacl", {"start": {"ecg": "cmr_mae"}}, "no model with a ECG encoder"),
+        ("ecg_mae", {"start": {"ecg": "ptacl"}}, "starts from itself"),
+        ("ecg_mae", {"start": {"cmr": "cmr_mae"}}, "which the modalities"),
+        ("ecg_mae", {"modalities": ["ecg", "cmr"]}, "takes 1 modality, not"),
+        ("ecg-2", {"kind": "untrained", "title": "x", "modalities": ["ecg"]}, "letters, digits and underscores"),
+    ],
+)
+def test_entries_that_do_not_fit_together_are_refused(name: str, changes: dict[str, Any], message: str) -> None:
+    values = yaml.safe_load((ROOT / "config.yaml").read_text())
+    values["models"][name] = values["models"].get(name, {}) | changes
+    with pytest.raises(ValueError, match=message):
+        config.parse(values)
+
+
+def test_rows_name_models_that_give_what_they_show() -> None:
+    for section, changes, message in (
+        ("regression", {"model": "globl"}, "names .*globl"),
+        ("regression", {"model": "cmr_mae"}, "gives no ECG"),
+        ("regression", {"features": None, "predictions": "ecg"}, "gives no ECG"),
+        ("retrieval", {"model": "ecg_mae"}, "not a contrastive model"),
+        ("alignment", {"model": "ecg_mae"}, "not a contrastive model"),
+    ):
+        values = yaml.safe_load((ROOT / "config.yaml").read_text())
+        values[section]["rows"][-1] |= changes
+        with pytest.raises(ValueError, match=message):
+            config.parse(values)
 
 
 def test_dump_does_not_depend_on_the_order_of_keys() -> None:
@@ -125,9 +161,9 @@ def test_conda_environment_and_container_install_the_lock() -> None:
         (("retrieval", "ks"), [0, 1], r"retrieval\.ks\.0"),
         (("retrieval", "ks"), [], r"retrieval\.ks"),
         (("regression", "reference"), "Globl", "Globl is no ECG row of regression.rows"),
-        (("experiments", "ptacl", "frozen_layers"), 9, r"experiments \['ptacl'\] freeze more layers than the 3"),
-        (("experiments", "global", "training", "batch_size"), 1, "batch_size must be 2 or more"),
-        (("pretraining", "ecg", "training", "warmup_epochs"), 40, "warmup_epochs 40 leave nothing of 40 epochs"),
+        (("models", "ptacl", "frozen_layers"), 9, r"models\.ptacl freezes more layers than the 3"),
+        (("models", "global", "training", "batch_size"), 1, "batch_size must be 2 or more"),
+        (("models", "ecg_mae", "training", "warmup_epochs"), 40, "warmup_epochs 40 leave nothing of 40 epochs"),
         (("encoders", "cmr", "shape"), [52, 84, 84], "more frames than a cine"),
         (("cohort", "ecg_folders"), ["somewhere"], "source is simulated: set source to files"),
         (("cohort", "shard"), 3, r"cohort\.shard: .*did you mean shards\?"),
@@ -157,14 +193,14 @@ def test_paper_configuration_has_the_papers_sizes() -> None:
     settings = stacked("workflow/config/ukb.yaml")
     assert settings.encoders.ecg.width == settings.encoders.cmr.width == 512
     assert settings.encoders.ecg.shape == [12, 2500] and settings.encoders.ecg.patch == [1, 50]
-    assert settings.encoders.cmr.patch == [2, 12, 12] and settings.pretraining.cmr.mask_ratio == 0.9
-    assert {e.frozen_layers for e in settings.experiments.values()} == {2} and len(settings.experiments) == 4
+    assert settings.encoders.cmr.patch == [2, 12, 12] and settings.models["cmr_mae"].mask_ratio == 0.9
+    assert {m.frozen_layers for m in settings.models.values() if m.kind == "contrastive" and m.start} == {2}
     assert settings.cohort.source == "files"
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "workflow/config/ukb.yaml", "workflow/config/benchmark.yaml"])
 def test_arms_that_are_compared_differ_in_the_local_loss_alone(name: str) -> None:
-    experiments = stacked(name).experiments
+    models = stacked(name).models
     for one, other in (("global", "ptacl"), ("global_retrieval", "ptacl_retrieval")):
-        arms = [experiments[e].model_dump(exclude={"title", "beta", "sigma", "local_temperature"}) for e in (one, other)]
-        assert arms[0] == arms[1] and experiments[one].beta == 0 < experiments[other].beta
+        arms = [models[m].model_dump(exclude={"title", "local"}) for m in (one, other)]
+        assert arms[0] == arms[1] and models[one].local is None and models[other].local is not None

@@ -10,15 +10,18 @@ import hashlib
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
-_LEFT_OUT = {"ptacl.config"}
+_LEFT_OUT = "ptacl.config"
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def digest(module: str) -> str:
-    """Hexadecimal digest of the code of a stage, such as ``ptacl.ecg.prepare``; ValueError for an unknown module."""
-    if _path(module) is None:
-        raise ValueError(f"no module {module} under {SOURCE}")
-    text = "\n".join(f"{name} {_own_digest(name)}" for name in sorted(closure(module)))
+def digest(*modules: str) -> str:
+    """Hexadecimal digest of the code of a stage, such as ``ptacl.ecg.prepare``; ValueError for an unknown module.
+
+    More modules than one where a stage imports some by a name that it is given.
+    """
+    if unknown := [module for module in modules if _path(module) is None]:
+        raise ValueError(f"no module {unknown} under {SOURCE}")
+    text = "\n".join(f"{name} {_own_digest(name)}" for name in sorted(frozenset().union(*map(closure, modules))))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -29,7 +32,7 @@ def closure(module: str) -> frozenset[str]:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name not in found and name not in _LEFT_OUT:
+        if name not in found and not name.startswith(_LEFT_OUT):
             found.add(name)
             waiting += _imports(name)
     return frozenset(found)

@@ -12,7 +12,9 @@ T, D = 13, 24
 
 
 def settings(*names: str) -> Alignment:
-    return Alignment.model_validate({"experiments": list(names), "bootstrap": 100, "confidence": 0.95})
+    return Alignment.model_validate(
+        {"rows": [{"label": n.upper(), "model": n} for n in names], "bootstrap": 100, "confidence": 0.95}
+    )
 
 
 def write(path: Path, *, noise: float, seed: int = 0, people: int = 60, shift: int = 0) -> Path:
@@ -76,12 +78,15 @@ def test_participants_without_a_beat_and_second_visits_are_left_out(tmp_path):
     np.testing.assert_array_equal(steps.ecg[3], stored["ecg_local"][4])
 
 
-def test_experiments_are_compared_over_the_same_participants(tmp_path):
-    embeddings = {"global-0": write(tmp_path / "g.npz", noise=30.0), "ptacl-0": write(tmp_path / "p.npz", noise=0.3, seed=1)}
-    embeddings |= {"twin-0": embeddings["global-0"]}
-    result = alignment.evaluate(settings("global", "ptacl", "twin"), embeddings=embeddings, titles={"ptacl": "PTACL"}, seed=0)
+def test_models_are_compared_over_the_same_participants(tmp_path):
+    embeddings = {
+        "global": {0: write(tmp_path / "g.npz", noise=30.0)},
+        "ptacl": {0: write(tmp_path / "p.npz", noise=0.3, seed=1)},
+    }
+    embeddings |= {"twin": embeddings["global"]}
+    result = alignment.evaluate(settings("global", "ptacl", "twin"), embeddings=embeddings, seed=0)
     assert result["steps"] == T and result["chance"] == pytest.approx(37 / 169, abs=1e-6)
-    baseline, aligned, twin = (result["experiments"][name] for name in ("global", "ptacl", "twin"))
+    baseline, aligned, twin = (result["models"][name] for name in ("global", "ptacl", "twin"))
     assert aligned["title"] == "PTACL" and aligned["participants"] == 60
     assert baseline["share"] < 0.3 and aligned["share"] > 0.9
     assert aligned["share_low"] <= aligned["share"] <= aligned["share_high"]
@@ -94,15 +99,18 @@ def test_experiments_are_compared_over_the_same_participants(tmp_path):
 
 def test_seeds_are_averaged(tmp_path):
     good, bad = write(tmp_path / "0.npz", noise=0.0), write(tmp_path / "1.npz", noise=0.0, shift=6)
-    result = alignment.evaluate(settings("ptacl"), embeddings={"ptacl-0": good, "ptacl-1": bad}, titles={}, seed=0)
-    assert result["experiments"]["ptacl"]["share"] == pytest.approx(0.5)
-    assert result["experiments"]["ptacl"]["seeds"] == 2
+    result = alignment.evaluate(settings("ptacl"), embeddings={"ptacl": {0: good, 1: bad}}, seed=0)
+    assert result["models"]["ptacl"]["share"] == pytest.approx(0.5)
+    assert result["models"]["ptacl"]["seeds"] == 2
 
 
 def test_other_participants_are_refused(tmp_path):
-    embeddings = {"global-0": write(tmp_path / "g.npz", noise=1.0), "ptacl-0": write(tmp_path / "p.npz", noise=1.0, people=59)}
+    embeddings = {
+        "global": {0: write(tmp_path / "g.npz", noise=1.0)},
+        "ptacl": {0: write(tmp_path / "p.npz", noise=1.0, people=59)},
+    }
     with pytest.raises(ValueError, match="other test participants"):
-        alignment.evaluate(settings("global", "ptacl"), embeddings=embeddings, titles={}, seed=0)
+        alignment.evaluate(settings("global", "ptacl"), embeddings=embeddings, seed=0)
 
 
 def test_models_without_local_embeddings_are_refused(tmp_path):
@@ -112,11 +120,10 @@ def test_models_without_local_embeddings_are_refused(tmp_path):
 
 
 def test_stage_writes_numbers_and_figures(tmp_path, monkeypatch):
-    embeddings = {"global-0": write(tmp_path / "g.npz", noise=30.0), "ptacl-0": write(tmp_path / "p.npz", noise=0.3)}
+    embeddings = {"global": {0: write(tmp_path / "g.npz", noise=30.0)}, "ptacl": {0: write(tmp_path / "p.npz", noise=0.3)}}
     svg, png, out = (tmp_path / "results" / name for name in ("a.svg", "a.png", "a.json"))
     arguments = ["alignment", "--settings", settings("global", "ptacl").model_dump_json(), "--seed", "0"]
-    arguments += ["--titles", json.dumps({"titles": {"global": "Global", "ptacl": "PTACL"}})]
-    arguments += ["--embeddings", *(f"{name}={file}" for name, file in embeddings.items())]
+    arguments += ["--embeddings", json.dumps(embeddings, default=str)]
     monkeypatch.setattr("sys.argv", [*arguments, "--figure", str(svg), str(png), "--out", str(out)])
     alignment.main()
     first = svg.read_bytes(), out.read_bytes()
@@ -125,7 +132,7 @@ def test_stage_writes_numbers_and_figures(tmp_path, monkeypatch):
     assert ElementTree.fromstring(first[0]).tag.endswith("svg")
     assert png.read_bytes().startswith(b"\x89PNG")
     assert "9000001" not in out.read_text()
-    assert set(json.loads(out.read_text())["experiments"]) == {"global", "ptacl"}
+    assert set(json.loads(out.read_text())["models"]) == {"global", "ptacl"}
 
 
 def test_controls_tell_the_own_cine_from_others_and_from_order(tmp_path):
@@ -135,9 +142,9 @@ def test_controls_tell_the_own_cine_from_others_and_from_order(tmp_path):
     arrays = {"test_visits": np.array([f"{9000001 + i}_2" for i in range(people)]), "local_valid": np.ones(people, bool)}
     for name, steps in (("shared", np.broadcast_to(common, (people, T, D))), ("own", rng.normal(size=(people, T, D)))):
         np.savez(tmp_path / f"{name}.npz", **arrays, ecg_local=steps.astype("f2"), cmr_local=steps.astype("f2"))
-    embeddings = {f"{name}-0": tmp_path / f"{name}.npz" for name in ("shared", "own")}
-    result = alignment.evaluate(settings("shared", "own"), embeddings=embeddings, titles={}, seed=0)
-    shared, own = (result["experiments"][name] for name in ("shared", "own"))
+    embeddings = {name: {0: tmp_path / f"{name}.npz"} for name in ("shared", "own")}
+    result = alignment.evaluate(settings("shared", "own"), embeddings=embeddings, seed=0)
+    shared, own = (result["models"][name] for name in ("shared", "own"))
     assert shared["share"] == shared["other_share"] == own["share"] == 1
     assert own["other_share"] == pytest.approx(37 / 169, abs=0.04)
     assert shared["beyond_other_difference"] == 0 and own["beyond_other_difference_low"] > 0.5 and own["beyond_other_p"] < 0.05

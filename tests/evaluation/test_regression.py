@@ -14,12 +14,12 @@ PHENOTYPES = ["LVEDV", "LVEF", "LVM"]
 
 
 def settings(rows: list[tuple[str, str, str]], reference: str = "Global") -> Regression:
-    named = [{"input": i, "method": m, "model": n} for i, m, n in rows]
+    named = [{"features": i, "label": m, "model": n} for i, m, n in rows]
     return Regression.model_validate({"rows": named, "reference": reference, "bootstrap": 100, "confidence": 0.95})
 
 
 @pytest.fixture
-def cohort(tmp_path: Path) -> tuple[Path, dict[str, Path], pd.DataFrame]:
+def cohort(tmp_path: Path) -> tuple[Path, dict[str, dict[int, Path]], pd.DataFrame]:
     """300 participants with three phenotypes that follow from five features, and embeddings of several qualities."""
     rng = np.random.default_rng(0)
     n = 300
@@ -31,19 +31,24 @@ def cohort(tmp_path: Path) -> tuple[Path, dict[str, Path], pd.DataFrame]:
     table[PHENOTYPES] = exact
     second = table.iloc[[-1]].assign(visit=lambda t: t["participant"] + "_3", evaluate=False)
     table = pd.concat([table, second], ignore_index=True)
-    path = tmp_path / "participants.csv"
-    table.to_csv(path, index=False)
+    participants = tmp_path / "participants.csv"
+    table.to_csv(participants, index=False)
     cause = np.vstack([cause, cause[-1:]])
-    quality = {"random": 50.0, "ecg_mae": 1.0, "cmr_mae": 0.0, "global-0": 0.5, "ptacl-0": 0.3, "ptacl-1": 0.4}
-    embeddings = {}
+    quality = {
+        ("random", 0): 50.0,
+        ("ecg_mae", 0): 1.0,
+        ("cmr_mae", 0): 0.0,
+        ("global", 0): 0.5,
+        ("ptacl", 0): 0.3,
+        ("ptacl", 1): 0.4,
+    }
+    embeddings: dict[str, dict[int, Path]] = {}
     shuffled = rng.permutation(len(table))
-    for name, noise in quality.items():
+    for (name, seed), noise in quality.items():
         features = np.hstack([cause + noise * rng.normal(size=cause.shape), rng.normal(size=(len(cause), 3))]).astype(np.float32)
-        embeddings[name] = tmp_path / f"{name}.npz"
-        np.savez(
-            embeddings[name], visits=table["visit"].to_numpy(dtype=str)[shuffled], ecg=features[shuffled], cmr=features[shuffled]
-        )
-    return path, embeddings, table
+        path = embeddings.setdefault(name, {})[seed] = tmp_path / f"{name}-{seed}.npz"
+        np.savez(path, visits=table["visit"].to_numpy(dtype=str)[shuffled], ecg=features[shuffled], cmr=features[shuffled])
+    return participants, embeddings, table
 
 
 def test_probe_agrees_with_scikit_learn_where_values_are_missing():
@@ -130,7 +135,7 @@ def test_the_probe_learns_from_training_participants_alone(cohort):
 def test_rows_with_the_same_embedding_do_not_differ(cohort):
     path, embeddings, _ = cohort
     rows = [("ecg", "Global", "global"), ("ecg", "Twin", "twin")]
-    embeddings |= {"twin-0": embeddings["global-0"]}
+    embeddings |= {"twin": embeddings["global"]}
     table = regression.evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
     twin = table.iloc[1]
     for name in [*PHENOTYPES, "mean"]:
@@ -142,7 +147,7 @@ def test_stage_writes_the_same_table_twice(cohort, tmp_path, monkeypatch):
     path, embeddings, _ = cohort
     arguments = ["regression", "--settings", settings([("ecg", "Global", "global"), ("ecg", "MAE", "ecg_mae")]).model_dump_json()]
     arguments += ["--phenotypes", json.dumps({"names": PHENOTYPES}), "--participants", str(path), "--seed", "3"]
-    arguments += ["--embeddings", *(f"{name}={file}" for name, file in embeddings.items())]
+    arguments += ["--embeddings", json.dumps(embeddings, default=str)]
     written = []
     for out in (tmp_path / "new" / "a.csv", tmp_path / "b.csv"):
         monkeypatch.setattr("sys.argv", [*arguments, "--out", str(out)])
@@ -151,7 +156,7 @@ def test_stage_writes_the_same_table_twice(cohort, tmp_path, monkeypatch):
     assert written[0] == written[1]
     table = pd.read_csv(tmp_path / "b.csv")
     statistics = [f"LVEDV_{s}" for s in ("R2", "R2_low", "R2_high", "difference", "difference_low", "difference_high", "p")]
-    assert table.columns[:5].tolist() == ["input", "method", "evaluation", "n_train", "n_test"]
+    assert table.columns[:5].tolist() == ["input", "method", "evaluation", "model", "paper"]
     assert set(statistics) < set(table.columns)
 
 
@@ -163,7 +168,7 @@ def test_missing_visits_are_counted_not_named(cohort, tmp_path):
             settings([("ecg", "Global", "global")]),
             participants=path,
             phenotypes=PHENOTYPES,
-            embeddings={"global-0": tmp_path / "short.npz"},
+            embeddings={"global": {0: tmp_path / "short.npz"}},
             seed=0,
         )
     assert "9000" not in str(error.value)
@@ -191,3 +196,23 @@ def test_a_phenotype_without_training_values_is_refused(cohort):
         regression.evaluate(
             settings([("ecg", "Global", "global")]), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0
         )
+
+
+def test_a_supervised_model_is_judged_by_what_it_predicts(cohort, tmp_path):
+    path, embeddings, participants = cohort
+    visits, order = participants["visit"].to_numpy(dtype=str), [2, 0, 1]
+    told = participants[PHENOTYPES].to_numpy() + 1.0
+    arrays = {"ecg": np.zeros((len(visits), 2)), "ecg_predicted": told[:, order], "ecg_phenotypes": np.array(PHENOTYPES)[order]}
+    np.savez(tmp_path / "fn.npz", visits=visits, **arrays)
+    values = settings([("ecg", "Global", "global")]).model_dump()
+    values["rows"].append({"label": "Fine-tuned", "model": "fn", "predictions": "ecg", "evaluation": "FN + AP"})
+    files = embeddings | {"fn": {0: tmp_path / "fn.npz"}}
+    how = {"participants": path, "phenotypes": PHENOTYPES, "seed": 0}
+    table = regression.evaluate(Regression.model_validate(values), embeddings=files, **how)
+    test = (participants["split"] == "test") & participants["evaluate"]
+    expected = [1 - 1 / participants.loc[test, name].var(ddof=0) for name in PHENOTYPES]
+    assert table.loc[1, [f"{name}_R2" for name in PHENOTYPES]].tolist() == pytest.approx(expected, abs=1e-5)
+    assert table.loc[1, "evaluation"] == "FN + AP"
+    values["rows"][1]["model"] = "global"
+    with pytest.raises(ValueError, match="predicts no LVEDV"):
+        regression.evaluate(Regression.model_validate(values), embeddings=embeddings, **how)

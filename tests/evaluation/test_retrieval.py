@@ -142,7 +142,7 @@ def test_statistics_of_a_draw_are_those_of_its_queries():
 
 
 @pytest.fixture
-def cohort(tmp_path: Path) -> tuple[Path, dict[str, Path], Retrieval]:
+def cohort(tmp_path: Path) -> tuple[Path, dict[str, dict[int, Path]], Retrieval]:
     rng = np.random.default_rng(7)
     n = 260
     cause = rng.normal(size=(n, 4))
@@ -153,19 +153,20 @@ def cohort(tmp_path: Path) -> tuple[Path, dict[str, Path], Retrieval]:
     table.loc[100, "LVEF"] = np.nan
     path = tmp_path / "participants.csv"
     table.to_csv(path, index=False)
-    embeddings = {}
-    for name, noise in {"global-0": 2.0, "local-0": 0.5, "local-1": 0.5}.items():
+    embeddings: dict[str, dict[int, Path]] = {"global": {}, "local": {}}
+    for name, seed, noise in (("global", 0, 2.0), ("local", 0, 0.5), ("local", 1, 0.5)):
         ecg, cmr = (cause + noise * rng.normal(size=(2, n, 4))).astype(np.float32)
-        embeddings[name] = tmp_path / f"{name}.npz"
-        np.savez(embeddings[name], visits=visits, ecg_projected=ecg, cmr_projected=cmr)
-    values = {"experiments": ["global", "local"], "ks": KS, "band": 0.5, "own_cmr": False, "bootstrap": 100, "confidence": 0.95}
+        embeddings[name][seed] = tmp_path / f"{name}-{seed}.npz"
+        np.savez(embeddings[name][seed], visits=visits, ecg_projected=ecg, cmr_projected=cmr)
+    rows = [{"label": "Global", "model": "global"}, {"label": "PTACL", "model": "local"}]
+    values = {"rows": rows, "ks": KS, "band": 0.5, "own_cmr": False, "bootstrap": 100, "confidence": 0.95}
     return path, embeddings, Retrieval.model_validate(values)
 
 
 def test_table_has_both_galleries_and_the_chosen_one_first(cohort):
     path, embeddings, settings = cohort
     arguments = {"participants": path, "phenotypes": ["LVEDV", "LVEF"], "embeddings": embeddings, "seed": 0}
-    table = retrieval.evaluate(settings, titles={"global": "Global", "local": "PTACL"}, **arguments)
+    table = retrieval.evaluate(settings, **arguments)
     assert table["method"].tolist() == ["Global", "PTACL", "Random"] * 2
     assert table["gallery"].tolist() == ["without own CMR"] * 3 + ["with own CMR"] * 3
     assert table["shown"].tolist() == [True] * 3 + [False] * 3
@@ -178,16 +179,16 @@ def test_table_has_both_galleries_and_the_chosen_one_first(cohort):
     assert table.filter(like="difference").iloc[0].isna().all()
     assert table.iloc[4]["mean_P@1"] > better["mean_P@1"]  # the own CMR helps
 
-    other = retrieval.evaluate(settings.model_copy(update={"own_cmr": True}), titles={}, **arguments)
+    other = retrieval.evaluate(settings.model_copy(update={"own_cmr": True}), **arguments)
     assert other["gallery"].tolist() == ["with own CMR"] * 3 + ["without own CMR"] * 3
     columns = [c for c in table.columns if "@" in c or "M" in c]
     np.testing.assert_allclose(other[columns].to_numpy(float), table[columns].iloc[[3, 4, 5, 0, 1, 2]].to_numpy(float))
 
 
-def test_experiments_with_the_same_embedding_do_not_differ(cohort):
+def test_models_with_the_same_embedding_do_not_differ(cohort):
     path, embeddings, settings = cohort
-    twins = {"global-0": embeddings["global-0"], "local-0": embeddings["global-0"]}
-    table = retrieval.evaluate(settings, participants=path, phenotypes=["LVEF"], embeddings=twins, titles={}, seed=0)
+    twins = {"global": embeddings["global"], "local": embeddings["global"]}
+    table = retrieval.evaluate(settings, participants=path, phenotypes=["LVEF"], embeddings=twins, seed=0)
     twin = table.iloc[1]
     assert (twin[[c for c in table.columns if "difference" in c]] == 0).all()
     assert (twin[[c for c in table.columns if c.endswith("_p")]] == 1).all()
@@ -197,8 +198,8 @@ def test_stage_writes_every_column(cohort, tmp_path, monkeypatch):
     path, embeddings, settings = cohort
     out = tmp_path / "tables" / "retrieval.csv"
     arguments = ["retrieval", "--settings", settings.model_dump_json(), "--phenotypes", json.dumps(["LVEDV", "LVEF"])]
-    arguments += ["--titles", json.dumps({"titles": {"local": "PTACL"}}), "--participants", str(path), "--seed", "1"]
-    arguments += ["--embeddings", *(f"{name}={file}" for name, file in embeddings.items()), "--out", str(out)]
+    arguments += ["--participants", str(path), "--seed", "1"]
+    arguments += ["--embeddings", json.dumps(embeddings, default=str), "--out", str(out)]
     monkeypatch.setattr("sys.argv", arguments)
     retrieval.main()
     table = pd.read_csv(out)
@@ -223,7 +224,7 @@ def test_own_rank_counts_the_candidates_above_the_own_one(cohort, monkeypatch):
     assert ranking.own_ranks(query, gallery).tolist() == [1 + sum(c > row[i] for c in row) for i, row in enumerate(cosine)]
     assert ranking.own_ranks(query, query).tolist() == [1] * 30
     path, embeddings, settings = cohort
-    table = retrieval.evaluate(settings, participants=path, phenotypes=["LVEF"], embeddings=embeddings, titles={}, seed=0)
+    table = retrieval.evaluate(settings, participants=path, phenotypes=["LVEF"], embeddings=embeddings, seed=0)
     base, better, chance = (table.iloc[i] for i in range(3))
     assert better["own_MdR"] < base["own_MdR"] < chance["own_MdR"] == 115.5
     assert better["own_MdR_low"] <= better["own_MdR"] <= better["own_MdR_high"]

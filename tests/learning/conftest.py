@@ -1,5 +1,6 @@
 """A made-up cohort small enough to train on in seconds: 12 leads x 400 samples, 10 frames of 12 x 12."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,17 @@ import numpy as np
 import pytest
 
 from ptacl import store
-from ptacl.config import CmrAugmentation, CmrPretraining, EcgAugmentation, EcgPretraining, Encoders, Experiment, Training
+from ptacl.config import (
+    Augmentation,
+    Autoencoder,
+    CmrAugmentation,
+    Contrastive,
+    EcgAugmentation,
+    Inputs,
+    SimCLR,
+    Supervised,
+    Training,
+)
 from ptacl.learning import data
 
 ECG = EcgAugmentation(random_crop=True, surrogate_magnitude=0.1, jitter=0.2, rescaling=0.3, probability=0.7)
@@ -95,20 +106,34 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
                     values: dict[str, Any] = {"signal_mv": signal_mv[i], "r_peaks": r_peaks[i], "frames": frames[i]}
                     writer.append(visits[i], **{name: values[name] for name in kinds})
             (folder / modality / f"{k}.json").write_text("{}")
-    rows = [f"{visits[i]},{visits[i][:7]},2,{splits[i]}" for i in rng.permutation(20)]
-    (folder / "participants.csv").write_text("\n".join(["visit,participant,instance,split", *rows]) + "\n")
+    order = rng.permutation(20)
+    lvedv = [f"{150 + 10 * phase[i, 0, 0]:.3f}" if i % 7 else "" for i in range(20)]
+    rows = [f"{visits[i]},{visits[i][:7]},2,{splits[i]},{lvedv[i]},{60 + i}" for i in order]
+    (folder / "participants.csv").write_text("\n".join(["visit,participant,instance,split,LVEDV,LVEF", *rows]) + "\n")
     return Cohort(folder, visits, splits, signal_mv, r_peaks, frames)
 
 
+ENCODERS = {
+    "ecg": {"shape": [12, 200], "patch": [1, 25], "width": 16, "depth": 2, "heads": 2},
+    "cmr": {"shape": [6, 12, 12], "patch": [2, 6, 6], "width": 16, "depth": 2, "heads": 2},
+}
+
+
 @pytest.fixture(scope="session")
-def encoders() -> Encoders:
-    return Encoders.model_validate(
-        {
-            "zscore": "sample",
-            "ecg": {"shape": [12, 200], "patch": [1, 25], "width": 16, "depth": 2, "heads": 2},
-            "cmr": {"shape": [6, 12, 12], "patch": [2, 6, 6], "width": 16, "depth": 2, "heads": 2},
-        }
-    )
+def inputs() -> Callable[..., Inputs]:
+    """Sizes of the encoders of some modalities, with changes by modality."""
+
+    def of(*modalities: str, **changes: Any) -> Inputs:
+        encoders = {m: ENCODERS[m] | changes.get(m, {}) for m in modalities or ENCODERS}
+        return Inputs.model_validate({"zscore": "sample", "encoders": encoders})
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def sizes(inputs: Callable[..., Inputs]) -> dict[str, Any]:
+    """Settings of both encoders."""
+    return dict(inputs().encoders)
 
 
 @pytest.fixture(scope="session")
@@ -128,30 +153,52 @@ def cmr_augmentation() -> CmrAugmentation:
     return CMR
 
 
-@pytest.fixture(scope="session")
-def ecg_pretraining() -> EcgPretraining:
-    return EcgPretraining.model_validate({"mask_ratio": 0.75, "decoder": DECODER, "augmentation": ECG, "training": TRAINING})
+def entry(kind: Any, name: str, modalities: list[str], **values: Any) -> Any:
+    augmentation = {m: {"ecg": ECG, "cmr": CMR}[m] for m in modalities}
+    common = {"kind": name, "title": name, "modalities": modalities, "augmentation": Augmentation(**augmentation)}
+    return kind.model_validate(common | {"training": TRAINING} | values)
 
 
 @pytest.fixture(scope="session")
-def cmr_pretraining() -> CmrPretraining:
-    return CmrPretraining.model_validate({"mask_ratio": 0.5, "decoder": DECODER, "augmentation": CMR, "training": TRAINING})
+def ecg_mae() -> Autoencoder:
+    return entry(Autoencoder, "mae", ["ecg"], mask_ratio=0.75, decoder=DECODER)
 
 
 @pytest.fixture(scope="session")
-def experiment() -> Experiment:
+def cmr_mae() -> Autoencoder:
+    return entry(Autoencoder, "mae", ["cmr"], mask_ratio=0.5, decoder=DECODER)
+
+
+@pytest.fixture(scope="session")
+def simclr() -> SimCLR:
+    return entry(SimCLR, "simclr", ["ecg"], projection_width=8, temperature=0.1)
+
+
+@pytest.fixture(scope="session")
+def supervised() -> Supervised:
+    return entry(Supervised, "supervised", ["ecg"], pool="attention")
+
+
+@pytest.fixture(scope="session")
+def ptacl() -> Contrastive:
     """PTACL from random weights."""
-    return Experiment(
-        title="PTACL",
-        initial="random",
-        frozen_layers=0,
-        projection_width=8,
-        direction_weight=0.5,
-        global_temperature=0.1,
-        beta=1.0,
-        local_temperature=0.5,
-        sigma=0.1,
-        ecg_augmentation=ECG,
-        cmr_augmentation=CMR,
-        training=TRAINING,
-    )
+    local = {"loss": "infonce", "beta": 1.0, "temperature": 0.5, "sigma": 0.1}
+    shared = {"projection_width": 8, "direction_weight": 0.5, "temperature": 0.1}
+    return entry(Contrastive, "contrastive", ["ecg", "cmr"], local=local, **shared)
+
+
+def changed(entry: Any, **changes: Any) -> Any:
+    """An entry with other settings; those of its local loss and training as `local_x` and `training_x`."""
+    values = entry.model_dump()
+    for key, value in changes.items():
+        part, _, name = key.partition("_")
+        if part in ("local", "training") and name:
+            values[part][name] = value
+        else:
+            values[key] = value
+    return type(entry).model_validate(values)
+
+
+@pytest.fixture(scope="session")
+def change() -> Callable[..., Any]:
+    return changed

@@ -10,9 +10,9 @@ from ptacl.learning.augment import frame_index
 CPU = torch.device("cpu")
 
 
-def samples(cohort, encoders, *modalities, split="train", **how):
+def samples(cohort, sizes, *modalities, split="train", **how):
     recordings, rows = cohort.load(*modalities, split=split)
-    return data.Samples(recordings, rows, sizes={"ecg": encoders.ecg, "cmr": encoders.cmr}, seed=3, **how)
+    return data.Samples(recordings, rows, sizes=sizes, seed=3, **how)
 
 
 def batch(made, chosen, *, epoch):
@@ -69,8 +69,8 @@ def test_standardise_each_group_on_its_own(axis, groups):
     assert not flat.any()
 
 
-def test_evaluation_view_is_the_start_of_the_record_and_the_whole_cycle(cohort, encoders, ecg_augmentation, cmr_augmentation):
-    made = samples(cohort, encoders, "ecg", "cmr", beats=True, masked=5, ecg=ecg_augmentation, cmr=cmr_augmentation)
+def test_evaluation_view_is_the_start_of_the_record_and_the_whole_cycle(cohort, sizes, ecg_augmentation, cmr_augmentation):
+    made = samples(cohort, sizes, "ecg", "cmr", beats=True, masked=5, ecg=ecg_augmentation, cmr=cmr_augmentation)
     one, two = batch(made, [4, 2], epoch=None), batch(made, [2], epoch=None)
     assert np.allclose(one["ecg"], zscored(cohort.signal_mv[[4, 2]])[:, :, :200], atol=1e-5)
     assert np.allclose(one["cmr"], cohort.frames[[4, 2]][:, frame_index(10, 6)] / 255, atol=1e-6)
@@ -80,8 +80,8 @@ def test_evaluation_view_is_the_start_of_the_record_and_the_whole_cycle(cohort, 
     assert one["beats"].shape == (2, 3, 8) and one["noise"].shape == (2, 5)
 
 
-def test_training_view_changes_by_epoch_and_not_by_batch(cohort, encoders, ecg_augmentation, cmr_augmentation):
-    made = samples(cohort, encoders, "ecg", "cmr", beats=True, masked=5, ecg=ecg_augmentation, cmr=cmr_augmentation)
+def test_training_view_changes_by_epoch_and_not_by_batch(cohort, sizes, ecg_augmentation, cmr_augmentation):
+    made = samples(cohort, sizes, "ecg", "cmr", beats=True, masked=5, ecg=ecg_augmentation, cmr=cmr_augmentation)
     first, again, next_epoch = (batch(made, [4, 2, 7], epoch=e) for e in (0, 0, 1))
     alone = batch(made, [2], epoch=0)
     for name in ("ecg", "cmr", "noise", "beats"):
@@ -95,9 +95,9 @@ def test_training_view_changes_by_epoch_and_not_by_batch(cohort, encoders, ecg_a
     assert 0 <= first["cmr"].min() and first["cmr"].max() <= 1
 
 
-def test_r_peaks_follow_the_crop(cohort, encoders, ecg_augmentation):
+def test_r_peaks_follow_the_crop(cohort, sizes, ecg_augmentation):
     crop_alone = ecg_augmentation.model_copy(update={"probability": 0.0})
-    made = samples(cohort, encoders, "ecg", beats=True, ecg=crop_alone)
+    made = samples(cohort, sizes, "ecg", beats=True, ecg=crop_alone)
     out, starts = batch(made, range(13), epoch=5), []
     for i in range(13):
         record = zscored(cohort.signal_mv[i : i + 1])[0]
@@ -110,28 +110,28 @@ def test_r_peaks_follow_the_crop(cohort, encoders, ecg_augmentation):
     assert not out["valid"][0] and not out["beats"][0].any(), "the visit without R-peaks adds nothing"
 
 
-def test_reconstruction_aims_at_what_was_moved_but_not_corrupted(cohort, encoders, ecg_augmentation, cmr_augmentation):
+def test_reconstruction_aims_at_what_was_moved_but_not_corrupted(cohort, sizes, ecg_augmentation, cmr_augmentation):
     quiet = cmr_augmentation.model_copy(update={"brightness": 0.0, "contrast": 0.0, "blur_sigma": (0.0, 0.0), "noise": 0.0})
-    loud = samples(cohort, encoders, "ecg", "cmr", masked=5, ecg=ecg_augmentation, cmr=cmr_augmentation)
+    loud = samples(cohort, sizes, "ecg", "cmr", masked=5, ecg=ecg_augmentation, cmr=cmr_augmentation)
     still = samples(
-        cohort, encoders, "ecg", "cmr", masked=5, ecg=ecg_augmentation.model_copy(update={"probability": 0.0}), cmr=quiet
+        cohort, sizes, "ecg", "cmr", masked=5, ecg=ecg_augmentation.model_copy(update={"probability": 0.0}), cmr=quiet
     )
     corrupted, clean = batch(loud, range(13), epoch=1), batch(still, range(13), epoch=1)
     assert torch.equal(corrupted["ecg_clean"], clean["ecg"]) and torch.equal(corrupted["cmr_clean"].clamp(0, 1), clean["cmr"])
     assert not torch.equal(corrupted["ecg"], corrupted["ecg_clean"]) and not torch.equal(corrupted["cmr"], corrupted["cmr_clean"])
     same = batch(loud, range(4), epoch=None)
     assert torch.equal(same["ecg"], same["ecg_clean"]) and torch.equal(same["cmr"], same["cmr_clean"])
-    assert "ecg_clean" not in batch(samples(cohort, encoders, "ecg", beats=True), [0], epoch=None)
+    assert "ecg_clean" not in batch(samples(cohort, sizes, "ecg", beats=True), [0], epoch=None)
 
 
-def test_one_visit_of_a_participant_an_epoch(cohort, encoders):
+def test_one_visit_of_a_participant_an_epoch(cohort, sizes):
     recordings, _ = cohort.load("ecg")
     people = ["a", "b", "a", "c", "b", "a"]
     table = pd.DataFrame({"participant": people, "split": ["train"] * 5 + ["test"]})
     rows = data.split_participants(table, "train")
     assert [r.tolist() for r in rows] == [[0, 2], [1, 4], [3]]
     assert data.split_participants(table, "validation") == []
-    made = data.Samples(recordings, rows, sizes={"ecg": encoders.ecg}, seed=3)
+    made = data.Samples(recordings, rows, sizes={"ecg": sizes["ecg"]}, seed=3)
     assert len(made) == 3
     shown = {epoch: batch(made, range(3), epoch=epoch)["ecg"] for epoch in (*range(12), None)}
     visits = {e: [int((recordings.signal[:6, :, :200] == x.numpy()).all((1, 2)).argmax()) for x in s] for e, s in shown.items()}

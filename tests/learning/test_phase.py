@@ -6,7 +6,7 @@ import torch
 
 from ptacl import config
 from ptacl.learning import data
-from ptacl.learning.objectives import cmr_steps, ecg_steps
+from ptacl.learning.steps import cmr_steps, ecg_steps
 
 STEPS, RR, PATCH = 13, 470, 50
 SIZES = {

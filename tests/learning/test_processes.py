@@ -21,18 +21,19 @@ def test_alone_nothing_is_exchanged():
 
 
 @pytest.fixture(scope="module")
-def results(cohort, encoders, experiment, ecg_pretraining, tmp_path_factory):
+def results(cohort, inputs, ptacl, ecg_mae, supervised, tmp_path_factory):
     """By one process and by two: 20 steps of 7 samples, so that processes have unequal parts; some samples have no beat."""
-    training = experiment.training.model_copy(
+    training = ptacl.training.model_copy(
         update={"epochs": 20, "batch_size": 7, "select": "best", "accumulate": 1, "checkpoint_seconds": 1e9}
     )
     out = tmp_path_factory.mktemp("processes")
     arguments = [
         str(cohort.participants),
         str(cohort.folder),
-        config.dump(encoders),
-        config.dump(experiment.model_copy(update={"training": training})),
-        config.dump(ecg_pretraining.model_copy(update={"training": training.model_copy(update={"accumulate": 2})})),
+        config.dump(inputs()),
+        config.dump(ptacl.model_copy(update={"training": training})),
+        config.dump(ecg_mae.model_copy(update={"training": training.model_copy(update={"accumulate": 2})})),
+        config.dump(supervised.model_copy(update={"training": training})),
     ]
     runpy.run_path(str(SCRIPT))["main"](*arguments, out / "one")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -40,11 +41,11 @@ def results(cohort, encoders, experiment, ecg_pretraining, tmp_path_factory):
     assert run.returncode == 0, run.stderr[-3000:]
     return {
         name: [torch.load(out / path, weights_only=True) for path in (f"one/{name}-0.pt", f"two/{name}-0.pt", f"two/{name}-1.pt")]
-        for name in ("align", "pretrain")
+        for name in ("align", "pretrain", "supervised")
     }
 
 
-@pytest.mark.parametrize("name", ["align", "pretrain"])
+@pytest.mark.parametrize("name", ["align", "pretrain", "supervised"])
 def test_two_processes_train_the_same_weights_as_one(results, name):
     one, first, second = results[name]
     assert [r["processes"] for r in (one, first, second)] == [1, 2, 2] and one["history"][-1]["step"] == 20
@@ -57,7 +58,7 @@ def test_two_processes_train_the_same_weights_as_one(results, name):
     assert min(losses) < losses[0]
 
 
-@pytest.mark.parametrize("name", ["align", "pretrain"])
+@pytest.mark.parametrize("name", ["align", "pretrain", "supervised"])
 def test_two_processes_tell_the_same_history_as_one(results, name):
     one, first, second = (r["history"] for r in results[name])
     for row, other, third in zip(one, first, second, strict=True):

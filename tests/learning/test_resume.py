@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ptacl import config
-from ptacl.learning import pretrain, resume
+from ptacl.learning import resume, train
 
 IDENTITY = {"settings": {"rate": 0.1}, "code": "a"}
 
@@ -48,7 +48,7 @@ def test_success_removes_folder_and_lock(tmp_path):
 HOLDER = """
 import sys, time
 from pathlib import Path
-from ptacl.learning import pretrain, resume
+from ptacl.learning import resume, train
 with resume.resumable(Path(sys.argv[1]), {}) as state:
     resume.save(state, {"step": 7})
     print("held", flush=True)
@@ -114,11 +114,11 @@ def test_first_signal_is_noted_and_the_second_ends():
         time.sleep(1)
 
 
-def stage(cohort, encoders, settings, folder):
+def stage(cohort, inputs, settings, folder):
     return [
-        sys.executable, "-m", "ptacl.learning.pretrain", "--modality", "ecg",
-        "--encoders", config.dump(zscore=encoders.zscore, encoder=encoders.ecg), "--settings", config.dump(settings),
-        "--seed", "0", "--participants", str(cohort.participants), "--shards", *map(str, cohort.shards("ecg")),
+        sys.executable, "-m", "ptacl.learning.train", "--model", "ecg_mae",
+        "--inputs", config.dump(inputs("ecg")), "--settings", config.dump(settings),
+        "--seed", "0", "--participants", str(cohort.participants), "--ecg-shards", *map(str, cohort.shards("ecg")),
         "--state", str(folder / "state"), "--identity", "x", "--out", str(folder / "model"), "--metrics", str(folder / "m.csv"),
     ]  # fmt: skip
 
@@ -128,16 +128,16 @@ def metrics(path):
     return [{k: v for k, v in row.items() if k not in ("seconds", "samples_per_second")} for row in rows]
 
 
-def test_training_killed_at_a_random_step_ends_with_the_same_bytes(cohort, encoders, ecg_pretraining, tmp_path, monkeypatch):
+def test_training_killed_at_a_random_step_ends_with_the_same_bytes(cohort, inputs, ecg_mae, tmp_path, monkeypatch):
     """The real stage, killed without warning; steps are saved one by one, epochs have three."""
-    training = ecg_pretraining.training.model_copy(update={"epochs": 50, "select": "best"})
-    settings = ecg_pretraining.model_copy(update={"training": training})
+    training = ecg_mae.training.model_copy(update={"epochs": 50, "select": "best"})
+    settings = ecg_mae.model_copy(update={"training": training})
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    monkeypatch.setattr(sys, "argv", stage(cohort, encoders, settings, whole)[2:])
-    pretrain.main()
+    monkeypatch.setattr(sys, "argv", stage(cohort, inputs, settings, whole)[2:])
+    train.main()
     delay_s = random.SystemRandom().uniform(0, 0.6)
-    run = subprocess.Popen(stage(cohort, encoders, settings, killed), **quiet)
+    run = subprocess.Popen(stage(cohort, inputs, settings, killed), **quiet)
     while not (killed / "state" / resume.CHECKPOINT).exists() and run.poll() is None:
         time.sleep(0.01)
     time.sleep(delay_s)
@@ -147,7 +147,7 @@ def test_training_killed_at_a_random_step_ends_with_the_same_bytes(cohort, encod
     assert run.returncode == -signal.SIGKILL and saved is not None and not (killed / "model").exists()
     step = saved["progress"]["step"]
     assert 0 < step < 150, f"killed at step {step} after {delay_s} s"
-    resumed = subprocess.run(stage(cohort, encoders, settings, killed), check=True, **quiet)
+    resumed = subprocess.run(stage(cohort, inputs, settings, killed), check=True, **quiet)
     assert f"resuming after step {step} of 150" in resumed.stderr
     one, two = ((folder / "model" / "model.safetensors").read_bytes() for folder in (whole, killed))
     assert one == two, f"killed at step {step}"

@@ -2,24 +2,28 @@ import csv
 import json
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from ptacl import config
-from ptacl.learning import align, pretrain
+from ptacl.learning import data, train
 from ptacl.models import weights
 
 
 @pytest.fixture
-def call(cohort, monkeypatch, tmp_path):
-    def run(stage, name, *arguments):
+def call(cohort, inputs, monkeypatch, tmp_path):
+    def run(entry, name, *arguments, shapes=None):
         folder = tmp_path / name
-        common = [
+        values = [
+            "--model", name, "--settings", config.dump(entry), "--inputs", config.dump(shapes or inputs(*entry.modalities)),
             "--seed", "0", "--participants", cohort.participants, "--state", folder / "state", "--identity", "code-1",
             "--out", folder / "model", "--metrics", folder / "metrics.csv",
         ]  # fmt: skip
-        monkeypatch.setattr(sys, "argv", [stage.__name__, *map(str, [*arguments, *common])])
-        stage.main()
+        for modality in entry.modalities:
+            values += [f"--{modality}-shards", *cohort.shards(modality)]
+        monkeypatch.setattr(sys, "argv", ["train", *map(str, [*values, *arguments])])
+        train.main()
         rows = list(csv.DictReader((folder / "metrics.csv").open()))
         assert not (folder / "state").exists() and not (folder / "state.lock").exists()
         return folder / "model", rows
@@ -28,43 +32,29 @@ def call(cohort, monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def maes(call, cohort, encoders, ecg_pretraining, cmr_pretraining):
-    found = {}
-    for modality, settings in (("ecg", ecg_pretraining), ("cmr", cmr_pretraining)):
-        sizes = config.dump(zscore=encoders.zscore, encoder=getattr(encoders, modality))
-        found[modality] = call(
-            pretrain, modality, "--modality", modality, "--encoders", sizes, "--settings", config.dump(settings),
-            "--shards", *cohort.shards(modality),
-        )  # fmt: skip
-    return found
+def maes(call, ecg_mae, cmr_mae):
+    return {"ecg": call(ecg_mae, "ecg_mae"), "cmr": call(cmr_mae, "cmr_mae")}
 
 
-def contrast(call, cohort, encoders, experiment, name, *maes):
-    return call(
-        align, name, "--experiment", name, "--encoders", config.dump(encoders), "--settings", config.dump(experiment),
-        "--ecg-shards", *cohort.shards("ecg"), "--cmr-shards", *cohort.shards("cmr"), *maes,
-    )  # fmt: skip
-
-
-def test_pretraining_leaves_a_model_and_metrics(maes, encoders):
+def test_pretraining_leaves_a_model_and_metrics(maes, sizes):
     columns = ["epoch", "step", "learning_rate", "train_loss", "validation_loss", "seconds", "samples_per_second", "chosen"]
     for modality, (folder, rows) in maes.items():
         modules, description = weights.load(folder)
-        assert set(modules) == {modality, "decoder"}
-        assert description["modality"] == modality and description["seed"] == 0 and description["code"] == "code-1"
-        assert description["settings"]["mask_ratio"] and description["encoders"]["encoder"]["width"] == 16
+        assert set(modules) == {modality, f"{modality}_decoder"}
+        assert description["model"] == f"{modality}_mae" and description["seed"] == 0 and description["code"] == "code-1"
+        assert description["settings"]["mask_ratio"] and description["inputs"]["encoders"][modality]["width"] == 16
         assert list(rows[0]) == columns and [row["epoch"] for row in rows] == ["1", "2", "3"]
         assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
-        assert weights.encoder(folder, modality).settings == getattr(encoders, modality)
+        assert weights.encoder(folder, modality).settings == sizes[modality]
 
 
-def test_contrastive_training_starts_from_the_autoencoders(call, maes, cohort, encoders, experiment):
-    settings = experiment.model_copy(update={"initial": "mae", "frozen_layers": 1})
+def test_contrastive_training_starts_from_the_autoencoders(call, maes, ptacl, change):
+    settings = change(ptacl, start={"ecg": "ecg_mae", "cmr": "cmr_mae"}, frozen_layers=1)
     folders = {modality: folder for modality, (folder, _) in maes.items()}
-    folder, rows = contrast(call, cohort, encoders, settings, "ptacl", "--ecg-mae", folders["ecg"], "--cmr-mae", folders["cmr"])
+    folder, rows = call(settings, "ptacl", "--start", *(f"{m}={path}" for m, path in folders.items()))
     modules, description = weights.load(folder)
     assert set(modules) == {"ecg", "cmr", "ecg_projector", "cmr_projector"}
-    assert description["experiment"] == "ptacl" and description["settings"]["initial"] == "mae"
+    assert description["model"] == "ptacl" and description["settings"]["start"]["ecg"] == "ecg_mae"
     assert {"train_global", "train_local", "train_valid", "train_top1", "validation_local"} <= set(rows[0])
     for modality in ("ecg", "cmr"):
         start = weights.load(folders[modality])[0][modality]
@@ -74,18 +64,51 @@ def test_contrastive_training_starts_from_the_autoencoders(call, maes, cohort, e
     assert "9000" not in text
 
 
-def test_same_arguments_give_the_same_bytes_and_others_do_not(call, cohort, encoders, experiment):
-    folders = [contrast(call, cohort, encoders, experiment, f"run{i}")[0] for i in range(2)]
-    one, two = ((folder / "model.safetensors").read_bytes() for folder in folders)
-    other = experiment.model_copy(update={"sigma": 0.3})
-    three = (contrast(call, cohort, encoders, other, "run2")[0] / "model.safetensors").read_bytes()
+def test_fine_tuning_starts_from_one_encoder_of_a_contrastive_model(call, ptacl, supervised, change):
+    start, _ = call(ptacl, "ptacl")
+    settings = change(supervised, start={"ecg": "ptacl"}, training_learning_rate=1e-6)
+    folder, rows = call(settings, "ptacl_fn", "--start", f"ecg={start}", "--phenotypes", "LVEDV", "LVEF")
+    before, after = (weights.encoder(path, "ecg").state_dict() for path in (start, folder))
+    assert all(torch.allclose(value, after[key], atol=1e-3) for key, value in before.items())
+    head = weights.head(folder, "ecg_head")
+    assert head.settings.phenotypes == ["LVEDV", "LVEF"] and head.settings.pool == "attention" and len(rows) == 3
+
+
+def test_a_supervised_model_predicts_in_the_units_of_the_phenotypes(call, cohort, supervised):
+    folder, _ = call(supervised, "ecg_supervised", "--phenotypes", "LVEDV", "LVEF")
+    table = data.read_participants(cohort.participants, splits=["train"])
+    head, encoder = weights.head(folder, "ecg_head"), weights.encoder(folder, "ecg")
+    assert head.mean.tolist() == pytest.approx(table[["LVEDV", "LVEF"]].mean().tolist(), rel=1e-5)
+    assert head.std.tolist() == pytest.approx(table[["LVEDV", "LVEF"]].std(ddof=0).tolist(), rel=1e-5)
+    with torch.no_grad():
+        found = head.predict(encoder(torch.randn(5, 12, 200))).numpy()
+    assert np.abs(found - table[["LVEDV", "LVEF"]].mean().to_numpy()).max() < 10 * table["LVEDV"].std()
+
+
+def test_labels_that_cannot_be_learned_are_named(call, supervised):
+    with pytest.raises(ValueError, match="no column LVM"):
+        call(supervised, "ecg_supervised", "--phenotypes", "LVEDV", "LVM")
+    with pytest.raises(ValueError, match="instance cannot be learned"):
+        call(supervised, "ecg_supervised", "--phenotypes", "LVEDV", "instance")
+
+
+def test_an_untrained_entry_leaves_the_weights_that_training_would_start_from(call, ecg_mae, inputs):
+    entry = config.Untrained(kind="untrained", title="Random", modalities=["ecg"])
+    folder, rows = call(entry, "ecg_random")
+    fresh = train.build(ecg_mae, inputs("ecg"), seed=0).mae.encoder.state_dict()
+    assert rows == [] and all(torch.equal(value, fresh[key]) for key, value in weights.load(folder)[0]["ecg"].items())
+
+
+def test_same_arguments_give_the_same_bytes_and_others_do_not(call, ptacl, change):
+    one, two = ((call(ptacl, f"run{i}")[0] / "model.safetensors").read_bytes() for i in range(2))
+    three = (call(change(ptacl, local_sigma=0.3), "run2")[0] / "model.safetensors").read_bytes()
     assert one == two != three
 
 
-def test_autoencoders_must_be_there_and_fit(call, maes, cohort, encoders, experiment):
-    settings = experiment.model_copy(update={"initial": "mae"})
-    with pytest.raises(ValueError, match="needs the model folder --ecg-mae"):
-        contrast(call, cohort, encoders, settings, "ptacl")
-    wider = encoders.model_copy(update={"cmr": encoders.cmr.model_copy(update={"width": 32})})
+def test_models_to_start_from_must_be_there_and_fit(call, maes, ptacl, change, inputs):
+    settings = change(ptacl, start={"ecg": "ecg_mae", "cmr": "cmr_mae"})
+    with pytest.raises(ValueError, match="starts from ecg_mae: give its folder"):
+        call(settings, "ptacl")
+    start = ["--start", *(f"{m}={folder}" for m, (folder, _) in maes.items())]
     with pytest.raises(ValueError, match=r"another size than encoders\.cmr"):
-        contrast(call, cohort, wider, settings, "ptacl", "--ecg-mae", maes["ecg"][0], "--cmr-mae", maes["cmr"][0])
+        call(settings, "ptacl", *start, shapes=inputs(cmr={"width": 32}))

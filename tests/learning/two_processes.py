@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ptacl import config
-from ptacl.learning import align, data, pretrain, processes, train
+from ptacl.learning import data, fit, processes, train
 
 
 class Double(nn.Module):
@@ -24,36 +24,46 @@ class Double(nn.Module):
         return self.objective({name: value.double() if value.is_floating_point() else value for name, value in batch.items()})
 
 
-def main(participants, shards, encoders, experiment, pretraining, out):
+def main(participants, shards, inputs, contrastive, autoencoder, supervised, out):
     out = Path(out)
-    encoders = config.Encoders.model_validate_json(encoders)
-    experiment = config.Experiment.model_validate_json(experiment)
-    pretraining = config.EcgPretraining.model_validate_json(pretraining)
+    inputs = config.Inputs.model_validate_json(inputs)
+    sizes = dict(inputs.encoders)
     table = data.read_participants(Path(participants), splits=["train", "validation"])
     manifests = {m: sorted((Path(shards) / m).glob("*.json")) for m in ("ecg", "cmr")}
-    sizes = {"ecg": encoders.ecg, "cmr": encoders.cmr}
-    contrastive = align.build(encoders=encoders, settings=experiment, seed=0, ecg_mae=None, cmr_mae=None)
-    reconstruction = pretrain.build("ecg", sizes=encoders.ecg, settings=pretraining, seed=0)
-    cases = {
-        "align": (contrastive, experiment.training, manifests, {"beats": True, "cmr": experiment.cmr_augmentation}),
-        "pretrain": (reconstruction, pretraining.training, manifests | {"cmr": []}, {"masked": encoders.ecg.shape[0] * 8}),
+    targets, labels = train.read_targets(table, ["LVEDV", "LVEF"])
+    entries = {
+        "align": config.Contrastive.model_validate_json(contrastive),
+        "pretrain": config.Autoencoder.model_validate_json(autoencoder),
+        "supervised": config.Supervised.model_validate_json(supervised),
     }
+    cases = {}
+    for name, entry in entries.items():
+        own = inputs.model_copy(update={"encoders": {m: sizes[m] for m in entry.modalities}})
+        cases[name] = train.build(entry, own, seed=0, targets=targets), entry
     with processes.started(torch.device("cpu")) as device:
         if processes.rank():  # whatever it starts from, process 0 decides
-            for part in (contrastive, reconstruction):
+            for part, _ in cases.values():
                 nn.init.normal_(next(part.parameters()))
-        for name, (objective, training, paths, how) in cases.items():
-            recordings = data.load(table["visit"].tolist(), **paths, zscore=encoders.zscore)
+        for name, (objective, entry) in cases.items():
+            paths = {m: manifests[m] if m in entry.modalities else [] for m in manifests}
+            recordings = data.load(table["visit"].tolist(), **paths, zscore=inputs.zscore)
+            more = objective.needs | {"targets": labels if entry.labels else None}
             train_set, validation = (
                 data.Samples(
-                    recordings, data.split_participants(table, split), sizes=sizes, seed=0, ecg=experiment.ecg_augmentation, **how
+                    recordings,
+                    data.split_participants(table, split),
+                    sizes=sizes,
+                    seed=0,
+                    ecg=entry.augmentation.ecg,
+                    cmr=entry.augmentation.cmr,
+                    **more,
                 )
                 for split in ("train", "validation")
             )
             state = out / f"state-{name}"
             state.mkdir(parents=True, exist_ok=True)
-            history = train.fit(
-                Double(objective), train_set, validation=validation, training=training, seed=0, state=state, device=device
+            history = fit.fit(
+                Double(objective), train_set, validation=validation, training=entry.training, seed=0, state=state, device=device
             )
             result = {"weights": objective.state_dict(), "history": history, "processes": processes.count()}
             torch.save(result, out / f"{name}-{processes.rank()}.pt")

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,13 +14,14 @@ ROOT = Path(__file__).parents[2]
 PEOPLE, TRAIN = 420, 270
 # noise of the ECG and the CMR embedding of each model, and noise of its steps over the cycle
 QUALITY = {
-    "random": (8.0, 8.0, None),
+    "ecg_random": (8.0, 8.0, None),
     "ecg_mae": (1.5, 1.0, None),
     "cmr_mae": (1.0, 0.5, None),
-    "global-0": (1.25, 0.6, 6.0),
-    "ptacl-0": (1.18, 0.6, 1.5),
-    "global_retrieval-0": (1.27, 0.6, 6.0),
-    "ptacl_retrieval-0": (1.22, 0.6, 1.4),
+    "global": (1.25, 0.6, 6.0),
+    "ptacl": (1.18, 0.6, 1.5),
+    "global_retrieval": (1.27, 0.6, 6.0),
+    "ptacl_retrieval": (1.22, 0.6, 1.4),
+    "cmr_random": (8.0, 8.0, None),
 }
 
 
@@ -27,31 +29,39 @@ def settings() -> config.Config:
     return config.load(ROOT / "config.yaml")
 
 
+def of_main(chosen: config.Config, table: str) -> Any:
+    """A section of the evaluation with its main rows."""
+    section = getattr(chosen, table)
+    return section.model_copy(update={"rows": [row for row in section.rows if not row.extra]})
+
+
 def write(folder: Path) -> Path:
     """All inputs of tables and page below `folder`; their names are those of the workflow."""
     chosen = settings()
     names = [p.name for p in chosen.cohort.phenotypes]
     participants, embeddings = _embeddings(folder / "private", names)
-    titles = {name: experiment.title for name, experiment in chosen.experiments.items()}
     common = {"participants": participants, "phenotypes": names, "embeddings": embeddings, "seed": 0}
     fewer = {"bootstrap": 200}
-    tables = regression.evaluate(chosen.regression.model_copy(update=fewer), **common)
+    tables = regression.evaluate(of_main(chosen, "regression").model_copy(update=fewer), **common)
     tables.to_csv(folder / "regression.csv", index=False)
-    retrieval.evaluate(chosen.retrieval.model_copy(update=fewer), titles=titles, **common).to_csv(
+    retrieval.evaluate(of_main(chosen, "retrieval").model_copy(update=fewer), **common).to_csv(
         folder / "retrieval.csv", index=False
     )
     result = alignment.evaluate(
-        chosen.alignment.model_copy(update=fewer),
-        embeddings={k: v for k, v in embeddings.items() if "-" in k},
-        titles=titles,
+        of_main(chosen, "alignment").model_copy(update=fewer),
+        embeddings=embeddings,
         seed=0,
     )
     (folder / "alignment.json").write_text(json.dumps(result))
     alignment.draw(result, paths=[folder / "alignment.svg"])
     _flow(folder)
     (folder / "simulated.json").write_text(json.dumps({"ceiling": {name: 0.55 + 0.02 * i for i, name in enumerate(names)}}))
-    for run, epochs, start in (("ecg_mae", 30, 0.9), ("cmr_mae", 30, 0.05), *((f"{e}-0", 8, 3.4) for e in titles)):
-        _metrics(folder / "training" / f"{run}.csv", epochs=epochs, start=start)
+    for run, epochs, start in (
+        ("ecg_mae", 30, 0.9),
+        ("cmr_mae", 30, 0.05),
+        *((name, 8, 3.4) for name in QUALITY if QUALITY[name][2]),
+    ):
+        _metrics(folder / "training" / f"{run}-0.csv", epochs=epochs, start=start)
     _benchmarks(folder / "benchmarks")
     return folder
 
@@ -77,11 +87,12 @@ def arguments(inputs: Path, out: Path) -> list[str]:
         files["alignment.json"],
     ]
     command += ["--alignment-svg", inputs / "alignment.svg", "--ceiling", inputs / "simulated.json"]
-    command += ["--metrics", *(f"{path.stem}={path}" for path in sorted((inputs / "training").glob("*.csv")))]
+    metrics = {path.stem.removesuffix("-0"): {0: str(path)} for path in sorted((inputs / "training").glob("*.csv"))}
+    command += ["--metrics", json.dumps(metrics)]
     return [str(word) for word in [*command, "--benchmarks", inputs / "benchmarks", "--out", out]]
 
 
-def _embeddings(folder: Path, names: list[str]) -> tuple[Path, dict[str, Path]]:
+def _embeddings(folder: Path, names: list[str]) -> tuple[Path, dict[str, dict[int, Path]]]:
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     visits = np.array([f"{9000001 + i}_2" for i in range(PEOPLE)])
@@ -100,13 +111,13 @@ def _embeddings(folder: Path, names: list[str]) -> tuple[Path, dict[str, Path]]:
         }
         if steps is not None:
             arrays |= {"ecg_projected": arrays["ecg"], "cmr_projected": arrays["cmr"], "test_visits": visits[TRAIN:]}
-            phase = np.cumsum(rng.normal(size=(1, 13, 24)), axis=1) if model == "ptacl-0" else rng.normal(size=(1, 13, 24))
+            phase = np.cumsum(rng.normal(size=(1, 13, 24)), axis=1) if model == "ptacl" else rng.normal(size=(1, 13, 24))
             arrays |= {
                 f"{m}_local": (phase + steps * rng.normal(size=(PEOPLE - TRAIN, 13, 24))).astype("f2") for m in ("ecg", "cmr")
             }
             arrays["local_valid"] = np.arange(PEOPLE - TRAIN) != 3
-        paths[model] = folder / f"{model}.npz"
-        np.savez(paths[model], **arrays)
+        paths[model] = {0: folder / f"{model}-0.npz"}
+        np.savez(paths[model][0], **arrays)
     return folder / "participants.csv", paths
 
 
@@ -148,7 +159,7 @@ def _metrics(path: Path, *, epochs: int, start: float) -> None:
 def _benchmarks(folder: Path) -> None:
     head = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
     jobs = {"simulate": (148.2, "812.4"), "prepare_ecg/0": (3.1, "402.0"), "prepare_ecg/1": (3.4, "411.5"), "page": (0.4, "-")}
-    jobs |= {"prepare_cmr/0": (41.0, "900.1"), "pretrain/ecg": (88.1, "1200.0"), "align/global-0": (61.0, "1310.2")}
+    jobs |= {"prepare_cmr/0": (41.0, "900.1"), "train/ecg_mae-0": (88.1, "1200.0"), "train/global-0": (61.0, "1310.2")}
     for name, (seconds, memory) in jobs.items():
         path = folder / f"{name}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -29,13 +29,13 @@ def test_means_that_the_project_aims_at():
 
 
 def test_precision_falls_with_k_and_ptacl_leads_at_one():
-    for model in ("global_retrieval", "ptacl_retrieval"):
+    for model in ("Global", "PTACL"):
         for row in paper.RETRIEVAL[model].values():
             assert list(row[:5]) == sorted(row[:5], reverse=True)
     for phenotype in paper.PHENOTYPES:
-        assert paper.RETRIEVAL["ptacl_retrieval"][phenotype][0] > paper.RETRIEVAL["global_retrieval"][phenotype][0]
-    assert paper.retrieval("random", phenotype="mean", statistic="P@1") == pytest.approx(0.2897, abs=1e-4)
-    assert paper.retrieval("random", phenotype="mean", statistic="MnR") is None
+        assert paper.RETRIEVAL["PTACL"][phenotype][0] > paper.RETRIEVAL["Global"][phenotype][0]
+    assert paper.retrieval("Random", phenotype="mean", statistic="P@1") == pytest.approx(0.2897, abs=1e-4)
+    assert paper.retrieval("Random", phenotype="mean", statistic="MnR") is None
     assert paper.retrieval("unknown", phenotype="LVEF", statistic="P@1") is None
 
 
@@ -55,5 +55,5 @@ def test_numbers_are_those_of_the_text(root):
     assert len(retrieval) == len(paper.PHENOTYPES)
     for phenotype, line in zip(paper.PHENOTYPES, retrieval, strict=True):
         cells = [[float(n) for n in re.findall(r"\d+\.\d+", cell)] for cell in line.split("\t")[1:]]
-        for i, model in enumerate(("global_retrieval", "ptacl_retrieval", "random")):
+        for i, model in enumerate(("Global", "PTACL", "Random")):
             assert paper.RETRIEVAL[model][phenotype] == tuple(cell[i] if i < len(cell) else None for cell in cells)

@@ -5,7 +5,7 @@ from ptacl.report import provenance
 
 def test_jobs_of_a_rule_are_added_up(inputs):
     rules = {rule.name: rule for rule in provenance.wall_times(inputs / "benchmarks")}
-    assert set(rules) == {"simulate", "prepare_ecg", "prepare_cmr", "pretrain", "align", "page"}
+    assert set(rules) == {"simulate", "prepare_ecg", "prepare_cmr", "train", "page"}
     ecg = rules["prepare_ecg"]
     assert (ecg.jobs, ecg.longest) == (2, 3.4) and math.isclose(ecg.seconds, 6.5)
     assert rules["prepare_cmr"].memory_mib == 900.1

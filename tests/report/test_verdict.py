@@ -36,7 +36,7 @@ def test_one_seed_gives_numbers_but_no_verdict(tables):
 def test_a_loss_at_chance_and_an_r2_below_zero_forbid_a_verdict(tables):
     regression, retrieval = (table.assign(seeds=3) for table in tables)
     regression.loc[regression["method"] == "Global", "mean_R2"] = -0.05
-    text = verdict.headline(regression, retrieval, stuck=["PTACL", "Global (retrieval)"])
+    text = verdict.headline(regression, retrieval, stuck=["ptacl", "global_retrieval"])
     assert "missing: a training loss below chance (PTACL); a mean R² above zero." in text
     assert "missing: a training loss below chance (Global (retrieval))." in text
 
@@ -54,7 +54,7 @@ def test_without_ptacl_the_best_row_is_named(tables):
     )
 
 
-def test_one_retrieval_experiment_leaves_the_regression_sentence(tables):
+def test_one_retrieval_model_leaves_the_regression_sentence(tables):
     regression, retrieval = tables
     text = verdict.headline(regression, retrieval[retrieval["model"] != "ptacl_retrieval"], stuck=[])
     assert "linear probe" in text and "retrieval" not in text
@@ -67,5 +67,5 @@ def test_key_figures_are_the_best_with_their_intervals(tables, inputs):
     assert cards[0] == ("420", "participants with usable ECG and cine", "243 train, 27 validation, 150 test")
     assert cards[1][0] == f"{regression.loc[regression['input'] == 'ECG', 'mean_R2'].max():.3f}"
     assert "random 0.2" in cards[2][2]
-    assert cards[3][0] == f"{max(e['share'] for e in alignment['experiments'].values()):.2f}"
+    assert cards[3][0] == f"{max(e['share'] for e in alignment['models'].values()):.2f}"
     assert len(verdict.figures(regression, retrieval, alignment=alignment, flow={})) == 3

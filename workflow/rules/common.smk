@@ -46,17 +46,61 @@ def launcher(wildcards, resources):
     )
 
 
-def of_seeds(names):
-    """Models that stand behind names of rows: an experiment has one a seed."""
-    return [f"{n}-{s}" for n in names if n in CONFIG.experiments for s in CONFIG.seeds] + [
-        n for n in dict.fromkeys(names) if n not in CONFIG.experiments
-    ]
+def is_trained(model):
+    """Whether an entry is trained at all, not only drawn."""
+    return isinstance(CONFIG.models[model], schema.Trained)
 
 
-def embeddings(models):
-    return expand(f"{PRIVATE}/embeddings/{{model}}.npz", model=models)
+def shards_of(modality, model):
+    """Stores of a modality that an entry is trained on."""
+    wanted = is_trained(model) and modality in CONFIG.models[model].modalities
+    return expand(f"{PRIVATE}/{modality}/{{shard}}.json", shard=SHARDS) if wanted else []
 
 
-def named(models):
-    """Arguments of the form name=path."""
-    return " ".join(f"{m}={PRIVATE}/embeddings/{m}.npz" for m in models)
+def stores_of(modality, model):
+    """Stores of a modality that an entry embeds."""
+    wanted = modality in CONFIG.models[model].modalities
+    return expand(f"{PRIVATE}/{modality}/{{shard}}.json", shard=SHARDS) if wanted else []
+
+
+def starts(wildcards):
+    """By modality, the folder of the model that a training starts from."""
+    of = CONFIG.start_of(wildcards.model, int(wildcards.seed))
+    return {modality: f"results/models/{name}-{seed}" for modality, (name, seed) in of.items()}
+
+
+def objectives_of(model):
+    """The module of an entry's objective, whose code alone is part of the training's."""
+    return [CONFIG.models[model].objective.partition(":")[0]] if is_trained(model) else []
+
+
+def needed(rows):
+    """Models that rows show, in their order, and those that these start from."""
+    found, waiting = {}, [row.model for row in rows]
+    while waiting:
+        name = waiting.pop(0)
+        found.setdefault(name)
+        waiting += CONFIG.models[name].starts.values()
+    return list(found)
+
+
+def files(pattern, models):
+    """Files of some models and all their seeds: by model and seed, as JSON for a stage."""
+    return schema.dump(
+        **{m: {seed: pattern.format(model=m, seed=seed) for seed in CONFIG.seeds_of(m)} for m in dict.fromkeys(models)}
+    )
+
+
+def listed(pattern, models):
+    """The same files as a list, for a rule's input."""
+    return [pattern.format(model=m, seed=seed) for m in dict.fromkeys(models) for seed in CONFIG.seeds_of(m)]
+
+
+def of_table(section):
+    """The section with the rows that are shown alone."""
+    return section.model_copy(update={"rows": CONFIG.shown(section.rows)})
+
+
+def models_of(section):
+    """Models that the rows of a section show."""
+    return [row.model for row in section.rows]

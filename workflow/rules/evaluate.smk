@@ -1,24 +1,22 @@
 # What the trained encoders know: embeddings once a model, then tables and figures from embeddings alone.
-PHENOTYPES = [p.name for p in CONFIG.cohort.phenotypes]
+EMBEDDINGS = f"{PRIVATE}/embeddings/{{model}}-{{seed}}.npz"
 
 
-REGRESSION_MODELS = sorted(set(of_seeds([row.model for row in CONFIG.regression.rows])))
-RETRIEVAL_MODELS = of_seeds(CONFIG.retrieval.experiments)
-ALIGNMENT_MODELS = of_seeds(CONFIG.alignment.experiments)
+REGRESSION, RETRIEVAL, ALIGNMENT = (of_table(s) for s in (CONFIG.regression, CONFIG.retrieval, CONFIG.alignment))
 
 
 rule embed:
     input:
         participants=VISITS,
-        ecg=ECG_SHARDS,
-        cmr=CMR_SHARDS,
-        model=lambda w: [] if w.model == "random" else f"results/models/{w.model}/model.safetensors",
+        ecg=lambda w: stores_of("ecg", w.model),
+        cmr=lambda w: stores_of("cmr", w.model),
+        model="results/models/{model}-{seed}/model.safetensors",
     output:
-        f"{PRIVATE}/embeddings/{{model}}.npz",
+        EMBEDDINGS,
     log:
-        "results/logs/embed/{model}.log",
+        "results/logs/embed/{model}-{seed}.log",
     benchmark:
-        "results/benchmarks/embed/{model}.tsv"
+        "results/benchmarks/embed/{model}-{seed}.tsv"
     conda:
         "../../envs/environment.yaml"
     threads: 8
@@ -27,21 +25,17 @@ rule embed:
         mem_mb=32000,
         runtime=240,
     params:
-        encoders=schema.dump(CONFIG.encoders),
         settings=schema.dump(CONFIG.embedding),
-        seed=CONFIG.seed,
         code=code_version.digest("ptacl.evaluation.embed"),
-        model=lambda w: "" if w.model == "random" else f"--model results/models/{w.model}",
     shell:
-        "python -m ptacl.evaluation.embed --encoders {params.encoders:q} --settings {params.settings:q} --seed {params.seed}"
-        " --participants {input.participants} --ecg-shards {input.ecg} --cmr-shards {input.cmr} {params.model}"
-        " --out {output} > {log} 2>&1"
+        "python -m ptacl.evaluation.embed --settings {params.settings:q} --participants {input.participants} --ecg-shards {input.ecg}"
+        " --cmr-shards {input.cmr} --model $(dirname {input.model}) --out {output} > {log} 2>&1"
 
 
 rule regression:
     input:
-        participants=f"{PRIVATE}/participants.csv",
-        embeddings=embeddings(REGRESSION_MODELS),
+        participants=PARTICIPANTS,
+        embeddings=listed(EMBEDDINGS, models_of(REGRESSION)),
     output:
         "results/tables/regression.csv",
     log:
@@ -55,20 +49,20 @@ rule regression:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=schema.dump(CONFIG.regression),
+        settings=schema.dump(REGRESSION),
         phenotypes=schema.dump(names=PHENOTYPES),
         seed=CONFIG.seed,
         code=code_version.digest("ptacl.evaluation.regression"),
-        embeddings=named(REGRESSION_MODELS),
+        embeddings=files(EMBEDDINGS, models_of(REGRESSION)),
     shell:
         "python -m ptacl.evaluation.regression --settings {params.settings:q} --phenotypes {params.phenotypes:q}"
-        " --seed {params.seed} --participants {input.participants} --embeddings {params.embeddings} --out {output} > {log} 2>&1"
+        " --seed {params.seed} --participants {input.participants} --embeddings {params.embeddings:q} --out {output} > {log} 2>&1"
 
 
 rule retrieval:
     input:
-        participants=f"{PRIVATE}/participants.csv",
-        embeddings=embeddings(RETRIEVAL_MODELS),
+        participants=PARTICIPANTS,
+        embeddings=listed(EMBEDDINGS, models_of(RETRIEVAL)),
     output:
         "results/tables/retrieval.csv",
     log:
@@ -82,21 +76,20 @@ rule retrieval:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=schema.dump(CONFIG.retrieval),
+        settings=schema.dump(RETRIEVAL),
         phenotypes=schema.dump(names=PHENOTYPES),
-        titles=schema.dump(titles={e: CONFIG.experiments[e].title for e in CONFIG.retrieval.experiments}),
         seed=CONFIG.seed,
         code=code_version.digest("ptacl.evaluation.retrieval"),
-        embeddings=named(RETRIEVAL_MODELS),
+        embeddings=files(EMBEDDINGS, models_of(RETRIEVAL)),
     shell:
         "python -m ptacl.evaluation.retrieval --settings {params.settings:q} --phenotypes {params.phenotypes:q}"
-        " --titles {params.titles:q} --seed {params.seed} --participants {input.participants}"
-        " --embeddings {params.embeddings} --out {output} > {log} 2>&1"
+        " --seed {params.seed} --participants {input.participants}"
+        " --embeddings {params.embeddings:q} --out {output} > {log} 2>&1"
 
 
 rule alignment:
     input:
-        embeddings=embeddings(ALIGNMENT_MODELS),
+        embeddings=listed(EMBEDDINGS, models_of(ALIGNMENT)),
     output:
         json="results/evaluation/alignment.json",
         figures=[
@@ -114,11 +107,10 @@ rule alignment:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=schema.dump(CONFIG.alignment),
-        titles=schema.dump(titles={e: CONFIG.experiments[e].title for e in CONFIG.alignment.experiments}),
+        settings=schema.dump(ALIGNMENT),
         seed=CONFIG.seed,
         code=code_version.digest("ptacl.evaluation.alignment"),
-        embeddings=named(ALIGNMENT_MODELS),
+        embeddings=files(EMBEDDINGS, models_of(ALIGNMENT)),
     shell:
-        "python -m ptacl.evaluation.alignment --settings {params.settings:q} --titles {params.titles:q} --seed {params.seed}"
-        " --embeddings {params.embeddings} --figure {output.figures} --out {output.json} > {log} 2>&1"
+        "python -m ptacl.evaluation.alignment --settings {params.settings:q} --seed {params.seed}"
+        " --embeddings {params.embeddings:q} --figure {output.figures} --out {output.json} > {log} 2>&1"

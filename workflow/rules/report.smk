@@ -1,5 +1,6 @@
 # What people open.
-TRAINED = ["ecg_mae", "cmr_mae", *RUNS]
+TRAINED = [m for m in MODELS if is_trained(m)]
+METRICS = "results/training/{model}-{seed}.csv"
 
 
 rule tables:
@@ -36,7 +37,7 @@ rule page:
         retrieval="results/tables/retrieval.csv",
         alignment="results/evaluation/alignment.json",
         alignment_svg="results/figures/alignment.svg",
-        metrics=expand("results/training/{run}.csv", run=TRAINED),
+        metrics=listed(METRICS, TRAINED),
         ceiling=f"{PRIVATE}/simulated.json" if SIMULATED else [],
     output:
         report("results/report.html", caption="../report/page.rst", category="Report"),
@@ -54,9 +55,9 @@ rule page:
         config=schema.dump(CONFIG),
         code=code_version.digest("ptacl.report.page"),
         ceiling=f"--ceiling {PRIVATE}/simulated.json" if SIMULATED else "",
-        metrics=" ".join(f"{run}=results/training/{run}.csv" for run in TRAINED),
+        metrics=files(METRICS, TRAINED),
     shell:
         "python -m ptacl.report.page --config {params.config:q} --flow {input.flow} --flow-svg {input.flow_svg}"
         " --regression {input.regression} --retrieval {input.retrieval} --alignment {input.alignment}"
-        " --alignment-svg {input.alignment_svg} --metrics {params.metrics} {params.ceiling}"
+        " --alignment-svg {input.alignment_svg} --metrics {params.metrics:q} {params.ceiling}"
         " --benchmarks results/benchmarks --out {output} > {log} 2>&1"

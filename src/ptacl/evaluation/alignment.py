@@ -80,7 +80,7 @@ def control_shares(steps: Steps, *, generator: np.random.Generator) -> tuple[Arr
 
 
 def read_steps(path: Path) -> Steps:
-    """Local embeddings of an experiment, the first visit of each participant; ValueError without any complete beat."""
+    """Local embeddings of a model, the first visit of each participant; ValueError without any complete beat."""
     with np.load(path, allow_pickle=False) as stored:
         if lacking := [a for a in ("test_visits", "ecg_local", "cmr_local", "local_valid") if a not in stored]:
             raise ValueError(f"{path} has no {', '.join(lacking)}: only contrastive models have local embeddings")
@@ -94,21 +94,21 @@ def read_steps(path: Path) -> Steps:
     return Steps(visits[usable].tolist(), ecg[usable], cmr[usable], int(chosen.size - usable.size))
 
 
-def evaluate(settings: Alignment, *, embeddings: Mapping[str, Path], titles: Mapping[str, str], seed: int) -> dict[str, object]:
-    """Matrix, share near the diagonal, controls, and paired difference from the first experiment, of each experiment.
+def evaluate(settings: Alignment, *, embeddings: samples.Files, seed: int) -> dict[str, object]:
+    """Matrix, share near the diagonal, controls, and paired difference from the first model, of each model.
 
-    ValueError if the experiments do not share their participants.
+    ValueError if the models do not share their participants.
     """
-    experiments: dict[str, object] = {}
+    models: dict[str, object] = {}
     counts = reference = visits = None
-    for name in settings.experiments:
+    for row in settings.rows:
         matrices = []
         of_seed: dict[str, list[Array]] = {"share": [], "other_share": [], "permuted_share": []}
-        for path in (files := samples.of_model(name, embeddings=embeddings)):
+        for path in (files := samples.of_model(row.model, embeddings=embeddings)).values():
             steps = read_steps(path)
             visits = steps.visits if visits is None else visits
             if steps.visits != visits:
-                raise ValueError(f"{path} holds other test participants than the experiments before it: rerun the embedding")
+                raise ValueError(f"{path} holds other test participants than the models before it: rerun the embedding")
             of_participants = cosines(steps.ecg, steps.cmr)
             matrices.append(of_participants.mean(axis=0, dtype=np.float64))
             if counts is None:
@@ -127,9 +127,9 @@ def evaluate(settings: Alignment, *, embeddings: Mapping[str, Path], titles: Map
         )
         numbers |= uncertainty.paired_columns("share", estimates, reference=reference, confidence=settings.confidence)
         reference = estimates if reference is None else reference
-        log.info("%s: %.3f of steps within one step of the diagonal", name, numbers["share"])
-        experiments[name] = {
-            "title": titles.get(name, name.capitalize()),
+        log.info("%s: %.3f of steps within one step of the diagonal", row.label, numbers["share"])
+        models[row.model] = {
+            "title": row.label,
             "seeds": len(files),
             "participants": len(steps.visits),
             "without_complete_beat": steps.num_without_beat,
@@ -141,18 +141,18 @@ def evaluate(settings: Alignment, *, embeddings: Mapping[str, Path], titles: Map
         "steps": num_steps,
         "chance": round(chance(num_steps), 6),
         "confidence": settings.confidence,
-        "experiments": experiments,
+        "models": models,
     }
 
 
 def draw(result: Mapping[str, object], *, paths: Sequence[Path]) -> None:
-    """One heat map an experiment, side by side with one colour scale."""
+    """One heat map a model, side by side with one colour scale."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    panels: list[dict[str, object]] = list(result["experiments"].values())  # type: ignore[attr-defined]
+    panels: list[dict[str, object]] = list(result["models"].values())  # type: ignore[attr-defined]
     num_steps = int(result["steps"])  # type: ignore[call-overload]
     matrices = [np.asarray(panel["matrix"]) for panel in panels]
     low, high = min(m.min() for m in matrices), max(m.max() for m in matrices)
@@ -182,16 +182,14 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     parser = argparse.ArgumentParser(description="Cosine similarity of ECG and CMR steps over the cycle (Fig. 2).")
     parser.add_argument("--settings", required=True, help="JSON of the alignment section")
-    parser.add_argument("--titles", default="{}", help="JSON of experiment to title")
-    parser.add_argument("--embeddings", required=True, nargs="+", type=samples.named_path, help="name=FILE.npz of each model")
+    parser.add_argument("--embeddings", required=True, type=samples.files, help="JSON: by model and seed, FILE.npz")
     parser.add_argument("--seed", required=True, type=int, help="seed of the project")
     parser.add_argument("--figure", required=True, nargs="+", type=Path, help="figures to write, the suffix gives the format")
     parser.add_argument("--out", required=True, type=Path, help="numbers to write (JSON)")
     args = parser.parse_args()
     result = evaluate(
         Alignment.model_validate_json(args.settings),
-        embeddings=dict(args.embeddings),
-        titles=samples.titles(args.titles),
+        embeddings=args.embeddings,
         seed=args.seed,
     )
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Stage: embeddings of all visits by one model, in the evaluation view; for experiments also local ones of the test set."""
+"""Stage: embeddings of all visits by one model, in the evaluation view; of contrastive models also local ones of the test set."""
 
 import argparse
 import logging
@@ -13,10 +13,10 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from ptacl.config import Embedding, Encoders
+from ptacl.config import Embedding
 from ptacl.learning import processes
-from ptacl.learning.data import Samples, load, read_participants, split_rows
-from ptacl.learning.objectives import cmr_steps, ecg_steps, initial_weights
+from ptacl.learning.data import Samples, Zscore, load, read_participants, split_rows
+from ptacl.learning.steps import cmr_steps, ecg_steps
 from ptacl.models import heads, weights
 from ptacl.models.vit import Encoder
 
@@ -26,10 +26,12 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Model:
-    """Encoders by modality, and projectors by modality where the model is an experiment."""
+    """Encoders, projectors and heads of a model folder by modality, and the z-score of its ECGs."""
 
     encoders: dict[str, Encoder]
     projectors: dict[str, nn.Linear]
+    heads: dict[str, heads.Head]
+    zscore: Zscore
 
     @property
     def local(self) -> bool:
@@ -37,40 +39,29 @@ class Model:
         return set(self.projectors) == set(MODALITIES)
 
 
-def random_model(encoders: Encoders, *, seed: int) -> Model:
-    """Both encoders with the weights that training starts from."""
-    out = {}
-    for name in MODALITIES:
-        with initial_weights(seed, name):
-            out[name] = Encoder(getattr(encoders, name)).eval()
-    return Model(out, {})
-
-
-def load_model(folder: Path, *, encoders: Encoders) -> Model:
-    """The encoders and projectors of a model folder. ValueError if it has other sizes than the settings."""
-    modules, _ = weights.load(folder)
-    found = {name: weights.encoder(folder, name) for name in MODALITIES if name in modules}
-    if wrong := [name for name, encoder in found.items() if encoder.settings != getattr(encoders, name)]:
-        raise ValueError(f"{folder} has other sizes than encoders.{', encoders.'.join(wrong)}: train it again")
-    projectors = {}
-    for name in found:
-        if (state := modules.get(f"{name}_projector")) is not None:
-            projectors[name] = heads.projector(state["weight"].shape[1], state["weight"].shape[0])
-            projectors[name].load_state_dict(state)
-    return Model(found, projectors)
+def load_model(folder: Path) -> Model:
+    """What a model folder holds."""
+    names = weights.modules_of(folder)
+    return Model(
+        encoders={m: weights.encoder(folder, m) for m in MODALITIES if m in names},
+        projectors={m: weights.projector(folder, f"{m}_projector") for m in MODALITIES if f"{m}_projector" in names},
+        heads={m: weights.head(folder, f"{m}_head") for m in MODALITIES if f"{m}_head" in names},
+        zscore=weights.description(folder)["inputs"]["zscore"],
+    )
 
 
 @torch.inference_mode()
 def embed(
     model: Model, samples: Samples, *, local_rows: np.ndarray, batch_size: int, device: torch.device
 ) -> dict[str, np.ndarray]:
-    """Embeddings of all samples, by the names of the file: `ecg`, `cmr` (n, D), `ecg_projected`, `cmr_projected` (n, P) float32.
+    """Embeddings of all samples, by the names of the file: `ecg`, `cmr` (n, D), `ecg_projected`, `cmr_projected` (n, P) float32;
+    of a supervised model `ecg_predicted` or `cmr_predicted` (n, phenotypes), in their units.
 
-    For an experiment also `ecg_local`, `cmr_local` (m, T, D) float16 and `local_valid` (m,) of the samples in `local_rows`, in
-    their order; `samples` must then give beats.
+    For a contrastive model also `ecg_local`, `cmr_local` (m, T, D) float16 and `local_valid` (m,) of the samples in
+    `local_rows`, in their order; `samples` must then give beats.
     """
     parts: dict[str, list[np.ndarray]] = {}
-    for part in (*model.encoders.values(), *model.projectors.values()):
+    for part in (*model.encoders.values(), *model.projectors.values(), *model.heads.values()):
         part.to(device).eval()
     is_local = np.isin(np.arange(len(samples)), local_rows) & model.local
     starts = range(0, len(samples), batch_size)
@@ -86,6 +77,7 @@ def _embed_batch(model: Model, batch: Mapping[str, torch.Tensor], *, local: torc
     tokens = {name: encoder(batch[name]) for name, encoder in model.encoders.items()}
     out = {name: heads.pool(t) for name, t in tokens.items()}
     out |= {f"{name}_projected": heads.project(tokens[name], projector) for name, projector in model.projectors.items()}
+    out |= {f"{name}_predicted": head.predict(tokens[name]) for name, head in model.heads.items()}
     if model.local:
         ecg = ecg_steps(tokens["ecg"][local], batch["beats"][local])
         cmr = cmr_steps(tokens["cmr"][local], steps=model.encoders["cmr"].grid[0])
@@ -96,34 +88,29 @@ def _embed_batch(model: Model, batch: Mapping[str, torch.Tensor], *, local: torc
 def main() -> None:
     """Run the stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--encoders", required=True, metavar="JSON", help="section encoders of the configuration")
     parser.add_argument("--settings", required=True, metavar="JSON", help="section embedding of the configuration")
-    parser.add_argument("--seed", required=True, type=int, help="seed of the random weights, where no model is given")
     parser.add_argument("--participants", required=True, type=Path, help="participants.csv")
-    parser.add_argument("--ecg-shards", required=True, nargs="+", type=Path, help="manifests k.json of the ECG stores")
-    parser.add_argument("--cmr-shards", required=True, nargs="+", type=Path, help="manifests k.json of the CMR stores")
-    parser.add_argument("--model", type=Path, help="model folder; without it both encoders have random weights")
+    parser.add_argument("--ecg-shards", nargs="*", default=[], type=Path, help="manifests k.json of the ECG stores")
+    parser.add_argument("--cmr-shards", nargs="*", default=[], type=Path, help="manifests k.json of the CMR stores")
+    parser.add_argument("--model", required=True, type=Path, help="model folder")
     parser.add_argument("--out", required=True, type=Path, help="npz to write")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    encoders, settings = Encoders.model_validate_json(options.encoders), Embedding.model_validate_json(options.settings)
-    if options.model is None:
-        model = random_model(encoders, seed=options.seed)
-    else:
-        model = load_model(options.model, encoders=encoders)
+    settings, model = Embedding.model_validate_json(options.settings), load_model(options.model)
     table = read_participants(options.participants, splits=SPLITS)
     recordings = load(
         table["visit"].tolist(),
         ecg=options.ecg_shards if "ecg" in model.encoders else [],
         cmr=options.cmr_shards if "cmr" in model.encoders else [],
-        zscore=encoders.zscore,
+        zscore=model.zscore,
     )
-    sizes = {"ecg": encoders.ecg, "cmr": encoders.cmr}
-    samples = Samples(recordings, list(np.arange(len(table))[:, None]), sizes=sizes, seed=options.seed, beats=model.local)
+    sizes = {name: encoder.settings for name, encoder in model.encoders.items()}
+    samples = Samples(recordings, list(np.arange(len(table))[:, None]), sizes=sizes, seed=0, beats=model.local)
     test = split_rows(table, "test")
     with processes.started() as device:
         arrays = embed(model, samples, local_rows=test, batch_size=settings.batch_size, device=device)
     arrays |= {"visits": table["visit"].to_numpy(str), "split": table["split"].to_numpy(str)}
+    arrays |= {f"{name}_phenotypes": np.array(head.settings.phenotypes) for name, head in model.heads.items()}
     if model.local:
         arrays["test_visits"] = arrays["visits"][test]
     options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ptacl import seeds
-from ptacl.config import Regression
+from ptacl.config import Regression, RegressionRow
 from ptacl.evaluation import samples, uncertainty
 
 Array = NDArray[np.float64]
@@ -88,10 +88,10 @@ def tabulate(
 
 
 def evaluate(
-    settings: Regression, *, participants: Path, phenotypes: Sequence[str], embeddings: Mapping[str, Path], seed: int
+    settings: Regression, *, participants: Path, phenotypes: Sequence[str], embeddings: samples.Files, seed: int
 ) -> pd.DataFrame:
     """Table 2 for the rows of the settings; ValueError if the reference is no row."""
-    reference = [i for i, row in enumerate(settings.rows) if row.method == settings.reference and row.input == "ecg"]
+    reference = [i for i, row in enumerate(settings.rows) if row.label == settings.reference and row.input == "ecg"]
     if not reference:
         raise ValueError(f"regression.reference {settings.reference} is no ECG row of regression.rows")
     train = samples.read_participants(participants, split="train", phenotypes=phenotypes)
@@ -101,16 +101,32 @@ def evaluate(
     estimates, rows = [], []
     for row in settings.rows:
         files = samples.of_model(row.model, embeddings=embeddings)
-        of_seed = []
-        for path in files:
-            features = samples.read_embedding(path, array=row.input, visits=train.visits + test.visits).astype(np.float64)
-            seen, unseen = np.split(features, [len(train.visits)])
-            of_seed.append(r2(test.targets, probe(seen, train.targets, unseen_md=unseen), counts=counts))
+        of_seed = [
+            r2(test.targets, predict(row, path, train=train, test=test, names=phenotypes), counts=counts)
+            for path in files.values()
+        ]
         estimates.append(uncertainty.over_seeds(of_seed, seed=seed))
-        fixed = {"input": row.input.upper(), "method": row.method, "evaluation": "LP", "n_train": len(train.visits)}
-        rows.append(fixed | {"n_test": len(test.visits), "seeds": len(files), "confidence": settings.confidence})
-        log.info("%s %s: mean R2 %.3f", fixed["input"], row.method, estimates[-1][0].mean())
+        fixed = {"input": row.input.upper(), "method": row.label, "evaluation": row.evaluation, "model": row.model}
+        fixed |= {"paper": row.paper or "", "note": row.note}
+        numbers = {"n_train": len(train.visits), "n_test": len(test.visits), "seeds": len(files)}
+        rows.append(fixed | numbers | {"confidence": settings.confidence})
+        log.info("%s %s: mean R2 %.3f", fixed["input"], row.label, estimates[-1][0].mean())
     return tabulate(estimates, rows=rows, reference=reference[0], phenotypes=phenotypes, confidence=settings.confidence)
+
+
+def predict(row: RegressionRow, path: Path, *, train: samples.Samples, test: samples.Samples, names: Sequence[str]) -> Array:
+    """(n, P) phenotypes of the test participants: by a linear probe of the embedding, or what the model itself predicts."""
+    if row.predictions is None:
+        visits = train.visits + test.visits
+        features = samples.read_embedding(path, array=str(row.features), visits=visits).astype(np.float64)
+        seen, unseen = np.split(features, [len(train.visits)])
+        return probe(seen, train.targets, unseen_md=unseen)
+    with np.load(path, allow_pickle=False) as stored:
+        known = stored[f"{row.predictions}_phenotypes"].tolist() if f"{row.predictions}_phenotypes" in stored else []
+    if lacking := [name for name in names if name not in known]:
+        raise ValueError(f"{path} predicts no {', '.join(lacking)}: train the model again")
+    found = samples.read_embedding(path, array=f"{row.predictions}_predicted", visits=test.visits)
+    return found[:, [known.index(name) for name in names]].astype(np.float64)
 
 
 def main() -> None:
@@ -120,7 +136,7 @@ def main() -> None:
     parser.add_argument("--settings", required=True, help="JSON of the regression section")
     parser.add_argument("--phenotypes", required=True, help="JSON list of phenotype names")
     parser.add_argument("--participants", required=True, type=Path, help="participants.csv")
-    parser.add_argument("--embeddings", required=True, nargs="+", type=samples.named_path, help="name=FILE.npz of each model")
+    parser.add_argument("--embeddings", required=True, type=samples.files, help="JSON: by model and seed, FILE.npz")
     parser.add_argument("--seed", required=True, type=int, help="seed of the project")
     parser.add_argument("--out", required=True, type=Path, help="table to write (CSV)")
     args = parser.parse_args()
@@ -128,7 +144,7 @@ def main() -> None:
         Regression.model_validate_json(args.settings),
         participants=args.participants,
         phenotypes=samples.names(args.phenotypes),
-        embeddings=dict(args.embeddings),
+        embeddings=args.embeddings,
         seed=args.seed,
     )
     args.out.parent.mkdir(parents=True, exist_ok=True)

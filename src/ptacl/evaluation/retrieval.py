@@ -16,7 +16,7 @@ Shapes: n participants, P phenotypes, K precisions, B draws of which the first i
 
 import argparse
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +24,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ptacl import seeds
-from ptacl.config import Retrieval
+from ptacl.config import Retrieval, RetrievalRow
 from ptacl.evaluation import ranking, samples, uncertainty
 
 Array = NDArray[np.float64]
 
-RANDOM, OWN_RANK = "random", "own_MdR"
+RANDOM, OWN_RANK = RetrievalRow(label="Random", model="random", paper="Random"), "own_MdR"
 GALLERIES = {False: "without own CMR", True: "with own CMR"}
 
 log = logging.getLogger(__name__)
@@ -81,22 +81,22 @@ def _estimates(
     settings: Retrieval,
     *,
     own: bool,
-    embeddings: Mapping[str, Path],
+    embeddings: samples.Files,
     test: samples.Samples,
     counts: Array,
     seed: int,
-) -> Iterator[tuple[str, int, Array, Array]]:
-    """Name, number of seeds, estimates (B, P, K + 2) and median own rank (B,) of each experiment, then of random retrieval."""
-    for name in settings.experiments:
-        files = samples.of_model(name, embeddings=embeddings)
+) -> Iterator[tuple[RetrievalRow, int, Array, Array]]:
+    """Row, number of seeds, estimates (B, P, K + 2) and median own rank (B,) of each model, then of random retrieval."""
+    for row in settings.rows:
+        files = samples.of_model(row.model, embeddings=embeddings)
         of_seed, own_of_seed = [], []
-        for path in files:
+        for path in files.values():
             query = samples.read_embedding(path, array="ecg_projected", visits=test.visits)
             gallery = samples.read_embedding(path, array="cmr_projected", visits=test.visits)
             found = ranking.find(query, gallery, phenotypes_np=test.targets, ks=settings.ks, band=settings.band, own=own)
             of_seed.append(statistics(found, counts=counts))
             own_of_seed.append(uncertainty.medians(ranking.own_ranks(query, gallery)[:, None], counts=counts)[:, 0])
-        yield name, len(files), uncertainty.over_seeds(of_seed, seed=seed), uncertainty.over_seeds(own_of_seed, seed=seed)
+        yield row, len(files), uncertainty.over_seeds(of_seed, seed=seed), uncertainty.over_seeds(own_of_seed, seed=seed)
     chance = random_statistics(test.targets, ks=settings.ks, band=settings.band, own=own, counts=counts)
     yield RANDOM, 0, chance, np.full(len(counts), (len(test.visits) + 1) / 2)
 
@@ -121,11 +121,10 @@ def evaluate(
     *,
     participants: Path,
     phenotypes: Sequence[str],
-    embeddings: Mapping[str, Path],
-    titles: Mapping[str, str],
+    embeddings: samples.Files,
     seed: int,
 ) -> pd.DataFrame:
-    """Table 1: one row an experiment and gallery, the gallery shown first, the first experiment being the reference."""
+    """Table 1: one row a model and gallery, the gallery shown first, the first model being the reference."""
     test = samples.read_participants(participants, split="test", phenotypes=phenotypes)
     generator = seeds.generator(seed, "bootstrap", "retrieval")
     counts = uncertainty.draw_counts(len(test.visits), draws=settings.bootstrap, generator=generator)
@@ -134,8 +133,13 @@ def evaluate(
     for own in (settings.own_cmr, not settings.own_cmr):
         reference: Array | None = None
         found = _estimates(settings, own=own, embeddings=embeddings, test=test, counts=counts, seed=seed)
-        for name, num_seeds, estimates, own_rank in found:
-            fixed: dict[str, object] = {"method": titles.get(name, name.capitalize()), "model": name, "gallery": GALLERIES[own]}
+        for row, num_seeds, estimates, own_rank in found:
+            fixed: dict[str, object] = {
+                "method": row.label,
+                "model": row.model,
+                "paper": row.paper or "",
+                "gallery": GALLERIES[own],
+            }
             fixed |= {
                 "shown": own == settings.own_cmr,
                 "n_test": len(test.visits),
@@ -158,9 +162,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Retrieval of participants with a like phenotype (Table 1).")
     parser.add_argument("--settings", required=True, help="JSON of the retrieval section")
     parser.add_argument("--phenotypes", required=True, help="JSON list of phenotype names")
-    parser.add_argument("--titles", default="{}", help="JSON of experiment to title")
     parser.add_argument("--participants", required=True, type=Path, help="participants.csv")
-    parser.add_argument("--embeddings", required=True, nargs="+", type=samples.named_path, help="name=FILE.npz of each model")
+    parser.add_argument("--embeddings", required=True, type=samples.files, help="JSON: by model and seed, FILE.npz")
     parser.add_argument("--seed", required=True, type=int, help="seed of the project")
     parser.add_argument("--out", required=True, type=Path, help="table to write (CSV)")
     args = parser.parse_args()
@@ -168,8 +171,7 @@ def main() -> None:
         Retrieval.model_validate_json(args.settings),
         participants=args.participants,
         phenotypes=samples.names(args.phenotypes),
-        embeddings=dict(args.embeddings),
-        titles=samples.titles(args.titles),
+        embeddings=args.embeddings,
         seed=args.seed,
     )
     args.out.parent.mkdir(parents=True, exist_ok=True)

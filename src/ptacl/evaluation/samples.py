@@ -1,7 +1,6 @@
 """What evaluation reads: one row a participant, and the embeddings that belong to these rows."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+Files = Mapping[str, Mapping[int, Path]]
 
 
 @dataclass(frozen=True)
@@ -56,31 +57,19 @@ def read_embedding(path: Path, *, array: str, visits: Sequence[str]) -> NDArray[
     return rows
 
 
-def of_model(name: str, *, embeddings: Mapping[str, Path]) -> list[Path]:
-    """Embedding files of a model: its own, or one a seed (`name-0`, `name-1`); ValueError if there is none."""
-    of_seed = re.compile(rf"{re.escape(name)}(-\d+)?")
-    if not (found := [path for key, path in sorted(embeddings.items()) if of_seed.fullmatch(key)]):
-        raise ValueError(f"no embeddings of {name}: give --embeddings {name}=FILE; given are {', '.join(sorted(embeddings))}")
-    return found
+def files(text: str) -> dict[str, dict[int, Path]]:
+    """Embedding files by model and seed, from JSON: {"ptacl": {"0": "FILE.npz"}}, as an argument type."""
+    return {str(name): {int(seed): Path(path) for seed, path in sorted(of.items())} for name, of in json.loads(text).items()}
 
 
-def named_path(text: str) -> tuple[str, Path]:
-    """Split `name=path`, as an argument type."""
-    name, equals, path = text.partition("=")
-    if not (name and equals and path):
-        raise ValueError(f"{text} is not of the form name=path")
-    return name, Path(path)
+def of_model(name: str, *, embeddings: Files) -> dict[int, Path]:
+    """Embedding files of a model by seed; ValueError if there is none."""
+    if not (found := embeddings.get(name)):
+        raise ValueError(f"no embeddings of {name}; given are those of {', '.join(sorted(embeddings))}")
+    return dict(found)
 
 
 def names(text: str) -> list[str]:
     """Names from JSON: a list, or one under the key `names`, as :func:`ptacl.config.dump` writes it."""
     value = json.loads(text)
     return [str(name) for name in (value["names"] if isinstance(value, dict) else value)]
-
-
-def titles(text: str) -> dict[str, str]:
-    """Titles by name from JSON: an object, or one under the key `titles`, as :func:`ptacl.config.dump` writes it."""
-    value = json.loads(text)
-    return {
-        str(name): str(title) for name, title in (value["titles"] if isinstance(value.get("titles"), dict) else value).items()
-    }

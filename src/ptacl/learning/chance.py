@@ -1,7 +1,7 @@
 """Whether a contrastive loss is below what guessing gives: a training whose loss stays there has learned nothing of that term."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 MARGIN = 0.003  # share of the chance level: losses that collapsed lay within 0.1 % of it; soft targets leave little to gain
 
@@ -11,8 +11,14 @@ def at_chance(row: Mapping[str, float]) -> list[str]:
 
     row : a row of the metrics; a term is a column `train_x` beside `train_x_chance`.
     """
-    terms = [name.removeprefix("train_").removesuffix("_chance") for name in row if str(name).endswith("_chance")]
-    return [term for term in dict.fromkeys(t for t in terms if f"train_{t}" in row) if _gain(row, term) < MARGIN]
+    return [term for term in terms(row) if _gain(row, term) < MARGIN]
+
+
+def terms(columns: Iterable[str]) -> list[str]:
+    """Terms of a loss that have a chance level, by the columns of the metrics."""
+    known = list(columns)
+    found = [str(name).removeprefix("train_").removesuffix("_chance") for name in known if str(name).endswith("_chance")]
+    return [term for term in dict.fromkeys(found) if f"train_{term}" in known]
 
 
 def _gain(row: Mapping[str, float], term: str) -> float:

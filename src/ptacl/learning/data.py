@@ -27,6 +27,7 @@ GROUPS = {
 }
 Zscore = Literal["lead", "group", "sample"]
 _EPS_MV = 1e-6
+_FIXED_EPOCH = -1  # of the augmented views in evaluation
 _SLAB = 128  # visits read at a time: whole slabs are several times faster than single visits
 
 
@@ -136,6 +137,9 @@ class Samples:
     beats : also give "beats" (B, T, tokens) and "valid" (B,), for the local loss.
     masked : also give "noise" (B, masked), uniform, for masked reconstruction, and as "ecg_clean" or "cmr_clean" what is to be
         reconstructed: cropped and turned as the input is, but not corrupted (Sec. 3.1); 0 for none.
+    views : so many views of each sample, differently augmented, one after the other: (views x B, ...). With two or more, the
+        evaluation view too is augmented, always in the same way.
+    targets : (n, P) float32 of the rows of the recordings, given as "targets" (B, P).
     """
 
     recordings: Recordings
@@ -146,6 +150,8 @@ class Samples:
     cmr: CmrAugmentation | None = None
     beats: bool = False
     masked: int = 0
+    views: int = 1
+    targets: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -154,9 +160,13 @@ class Samples:
         """Gather, crop and draw for these sample indices, in main memory."""
         ids = samples.tolist()
         rows = np.array([self._visit(i, epoch) for i in ids], dtype=np.int64)
+        labels = {} if self.targets is None else {"targets": self.targets[rows]}
+        if self.views > 1:
+            epoch = _FIXED_EPOCH if epoch is None else epoch
+            ids, rows = [i + view * len(self) for view in range(self.views) for i in ids], np.tile(rows, self.views)
         ecg, ecg_draw = self._collect_ecg(ids, rows, epoch)
         cmr, cmr_draw = self._collect_cmr(ids, rows, epoch)
-        return Host(ecg | cmr | self._collect_noise(ids, epoch), ecg_draw, cmr_draw)
+        return Host(ecg | cmr | labels | self._collect_noise(ids, epoch), ecg_draw, cmr_draw)
 
     def _visit(self, sample: int, epoch: int | None) -> int:
         visits = self.rows[sample]

@@ -84,3 +84,24 @@ def local_loss(
     cosine_BTT = cosine_similarity(ecg_BTD, cmr_BTD)
     loss_BT = _both_directions(cosine_BTT, alignment, temperature=temperature, direction_weight=direction_weight)
     return loss_BT.mean(1).where(valid_B, 0).sum() / valid_B.sum().clamp(min=1)
+
+
+def cosine_loss(ecg_BTD: Tensor, cmr_BTD: Tensor, *, alignment: Tensor, valid_B: Tensor) -> Tensor:
+    """1 minus the cosine of matching steps, without negatives: a scalar; arguments as in :func:`local_loss`."""
+    valid_B11 = valid_B[:, None, None]
+    cosine_BTT = cosine_similarity(ecg_BTD.where(valid_B11, 0), cmr_BTD.where(valid_B11, 0))
+    loss_B = 1 - (alignment.to(cosine_BTT) * cosine_BTT).sum(-1).mean(-1)
+    return loss_B.where(valid_B, 0).sum() / valid_B.sum().clamp(min=1)
+
+
+def nt_xent(first_BP: Tensor, second_BP: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:
+    """SimCLR's loss over two views of each sample (Chen et al. 2020): a scalar; and the share of first views found.
+
+    Each of the 2 B views is told from the 2 B - 2 views of other samples: the other view of its own is the target.
+    """
+    views = torch.cat([first_BP, second_BP])
+    itself = torch.eye(len(views), dtype=torch.bool, device=views.device)
+    logits = (cosine_similarity(views, views) / temperature).masked_fill(itself, -torch.inf)
+    targets = torch.arange(len(views), device=views.device).roll(len(first_BP))
+    top1 = (logits[: len(first_BP)].argmax(1) == targets[: len(first_BP)]).float().mean()
+    return F.cross_entropy(logits, targets), top1.detach()

@@ -1,285 +1,197 @@
-"""The only training loop: `fit` sees a module that maps a batch to a dict with "loss", and data that make batches.
+"""Stage: train one entry of the list of models, or save the weights it would start from. Also under torchrun."""
 
-All randomness is derived, so a checkpoint is model, optimiser, step and history, and a run killed at any step ends with the same
-weights as one that was not: to the bit on one machine with one number of threads; several processes agree to rounding.
-"""
-
+import argparse
+import csv
+import hashlib
+import importlib
 import logging
 import math
-import signal
-import sys
-import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
-from torch import Tensor, nn
-from tqdm import tqdm
+from pydantic import TypeAdapter
 
-from ptacl import seeds
-from ptacl.config import Training
-from ptacl.learning import processes, resume
+from ptacl import config
+from ptacl.learning import chance, fit, processes, resume
+from ptacl.learning.data import Samples, digest, load, read_participants, split_participants
+from ptacl.learning.objectives.base import Objective, Targets, initial_weights
+from ptacl.models import weights
+from ptacl.models.vit import Encoder
 
 log = logging.getLogger(__name__)
 
-Row = dict[str, float]
+_START_SAMPLES = 256  # enough for a mean and a spread
+_SPLITS = ["train", "validation"]
 
 
-class Data(Protocol):
-    """Batches by sample index; see :class:`ptacl.learning.data.Samples`. `collect` runs ahead in a thread."""
+def build_encoders(entry: config.Entry, inputs: config.Inputs, *, seed: int, start: Mapping[str, Path]) -> dict[str, Encoder]:
+    """Encoders of an entry by modality, random or from model folders. ValueError if a folder is not given or has another size."""
+    found = dict[str, Encoder]()
+    for modality in entry.modalities:
+        wanted = inputs.encoders[modality]
+        if modality not in entry.starts:
+            with initial_weights(seed, modality):
+                found[modality] = Encoder(wanted)
+            continue
+        if modality not in start:
+            raise ValueError(f"the entry starts from {entry.starts[modality]}: give its folder, --start {modality}=FOLDER")
+        found[modality] = weights.encoder(start[modality], modality)
+        if found[modality].settings != wanted:
+            raise ValueError(f"{start[modality]} has another size than encoders.{modality}: train it again")
+    return found
 
-    def __len__(self) -> int: ...
 
-    def collect(self, samples: np.ndarray, *, epoch: int | None) -> Any:
-        """What of a batch is made in main memory; epoch None is the evaluation view."""
-
-    def finish(self, host: Any, *, device: torch.device) -> Mapping[str, Tensor]:
-        """The batch, from what was collected."""
-        ...
-
-
-def fit(
-    objective: nn.Module,
-    data: Data,
+def build(
+    entry: config.Trained,
+    inputs: config.Inputs,
     *,
-    validation: Data | None,
-    training: Training,
     seed: int,
-    state: Path,
-    device: torch.device,
-) -> list[Row]:
-    """Train `objective` in place, and return one row an epoch; `chosen` is 1 in that of the weights that are kept, 0 elsewhere.
+    start: Mapping[str, Path] | None = None,
+    targets: Targets | None = None,
+) -> Objective:
+    """The objective of an entry with its initial weights."""
+    encoders = build_encoders(entry, inputs, seed=seed, start=start or {})
+    for modality in entry.modalities:
+        frozen = entry.frozen(modality)
+        encoders[modality].freeze(len(encoders[modality].blocks) if frozen == "all" else frozen)
+    # By name: another objective is no part of this one's code, and a change of it retrains nothing here.
+    module, _, name = entry.objective.partition(":")
+    kind: type[Objective] = getattr(importlib.import_module(module), name)
+    return kind(entry, encoders, seed=seed, targets=targets)
 
-    All processes start from the weights of process 0. The last incomplete batch of an epoch is dropped; a training set smaller
-    than a batch is one batch. `validation` is evaluated after every epoch, without augmentation and always with the same masks;
-    `select: best` and `patience` go by its mean of the value that the objective names in `selection`, of the loss if it names
-    none, and only they need it. `state` is a folder of :func:`ptacl.learning.resume.resumable`: a checkpoint in it is resumed,
-    within an epoch too.
 
-    FloatingPointError names the step of a loss that is not finite. SystemExit after SIGTERM or Ctrl-C, with the state saved.
+def read_targets(table: pd.DataFrame, names: Sequence[str]) -> tuple[Targets, np.ndarray]:
+    """Statistics of the training participants, and (n, P) z-scored phenotypes of all rows, NaN where missing.
+
+    ValueError names a phenotype that the training participants do not have, or have all alike.
     """
-    validation = validation if validation is not None and len(validation) else None
-    _check(data, validation, training)
-    processes.share_state(objective.to(device))
-    loop = _Loop(objective, data, validation, training, seed, device)
-    if (checkpoint := resume.load(state)) is not None:
-        loop.load_state(checkpoint)
-        log.info("resuming after step %d of %d", loop.progress.step, loop.total)
-    saved = time.perf_counter()
-    with resume.stoppable() as stop, _bar(loop) as bar:
-        for hosts in loop.collected():
-            values = loop.take_step(hosts, stop)
-            bar.update()
-            bar.set_postfix({"loss": f"{values['loss']:.4f}", "samples/s": f"{loop.samples_per_second:.0f}"}, refresh=False)
-            if loop.stopped or time.perf_counter() - saved >= training.checkpoint_seconds:
-                if processes.rank() == 0:
-                    resume.save(state, loop.state())
-                saved = time.perf_counter()
-            if loop.stopped:
-                raise SystemExit(128 + loop.stopped)
-    history, kept = loop.progress.history, len(loop.progress.history)
-    if training.select == "best":
-        objective.load_state_dict(loop.progress.best)
-        kept = loop.progress.best_epoch
-    return [row | {"chosen": float(row["epoch"] == kept)} for row in history]
+    if missing := [name for name in names if name not in table.columns]:
+        raise ValueError(f"participants.csv has no column {', '.join(missing)}: rerun the cohort stages")
+    values = table[list(names)].to_numpy(np.float64)
+    seen = values[(table["split"] == "train").to_numpy()]
+    usable = np.isfinite(seen).sum(0) > 1
+    mean, std = (np.where(usable, f(np.where(usable, seen, 0.0), axis=0), np.nan) for f in (np.nanmean, np.nanstd))
+    if bad := [name for name, s in zip(names, std, strict=True) if not s > 0]:
+        raise ValueError(f"{', '.join(bad)} cannot be learned: too few training participants have different values")
+    return Targets(list(names), mean.tolist(), std.tolist()), ((values - mean) / std).astype(np.float32)
 
 
-def learning_rate(step: int, *, steps_per_epoch: int, training: Training) -> float:
-    """Rate of a step, counted from 0: linear warm-up to the peak, then half a cosine to zero."""
-    warmup, total = training.warmup_epochs * steps_per_epoch, training.epochs * steps_per_epoch
-    if step < warmup:
-        return training.learning_rate * (step + 1) / (warmup + 1)
-    return training.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
-
-
-def build_optimizer(objective: nn.Module, training: Training) -> torch.optim.AdamW:
-    """AdamW on what is not frozen; weight decay on the matrices of linear layers alone, not on biases, norms and positions."""
-    matrices = {id(m.weight) for m in objective.modules() if isinstance(m, nn.Linear)}
-    parameters = [p for p in objective.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if id(p) in matrices], "weight_decay": training.weight_decay},
-        {"params": [p for p in parameters if id(p) not in matrices], "weight_decay": 0.0},
-    ]
-    fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
-    return torch.optim.AdamW(groups, lr=training.learning_rate, betas=training.betas, fused=fused)
-
-
-@dataclass
-class _Progress:
-    """Where a run stands, apart from weights and optimiser. `sums` and `seconds` belong to the epoch under way."""
-
-    step: int = 0
-    history: list[Row] = field(default_factory=list)
-    sums: Row = field(default_factory=dict)
-    seconds: float = 0.0
-    best_loss: float = math.inf
-    best_epoch: int = 0
-    best: dict[str, Tensor] = field(default_factory=dict)
-
-
-class _Loop:
-    """A run under way: what `fit` steps through."""
-
-    def __init__(
-        self, objective: nn.Module, data: Data, validation: Data | None, training: Training, seed: int, device: torch.device
-    ) -> None:
-        self.objective, self.data, self.validation = objective, data, validation
-        self.training, self.seed, self.device = training, seed, device
-        self.batch = min(training.batch_size, len(data))
-        self.steps_per_epoch = len(data) // self.batch
-        self.weights = [len(part) / self.batch for part in np.array_split(np.arange(self.batch), training.accumulate)]
-        self.selection = str(getattr(objective, "selection", "loss"))
-        self.optimizer = build_optimizer(objective, training)
-        self.compute = torch.compile(objective) if training.compile else objective
-        self.progress = _Progress()
-        self.stopped = 0
-        self.mark, self.samples_per_second = time.perf_counter(), math.nan
-
-    @property
-    def total(self) -> int:
-        return self.training.epochs * self.steps_per_epoch
-
-    def finished(self) -> bool:
-        p, patience = self.progress, self.training.patience
-        return p.step >= self.total or (patience > 0 and len(p.history) - p.best_epoch >= patience)
-
-    def state(self) -> dict[str, Any]:
-        model, optimizer = self.objective.state_dict(), self.optimizer.state_dict()
-        return {"model": model, "optimizer": optimizer, "progress": vars(self.progress)}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        self.objective.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.progress = _Progress(**state["progress"])
-
-    def collected(self) -> Iterator[list[Any]]:
-        """The micro-batches of each remaining step; those of the next are collected meanwhile."""
-        self.mark = time.perf_counter()
-        with ThreadPoolExecutor(1) as pool:
-            ahead = None if self.finished() else pool.submit(self._collect, self.progress.step)
-            while ahead is not None and not self.finished():
-                hosts, following = ahead.result(), self.progress.step + 1
-                ahead = pool.submit(self._collect, following) if following < self.total else None
-                yield hosts
-
-    def _collect(self, step: int) -> list[Any]:
-        """This process's part of each micro-batch of a step."""
-        epoch, i = divmod(step, self.steps_per_epoch)
-        order = seeds.generator(self.seed, "order", epoch).permutation(len(self.data))
-        chunks = np.array_split(order[i * self.batch : (i + 1) * self.batch], self.training.accumulate)
-        parts = [np.array_split(chunk, processes.count())[processes.rank()] for chunk in chunks]
-        return [self.data.collect(part, epoch=epoch) for part in parts]
-
-    def take_step(self, hosts: list[Any], stop: resume.Stop) -> Row:
-        """One step of the optimiser, and what ends with it: sums, the end of an epoch. Returns the means over the batch."""
-        p = self.progress
-        rate = learning_rate(p.step, steps_per_epoch=self.steps_per_epoch, training=self.training)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        values = self._means(self._optimise(hosts), stop)
-        p.step += 1
-        self._demand_finite("loss", values["loss"])
-        p.sums = {name: p.sums.get(name, 0.0) + value for name, value in values.items()}
-        p.seconds += time.perf_counter() - self.mark
-        self.samples_per_second = ((p.step - 1) % self.steps_per_epoch + 1) * self.batch / p.seconds
-        if p.step % self.steps_per_epoch == 0:
-            self._close_epoch(rate)
-        self.mark = time.perf_counter()
-        return values
-
-    def _optimise(self, hosts: list[Any]) -> list[dict[str, Tensor]]:
-        """Gradients of all micro-batches and processes, and a step; returns what the objective gave for each micro-batch."""
-        self.objective.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        rows = []
-        for host, weight in zip(hosts, self.weights, strict=True):
-            out = self._forward(host, self.data)
-            torch.autograd.backward(out["loss"] * weight)
-            rows.append(out)
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        processes.average_gradients(parameters)
-        if self.training.clip_norm:
-            nn.utils.clip_grad_norm_(parameters, self.training.clip_norm)
-        self.optimizer.step()
-        return rows
-
-    def _demand_finite(self, name: str, value: float) -> None:
-        if not math.isfinite(value):
-            step = self.progress.step
-            where = f"step {step} of {self.total} (epoch {(step - 1) // self.steps_per_epoch + 1})"
-            raise FloatingPointError(
-                f"the {name} is {value} at {where}: lower learning_rate, set clip_norm, or use precision float32"
+def main() -> None:
+    """Run the stage."""
+    options = _arguments()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    entry: config.Entry = TypeAdapter(config.Model).validate_json(options.settings)
+    inputs, start = config.Inputs.model_validate_json(options.inputs), dict(options.start)
+    facts = {"settings": entry.model_dump(mode="json"), "inputs": inputs.model_dump(mode="json"), "seed": options.seed}
+    facts |= {"model": options.model, "code": options.identity}
+    description = facts | {"title": options.model}
+    if not isinstance(entry, config.Trained):
+        weights.save(options.out, build_encoders(entry, inputs, seed=options.seed, start=start), description=description)
+        write_metrics(options.metrics, [])
+        return
+    with processes.started() as device:
+        table = read_participants(options.participants, splits=_SPLITS)
+        targets, labels = read_targets(table, options.phenotypes) if entry.labels else (None, None)
+        recordings = load(table["visit"].tolist(), ecg=options.ecg_shards, cmr=options.cmr_shards, zscore=inputs.zscore)
+        objective = build(entry, inputs, seed=options.seed, start=start, targets=targets)
+        data, validation = (
+            Samples(
+                recordings,
+                split_participants(table, split),
+                sizes={str(m): size for m, size in inputs.encoders.items()},
+                seed=options.seed,
+                ecg=entry.augmentation.ecg,
+                cmr=entry.augmentation.cmr,
+                targets=labels,
+                **objective.needs,
             )
-
-    def _forward(self, host: Any, data: Data) -> dict[str, Tensor]:
-        batch = data.finish(host, device=self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.training.precision == "bfloat16"):
-            out: dict[str, Tensor] = self.compute(batch)
-        return out
-
-    def _means(self, rows: list[dict[str, Tensor]], stop: resume.Stop) -> Row:
-        """Means over micro-batches and processes, read in one transfer; a signal that any process got reaches all."""
-        weights = torch.tensor(self.weights, dtype=torch.float64, device=self.device)
-        means = [torch.stack([row[name].detach().double() for row in rows]) @ weights for name in rows[0]]
-        flag = torch.tensor(float(stop.signal), dtype=torch.float64, device=self.device)
-        *values, signals = processes.total(torch.stack([*means, flag])).tolist()
-        # Not `stop.signal` alone: a process that stops where the others do not leaves them waiting for it.
-        self.stopped = (stop.signal or signal.SIGTERM) if signals else 0
-        return {name: value / processes.count() for name, value in zip(rows[0], values, strict=True)}
-
-    def _close_epoch(self, rate: float) -> None:
-        p = self.progress
-        means = {name: value / self.steps_per_epoch for name, value in p.sums.items()}
-        row: Row = {"epoch": len(p.history) + 1, "step": p.step, "learning_rate": rate, "train_loss": means.pop("loss")}
-        found = self._validate(["loss", *means]) if self.validation is not None else {}
-        if found:
-            self._demand_finite("validation loss", found["loss"])
-        row |= {"validation_loss": found.pop("loss", math.nan), "seconds": p.seconds}
-        row |= {"samples_per_second": self.samples_per_second}
-        row |= {f"train_{k}": v for k, v in means.items()} | {f"validation_{k}": v for k, v in found.items()}
-        p.history.append(row)
-        p.sums, p.seconds = {}, 0.0
-        criterion = row[f"validation_{self.selection}"] if found or self.selection == "loss" else math.nan
-        if criterion < p.best_loss:
-            p.best_loss, p.best_epoch = criterion, len(p.history)
-            if self.training.select == "best":
-                p.best = {name: value.detach().cpu().clone() for name, value in self.objective.state_dict().items()}
-
-    @torch.no_grad()
-    def _validate(self, names: list[str]) -> Row:
-        """Means over the validation samples. Batches are of like size: the loss of a much smaller one would not compare."""
-        assert self.validation is not None
-        self.objective.eval()
-        count = len(self.validation)
-        batches = np.array_split(np.arange(count), math.ceil(count / self.training.batch_size))
-        sums = torch.zeros(len(names), dtype=torch.float64, device=self.device)
-        for samples in batches[processes.rank() :: processes.count()]:
-            out = self._forward(self.validation.collect(samples, epoch=None), self.validation)
-            sums += torch.stack([out[name].double() for name in names]) * len(samples)
-        return dict(zip(names, (processes.total(sums) / count).tolist(), strict=True))
-
-
-def _check(data: Data, validation: Data | None, training: Training) -> None:
-    parts = training.accumulate * processes.count()
-    if min(len(data), training.batch_size) < parts:
-        raise ValueError(
-            f"{len(data)} training samples in batches of {training.batch_size} cannot be divided into {training.accumulate} "
-            f"micro-batches over {processes.count()} processes: raise batch_size, or lower accumulate or the number of processes"
+            for split in _SPLITS
         )
-    if validation is None and (training.select == "best" or training.patience):
-        raise ValueError("there is no validation set: use select: last and patience: 0, or raise cohort.validation_fraction")
+        identity = facts | {"data": digest(recordings, table), "initial": _digests(start), "torch": torch.__version__}
+        if labels is not None:
+            identity |= {"labels": hashlib.sha256(labels.tobytes()).hexdigest()}
+        with torch.autocast(device.type, torch.bfloat16, enabled=entry.training.precision == "bfloat16"):
+            objective.to(device).eval().begin(_batches(data, device))
+        _be_deterministic(device)
+        log.info(
+            "%d training and %d validation samples on %s, %d process(es)", len(data), len(validation), device, processes.count()
+        )
+        with _state(options.state, identity) as state:
+            history = fit.fit(
+                objective, data, validation=validation, training=entry.training, seed=options.seed, state=state, device=device
+            )
+            processes.wait()
+            if processes.rank() == 0:
+                weights.save(options.out, objective.saved(), description=description)
+                write_metrics(options.metrics, history)
+                for warning in chance.warnings(next(row for row in history if row["chosen"])):
+                    log.warning("WARNING: %s", warning)
 
 
-def _bar(loop: _Loop) -> "tqdm[Any]":
-    return tqdm(
-        total=loop.total,
-        initial=loop.progress.step,
-        desc="training",
-        unit="step",
-        disable=processes.rank() != 0,
-        mininterval=0.5 if sys.stderr.isatty() else 10,
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True, help="name of the entry")
+    parser.add_argument("--settings", required=True, metavar="JSON", help="the entry, with all that it inherits")
+    parser.add_argument("--inputs", required=True, metavar="JSON", help="z-score and encoders of the modalities of the entry")
+    parser.add_argument("--seed", required=True, type=int, help="seed of weights, order, masks and augmentation")
+    parser.add_argument("--participants", nargs="?", type=Path, help="visits.csv; participants.csv where labels are needed")
+    parser.add_argument("--phenotypes", nargs="*", default=[], metavar="NAME", help="columns to learn, where labels are needed")
+    parser.add_argument("--ecg-shards", nargs="*", default=[], type=Path, help="manifests k.json of the ECG stores")
+    parser.add_argument("--cmr-shards", nargs="*", default=[], type=Path, help="manifests k.json of the CMR stores")
+    parser.add_argument(
+        "--start", nargs="*", default=[], type=weights.named_folder, metavar="MODALITY=FOLDER", help="models to start from"
     )
+    parser.add_argument("--state", required=True, type=Path, help="folder of checkpoints; removed after success")
+    parser.add_argument("--identity", required=True, help="what else decides the result, such as the version of the code")
+    parser.add_argument("--out", required=True, type=Path, help="model folder to write")
+    parser.add_argument("--metrics", required=True, type=Path, help="CSV to write, one row an epoch")
+    return parser.parse_args()
+
+
+def _batches(data: Samples, device: torch.device) -> Iterator[dict[str, torch.Tensor]]:
+    """Some hundred training samples in the evaluation view."""
+    for start in range(0, min(len(data), _START_SAMPLES), 32):
+        samples = np.arange(start, min(start + 32, len(data), _START_SAMPLES))
+        yield data.finish(data.collect(samples, epoch=None), device=device)
+
+
+def _digests(start: Mapping[str, Path]) -> dict[str, str]:
+    """Hashes of the weights to start from."""
+    return {m: hashlib.sha256((folder / weights.WEIGHTS).read_bytes()).hexdigest() for m, folder in start.items()}
+
+
+def _be_deterministic(device: torch.device) -> None:
+    """A resumed run shall end with the same weights; what has no deterministic kernel warns."""
+    if device.type == "cuda":
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _state(folder: Path, identity: Mapping[str, Any]) -> Iterator[Path]:
+    """Process 0 holds the folder; the others wait until it is as it should be."""
+    if processes.rank() != 0:
+        processes.wait()
+        yield folder
+        return
+    with resume.resumable(folder, identity):
+        processes.wait()
+        yield folder
+
+
+def write_metrics(path: Path, history: Sequence[fit.Row]) -> None:
+    """One row an epoch; a value that there is not is empty."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(history[0]) if history else ["epoch"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({k: "" if math.isnan(v) else v for k, v in row.items()} for row in history)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,9 +2,9 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from ptacl import config
-from ptacl.models import vit
+from ptacl.models import heads, vit
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 FORMAT = "ptacl-model-1"
+Part = TypeVar("Part", bound=nn.Module)
 PICKLES = {".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle"}
 
 
@@ -31,6 +32,7 @@ def save(folder: Path, modules: Mapping[str, nn.Module], *, description: Mapping
     facts = {
         "format": FORMAT,
         "encoders": {name: m.settings.model_dump() for name, m in modules.items() if isinstance(m, vit.Encoder)},
+        "heads": {name: m.settings.model_dump() for name, m in modules.items() if isinstance(m, heads.Head)},
         "parameters": {name: sum(p.numel() for p in m.parameters()) for name, m in modules.items()},
         "description": dict(description),
     }
@@ -66,12 +68,51 @@ def load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
 
 def encoder(folder: Path, name: str) -> vit.Encoder:
     """The encoder saved under `name`, rebuilt from its settings, in evaluation mode. ValueError if there is none of that name."""
-    settings = _facts(folder)["encoders"]
+    return _rebuilt(folder, name, "encoders", lambda values: vit.Encoder(config.Encoder.model_validate(values)))
+
+
+def head(folder: Path, name: str) -> heads.Head:
+    """The head saved under `name`, as :func:`encoder`."""
+    return _rebuilt(folder, name, "heads", lambda values: heads.Head(config.Head.model_validate(values)))
+
+
+def projector(folder: Path, name: str) -> nn.Linear:
+    """The projector saved under `name`. ValueError if there is none of that name."""
+    modules, _ = load(folder)
+    if name not in modules:
+        raise ValueError(f"{folder} holds no {name!r}: it holds {sorted(modules)}")
+    width_out, width_in = modules[name]["weight"].shape
+    linear = nn.Linear(width_in, width_out)
+    linear.load_state_dict(modules[name])
+    return linear.eval()
+
+
+def modules_of(folder: Path) -> list[str]:
+    """Names of the modules of a model folder."""
+    return sorted(_facts(folder)["parameters"])
+
+
+def description(folder: Path) -> dict[str, Any]:
+    """The facts that the model was saved with."""
+    facts: dict[str, Any] = _facts(folder)["description"]
+    return facts
+
+
+def named_folder(text: str) -> tuple[str, Path]:
+    """Split `name=folder`, as an argument type."""
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise ValueError(f"{text} is not of the form name=folder")
+    return name, Path(path)
+
+
+def _rebuilt(folder: Path, name: str, group: str, build: Callable[[Any], Part]) -> Part:
+    settings = _facts(folder).get(group, {})
     if name not in settings:
-        raise ValueError(f"{folder} holds no encoder {name!r}: it holds {sorted(settings)}")
+        raise ValueError(f"{folder} holds no {group[:-1]} {name!r}: it holds {sorted(settings)}")
     try:
         with torch.device("meta"):  # builds without drawing weights
-            module = vit.Encoder(config.Encoder.model_validate(settings[name]))
+            module = build(settings[name])
         module.load_state_dict(load(folder)[0][name], assign=True)
     except (ValueError, RuntimeError) as error:
         raise ValueError(

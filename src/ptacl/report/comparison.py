@@ -130,19 +130,34 @@ def regression(table: pd.DataFrame) -> list[Row]:
     The best is marked within each input, if it is above zero: below, a method is worse than the mean of the test set.
     """
     names = [MEAN, *phenotypes(table, statistic="R2")]
-    ours = {(r["input"], r["method"], r["evaluation"]): r for r in table.to_dict("records")}
+    records = table.to_dict("records")
     theirs = {(r.input, r.method, r.evaluation): r for r in paper.REGRESSION}
-    keys = sorted({**theirs, **ours}, key=lambda key: ("CMR", "ECG").index(key[0]) if key[0] in ("CMR", "ECG") else 2)
-    rows = []
-    for key in keys:
-        row, published = ours.get(key, {}), theirs.get(key)
-        references = [None if published is None else published.mean if n == MEAN else published.of(n) for n in names]
-        cells = tuple(_cell(row, f"{n}_R2", reference=r, digits=3) for n, r in zip(names, references, strict=True))
-        difference = _cell(row, f"{MEAN}_difference", reference=None, digits=3)
-        rows.append(Row(*key, cells, difference, float(row.get(f"{MEAN}_p", math.nan)), published.note if published else ""))
+    ours: dict[Any, list[Mapping[Any, Any]]] = {}
+    for record in records:
+        key = (record["input"], record.get("paper"), record["evaluation"])
+        ours.setdefault(key if key in theirs else None, []).append(record)
+    pairs: list[tuple[Mapping[Any, Any], paper.Row | None]]
+    pairs = [(r, published) for key, published in theirs.items() for r in ours.get(key, [{}])]
+    pairs += [(r, None) for r in ours.get(None, [])]
+    rows = [_regression_row(record, published, names=names) for record, published in pairs]
+    rows.sort(key=lambda row: ("CMR", "ECG").index(row.group) if row.group in ("CMR", "ECG") else 2)
     groups = list(dict.fromkeys(row.group for row in rows))
     columns = [False] * len(names)
     return [row for g in groups for row in _mark_best([r for r in rows if r.group == g], lowest=columns, above=0.0)]
+
+
+def _regression_row(record: Mapping[Any, Any], published: paper.Row | None, *, names: Sequence[str]) -> Row:
+    """A row from a record of the table, from the paper's row alone where the record is empty, or without one."""
+    references = [None if published is None else published.mean if n == MEAN else published.of(n) for n in names]
+    cells = tuple(_cell(record, f"{n}_R2", reference=r, digits=3) for n, r in zip(names, references, strict=True))
+    difference = _cell(record, f"{MEAN}_difference", reference=None, digits=3)
+    if record or published is None:
+        name = record["input"], record["method"], record["evaluation"]
+    else:
+        name = published.input, published.method, published.evaluation
+    ours, theirs = record.get("note"), "" if published is None else published.note
+    notes = [note for note in (ours, theirs and f"paper: {theirs}") if isinstance(note, str) and note]
+    return Row(*name, cells, difference, float(record.get(f"{MEAN}_p", math.nan)), "; ".join(notes))
 
 
 def own_ranks(table: pd.DataFrame) -> list[tuple[str, Cell, float]]:
@@ -171,7 +186,7 @@ def retrieval(table: pd.DataFrame, *, shown: bool) -> list[Row]:
     for name in [MEAN, *phenotypes(table, statistic="MnR")]:
         of_phenotype = []
         for row in chosen:
-            references = [paper.retrieval(row["model"], phenotype=name, statistic=s) for s in columns]
+            references = [paper.retrieval(row["paper"], phenotype=name, statistic=s) for s in columns]
             digits = [3 if s.startswith("P@") else 1 for s in columns]
             cells = [
                 _cell(row, f"{name}_{s}", reference=r, digits=d) for s, r, d in zip(columns, references, digits, strict=True)

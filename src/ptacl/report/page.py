@@ -18,9 +18,11 @@ import pandas as pd
 import yaml
 
 from ptacl.config import Config
-from ptacl.evaluation.samples import named_path
+from ptacl.evaluation.samples import files as files_of
 from ptacl.learning import chance
 from ptacl.report import comparison, figures, paper, provenance, verdict
+
+Metrics = Mapping[tuple[str, int], pd.DataFrame]  # by model and seed, a row an epoch
 
 _PARTICIPANT = re.compile(r"(?<![0-9A-Za-z.#])[1-9]\d{6}(?![0-9A-Za-z.])")
 
@@ -28,16 +30,6 @@ _PARTICIPANT = re.compile(r"(?<![0-9A-Za-z.#])[1-9]\d{6}(?![0-9A-Za-z.])")
 def image(svg: str) -> str:
     """An SVG as a data address: apart from the page, so that neither its ids nor its styles meet those of another."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
-
-
-def run_titles(runs: Sequence[str], *, config: Config) -> dict[str, str]:
-    """Titles of training runs: `ecg_mae`, `cmr_mae`, or experiment and seed."""
-    titles = {}
-    for run in runs:
-        name, _, seed = run.rpartition("-")
-        known = name in config.experiments
-        titles[run] = f"{config.experiments[name].title}, seed {seed}" if known else run.replace("_mae", "").upper() + " MAE"
-    return titles
 
 
 def dot_plots(rows: Sequence[comparison.Row], *, names: Sequence[str], ceiling: Mapping[str, float]) -> list[str]:
@@ -69,12 +61,12 @@ def _panel_title(name: str) -> str:
     return "Mean over phenotypes" if name == comparison.MEAN else name
 
 
-def training(metrics: Mapping[str, pd.DataFrame], *, config: Config) -> list[tuple[str, str]]:
+def training(metrics: Metrics, *, config: Config) -> list[tuple[str, str]]:
     """A panel and a caption for each training run; for a contrastive one, a panel for each term of its loss."""
     panels = []
-    for run, title in run_titles(list(metrics), config=config).items():
-        table = metrics[run]
-        terms = [term for term in ("global", "local") if f"train_{term}_chance" in table] or ["loss"]
+    for (name, seed), table in metrics.items():
+        title = f"{config.models[name].title}, seed {seed}"
+        terms = chance.terms(table.columns) or ["loss"]
         facts = [f"{len(table)} epochs"]
         if "seconds" in table:
             facts.append(provenance.duration(float(table["seconds"].sum())))
@@ -93,15 +85,12 @@ def training(metrics: Mapping[str, pd.DataFrame], *, config: Config) -> list[tup
     return panels
 
 
-def stuck(metrics: Mapping[str, pd.DataFrame], *, config: Config) -> dict[str, list[str]]:
-    """Warnings about trainings whose loss stayed at chance, by the title of their experiment."""
+def stuck(metrics: Metrics, *, config: Config) -> dict[str, list[str]]:
+    """Warnings about trainings whose loss stayed at chance, by model."""
     found: dict[str, list[str]] = {}
-    titles = run_titles(list(metrics), config=config)
-    for run, table in metrics.items():
-        experiment = config.experiments.get(run.rpartition("-")[0])
-        for warning in chance.warnings(_kept(table)) if experiment else []:
-            assert experiment is not None
-            found.setdefault(experiment.title, []).append(f"{titles[run]}: {warning}.")
+    for (name, seed), table in metrics.items():
+        for warning in chance.warnings(_kept(table)):
+            found.setdefault(name, []).append(f"{config.models[name].title}, seed {seed}: {warning}.")
     return found
 
 
@@ -140,7 +129,7 @@ def render(
     retrieval: pd.DataFrame,
     alignment: Mapping[str, Any],
     alignment_svg: str,
-    metrics: Mapping[str, pd.DataFrame],
+    metrics: Metrics,
     ceiling: Mapping[str, float],
     rules: Sequence[provenance.Rule],
 ) -> str:
@@ -160,7 +149,8 @@ def render(
         config=config,
         config_text=settings_text(config),
         headline=verdict.headline(regression, retrieval, stuck=warnings),
-        warnings=[warning for of_title in warnings.values() for warning in of_title],
+        warnings=[warning for of_model in warnings.values() for warning in of_model],
+        num_models=len({name for name, _ in metrics}),
         cards=verdict.figures(regression, retrieval, alignment=alignment, flow=flow),
         flow=flow,
         flow_image=image(flow_svg),
@@ -210,7 +200,7 @@ def main() -> None:
     parser.add_argument("--retrieval", required=True, type=Path, help="retrieval.csv")
     parser.add_argument("--alignment", required=True, type=Path, help="alignment.json")
     parser.add_argument("--alignment-svg", required=True, type=Path, help="alignment.svg")
-    parser.add_argument("--metrics", required=True, nargs="+", type=named_path, help="run=FILE.csv of each training run")
+    parser.add_argument("--metrics", required=True, type=files_of, help="JSON: by model and seed, FILE.csv of each training")
     parser.add_argument("--ceiling", type=Path, help="summary of the simulation, with what an ECG can tell at most")
     parser.add_argument("--benchmarks", required=True, type=Path, help="folder of Snakemake's benchmark files")
     parser.add_argument("--out", required=True, type=Path, help="page to write")
@@ -223,7 +213,7 @@ def main() -> None:
         retrieval=pd.read_csv(args.retrieval),
         alignment=json.loads(args.alignment.read_text()),
         alignment_svg=args.alignment_svg.read_text(encoding="utf-8"),
-        metrics={run: pd.read_csv(path) for run, path in args.metrics},
+        metrics={(name, seed): pd.read_csv(path) for name, of in args.metrics.items() for seed, path in of.items()},
         ceiling=json.loads(args.ceiling.read_text())["ceiling"] if args.ceiling else {},
         rules=provenance.wall_times(args.benchmarks),
     )

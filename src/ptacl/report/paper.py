@@ -82,10 +82,10 @@ REGRESSION = (
 
 STATISTICS = ("P@1", "P@3", "P@5", "P@10", "P@15", "MnR", "MdR")
 
-# Table 1. Models by the names of the experiments, both at the temperatures of Sec. 4.3 for retrieval. Random retrieval is given
+# Table 1, by method, both models at the temperatures of Sec. 4.3 for retrieval. Random retrieval is given
 # for k = 1 and 10 alone. Ranks count from 1.
 RETRIEVAL: dict[str, dict[str, tuple[float | None, ...]]] = {
-    "global_retrieval": {
+    "Global": {
         "LVEDV": (0.492, 0.462, 0.445, 0.426, 0.416, 3.1, 2.0),
         "LVESV": (0.501, 0.469, 0.456, 0.438, 0.429, 3.0, 1.0),
         "LVSV": (0.458, 0.417, 0.404, 0.387, 0.380, 3.4, 2.0),
@@ -97,7 +97,7 @@ RETRIEVAL: dict[str, dict[str, tuple[float | None, ...]]] = {
         "RVSV": (0.458, 0.420, 0.403, 0.386, 0.380, 3.8, 2.0),
         "RVEF": (0.433, 0.397, 0.383, 0.370, 0.364, 4.3, 2.0),
     },
-    "ptacl_retrieval": {
+    "PTACL": {
         "LVEDV": (0.510, 0.463, 0.444, 0.427, 0.415, 2.9, 1.0),
         "LVESV": (0.524, 0.480, 0.461, 0.442, 0.432, 3.0, 1.0),
         "LVSV": (0.472, 0.423, 0.405, 0.388, 0.377, 3.2, 2.0),
@@ -109,7 +109,7 @@ RETRIEVAL: dict[str, dict[str, tuple[float | None, ...]]] = {
         "RVSV": (0.473, 0.428, 0.408, 0.390, 0.382, 3.7, 2.0),
         "RVEF": (0.443, 0.405, 0.390, 0.373, 0.365, 4.2, 2.0),
     },
-    "random": {
+    "Random": {
         "LVEDV": (0.291, None, None, 0.287, None, None, None),
         "LVESV": (0.303, None, None, 0.284, None, None, None),
         "LVSV": (0.294, None, None, 0.296, None, None, None),
@@ -124,14 +124,14 @@ RETRIEVAL: dict[str, dict[str, tuple[float | None, ...]]] = {
 }
 
 
-def retrieval(model: str, *, phenotype: str, statistic: str) -> float | None:
+def retrieval(method: object, *, phenotype: str, statistic: str) -> float | None:
     """A number of Table 1, or its mean over the ten phenotypes for the phenotype `mean`; None where the paper has none."""
-    if statistic not in STATISTICS or model not in RETRIEVAL:
+    if statistic not in STATISTICS or method not in RETRIEVAL:
         return None
     column = STATISTICS.index(statistic)
     if phenotype == "mean":
-        values = [row[column] for row in RETRIEVAL[model].values()]
+        values = [row[column] for row in RETRIEVAL[str(method)].values()]
         known = [value for value in values if value is not None]
         return sum(known) / len(known) if len(known) == len(values) else None
-    row = RETRIEVAL[model].get(phenotype)
+    row = RETRIEVAL[str(method)].get(phenotype)
     return None if row is None else row[column]

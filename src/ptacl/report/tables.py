@@ -131,9 +131,9 @@ def markdown(regression: pd.DataFrame, retrieval: pd.DataFrame, *, alignment: Ma
     body = [[r.method, *map(_plain, r.cells), _plain(r.difference), r.p_text, own[r.method]] for r in means]
     head = ["Method", *statistics, f"Δ {statistics[0]}", "p", "Own CMR, median rank"]
     parts += [f"Retrieval, ECG to CMR, gallery {gallery}, means over phenotypes:", _grid(head, body)]
-    head = ["Experiment", "Near the diagonal", "Other people's cines", "Δ others", "Steps permuted"]
+    head = ["Model", "Near the diagonal", "Other people's cines", "Δ others", "Steps permuted"]
     names = ["share", "other_share", "beyond_other_difference", "permuted_share"]
-    body = [[e["title"], *(_share(e, name) for name in names)] for e in alignment["experiments"].values()]
+    body = [[e["title"], *(_share(e, name) for name in names)] for e in alignment["models"].values()]
     parts += [f"Steps within one of the diagonal, chance {alignment['chance']:.3f}:", _grid(head, body)]
     return "\n\n".join(parts) + "\n"
 

@@ -22,7 +22,7 @@ Record = Mapping[Any, Any]
 def headline(regression: pd.DataFrame, retrieval: pd.DataFrame, *, stuck: Collection[str]) -> str:
     """The verdict on PTACL against the reference of the paired tests, by mean R² and by precision of the first candidates.
 
-    stuck : methods with a training loss at chance (:func:`ptacl.learning.chance.at_chance`).
+    stuck : models with a training loss at chance (:func:`ptacl.learning.chance.at_chance`).
     """
     probes = [r for r in regression.to_dict("records") if r["input"] == "ECG" and r["evaluation"] == "LP"]
     leading = [r for r in probes if r["method"] == LEADING and not math.isnan(r["mean_difference"])]
@@ -52,7 +52,7 @@ def headline(regression: pd.DataFrame, retrieval: pd.DataFrame, *, stuck: Collec
 def _missing(*rows: Record, stuck: Collection[str]) -> list[str]:
     """What a claim about these rows lacks, apart from its numbers."""
     missing = []
-    if at_chance := [row["method"] for row in rows if row["method"] in stuck]:
+    if at_chance := [row["method"] for row in rows if row["model"] in stuck]:
         missing.append(f"a training loss below chance ({' and '.join(at_chance)})")
     if (num_seeds := min(int(row["seeds"]) for row in rows)) < MIN_SEEDS:
         missing.append(f"{MIN_SEEDS} seeds or more (here {num_seeds})")
@@ -98,7 +98,7 @@ def figures(
         cards.append(
             (number(best[key], digits=3), f"best mean {key[5:]}: {best['method']}", "".join([_interval(best, key), *chance]))
         )
-    if entries := list(alignment["experiments"].values()):
+    if entries := list(alignment["models"].values()):
         top = max(entries, key=lambda entry: float(entry["share"]))
         context = f"{_interval(top, 'share')}; chance {number(alignment['chance'], digits=2)}"
         cards.append((number(top["share"], digits=2), f"of ECG steps find their CMR step: {top['title']}", context))

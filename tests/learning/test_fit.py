@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from ptacl.learning import align, data, objectives, pretrain, resume, run, train
+from ptacl.learning import data, fit, resume, train
+from ptacl.learning.objectives.contrastive import Contrastive
+from ptacl.learning.objectives.reconstruction import Reconstruction
 
 CPU = torch.device("cpu")
 
@@ -53,19 +55,24 @@ class Fit(nn.Module):
 
 @pytest.fixture
 def go(tmp_path, training):
-    def fit(points=None, validation=None, objective=None, state=None, **changes):
+    def run(points=None, validation=None, objective=None, state=None, **changes):
         objective = objective or Fit()
         settings = training.model_copy(update={"epochs": 4, "clip_norm": 0.0, **changes})
-        history = train.fit(
+        history = fit.fit(
             objective, points or Points(), validation=validation, training=settings, seed=0, state=state or tmp_path, device=CPU
         )
         return objective, history
 
     def fresh(*args, **kwargs):
         (tmp_path / resume.CHECKPOINT).unlink(missing_ok=True)
-        return fit(*args, **kwargs)
+        return run(*args, **kwargs)
 
     return fresh
+
+
+def built(entry, inputs):
+    """With frozen layers, which the settings allow for trained weights alone."""
+    return train.build(entry, inputs, seed=0)
 
 
 def same(one, two):
@@ -74,20 +81,20 @@ def same(one, two):
 
 def test_learning_rate_warms_up_and_falls_to_zero(training):
     settings = training.model_copy(update={"epochs": 10, "warmup_epochs": 2, "learning_rate": 3.0})
-    rates = [train.learning_rate(step, steps_per_epoch=5, training=settings) for step in range(50)]
+    rates = [fit.learning_rate(step, steps_per_epoch=5, training=settings) for step in range(50)]
     assert np.allclose(np.diff(rates[:11]), 3 / 11) and rates[10] == 3.0 and rates[0] == pytest.approx(3 / 11)
     assert (np.diff(rates[10:]) < 0).all() and 0 < rates[-1] < 0.01
-    assert train.learning_rate(30, steps_per_epoch=5, training=settings) == pytest.approx(1.5)
+    assert fit.learning_rate(30, steps_per_epoch=5, training=settings) == pytest.approx(1.5)
     flat = settings.model_copy(update={"warmup_epochs": 0})
-    assert train.learning_rate(0, steps_per_epoch=5, training=flat) == 3.0
+    assert fit.learning_rate(0, steps_per_epoch=5, training=flat) == 3.0
 
 
-def test_weight_decay_is_for_matrices_alone(encoders, experiment):
-    frozen = experiment.model_copy(update={"frozen_layers": 1})
-    objective = align.build(encoders=encoders, settings=frozen, seed=0, ecg_mae=None, cmr_mae=None)
-    decayed, plain = train.build_optimizer(objective, experiment.training).param_groups
+def test_weight_decay_is_for_matrices_alone(inputs, ptacl):
+    frozen = ptacl.model_copy(update={"frozen_layers": 1})
+    objective = built(frozen, inputs())
+    decayed, plain = fit.build_optimizer(objective, ptacl.training).param_groups
     names = {id(p): name for name, p in objective.named_parameters()}
-    assert decayed["weight_decay"] == experiment.training.weight_decay and plain["weight_decay"] == 0
+    assert decayed["weight_decay"] == ptacl.training.weight_decay and plain["weight_decay"] == 0
     assert all(names[id(p)].endswith("weight") and "norm" not in names[id(p)] for p in decayed["params"])
     assert {names[id(p)].rsplit(".", 1)[1] for p in plain["params"]} == {"weight", "bias"}
     assert all("norm" in names[id(p)] for p in plain["params"] if names[id(p)].endswith("weight"))
@@ -95,9 +102,9 @@ def test_weight_decay_is_for_matrices_alone(encoders, experiment):
     assert ids == {id(p) for p in objective.parameters() if p.requires_grad} and len(ids) < len(names)
 
 
-def test_positions_do_not_decay(encoders, ecg_pretraining):
-    objective = pretrain.build("ecg", sizes=encoders.ecg, settings=ecg_pretraining, seed=0)
-    plain = train.build_optimizer(objective, ecg_pretraining.training).param_groups[1]["params"]
+def test_positions_do_not_decay(inputs, ecg_mae):
+    objective = train.build(ecg_mae, inputs("ecg"), seed=0)
+    plain = fit.build_optimizer(objective, ecg_mae.training).param_groups[1]["params"]
     for parameter in (
         objective.mae.encoder.embedding.positions,
         objective.mae.decoder.positions,
@@ -167,7 +174,7 @@ def test_patience_stops_and_stays_stopped(go, tmp_path, training):
     again = Points(8)
     settings = training.model_copy(update={"clip_norm": 0.0, **how})
     resumed = Fit()
-    rows = train.fit(resumed, again, validation=validation, training=settings, seed=0, state=tmp_path, device=CPU)
+    rows = fit.fit(resumed, again, validation=validation, training=settings, seed=0, state=tmp_path, device=CPU)
     assert rows == history and not again.seen and same(resumed, stopped)
 
 
@@ -181,7 +188,7 @@ def test_choice_by_validation_needs_a_validation_set(go, changes, validation):
 def test_without_validation_its_loss_is_empty(go, tmp_path):
     _, history = go()
     assert all(math.isnan(row["validation_loss"]) for row in history)
-    run.write_metrics(tmp_path / "a" / "metrics.csv", history)
+    train.write_metrics(tmp_path / "a" / "metrics.csv", history)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "a" / "metrics.csv").read_text())))
     assert len(rows) == 4 and rows[1]["validation_loss"] == "" and float(rows[1]["train_loss"]) == history[1]["train_loss"]
     assert "validation_error" not in rows[0] and float(rows[0]["train_error"]) > 0
@@ -249,26 +256,25 @@ def test_a_signal_saves_and_the_next_run_ends_with_the_same_weights(go, tmp_path
     how = {"validation": validation, "training": settings, "seed": 0, "state": tmp_path / "state", "device": CPU}
     before = signal.getsignal(number)
     with pytest.raises(SystemExit) as stopped:
-        train.fit(Fit(), points, **how)
+        fit.fit(Fit(), points, **how)
     assert stopped.value.code == 128 + number and signal.getsignal(number) == before
     saved = resume.load(tmp_path / "state")
     assert saved is not None and 0 < saved["progress"]["step"] < 8
     resumed, rest = Fit(), Points()
-    rows = train.fit(resumed, rest, **how)
+    rows = fit.fit(resumed, rest, **how)
     assert same(whole, resumed) and len(rest.seen) == 8 - saved["progress"]["step"]
     for row, expected in zip(rows, history, strict=True):
         for name in set(row) - {"seconds", "samples_per_second"}:
             assert row[name] == expected[name], name
 
 
-def test_frozen_parts_do_not_move(cohort, encoders, experiment, tmp_path):
+def test_frozen_parts_do_not_move(cohort, inputs, sizes, ptacl, tmp_path):
     recordings, rows = cohort.load("ecg", "cmr")
-    sizes = {"ecg": encoders.ecg, "cmr": encoders.cmr}
-    augmentation = {"ecg": experiment.ecg_augmentation, "cmr": experiment.cmr_augmentation}
+    augmentation = {"ecg": ptacl.augmentation.ecg, "cmr": ptacl.augmentation.cmr}
     samples = data.Samples(recordings, rows, sizes=sizes, seed=0, beats=True, **augmentation)
-    frozen = experiment.model_copy(update={"frozen_layers": 1})
-    before, after = (align.build(encoders=encoders, settings=frozen, seed=0, ecg_mae=None, cmr_mae=None) for _ in range(2))
-    train.fit(after, samples, validation=None, training=experiment.training, seed=0, state=tmp_path, device=CPU)
+    frozen = ptacl.model_copy(update={"frozen_layers": 1})
+    before, after = (built(frozen, inputs()) for _ in range(2))
+    fit.fit(after, samples, validation=None, training=ptacl.training, seed=0, state=tmp_path, device=CPU)
     for name, value in before.state_dict().items():
         fixed = ".embedding." in name or ".blocks.0." in name
         assert torch.equal(value, after.state_dict()[name]) == fixed, name
@@ -296,41 +302,37 @@ def test_best_is_chosen_by_the_value_that_the_objective_names(go):
 
 
 def test_contrastive_arms_are_chosen_by_the_global_term_and_the_last_epoch_is_chosen_otherwise(go):
-    assert objectives.Contrastive.selection == "global" and objectives.Reconstruction.selection == "loss"
+    assert Contrastive.selection == "global" and Reconstruction.selection == "loss"
     assert [row["chosen"] for row in go()[1]] == [0, 0, 0, 1]
 
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "losses.csv"
 
 
-def test_losses_are_those_written_down(cohort, encoders, experiment, ecg_pretraining, cmr_pretraining, tmp_path):
+def test_losses_are_those_written_down(cohort, inputs, sizes, ptacl, ecg_mae, cmr_mae, simclr, supervised, change, tmp_path):
     """20 steps of each objective. The tolerance, one in 2000, is for other processors and libraries; changes are larger."""
-    sizes = {"ecg": encoders.ecg, "cmr": encoders.cmr}
-    cases = {
-        "ecg": (pretrain.build("ecg", sizes=encoders.ecg, settings=ecg_pretraining, seed=0), {"masked": 96}, ["ecg"]),
-        "cmr": (pretrain.build("cmr", sizes=encoders.cmr, settings=cmr_pretraining, seed=0), {"masked": 12}, ["cmr"]),
-        "ptacl": (
-            align.build(encoders=encoders, settings=experiment, seed=0, ecg_mae=None, cmr_mae=None),
-            {"beats": True},
-            ["ecg", "cmr"],
-        ),
-    }
-    training = experiment.training.model_copy(update={"epochs": 20, "batch_size": 13, "checkpoint_seconds": 1e9})
+    table = data.read_participants(cohort.participants, splits=["train", "validation"])
+    targets, labels = train.read_targets(table, ["LVEDV", "LVEF"])
+    entries = {"ecg": ecg_mae, "cmr": cmr_mae, "ptacl": ptacl, "simclr": simclr, "supervised": supervised}
+    entries["cosine"] = change(ptacl, local_loss="cosine")
+    training = ptacl.training.model_copy(update={"epochs": 20, "batch_size": 13, "checkpoint_seconds": 1e9})
     lines = []
-    for name, (objective, how, modalities) in cases.items():
+    for name, entry in entries.items():
+        objective = train.build(entry, inputs(*entry.modalities), seed=0, targets=targets)
         train_set, validation = (
             data.Samples(
-                *cohort.load(*modalities, split=split),
+                *cohort.load(*entry.modalities, split=split),
                 sizes=sizes,
                 seed=0,
-                ecg=experiment.ecg_augmentation,
-                cmr=experiment.cmr_augmentation,
-                **how,
+                ecg=ptacl.augmentation.ecg,
+                cmr=ptacl.augmentation.cmr,
+                targets=labels if entry.labels else None,
+                **objective.needs,
             )
             for split in ("train", "validation")
         )
         (tmp_path / name).mkdir()
-        history = train.fit(
+        history = fit.fit(
             objective, train_set, validation=validation, training=training, seed=0, state=tmp_path / name, device=CPU
         )
         lines += [f"{name},{row['step']:.0f},{row['train_loss']:.6f},{row['validation_loss']:.6f}" for row in history]

@@ -1,0 +1,169 @@
+"""The configuration, typed once: one frozen model per section of config.yaml.
+
+Every field has a description, and no default but where absence is the meaning, so that config.yaml shows every setting. A rule
+hands a stage only the section that the stage uses, as the canonical JSON of :func:`dump`; the stage reads it back with the
+``model_validate_json`` of its model.
+"""
+
+import difflib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from ptacl.config.data import Cmr, Cohort, Ecg, Labels, Phenotype, RPeaks, Simulation, Wavelet
+from ptacl.config.models import (
+    Augmentation,
+    Autoencoder,
+    CmrAugmentation,
+    Contrastive,
+    Decoder,
+    EcgAugmentation,
+    Encoder,
+    Encoders,
+    Entry,
+    Head,
+    Inputs,
+    Local,
+    Modality,
+    Model,
+    SimCLR,
+    Supervised,
+    Trained,
+    Training,
+    Untrained,
+    resolve,
+)
+from ptacl.config.section import Section
+from ptacl.config.tables import Alignment, Embedding, Regression, RegressionRow, Retrieval, RetrievalRow, Row
+
+AnyRow = TypeVar("AnyRow", bound=Row)
+
+__all__ = [
+    "Alignment", "Augmentation", "Autoencoder", "Cmr", "CmrAugmentation", "Cohort", "Config", "Contrastive", "Decoder", "Ecg",
+    "EcgAugmentation", "Embedding", "Encoder", "Encoders", "Entry", "Head", "Inputs", "Labels", "Local", "Modality", "Model",
+    "Phenotype", "RPeaks", "Regression", "RegressionRow", "Retrieval", "RetrievalRow", "Row", "Section", "SimCLR", "Simulation",
+    "Supervised", "Trained", "Training", "Untrained", "Wavelet", "dump", "load", "parse",
+]  # fmt: skip
+
+
+class Config(Section):
+    """All of config.yaml."""
+
+    seed: int = Field(description="the one seed of the project")
+    seeds: list[int] = Field(min_length=1, description="seeds of every model")
+    simulation: Simulation = Field(description="simulated cohort, used where cohort.source is simulated")
+    cohort: Cohort = Field(description="participants")
+    ecg: Ecg = Field(description="ECG preparation")
+    cmr: Cmr = Field(description="CMR preparation")
+    encoders: Encoders = Field(description="model sizes")
+    models: dict[str, Model] = Field(description="everything that is trained, by name; an entry inherits from another by like")
+    embedding: Embedding = Field(description="inference")
+    rows: Literal["main", "all"] = Field(description="main: without the rows marked extra, and without training their models")
+    regression: Regression = Field(description="Table 2")
+    retrieval: Retrieval = Field(description="Table 1")
+    alignment: Alignment = Field(description="Fig. 2")
+
+    def shown(self, table: Iterable[AnyRow]) -> list[AnyRow]:
+        """The rows of a table that are asked for."""
+        return [row for row in table if self.rows == "all" or not row.extra]
+
+    def seeds_of(self, model: str) -> list[int]:
+        """Seeds of an entry of the list."""
+        return self.models[model].seeds or self.seeds
+
+    def inputs_of(self, model: str) -> Inputs:
+        """Sizes of the encoders of an entry, and how samples are standardised for them."""
+        found = {m: getattr(self.encoders, m) for m in self.models[model].modalities}
+        return Inputs(zscore=self.encoders.zscore, encoders=found)
+
+    def start_of(self, model: str, seed: int) -> dict[Modality, tuple[str, int]]:
+        """By modality, entry and seed of the model that a model starts from: the same seed where that has it, else its first."""
+        starts = self.models[model].starts
+        return {m: (name, seed if seed in self.seeds_of(name) else self.seeds_of(name)[0]) for m, name in starts.items()}
+
+    @model_validator(mode="after")
+    def _check(self) -> "Config":
+        if strange := [name for name in self.models if not name.isidentifier()]:
+            raise ValueError(f"models {strange}: a name consists of letters, digits and underscores")
+        for name, entry in self.models.items():
+            self._check_start(name, entry)
+        rows = [*self.regression.rows, *self.retrieval.rows, *self.alignment.rows]
+        if unknown := sorted({row.model for row in rows} - set(self.models)):
+            raise ValueError(f"regression, retrieval or alignment names {unknown}; models are {sorted(self.models)}")
+        self._check_rows()
+        return self._check_shapes()
+
+    def _check_start(self, name: str, entry: Entry) -> None:
+        for m in entry.modalities:
+            frozen, depth = entry.frozen(m) if isinstance(entry, Trained) else 0, getattr(self.encoders, m).depth
+            if frozen != "all" and frozen > depth:
+                raise ValueError(f"models.{name} freezes more layers than the {depth} that an encoder has: lower frozen_layers")
+        reached, waiting = set[str](), list(entry.starts.items())
+        while waiting:
+            modality, other = waiting.pop()
+            if other not in self.models or modality not in self.models[other].modalities:
+                raise ValueError(f"models.{name} starts from {other}, which is no model with a {modality.upper()} encoder")
+            if other == name:
+                raise ValueError(f"models.{name} starts from itself, by way of {sorted(reached)}")
+            if other not in reached:
+                reached.add(other)
+                waiting += self.models[other].starts.items()
+
+    def _check_rows(self) -> None:
+        for row in self.regression.rows:
+            entry = self.models[row.model]
+            if row.input not in entry.modalities or (row.predictions is not None and not isinstance(entry, Supervised)):
+                raise ValueError(f"regression row {row.label}: {row.model} gives no {row.input.upper()} of that kind")
+        for pair in (*self.retrieval.rows, *self.alignment.rows):
+            if not isinstance(self.models[pair.model], Contrastive):
+                raise ValueError(f"row {pair.label} of retrieval or alignment: {pair.model} is not a contrastive model")
+        labels = [row.label for row in self.shown(self.regression.rows) if row.input == "ecg"]
+        if self.regression.reference not in labels:
+            raise ValueError(f"regression.reference {self.regression.reference} is no ECG row of regression.rows: {labels}")
+
+    def _check_shapes(self) -> "Config":
+        if self.encoders.ecg.shape[1] > self.ecg.num_samples:
+            raise ValueError("encoders.ecg.shape is longer than a record: ecg.num_samples")
+        if self.encoders.cmr.shape[0] > self.cmr.frames:
+            raise ValueError("encoders.cmr.shape has more frames than a cine: cmr.frames")
+        if self.encoders.cmr.shape[1:] != [self.cmr.size, self.cmr.size]:
+            raise ValueError("encoders.cmr.shape does not fit cmr.size")
+        return self
+
+
+def parse(values: dict[str, Any]) -> Config:
+    """Validate the settings; ValueError lists each wrong key by its full name."""
+    try:
+        if isinstance(values.get("models"), dict):
+            values = {**values, "models": resolve(values["models"])}
+        return Config.model_validate(values)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']}{_meant(e)}" for e in error.errors()]
+        raise ValueError("the configuration has errors:\n" + "\n".join(lines)) from None
+
+
+def _meant(error: Any) -> str:
+    """A known name that resembles an unknown key."""
+    names = sorted({name for section in _sections(Section) for name in section.model_fields})
+    close = difflib.get_close_matches(str(error["loc"][-1]), names, 1) if error["type"] == "extra_forbidden" else []
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _sections(section: type[Section]) -> list[type[Section]]:
+    return [found for below in section.__subclasses__() for found in (below, *_sections(below))]
+
+
+def load(path: Path) -> Config:
+    """Read and validate a configuration file."""
+    return parse(yaml.safe_load(Path(path).read_text()))
+
+
+def dump(*sections: Section, **named: Any) -> str:
+    """One canonical JSON string of one section, or of several values by name: sorted keys, defaults resolved."""
+    plain = sections[0].model_dump(mode="json") if sections else {}
+    plain |= {k: v.model_dump(mode="json") if isinstance(v, Section) else v for k, v in named.items()}
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"))

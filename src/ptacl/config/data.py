@@ -1,0 +1,123 @@
+"""Sections of the data: the simulated cohort, who takes part, and how ECG and CMR are prepared."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ptacl.config.section import Count, Fraction, Positive, Section
+
+
+class Simulation(Section):
+    """The simulated paired cohort."""
+
+    participants: Count = Field(description="number of simulated participants")
+    zip_fraction: Fraction = Field(description="share of cines written as DICOM zip, the rest as NIfTI")
+    second_visit_fraction: Fraction = Field(description="share of participants with a repeat imaging visit (instance 3)")
+    defects: int = Field(ge=0, description="defective files of each kind, written on purpose")
+
+
+class Phenotype(Section):
+    """A target of regression and retrieval."""
+
+    name: str = Field(description="column name in the tables")
+    field: int = Field(description="UK Biobank field id")
+    unit: str = Field(description="unit of the field")
+    low: float = Field(description="a value below this is implausible and counts as missing")
+    high: float = Field(description="a value above this is implausible and counts as missing")
+
+
+class Cohort(Section):
+    """Which participants there are, where their files lie, and how they are divided."""
+
+    source: Literal["simulated", "files"] = Field(description="simulated: make the input; files: read the folders below")
+    ecg_folders: list[str] = Field(description="folders with ECG XML files, searched two levels deep")
+    cmr_folders: list[str] = Field(description="folders with cine zips or converted NIfTI folders")
+    phenotype_tables: list[str] = Field(description="CSV, TSV or parquet tables, any of the UK Biobank column conventions")
+    withdrawals: list[str] = Field(description="withdrawal lists, one id a line, no header")
+    instances: list[int] = Field(description="imaging visits to use: an ECG pairs with the cine of the same instance")
+    default_instance: int = Field(description="instance of a NIfTI folder whose name gives none")
+    shards: Count = Field(
+        description="number of preparation jobs a modality; participants fall into shards by a hash of their id"
+    )
+    validation_fraction: Fraction = Field(description="share of participants for validation, carved from training")
+    test_fraction: Fraction = Field(description="share of participants for testing")
+    identity_tolerance: Positive = Field(
+        description="largest relative error of SV = EDV - ESV and EF = SV / EDV before both are doubted"
+    )
+    phenotypes: list[Phenotype] = Field(description="the targets, in the order of the tables")
+
+    @model_validator(mode="after")
+    def _check(self) -> "Cohort":
+        if self.source == "files" and not (self.ecg_folders and self.cmr_folders and self.phenotype_tables):
+            raise ValueError("source: files needs ecg_folders, cmr_folders and phenotype_tables")
+        if self.source == "simulated" and (self.ecg_folders or self.cmr_folders or self.phenotype_tables):
+            raise ValueError("folders and tables are given, but source is simulated: set source to files, or take them away")
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError("validation_fraction + test_fraction must leave something to train on")
+        return self
+
+
+class Wavelet(Section):
+    """Denoising by zeroing bands of a discrete wavelet transform."""
+
+    family: str = Field(description="wavelet family of PyWavelets")
+    level: Count = Field(description="levels of decomposition")
+    mode: str = Field(description="signal extension mode")
+    zeroed: list[str] = Field(description="coefficients set to zero: A8 is the approximation, D1 the finest detail")
+
+
+class RPeaks(Section):
+    """R-peak detection and its quality gates."""
+
+    method: Literal["sleepecg", "neurokit", "pantompkins1985", "kalidas2017", "emrich2023"] = Field(
+        description="detector that places the R-peak within a beat; the beats are found in all leads"
+    )
+    lead: Literal["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"] = Field(
+        description="lead that the detector sees"
+    )
+    min_likeness: float = Field(
+        ge=-1, le=1, description="least correlation of the beats with one another; below it they are noise: excluded"
+    )
+    min_rate_bpm: Positive = Field(description="a mean heart rate below this excludes the record")
+    max_rate_bpm: Positive = Field(description="a mean heart rate above this excludes the record")
+    min_beats: Count = Field(description="fewer R-peaks than this exclude the record")
+    max_rr_ratio: Positive = Field(
+        description="longest over shortest RR interval above which the record is flagged as irregular, not excluded"
+    )
+
+
+class Ecg(Section):
+    """Reading and preparation of the ECG."""
+
+    rate_hz: Count = Field(description="sampling rate that a record must have")
+    num_samples: Count = Field(description="samples a lead that a record must have")
+    einthoven_tolerance_counts: Positive = Field(description="largest |I + III - II| and limb-lead error, in counts")
+    wavelet: Wavelet = Field(description="denoising")
+    rpeaks: RPeaks = Field(description="R-peak detection")
+
+
+class Labels(Section):
+    """Values of the segmentation."""
+
+    lv: int = Field(description="left ventricular cavity")
+    myocardium: int = Field(description="left ventricular myocardium")
+    rv: int = Field(description="right ventricular cavity")
+
+
+class Cmr(Section):
+    """Reading and preparation of the cine."""
+
+    frames: Count = Field(description="frames that a cine must have")
+    min_slices: Count = Field(description="fewer slices than this exclude the cine")
+    middle_slice: Literal["auto", "stack", "segmentation"] = Field(
+        description="middle of the whole stack, or of the slices with LV cavity at end-diastole; auto: the latter if segmented"
+    )
+    size: Count = Field(description="side of the square crop, pixels")
+    crop: Literal["auto", "segmentation", "motion"] = Field(
+        description="source of the crop centre; auto: segmentation where there is one"
+    )
+    labels: Labels = Field(description="label values of seg_sa.nii.gz")
+    density_g_per_ml: Positive = Field(description="density of myocardium")
+    clip_percentiles: tuple[float, float] = Field(
+        description="intensities clipped to these percentiles of the sequence before min-max"
+    )

@@ -1,0 +1,102 @@
+"""Global and local contrastive learning of ECG and CMR (Sec. 3.2).
+
+Shape letters: B patients, L leads, T steps of the cardiac cycle, N tokens, D token width, P width of the shared space.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ptacl import config
+from ptacl.learning import losses, processes
+from ptacl.learning.objectives.base import Batch, Objective, Targets, initial_weights, weighted
+from ptacl.learning.steps import cmr_steps, ecg_steps
+from ptacl.models import heads, vit
+
+
+class Contrastive(Objective):
+    """Global and local contrastive learning of ECG and CMR (Sec. 3.2): L = L_global + beta L_local.
+
+    Batch: "ecg" (B, L, S), "cmr" (B, F, H, W), and with a local loss "beats" (B, T, M) and "valid" (B,), False where the crop
+    holds no complete beat. The best epoch is chosen by the global term, which means the same with any local loss.
+    """
+
+    selection = "global"
+
+    def __init__(
+        self, settings: config.Contrastive, encoders: Mapping[str, vit.Encoder], *, seed: int, targets: Targets | None = None
+    ) -> None:
+        super().__init__(settings, encoders, seed=seed)
+        ecg, cmr, self.local = encoders["ecg"], encoders["cmr"], settings.local
+        with initial_weights(seed, "projectors"):
+            self.ecg_projector = heads.projector(ecg.width, settings.projection_width)
+            self.cmr_projector = heads.projector(cmr.width, settings.projection_width)
+        if self.local:
+            if ecg.width != cmr.width:
+                raise ValueError(
+                    f"the local loss compares tokens: encoders have widths {ecg.width} and {cmr.width}, make them equal"
+                )
+            self.needs = {"beats": True}
+            alignment = losses.alignment_matrix(cmr.grid[0], sigma=self.local.sigma)
+            self.register_buffer("alignment", alignment, persistent=False)
+
+    def saved(self) -> dict[str, nn.Module]:
+        """Encoders and projectors."""
+        return {**super().saved(), "ecg_projector": self.ecg_projector, "cmr_projector": self.cmr_projector}
+
+    @torch.no_grad()
+    def begin(self, batches: Iterable[Batch]) -> None:
+        """Set both projectors so that their output starts centred and of even spread over these samples.
+
+        Average-pooled tokens of all participants point nearly the same way: every cosine is close to 1, and the first hundreds
+        of steps would pass in telling them apart. (The paper gives no initial values.)
+        """
+        pooled = [tuple(heads.pool(self.encoders[m](b[m])) for m in ("ecg", "cmr")) for b in batches]
+        for projector, parts in zip((self.ecg_projector, self.cmr_projector), zip(*pooled, strict=True), strict=True):
+            heads.centre(projector, torch.cat(parts))
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """`loss`; `global`, `top1` (ECG to CMR) and, with a local loss, `local` and `valid` (share of the batch with a beat)."""
+        ecg_BND, cmr_BND = self.encoders["ecg"](batch["ecg"]), self.encoders["cmr"](batch["cmr"])
+        z_ecg, z_cmr = heads.project(ecg_BND, self.ecg_projector), heads.project(cmr_BND, self.cmr_projector)
+        if self.training:
+            z_ecg, z_cmr = processes.gather(torch.cat([z_ecg, z_cmr], 1)).chunk(2, 1)
+        loss = losses.global_loss(
+            z_ecg, z_cmr, temperature=self.settings.temperature, direction_weight=self.settings.direction_weight
+        )
+        out = {"global": loss.detach(), "global_chance": _chance(len(z_ecg), loss)}
+        out |= {"top1": _top1(z_ecg.detach(), z_cmr.detach())}
+        if self.local:
+            local = self._local(ecg_BND, cmr_BND, batch)
+            loss = loss + self.local.beta * local
+            out |= {"local": local.detach(), "valid": batch["valid"].float().mean()}
+            if self.local.loss == "infonce":
+                out |= {"local_chance": _chance(self.encoder("cmr").grid[0], loss)}
+        return {"loss": loss} | out
+
+    def _local(self, ecg_BND: Tensor, cmr_BND: Tensor, batch: Batch) -> Tensor:
+        assert self.local is not None
+        # Sums over hundreds of tokens: not in bfloat16.
+        with torch.autocast(ecg_BND.device.type, enabled=False):
+            dtype = torch.promote_types(ecg_BND.dtype, torch.float32)
+            steps = ecg_steps(ecg_BND.to(dtype), batch["beats"]), cmr_steps(cmr_BND.to(dtype), steps=self.encoder("cmr").grid[0])
+            alignment, valid_B = self.get_buffer("alignment"), batch["valid"]
+            if self.local.loss == "cosine":
+                loss = losses.cosine_loss(*steps, alignment=alignment, valid_B=valid_B)
+            else:
+                how = {"temperature": self.local.temperature, "direction_weight": self.settings.direction_weight}
+                loss = losses.local_loss(*steps, alignment=alignment, valid_B=valid_B, **how)
+        return weighted(loss, batch["valid"].sum()) if self.training else loss
+
+
+def _chance(candidates: int, loss: Tensor) -> Tensor:
+    """Cross-entropy of a uniform guess among so many, whatever the targets."""
+    return torch.full_like(loss.detach(), math.log(candidates))
+
+
+def _top1(z_ecg_BP: Tensor, z_cmr_BP: Tensor) -> Tensor:
+    """Share of ECGs whose nearest CMR of the batch is their own."""
+    nearest = losses.cosine_similarity(z_ecg_BP, z_cmr_BP).argmax(1)
+    return (nearest == torch.arange(len(nearest), device=nearest.device)).float().mean()

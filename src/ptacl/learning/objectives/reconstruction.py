@@ -1,0 +1,36 @@
+"""Masked reconstruction of one modality (Sec. 3.1)."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ptacl.config import Autoencoder
+from ptacl.learning.objectives.base import Batch, Objective, Targets, initial_weights, weighted
+from ptacl.models import vit
+from ptacl.models.mae import MAE
+
+
+class Reconstruction(Objective):
+    """Batch: the modality, as "ecg_clean" or "cmr_clean" the same before it was corrupted, and "noise" (B, N), whose lowest
+    tokens stay visible.
+    """
+
+    def __init__(
+        self, settings: Autoencoder, encoders: Mapping[str, vit.Encoder], *, seed: int, targets: Targets | None = None
+    ) -> None:
+        super().__init__(settings, {}, seed=seed)
+        ((self.modality, encoder),) = encoders.items()
+        with initial_weights(seed, f"{self.modality} decoder"):
+            self.mae = MAE(encoder, settings.decoder, mask_ratio=settings.mask_ratio)
+        self.needs = {"masked": encoder.num_tokens}
+
+    def saved(self) -> dict[str, nn.Module]:
+        """Encoder and decoder."""
+        return {self.modality: self.mae.encoder, f"{self.modality}_decoder": self.mae.decoder}
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """`loss`: mean squared error over masked values."""
+        loss = self.mae(batch[self.modality], batch["noise"], batch[f"{self.modality}_clean"])["loss"]
+        samples = torch.tensor(len(batch["noise"]), device=loss.device)
+        return {"loss": weighted(loss, samples) if self.training else loss}
