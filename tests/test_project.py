@@ -44,7 +44,7 @@ def test_no_tracked_file_holds_a_path_of_a_machine_or_a_package_host() -> None:
 def test_every_setting_is_described_and_none_has_a_default(model: type[BaseModel]) -> None:
     for name, field in model.model_fields.items():
         assert field.description, name
-        assert field.is_required() or field.default in (None, 0, False, "", "LP"), name
+        assert field.is_required() or field.default in (None, 0, False, "", "LP", []), name
 
 
 def test_unknown_and_wrong_settings_are_named_in_full() -> None:
@@ -84,7 +84,7 @@ def test_entries_inherit_and_change_what_stands_beside() -> None:
     assert (arm.temperature, arm.local.temperature, arm.local.sigma) == (0.07, 0.07, 0.0) and base.local is None
     assert arm.training == base.training and arm.start == base.start
     changed = config.parse(_entry("global", training={**_entry("global")["models"]["global"]["training"], "epochs": 99})).models
-    assert {m.training.epochs for n, m in changed.items() if n.startswith(("global", "ptacl"))} == {99}
+    assert {m.training.epochs for m in changed.values() if m.kind == "contrastive"} == {99}
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,8 @@ def test_rows_name_models_that_give_what_they_show() -> None:
     for section, changes, message in (
         ("regression", {"model": "globl"}, "names .*globl"),
         ("regression", {"model": "cmr_mae"}, "gives no ECG"),
-        ("regression", {"features": None, "predictions": "ecg"}, "gives no ECG"),
+        ("regression", {"features": ["sex"]}, "a model is needed for embeddings"),
+        ("regression", {"features": [], "predictions": "ecg", "model": "ptacl"}, "gives no ECG of that kind"),
         ("retrieval", {"model": "ecg_mae"}, "not a contrastive model"),
         ("alignment", {"model": "ecg_mae"}, "not a contrastive model"),
     ):
@@ -194,7 +195,8 @@ def test_paper_configuration_has_the_papers_sizes() -> None:
     assert settings.encoders.ecg.width == settings.encoders.cmr.width == 512
     assert settings.encoders.ecg.shape == [12, 2500] and settings.encoders.ecg.patch == [1, 50]
     assert settings.encoders.cmr.patch == [2, 12, 12] and settings.models["cmr_mae"].mask_ratio == 0.9
-    assert {m.frozen_layers for m in settings.models.values() if m.kind == "contrastive" and m.start} == {2}
+    arms = ("global", "ptacl", "global_retrieval", "ptacl_retrieval")
+    assert {settings.models[name].frozen_layers for name in arms} == {2}
     assert settings.cohort.source == "files"
 
 

@@ -14,7 +14,7 @@ PHENOTYPES = ["LVEDV", "LVEF", "LVM"]
 
 
 def settings(rows: list[tuple[str, str, str]], reference: str = "Global") -> Regression:
-    named = [{"features": i, "label": m, "model": n} for i, m, n in rows]
+    named = [{"features": [i], "label": m, "model": n} for i, m, n in rows]
     return Regression.model_validate({"rows": named, "reference": reference, "bootstrap": 100, "confidence": 0.95})
 
 
@@ -55,7 +55,7 @@ def test_probe_agrees_with_scikit_learn_where_values_are_missing():
     rng = np.random.default_rng(1)
     x, y, unseen = rng.normal(size=(120, 9)) + 4, rng.normal(size=(120, 4)) + 100, rng.normal(size=(30, 9)) + 4
     y[rng.random(y.shape) < 0.2] = np.nan
-    predictions = regression.probe(x, y, unseen_md=unseen)
+    predictions = regression.probe(x, y, unseen)
     for p in range(4):
         known = np.isfinite(y[:, p])
         expected = LinearRegression().fit(x[known], y[known, p]).predict(unseen)
@@ -67,7 +67,7 @@ def test_probe_needs_no_participant_with_all_phenotypes():
     x, y = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
     y[::2, 0], y[1::2, 1] = np.nan, np.nan
     expected = LinearRegression().fit(x[1::2], y[1::2, 0]).predict(x)
-    np.testing.assert_allclose(regression.probe(x, y, unseen_md=x)[:, 0], expected, rtol=1e-9)
+    np.testing.assert_allclose(regression.probe(x, y, x)[:, 0], expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("width", [20, 90])
@@ -75,10 +75,10 @@ def test_collinear_and_constant_features_change_no_prediction(width: int):
     rng = np.random.default_rng(3)
     x, y, unseen = rng.normal(size=(60, width)), rng.normal(size=(60, 2)), rng.normal(size=(25, width))
     more = [np.column_stack([z, z[:, 0], z[:, 1] + z[:, 2], np.full(len(z), 7.0)]) for z in (x, unseen)]
-    predictions = regression.probe(more[0], y, unseen_md=more[1])
+    predictions = regression.probe(more[0], y, more[1])
     assert np.abs(predictions).max() < 100
     if width < 60:  # enough participants: the fit is unique
-        np.testing.assert_allclose(predictions, regression.probe(x, y, unseen_md=unseen), atol=1e-9)
+        np.testing.assert_allclose(predictions, regression.probe(x, y, unseen), atol=1e-9)
     else:  # the solution of least norm, as scikit-learn has it
         np.testing.assert_allclose(predictions, LinearRegression().fit(more[0], y).predict(more[1]), atol=1e-9)
 
@@ -216,3 +216,42 @@ def test_a_supervised_model_is_judged_by_what_it_predicts(cohort, tmp_path):
     values["rows"][1]["model"] = "global"
     with pytest.raises(ValueError, match="predicts no LVEDV"):
         regression.evaluate(Regression.model_validate(values), embeddings=embeddings, **how)
+
+
+def test_covariates_are_probed_alone_and_beside_an_embedding(cohort):
+    """Missing values become the mean of the training participants; a column without any is left out."""
+    path, embeddings, participants = cohort
+    rng = np.random.default_rng(5)
+    participants["age"] = participants["LVEDV"] + rng.normal(scale=10, size=len(participants))
+    participants["ecg_qrs_ms"], participants["ecg_empty"] = participants["LVEF"] + 1, np.nan
+    participants.loc[::9, "age"] = np.nan
+    participants.to_csv(path, index=False)
+    rows = [{"label": "Age", "features": ["age"]}, {"label": "ECG", "features": ["measurements"]}]
+    rows += [{"label": "Global", "model": "global", "features": ["ecg"]}]
+    rows += [{"label": "All", "model": "global", "features": ["ecg", "age", "measurements"]}]
+    values = Regression.model_validate({"rows": rows, "reference": "Global", "bootstrap": 100, "confidence": 0.95})
+    table = regression.evaluate(values, participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
+    assert table["input"].tolist() == ["CLINICAL", "CLINICAL", "ECG", "ECG"]
+    age, ecg, alone, joint = (table.iloc[i] for i in range(4))
+    assert 0.5 < age["LVEDV_R2"] < 1 and ecg["LVEF_R2"] == pytest.approx(1) and joint["LVEF_R2"] == pytest.approx(1)
+    assert joint["mean_R2"] > alone["mean_R2"]
+    used = participants[participants["evaluate"]].set_index("visit")
+    seen = used[used["split"] == "train"]
+    x = used["age"].fillna(seen["age"].mean())
+    test = used["split"] == "test"
+    fitted = LinearRegression().fit(x[seen.index].to_numpy()[:, None], seen["LVEDV"])
+    assert age["LVEDV_R2"] == pytest.approx(fitted.score(x[test].to_numpy()[:, None], used.loc[test, "LVEDV"]))
+
+
+def test_the_table_holds_the_spread_over_seeds_and_adjusted_p_values(cohort):
+    path, embeddings, _ = cohort
+    rows = [("ecg", "Global", "global"), ("ecg", "PTACL", "ptacl")]
+    table = regression.evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
+    alone = []
+    for seed in (0, 1):
+        one = embeddings | {"ptacl": {0: embeddings["ptacl"][seed]}}
+        alone.append(regression.evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=one, seed=0))
+    values = [t.loc[1, "LVM_R2"] for t in alone]
+    assert table.loc[1, "LVM_seed_sd"] == pytest.approx(np.std(values, ddof=1)) and np.isnan(table.loc[0, "LVM_seed_sd"])
+    assert table.loc[1, "LVM_R2"] == pytest.approx(np.mean(values))
+    assert (table.loc[1, [f"{p}_p_holm" for p in PHENOTYPES]] >= table.loc[1, [f"{p}_p" for p in PHENOTYPES]].to_numpy()).all()

@@ -115,3 +115,11 @@ def test_seeds_are_drawn_again_in_every_draw_and_alike_in_all_rows():
     assert np.allclose(uncertainty.over_seeds(shifted, seed=3) - mean, 0.05)  # paired by seed
     one = rng.normal(size=(401, 2))
     assert np.array_equal(uncertainty.over_seeds([one], seed=3), one)
+
+
+def test_holm_agrees_with_the_textbook():
+    """Smallest times n, next times n - 1, and so on, never falling, never above one."""
+    found = uncertainty.holm([0.01, 0.04, float("nan"), 0.03, 0.9])
+    assert found[:2] == pytest.approx([0.04, 0.09]) and np.isnan(found[2])
+    assert found[3:] == pytest.approx([0.09, 0.9])
+    assert uncertainty.holm([0.6, 0.7]) == [1.0, 1.0] and uncertainty.holm([]) == []

@@ -76,7 +76,7 @@ def objectives_of(model):
 
 def needed(rows):
     """Models that rows show, in their order, and those that these start from."""
-    found, waiting = {}, [row.model for row in rows]
+    found, waiting = {}, [row.model for row in rows if row.model]
     while waiting:
         name = waiting.pop(0)
         found.setdefault(name)
@@ -103,4 +103,4 @@ def of_table(section):
 
 def models_of(section):
     """Models that the rows of a section show."""
-    return [row.model for row in section.rows]
+    return [row.model for row in section.rows if row.model]

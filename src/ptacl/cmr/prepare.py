@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from ptacl import config, store
@@ -46,7 +47,10 @@ def prepare_shard(members: Iterable[Mapping[str, str]], *, settings: config.Cmr,
     """Every member (columns visit, cmr, segmentation) becomes a row of the store below `directory` or an exclusion, in order."""
     outcome = Outcome()
     shape = (settings.frames, settings.size, settings.size)
-    arrays = {"frames": store.Array(dims=("frame", "row", "column"), shape=shape, dtype="uint8", unit="1/255 of the range")}
+    arrays = {
+        "frames": store.Array(dims=("frame", "row", "column"), shape=shape, dtype="uint8", unit="1/255 of the range"),
+        "systole": store.Array(dims=(), shape=(), dtype="int32", unit="frame of end-systole"),
+    }
     with store.Writer(directory, arrays=arrays, attributes={"settings": settings.model_dump(mode="json")}) as writer:
         for member in members:
             visit = member["visit"]
@@ -55,8 +59,8 @@ def prepare_shard(members: Iterable[Mapping[str, str]], *, settings: config.Cmr,
             except Excluded as error:
                 outcome.excluded.append({"visit": visit, "reason": error.reason.value, "detail": error.detail})
                 continue
-            assert examined.sequence is not None
-            writer.append(visit, frames=examined.sequence)
+            assert examined.sequence is not None and examined.systole is not None
+            writer.append(visit, frames=examined.sequence, systole=np.array(examined.systole[0], np.int32))
             outcome.visits.append(visit)
             outcome.quality[visit] = examined.facts
             if len(outcome.panels) < _PANELS:

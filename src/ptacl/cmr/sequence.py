@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ptacl import config
-from ptacl.cmr import crop, read, volumes
+from ptacl.cmr import crop, read, systole, volumes
 from ptacl.cmr.cine import Cine
 from ptacl.exclusions import Excluded, Reason
 
@@ -35,7 +35,8 @@ class Examined:
     """A cine with all that is known of it.
 
     labels_TZRC : segmentation, volume_ml : curves (T,) by label, volumes : phenotypes by name, where there is a segmentation.
-    sequence : (T, size, size) uint8, None without contrast. excluded : why it cannot be used, None where it can.
+    sequence : (T, size, size) uint8, None without contrast. systole : frame of end-systole and its source. excluded : why it
+    cannot be used, None where it can.
     """
 
     cine: Cine
@@ -44,6 +45,7 @@ class Examined:
     volumes: dict[str, float]
     location: Location
     sequence: np.ndarray | None
+    systole: tuple[int, str] | None
     excluded: Excluded | None
 
     @property
@@ -61,6 +63,8 @@ class Examined:
             "crop": {"row": round(place.row, 1), "col": round(place.col, 1), "source": place.source},
             "counts": cine.counts | {"repeated_frames": _repeated(cine.slices[place.slice])},
         }
+        if self.systole is not None:
+            facts["systole"] = {"frame": self.systole[0], "source": self.systole[1]}
         if self.labels_TZRC is not None:
             facts["volumes"] = {name: round(value, 3) for name, value in self.volumes.items()}
         return facts
@@ -92,6 +96,7 @@ def examine(path: Path, *, segmentation: Path | None, settings: config.Cmr) -> E
         volumes=volumes.measure(curves, frame_ms=cine.frame_ms, density_g_per_ml=settings.density_g_per_ml),
         location=location,
         sequence=sequence,
+        systole=None if sequence is None else systole.end_systole(sequence, volume_ml=curves),
         excluded=faults[0] if faults else None,
     )
 

@@ -57,8 +57,10 @@ def check(visits: Iterable[str], prepared: Prepared, *, stage: str) -> None:
 
 
 def join(manifest: pd.DataFrame, *, ecg: Prepared, cmr: Prepared) -> pd.DataFrame:
-    """The rows usable in both modalities, and `evaluate`: the first usable visit of each participant."""
+    """The rows usable in both modalities, with ECG measurements as `ecg_x`, and `evaluate`: the first usable visit of each."""
     rows = manifest[manifest["visit"].isin(ecg.usable & cmr.usable)].sort_values("visit").reset_index(drop=True)
+    measured = pd.DataFrame([ecg.quality[visit].get("measurements", {}) for visit in rows["visit"]], index=rows.index)
+    rows = pd.concat([rows, measured.add_prefix("ecg_")], axis=1)
     return rows.assign(evaluate=~rows["participant"].duplicated())
 
 

@@ -92,7 +92,7 @@ class Config(Section):
         for name, entry in self.models.items():
             self._check_start(name, entry)
         rows = [*self.regression.rows, *self.retrieval.rows, *self.alignment.rows]
-        if unknown := sorted({row.model for row in rows} - set(self.models)):
+        if unknown := sorted({row.model for row in rows if row.model} - set(self.models)):
             raise ValueError(f"regression, retrieval or alignment names {unknown}; models are {sorted(self.models)}")
         self._check_rows()
         return self._check_shapes()
@@ -115,6 +115,8 @@ class Config(Section):
 
     def _check_rows(self) -> None:
         for row in self.regression.rows:
+            if row.model is None:
+                continue
             entry = self.models[row.model]
             if row.input not in entry.modalities or (row.predictions is not None and not isinstance(entry, Supervised)):
                 raise ValueError(f"regression row {row.label}: {row.model} gives no {row.input.upper()} of that kind")

@@ -11,14 +11,20 @@ class Row(Section):
     """What every row of a table or figure has."""
 
     label: str = Field(description="name in tables and figures")
-    model: str = Field(description="entry of the list of models")
+    model: str | None = Field(description="entry of the list of models")
     extra: bool = Field(default=False, description="shown, and its model trained, with rows: all alone")
 
 
-class RegressionRow(Row):
-    """One row of Table 2: a linear probe of embeddings, or what a supervised model predicts."""
+Feature = Literal["ecg", "cmr", "sex", "age", "height_cm", "weight_kg", "measurements"]
 
-    features: Literal["ecg", "cmr"] | None = Field(default=None, description="modality whose embedding is probed")
+
+class RegressionRow(Row):
+    """One row of Table 2: a linear probe of embeddings or of other features, or what a supervised model predicts."""
+
+    model: str | None = Field(default=None, description="entry of the list of models, where features or predictions are of one")
+    features: list[Feature] = Field(
+        default=[], description="what is probed: embeddings of modalities, covariates, ECG measurements, or several"
+    )
     predictions: Literal["ecg", "cmr"] | None = Field(default=None, description="modality from which the model itself predicts")
     evaluation: str = Field(default="LP", description="how it is evaluated: LP linear probe, FN fine-tuned, AP attention pooling")
     paper: str | None = Field(default=None, description="method of the paper's row, where it has one")
@@ -26,13 +32,16 @@ class RegressionRow(Row):
 
     @property
     def input(self) -> str:
-        """The modality that is seen."""
-        return str(self.features or self.predictions)
+        """What is seen: cmr, ecg, or clinical where there is no embedding."""
+        seen = [self.predictions, *self.features]
+        return next((modality for modality in ("cmr", "ecg") if modality in seen), "clinical")
 
     @model_validator(mode="after")
     def _check(self) -> "RegressionRow":
-        if (self.features is None) == (self.predictions is None):
+        if bool(self.features) == (self.predictions is not None):
             raise ValueError(f"row {self.label}: give either features (a linear probe) or predictions (a supervised model)")
+        if (self.input != "clinical") != (self.model is not None):
+            raise ValueError(f"row {self.label}: a model is needed for embeddings and predictions, and for nothing else")
         return self
 
 
@@ -47,7 +56,13 @@ class Regression(Section):
     confidence: Fraction = Field(description="coverage of the intervals")
 
 
-class RetrievalRow(Row):
+class PairRow(Row):
+    """A row of a contrastive model."""
+
+    model: str = Field(description="entry of the list of models")
+
+
+class RetrievalRow(PairRow):
     """One row of Table 1."""
 
     paper: str | None = Field(default=None, description="method of the paper's row, where it has one")
@@ -67,7 +82,7 @@ class Retrieval(Section):
 class Alignment(Section):
     """Cosine of ECG and CMR steps (Fig. 2)."""
 
-    rows: list[Row] = Field(min_length=1, description="contrastive models to compare, the reference first")
+    rows: list[PairRow] = Field(min_length=1, description="contrastive models to compare, the reference first")
     bootstrap: Count = Field(description="bootstrap draws over participants")
     confidence: Fraction = Field(description="coverage of the intervals")
 

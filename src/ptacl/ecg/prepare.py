@@ -16,6 +16,7 @@ from tqdm import tqdm
 from ptacl import config, store
 from ptacl.ecg import rpeaks, sheet
 from ptacl.ecg.denoise import denoise
+from ptacl.ecg.measure import measure
 from ptacl.ecg.read import LEADS, read
 from ptacl.exclusions import Excluded, Reason
 
@@ -56,7 +57,8 @@ def prepare_record(path: Path, *, settings: config.Ecg) -> Prepared:
     padded = np.full(MAX_PEAKS, -1, np.int32)
     padded[: len(peaks)] = peaks
     facts = {"filters": dict(record.filters), "software": record.software, "resolution_mv": record.resolution_mv}
-    return Prepared(signal_mv=signal_mv, r_peaks=padded, quality=quality | facts)
+    found = measure(signal_mv, r_peaks=peaks, rate_hz=record.rate_hz, device=record.measurements)
+    return Prepared(signal_mv=signal_mv, r_peaks=padded, quality=quality | facts | {"measurements": found})
 
 
 def prepare_shard(members: Iterable[Mapping[str, str]], *, settings: config.Ecg, directory: Path) -> Outcome:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.linear_model import LinearRegression
 
 from ptacl import seeds
 from ptacl.config import Regression, RegressionRow
@@ -25,29 +26,20 @@ Array = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 
-def probe(features_nd: Array, targets_np: Array, *, unseen_md: Array) -> Array:
-    """(m, P) predictions of least squares for unseen features (m, D).
+def probe(features_nd: Array, targets_np: Array, unseen_md: Array) -> Array:
+    """(m, P) predictions of least squares for unseen features (m, D): one fit for all phenotypes that the same people lack.
 
-    Participants with all phenotypes are condensed once into a triangle that stands for their normal equations without squaring
-    their condition; a phenotype adds those who lack only others. Collinear features get the solution of least norm.
-    ValueError if a phenotype has no training value.
+    Collinear features get the solution of least norm. ValueError if a phenotype has no training value.
     """
     known = np.isfinite(targets_np)
     if not known.any(axis=0).all():
         raise ValueError("a phenotype has no value in the training split: drop it from cohort.phenotypes")
-    num_features, complete = features_nd.shape[1], known.all(axis=1)
-    table = np.column_stack([np.ones(len(features_nd)), features_nd, targets_np])
-    condensed = np.asarray(np.linalg.qr(table[complete], mode="r"))
     predictions = np.empty((len(unseen_md), targets_np.shape[1]))
     patterns, group = np.unique(known, axis=1, return_inverse=True)
-    for g, known_n in enumerate(patterns.T):
+    for g, rows in enumerate(patterns.T):
         targets = np.flatnonzero(group.ravel() == g)
-        columns = np.concatenate([np.arange(1 + num_features), 1 + num_features + targets])
-        rows = np.concatenate([condensed[:, columns], table[known_n & ~complete][:, columns]])
-        triangle = np.asarray(np.linalg.qr(rows, mode="r"))
-        means, centred = np.split(triangle[0, 1:] / triangle[0, 0], [num_features]), triangle[1:, 1:]
-        coefficients = np.linalg.lstsq(centred[:, :num_features], centred[:, num_features:], rcond=None)[0]
-        predictions[:, targets] = (unseen_md - means[0]) @ coefficients + means[1]
+        fitted = LinearRegression().fit(features_nd[rows], targets_np[np.ix_(rows, targets)])
+        predictions[:, targets] = fitted.predict(unseen_md)
     return predictions
 
 
@@ -68,21 +60,28 @@ def r2(targets_np: Array, predictions_np: Array, *, counts: Array) -> Array:
 def tabulate(
     estimates: Sequence[Array],
     *,
+    spreads: Sequence[Array],
     rows: Sequence[Mapping[str, object]],
     reference: int,
     phenotypes: Sequence[str],
     confidence: float,
 ) -> pd.DataFrame:
-    """One row a method: R² of each phenotype and of their mean, each with interval and difference from the reference row."""
+    """One row a method: R² of each phenotype and of their mean, each with interval and difference from the reference row.
+
+    `x_p` is the p of the difference alone, `x_p_holm` that among all phenotypes of the row (Holm 1979); `x_seed_sd` the standard
+    deviation over seeds, empty where there is one.
+    """
     table = []
-    names = [*phenotypes, "mean"]
     with_mean = [np.column_stack([e, e.mean(axis=1)]) for e in estimates]
-    for i, (row, estimate) in enumerate(zip(rows, with_mean, strict=True)):
+    for i, (row, estimate, spread) in enumerate(zip(rows, with_mean, spreads, strict=True)):
         numbers: dict[str, object] = dict(row)
-        for p, name in enumerate(names):
+        for p, name in enumerate([*phenotypes, "mean"]):
             other = None if i == reference else with_mean[reference][:, p]
             numbers |= uncertainty.columns(f"{name}_R2", estimate[:, p], confidence=confidence)
             numbers |= uncertainty.paired_columns(name, estimate[:, p], reference=other, confidence=confidence)
+        adjusted = uncertainty.holm([float(numbers[f"{name}_p"]) for name in phenotypes])  # type: ignore[arg-type]
+        numbers |= {f"{name}_p_holm": value for name, value in zip(phenotypes, adjusted, strict=True)}
+        numbers |= {f"{name}_seed_sd": float(sd) for name, sd in zip(phenotypes, spread, strict=True)}
         table.append(numbers)
     return pd.DataFrame(table)
 
@@ -98,35 +97,58 @@ def evaluate(
     test = samples.read_participants(participants, split="test", phenotypes=phenotypes)
     generator = seeds.generator(seed, "bootstrap", "regression")
     counts = uncertainty.draw_counts(len(test.visits), draws=settings.bootstrap, generator=generator)
-    estimates, rows = [], []
+    estimates, spreads, rows = [], [], []
     for row in settings.rows:
-        files = samples.of_model(row.model, embeddings=embeddings)
-        of_seed = [
-            r2(test.targets, predict(row, path, train=train, test=test, names=phenotypes), counts=counts)
-            for path in files.values()
-        ]
+        files = samples.of_model(row.model, embeddings=embeddings) if row.model else {0: None}
+        of_seed = []
+        for path in files.values():
+            found = predict(row, path, participants=participants, train=train, test=test, names=phenotypes)
+            of_seed.append(r2(test.targets, found, counts=counts))
+        spreads.append(np.std([r[0] for r in of_seed], axis=0, ddof=1) if len(of_seed) > 1 else np.full(len(phenotypes), np.nan))
         estimates.append(uncertainty.over_seeds(of_seed, seed=seed))
-        fixed = {"input": row.input.upper(), "method": row.label, "evaluation": row.evaluation, "model": row.model}
+        fixed = {"input": row.input.upper(), "method": row.label, "evaluation": row.evaluation, "model": row.model or ""}
         fixed |= {"paper": row.paper or "", "note": row.note}
         numbers = {"n_train": len(train.visits), "n_test": len(test.visits), "seeds": len(files)}
         rows.append(fixed | numbers | {"confidence": settings.confidence})
         log.info("%s %s: mean R2 %.3f", fixed["input"], row.label, estimates[-1][0].mean())
-    return tabulate(estimates, rows=rows, reference=reference[0], phenotypes=phenotypes, confidence=settings.confidence)
+    return tabulate(
+        estimates, spreads=spreads, rows=rows, reference=reference[0], phenotypes=phenotypes, confidence=settings.confidence
+    )
 
 
-def predict(row: RegressionRow, path: Path, *, train: samples.Samples, test: samples.Samples, names: Sequence[str]) -> Array:
-    """(n, P) phenotypes of the test participants: by a linear probe of the embedding, or what the model itself predicts."""
+def predict(
+    row: RegressionRow,
+    embedding: Path | None,
+    *,
+    participants: Path,
+    train: samples.Samples,
+    test: samples.Samples,
+    names: Sequence[str],
+) -> Array:
+    """(n, P) phenotypes of the test participants: by a linear probe of the row's features, or what the model itself predicts."""
     if row.predictions is None:
-        visits = train.visits + test.visits
-        features = samples.read_embedding(path, array=str(row.features), visits=visits).astype(np.float64)
-        seen, unseen = np.split(features, [len(train.visits)])
-        return probe(seen, train.targets, unseen_md=unseen)
-    with np.load(path, allow_pickle=False) as stored:
+        return probe(*_features(row, embedding, participants=participants, train=train, test=test))
+    assert embedding is not None
+    with np.load(embedding, allow_pickle=False) as stored:
         known = stored[f"{row.predictions}_phenotypes"].tolist() if f"{row.predictions}_phenotypes" in stored else []
     if lacking := [name for name in names if name not in known]:
-        raise ValueError(f"{path} predicts no {', '.join(lacking)}: train the model again")
-    found = samples.read_embedding(path, array=f"{row.predictions}_predicted", visits=test.visits)
+        raise ValueError(f"{embedding} predicts no {', '.join(lacking)}: train the model again")
+    found = samples.read_embedding(embedding, array=f"{row.predictions}_predicted", visits=test.visits)
     return found[:, [known.index(name) for name in names]].astype(np.float64)
+
+
+def _features(
+    row: RegressionRow, embedding: Path | None, *, participants: Path, train: samples.Samples, test: samples.Samples
+) -> tuple[Array, Array, Array]:
+    """Features and phenotypes of the training participants, and features of the test participants."""
+    visits, parts = train.visits + test.visits, []
+    if embedding is not None:
+        arrays = [f for f in row.features if f in ("ecg", "cmr")]
+        parts = [samples.read_embedding(embedding, array=f, visits=visits).astype(np.float64) for f in arrays]
+    if covariates := [f for f in row.features if f not in ("ecg", "cmr")]:
+        parts.append(samples.read_covariates(participants, names=covariates, train=train.visits, visits=visits))
+    seen, unseen = np.split(np.concatenate(parts, axis=1), [len(train.visits)])
+    return seen, train.targets, unseen
 
 
 def main() -> None:

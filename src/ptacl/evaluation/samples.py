@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+MEASUREMENT = "ecg_"  # how the columns of ECG measurements begin
 Files = Mapping[str, Mapping[int, Path]]
 
 
@@ -38,6 +39,27 @@ def read_participants(path: Path, *, split: str, phenotypes: Sequence[str]) -> S
     if table["participant"].duplicated().any():
         raise ValueError(f"{path} evaluates a participant twice: rerun the cohort stages")
     return Samples(table["visit"].tolist(), table[list(phenotypes)].to_numpy(dtype=np.float64))
+
+
+def read_covariates(path: Path, *, names: Sequence[str], train: Sequence[str], visits: Sequence[str]) -> NDArray[np.float64]:
+    """(n, C) columns of the participants table in the order of `visits`, missing values as the mean of the training visits.
+
+    names : columns, or `measurements` for all of the ECG. A column without any training value is left out. ValueError if no
+    column is left or a name is no column.
+    """
+    table = pd.read_csv(path, dtype={"visit": str, "participant": str, "split": str}).set_index("visit")
+    columns: list[str] = []
+    for name in names:
+        columns += [c for c in table.columns if c.startswith(MEASUREMENT)] if name == "measurements" else [name]
+    if missing := [name for name in columns if name not in table.columns]:
+        raise ValueError(f"{path} has no column {', '.join(missing)}: rerun the cohort stages")
+    values = table[columns].apply(pd.to_numeric, errors="coerce")
+    means = values.loc[list(train)].mean()
+    kept = means.index[means.notna()]
+    if not len(kept):
+        raise ValueError(f"{path} has no training value of {', '.join(names)}")
+    filled: NDArray[np.float64] = values[kept].fillna(means).loc[list(visits)].to_numpy(np.float64)
+    return filled
 
 
 def read_embedding(path: Path, *, array: str, visits: Sequence[str]) -> NDArray[np.float32]:

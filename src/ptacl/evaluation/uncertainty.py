@@ -81,6 +81,16 @@ def p_value(differences: Array) -> float:
     return min(1.0, 2 * float(one_sided + 1) / (draws.size + 1))
 
 
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P values adjusted for their number (Holm 1979), in the order given; NaN stays, and does not count."""
+    known = sorted((i for i, p in enumerate(p_values) if not np.isnan(p)), key=lambda i: p_values[i])
+    adjusted, least = [float("nan")] * len(p_values), 0.0
+    for rank, i in enumerate(known):
+        least = max(least, min(1.0, (len(known) - rank) * p_values[i]))
+        adjusted[i] = least
+    return adjusted
+
+
 def columns(name: str, estimates: Array, *, confidence: float) -> dict[str, float]:
     """Value and interval of estimates (B,) as columns `name`, `name_low`, `name_high`."""
     low, high = interval(estimates, confidence=confidence)

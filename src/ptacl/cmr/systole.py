@@ -1,0 +1,23 @@
+"""The frame of end-systole: of the smallest left ventricular cavity where there is a segmentation, else by motion."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+_EARLIEST, _LATEST = 0.15, 0.6  # share of the cycle in which the heart can be most contracted
+
+
+def end_systole(sequence_TRC: np.ndarray, *, volume_ml: Mapping[str, np.ndarray]) -> tuple[int, str]:
+    """Frame of end-systole, and its source: segmentation or motion.
+
+    sequence_TRC : the crop, whose frame 0 is end-diastole. By motion, end-systole is the frame of the middle of the cycle that
+    differs most from frame 0, differences averaged over three frames.
+    """
+    frames = len(sequence_TRC)
+    if "lv" in volume_ml and len(volume_ml["lv"]) == frames:
+        return int(np.argmin(volume_ml["lv"])), "segmentation"
+    images = sequence_TRC.astype(np.float32)
+    difference_T = np.abs(images - images[0]).mean((1, 2))
+    smooth_T = (np.roll(difference_T, 1) + difference_T + np.roll(difference_T, -1)) / 3
+    first, last = int(np.ceil(_EARLIEST * frames)), max(int(_LATEST * frames), int(np.ceil(_EARLIEST * frames)) + 1)
+    return first + int(np.argmax(smooth_T[first:last])), "motion"
