@@ -35,12 +35,15 @@ def inputs(tmp_path_factory):
             "signal_mv": store.Array(("lead", "sample"), (12, 400), "float32", "mV"),
             "r_peaks": store.Array(("peak",), (64,), "int32", "sample"),
         },
-        "cmr": {"frames": store.Array(("frame", "row", "column"), (10, 12, 12), "uint8", "1/255")},
+        "cmr": {
+            "frames": store.Array(("frame", "row", "column"), (10, 12, 12), "uint8", "1/255"),
+            "systole": store.Array((), (), "int32", "frame"),
+        },
     }
     for modality, arrays in kinds.items():
         with store.Writer(folder / modality / "0", arrays=arrays, attributes={}) as writer:
             for i in range(9):
-                values = {"signal_mv": signal_mv[i], "r_peaks": peaks[i], "frames": frames[i]}
+                values = {"signal_mv": signal_mv[i], "r_peaks": peaks[i], "frames": frames[i], "systole": np.array(4, "i4")}
                 writer.append(VISITS[i], **{name: values[name] for name in arrays})
     rows = [f"{visit},{visit[:7]},{split}" for visit, split in zip(VISITS, SPLITS, strict=True)]
     (folder / "participants.csv").write_text("\n".join(["visit,participant,split", *rows[::-1]]) + "\n")

@@ -14,6 +14,7 @@ from ptacl.config import (
     Autoencoder,
     CmrAugmentation,
     Contrastive,
+    CrossAutoencoder,
     EcgAugmentation,
     Inputs,
     SimCLR,
@@ -97,13 +98,21 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
             "signal_mv": store.Array(("lead", "sample"), (12, 400), "float32", "mV"),
             "r_peaks": store.Array(("peak",), (64,), "int32", "sample"),
         },
-        "cmr": {"frames": store.Array(("frame", "row", "column"), (10, 12, 12), "uint8", "1/255")},
+        "cmr": {
+            "frames": store.Array(("frame", "row", "column"), (10, 12, 12), "uint8", "1/255"),
+            "systole": store.Array((), (), "int32", "frame"),
+        },
     }
     for modality, kinds in arrays.items():
         for k in range(2):
             with store.Writer(folder / modality / str(k), arrays=kinds, attributes={}) as writer:
                 for i in rng.permutation(np.arange(k, 20, 2)):
-                    values: dict[str, Any] = {"signal_mv": signal_mv[i], "r_peaks": r_peaks[i], "frames": frames[i]}
+                    values: dict[str, Any] = {
+                        "signal_mv": signal_mv[i],
+                        "r_peaks": r_peaks[i],
+                        "frames": frames[i],
+                        "systole": np.array(3 + i % 3, "i4"),
+                    }
                     writer.append(visits[i], **{name: values[name] for name in kinds})
             (folder / modality / f"{k}.json").write_text("{}")
     order = rng.permutation(20)
@@ -180,6 +189,12 @@ def supervised() -> Supervised:
 
 
 @pytest.fixture(scope="session")
+def cmae() -> CrossAutoencoder:
+    values = {"decoder": DECODER, "latent_width": 8, "temperature": 0.1, "contrastive_weight": 0.1}
+    return entry(CrossAutoencoder, "cmae", ["ecg", "cmr"], **values)
+
+
+@pytest.fixture(scope="session")
 def ptacl() -> Contrastive:
     """PTACL from random weights."""
     local = {"loss": "infonce", "beta": 1.0, "temperature": 0.5, "sigma": 0.1}
@@ -202,3 +217,10 @@ def changed(entry: Any, **changes: Any) -> Any:
 @pytest.fixture(scope="session")
 def change() -> Callable[..., Any]:
     return changed
+
+
+@pytest.fixture(scope="session")
+def entries(ecg_mae: Any, cmr_mae: Any, ptacl: Any, simclr: Any, supervised: Any, cmae: Any) -> dict[str, Any]:
+    """One entry of every objective and of its variants."""
+    found = {"ecg": ecg_mae, "cmr": cmr_mae, "ptacl": ptacl, "simclr": simclr, "supervised": supervised}
+    return found | {"cosine": changed(ptacl, local_loss="cosine"), "edes": changed(ptacl, local_phases="ed_es"), "cmae": cmae}

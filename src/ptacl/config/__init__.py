@@ -16,10 +16,12 @@ from pydantic import Field, ValidationError, model_validator
 
 from ptacl.config.data import Cmr, Cohort, Ecg, Labels, Phenotype, RPeaks, Simulation, Wavelet
 from ptacl.config.models import (
+    AnyEncoder,
     Augmentation,
     Autoencoder,
     CmrAugmentation,
     Contrastive,
+    CrossAutoencoder,
     Decoder,
     EcgAugmentation,
     Encoder,
@@ -30,6 +32,7 @@ from ptacl.config.models import (
     Local,
     Modality,
     Model,
+    ResNet,
     SimCLR,
     Supervised,
     Trained,
@@ -43,10 +46,48 @@ from ptacl.config.tables import Alignment, Embedding, Regression, RegressionRow,
 AnyRow = TypeVar("AnyRow", bound=Row)
 
 __all__ = [
-    "Alignment", "Augmentation", "Autoencoder", "Cmr", "CmrAugmentation", "Cohort", "Config", "Contrastive", "Decoder", "Ecg",
-    "EcgAugmentation", "Embedding", "Encoder", "Encoders", "Entry", "Head", "Inputs", "Labels", "Local", "Modality", "Model",
-    "Phenotype", "RPeaks", "Regression", "RegressionRow", "Retrieval", "RetrievalRow", "Row", "Section", "SimCLR", "Simulation",
-    "Supervised", "Trained", "Training", "Untrained", "Wavelet", "dump", "load", "parse",
+    "Alignment",
+    "AnyEncoder",
+    "Augmentation",
+    "Autoencoder",
+    "Cmr",
+    "CmrAugmentation",
+    "Cohort",
+    "Config",
+    "Contrastive",
+    "CrossAutoencoder",
+    "Decoder",
+    "Ecg",
+    "EcgAugmentation",
+    "Embedding",
+    "Encoder",
+    "Encoders",
+    "Entry",
+    "Head",
+    "Inputs",
+    "Labels",
+    "Local",
+    "Modality",
+    "Model",
+    "Phenotype",
+    "RPeaks",
+    "Regression",
+    "RegressionRow",
+    "ResNet",
+    "Retrieval",
+    "RetrievalRow",
+    "Row",
+    "Section",
+    "SimCLR",
+    "Simulation",
+    "Supervised",
+    "Trained",
+    "Training",
+    "Untrained",
+    "Wavelet",
+    "dump",
+    "load",
+    "parse",
 ]  # fmt: skip
 
 
@@ -77,7 +118,8 @@ class Config(Section):
 
     def inputs_of(self, model: str) -> Inputs:
         """Sizes of the encoders of an entry, and how samples are standardised for them."""
-        found = {m: getattr(self.encoders, m) for m in self.models[model].modalities}
+        entry = self.models[model]
+        found = {m: (entry.encoders or {}).get(m) or getattr(self.encoders, m) for m in entry.modalities}
         return Inputs(zscore=self.encoders.zscore, encoders=found)
 
     def start_of(self, model: str, seed: int) -> dict[Modality, tuple[str, int]]:
@@ -99,7 +141,7 @@ class Config(Section):
 
     def _check_start(self, name: str, entry: Entry) -> None:
         for m in entry.modalities:
-            frozen, depth = entry.frozen(m) if isinstance(entry, Trained) else 0, getattr(self.encoders, m).depth
+            frozen, depth = entry.frozen(m) if isinstance(entry, Trained) else 0, self.inputs_of(name).encoders[m].depth
             if frozen != "all" and frozen > depth:
                 raise ValueError(f"models.{name} freezes more layers than the {depth} that an encoder has: lower frozen_layers")
         reached, waiting = set[str](), list(entry.starts.items())

@@ -29,6 +29,27 @@ class Encoder(Section):
         return self
 
 
+class ResNet(Section):
+    """A ResNet-50 over three frames as channels: end-diastole, half way to end-systole, end-systole."""
+
+    shape: list[int] = Field(description="3 x height x width")
+    base_width: Count = Field(description="channels of the first convolution; 64 is ResNet-50")
+
+    @property
+    def depth(self) -> int:
+        """Blocks that can be frozen."""
+        return 16
+
+    @model_validator(mode="after")
+    def _check(self) -> "ResNet":
+        if len(self.shape) != 3 or self.shape[0] != 3:
+            raise ValueError(f"shape {self.shape} must be three frames, height and width")
+        return self
+
+
+AnyEncoder = Encoder | ResNet
+
+
 class Encoders(Section):
     """The two encoders, and what is done to a stored sample before them."""
 
@@ -43,7 +64,7 @@ class Inputs(Section):
     """What one model takes of the section `encoders`: the settings of another modality must not rerun it."""
 
     zscore: Literal["lead", "group", "sample"] = Field(description="axis of the ECG z-score")
-    encoders: dict[Modality, Encoder] = Field(description="encoders by modality")
+    encoders: dict[Modality, AnyEncoder] = Field(description="encoders by modality")
 
 
 class EcgAugmentation(Section):
@@ -111,6 +132,9 @@ class Entry(Section):
 
     title: str = Field(description="name in figures of the training")
     modalities: list[Modality] = Field(min_length=1, description="modalities whose encoders it has")
+    encoders: dict[Modality, AnyEncoder] | None = Field(
+        default=None, description="encoders of this entry; those of the section encoders otherwise"
+    )
     seeds: list[int] | None = Field(default=None, min_length=1, description="seeds of this entry; those of the project otherwise")
 
     @property
@@ -135,7 +159,7 @@ class Trained(Entry):
 
     objective: ClassVar[str]
 
-    start: dict[Modality, str] | None = Field(
+    start: dict[Modality, str | None] | None = Field(
         default=None, description="by modality, the entry whose encoder is taken over, of the same seed where that has it"
     )
     frozen_layers: Layers | dict[Modality, Layers] = Field(
@@ -148,7 +172,7 @@ class Trained(Entry):
     @property
     def starts(self) -> dict[Modality, str]:
         """Entries whose encoders this one starts from."""
-        return self.start or {}
+        return {m: name for m, name in (self.start or {}).items() if name is not None}
 
     def frozen(self, modality: Modality) -> int | Literal["all"]:
         """Frozen layers of the encoder of a modality."""
@@ -249,6 +273,9 @@ class Local(Section):
     beta: Positive = Field(description="weight beside the global loss")
     temperature: Positive = Field(description="temperature; cosine has none and leaves it unused")
     sigma: float = Field(ge=0, description="width of the temporal alignment, in cycles; 0 is one to one")
+    phases: Literal["all", "ed_es"] = Field(
+        default="all", description="all steps of the cycle, or those of end-diastole and end-systole alone, one to one"
+    )
 
 
 class Contrastive(Trained):
@@ -271,7 +298,23 @@ class Contrastive(Trained):
         return self
 
 
-Model = Annotated[Untrained | Autoencoder | SimCLR | Supervised | Contrastive, Field(discriminator="kind")]
+class CrossAutoencoder(Trained):
+    """An autoencoder a modality with a shared latent space (Radhakrishnan et al. 2023)."""
+
+    objective = _OBJECTIVES + "cross:CrossAutoencoder"
+    kind: Literal["cmae"] = Field(description="kind of entry")
+    decoder: Decoder = Field(description="decoder of each modality")
+    latent_width: Count = Field(description="width of the latent space")
+    temperature: Positive = Field(description="temperature of the contrastive loss of the latents")
+    contrastive_weight: Positive = Field(description="its weight beside the reconstruction losses")
+
+    @model_validator(mode="after")
+    def _check(self) -> "CrossAutoencoder":
+        _demand(self, modalities=2, whole_batches=True)
+        return self
+
+
+Model = Annotated[Untrained | Autoencoder | SimCLR | Supervised | Contrastive | CrossAutoencoder, Field(discriminator="kind")]
 
 
 def resolve(entries: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ptacl.learning import processes
 from ptacl.learning.data import Samples, Zscore, load, read_participants, split_rows
 from ptacl.learning.steps import cmr_steps, ecg_steps
 from ptacl.models import heads, weights
+from ptacl.models.build import AnyEncoder
 from ptacl.models.vit import Encoder
 
 MODALITIES = ("ecg", "cmr")
@@ -28,7 +29,7 @@ SPLITS = ("train", "validation", "test")
 class Model:
     """Encoders, projectors and heads of a model folder by modality, and the z-score of its ECGs."""
 
-    encoders: dict[str, Encoder]
+    encoders: dict[str, AnyEncoder]
     projectors: dict[str, nn.Linear]
     heads: dict[str, heads.Head]
     zscore: Zscore
@@ -36,7 +37,12 @@ class Model:
     @property
     def local(self) -> bool:
         """Whether both modalities share a space of tokens, so that local embeddings mean something."""
-        return set(self.projectors) == set(MODALITIES)
+        widths = {e.width for e in self.encoders.values() if isinstance(e, Encoder)}
+        return (
+            set(self.projectors) == set(MODALITIES)
+            and len(widths) == 1
+            and all(isinstance(e, Encoder) for e in self.encoders.values())
+        )
 
 
 def load_model(folder: Path) -> Model:

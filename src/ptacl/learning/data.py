@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ptacl import seeds, store
-from ptacl.config import CmrAugmentation, EcgAugmentation, Encoder
+from ptacl.config import AnyEncoder, CmrAugmentation, EcgAugmentation, Encoder, ResNet
 from ptacl.ecg.beats import beat_matrices
 from ptacl.learning import augment
 
@@ -36,12 +36,14 @@ class Recordings:
     """Recordings of n visits in memory; None for a modality that was not asked for.
 
     signal : (n, 12, 5000) float32, z-scored. r_peaks : (n, 64) int32, samples, padded with -1. frames : (n, 50, 84, 84) uint8.
+    systole : (n,) int32, frame of end-systole.
     """
 
     visits: list[str]
     signal: np.ndarray | None
     r_peaks: np.ndarray | None
     frames: np.ndarray | None
+    systole: np.ndarray | None = None
 
 
 def read_participants(path: Path, *, splits: Sequence[str]) -> pd.DataFrame:
@@ -67,19 +69,19 @@ def load(visits: Sequence[str], *, ecg: Sequence[Path], cmr: Sequence[Path], zsc
 
     ecg, cmr : manifests k.json of the shards, whose stores lie in the folder of the same name; empty for a modality not wanted.
     """
-    signal = r_peaks = frames = None
+    signal = r_peaks = frames = systole = None
     if ecg:
         signal, r_peaks = _read(visits, ecg, ["signal_mv", "r_peaks"])
         standardise(signal, axis=zscore)
     if cmr:
-        (frames,) = _read(visits, cmr, ["frames"])
-    return Recordings(list(visits), signal, r_peaks, frames)
+        frames, systole = _read(visits, cmr, ["frames", "systole"])
+    return Recordings(list(visits), signal, r_peaks, frames, systole)
 
 
 def digest(recordings: Recordings, table: pd.DataFrame) -> str:
     """A hash of the recordings and of who is in which split: what a resumed run must share with the interrupted one."""
     h = hashlib.sha256("\n".join(recordings.visits + table["split"].tolist()).encode())
-    for array in (recordings.signal, recordings.r_peaks, recordings.frames):
+    for array in (recordings.signal, recordings.r_peaks, recordings.frames, recordings.systole):
         h.update(b"-" if array is None else np.ascontiguousarray(array).data)
     return h.hexdigest()
 
@@ -139,18 +141,20 @@ class Samples:
         reconstructed: cropped and turned as the input is, but not corrupted (Sec. 3.1); 0 for none.
     views : so many views of each sample, differently augmented, one after the other: (views x B, ...). With two or more, the
         evaluation view too is augmented, always in the same way.
+    systole : also give "systole" (B,), the step of end-systole.
     targets : (n, P) float32 of the rows of the recordings, given as "targets" (B, P).
     """
 
     recordings: Recordings
     rows: Sequence[np.ndarray]
-    sizes: Mapping[str, Encoder]
+    sizes: Mapping[str, AnyEncoder]
     seed: int
     ecg: EcgAugmentation | None = None
     cmr: CmrAugmentation | None = None
     beats: bool = False
     masked: int = 0
     views: int = 1
+    systole: bool = False
     targets: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -194,10 +198,27 @@ class Samples:
         if (frames := self.recordings.frames) is None:
             return {}, None
         count, keep = frames.shape[1], self.sizes["cmr"].shape[0]
-        if epoch is None or self.cmr is None:
-            return {"cmr": frames[rows[:, None], augment.frame_index(count, keep)]}, None
-        draw = augment.draw_cmr(ids, settings=self.cmr, seed=self.seed, epoch=epoch, frames=count, keep=keep)
-        return {"cmr": frames[rows[:, None], draw.frame_BT]}, draw
+        index_BT, draw = np.broadcast_to(augment.frame_index(count, keep), (len(rows), keep)), None
+        if epoch is not None and self.cmr is not None:
+            draw = augment.draw_cmr(ids, settings=self.cmr, seed=self.seed, epoch=epoch, frames=count, keep=keep)
+            index_BT = draw.frame_BT
+        if isinstance(self.sizes["cmr"], ResNet):  # end-diastole, half way to end-systole, end-systole
+            index_BT = self._systole(rows)[:, None] * np.arange(3) // 2
+        arrays = {"cmr": frames[rows[:, None], index_BT]}
+        if self.systole:
+            arrays["systole"] = self._systole(rows).astype(np.int64) * self._steps // count
+        return arrays, draw
+
+    def _systole(self, rows: np.ndarray) -> np.ndarray:
+        assert self.recordings.systole is not None
+        found: np.ndarray = self.recordings.systole[rows]
+        return found
+
+    @property
+    def _steps(self) -> int:
+        size = self.sizes["cmr"]
+        assert isinstance(size, Encoder)
+        return size.shape[0] // size.patch[0]
 
     def _collect_noise(self, ids: list[int], epoch: int | None) -> dict[str, np.ndarray]:
         if not self.masked:
@@ -207,8 +228,8 @@ class Samples:
 
     def _beats(self, rows: np.ndarray, start_B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         assert self.recordings.r_peaks is not None
-        ecg, cmr = self.sizes["ecg"], self.sizes["cmr"]
-        steps, peaks = cmr.shape[0] // cmr.patch[0], self.recordings.r_peaks[rows]
+        ecg, steps, peaks = self.sizes["ecg"], self._steps, self.recordings.r_peaks[rows]
+        assert isinstance(ecg, Encoder)
         matrices, counts = beat_matrices(peaks, start=start_B, num_samples=ecg.shape[1], patch=ecg.patch[1], steps=steps)
         return matrices, counts > 0
 

@@ -21,7 +21,8 @@ from ptacl.learning import chance, fit, processes, resume
 from ptacl.learning.data import Samples, digest, load, read_participants, split_participants
 from ptacl.learning.objectives.base import Objective, Targets, initial_weights
 from ptacl.models import weights
-from ptacl.models.vit import Encoder
+from ptacl.models.build import AnyEncoder
+from ptacl.models.build import encoder as new_encoder
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +30,14 @@ _START_SAMPLES = 256  # enough for a mean and a spread
 _SPLITS = ["train", "validation"]
 
 
-def build_encoders(entry: config.Entry, inputs: config.Inputs, *, seed: int, start: Mapping[str, Path]) -> dict[str, Encoder]:
+def build_encoders(entry: config.Entry, inputs: config.Inputs, *, seed: int, start: Mapping[str, Path]) -> dict[str, AnyEncoder]:
     """Encoders of an entry by modality, random or from model folders. ValueError if a folder is not given or has another size."""
-    found = dict[str, Encoder]()
+    found = dict[str, AnyEncoder]()
     for modality in entry.modalities:
         wanted = inputs.encoders[modality]
         if modality not in entry.starts:
             with initial_weights(seed, modality):
-                found[modality] = Encoder(wanted)
+                found[modality] = new_encoder(wanted)
             continue
         if modality not in start:
             raise ValueError(f"the entry starts from {entry.starts[modality]}: give its folder, --start {modality}=FOLDER")

@@ -79,6 +79,27 @@ class Decoder(nn.Module):
         return patches_BMP
 
 
+class LatentDecoder(nn.Module):
+    """Predicts all patches from one vector: it is added to the position of each."""
+
+    def __init__(self, encoder: vit.Encoder, settings: config.Decoder, *, latent_width: int) -> None:
+        super().__init__()
+        self.embed = nn.Linear(latent_width, settings.width)
+        self.positions = nn.Parameter(sines(encoder.grid, settings.width))
+        self.blocks = nn.ModuleList(vit.Block(settings.width, settings.heads) for _ in range(settings.depth))
+        self.norm = nn.LayerNorm(settings.width, eps=vit.NORM_EPS)
+        self.head = nn.Linear(settings.width, encoder.embedding.linear.in_features)
+        self.apply(vit.initialise)
+
+    def forward(self, latent_BP: Tensor) -> Tensor:
+        """(B, P) to patches (B, N, values of a patch)."""
+        x_BND = self.embed(latent_BP)[:, None] + self.positions
+        for block in self.blocks:
+            x_BND = block(x_BND)
+        patches: Tensor = self.head(self.norm(x_BND))
+        return patches
+
+
 class MAE(nn.Module):
     """Encoder and decoder, with the reconstruction loss."""
 

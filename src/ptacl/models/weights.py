@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 import safetensors
 import safetensors.torch
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from ptacl import config
-from ptacl.models import heads, vit
+from ptacl.models import build, heads
+from ptacl.models.build import AnyEncoder
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 FORMAT = "ptacl-model-1"
@@ -31,7 +33,7 @@ def save(folder: Path, modules: Mapping[str, nn.Module], *, description: Mapping
     tensors = {f"{name}.{key}": value for name, module in modules.items() for key, value in _state(module).items()}
     facts = {
         "format": FORMAT,
-        "encoders": {name: m.settings.model_dump() for name, m in modules.items() if isinstance(m, vit.Encoder)},
+        "encoders": {name: m.settings.model_dump() for name, m in modules.items() if isinstance(m, AnyEncoder)},
         "heads": {name: m.settings.model_dump() for name, m in modules.items() if isinstance(m, heads.Head)},
         "parameters": {name: sum(p.numel() for p in m.parameters()) for name, m in modules.items()},
         "description": dict(description),
@@ -66,9 +68,9 @@ def load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     return modules, facts["description"]
 
 
-def encoder(folder: Path, name: str) -> vit.Encoder:
+def encoder(folder: Path, name: str) -> AnyEncoder:
     """The encoder saved under `name`, rebuilt from its settings, in evaluation mode. ValueError if there is none of that name."""
-    return _rebuilt(folder, name, "encoders", lambda values: vit.Encoder(config.Encoder.model_validate(values)))
+    return _rebuilt(folder, name, "encoders", _build)
 
 
 def head(folder: Path, name: str) -> heads.Head:
@@ -106,13 +108,18 @@ def named_folder(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-def _rebuilt(folder: Path, name: str, group: str, build: Callable[[Any], Part]) -> Part:
+def _build(settings: Any) -> AnyEncoder:
+    kind: TypeAdapter[config.AnyEncoder] = TypeAdapter(config.AnyEncoder)
+    return build.encoder(kind.validate_python(settings))
+
+
+def _rebuilt(folder: Path, name: str, group: str, make: Callable[[Any], Part]) -> Part:
     settings = _facts(folder).get(group, {})
     if name not in settings:
         raise ValueError(f"{folder} holds no {group[:-1]} {name!r}: it holds {sorted(settings)}")
     try:
         with torch.device("meta"):  # builds without drawing weights
-            module = build(settings[name])
+            module = make(settings[name])
         module.load_state_dict(load(folder)[0][name], assign=True)
     except (ValueError, RuntimeError) as error:
         raise ValueError(
@@ -164,7 +171,10 @@ def _input(facts: Mapping[str, Any], name: str) -> str:
     if name not in facts["encoders"]:
         return "tokens or embeddings"
     settings = facts["encoders"][name]
-    shape, patch = (" x ".join(map(str, settings[key])) for key in ("shape", "patch"))
+    shape = " x ".join(map(str, settings["shape"]))
+    if "patch" not in settings:
+        return f"{shape}, ResNet-50 with {settings['base_width']} channels at first"
+    patch = " x ".join(map(str, settings["patch"]))
     return f"{shape}, patch {patch}, {settings['depth']} layers, width {settings['width']}"
 
 

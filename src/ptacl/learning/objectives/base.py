@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ptacl import seeds
 from ptacl.learning import processes
 from ptacl.models import vit
+from ptacl.models.build import AnyEncoder
 
 Batch = Mapping[str, Tensor]
 
@@ -37,7 +38,7 @@ class Objective(nn.Module):
 
     selection = "loss"
 
-    def __init__(self, settings: Any, encoders: Mapping[str, vit.Encoder], *, seed: int, targets: Targets | None = None) -> None:
+    def __init__(self, settings: Any, encoders: Mapping[str, AnyEncoder], *, seed: int, targets: Targets | None = None) -> None:
         super().__init__()
         self.settings, self.encoders = settings, nn.ModuleDict(encoders)
         self.needs: dict[str, Any] = {}

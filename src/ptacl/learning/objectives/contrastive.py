@@ -13,7 +13,8 @@ from ptacl import config
 from ptacl.learning import losses, processes
 from ptacl.learning.objectives.base import Batch, Objective, Targets, initial_weights, weighted
 from ptacl.learning.steps import cmr_steps, ecg_steps
-from ptacl.models import heads, vit
+from ptacl.models import heads
+from ptacl.models.build import AnyEncoder
 
 
 class Contrastive(Objective):
@@ -26,7 +27,7 @@ class Contrastive(Objective):
     selection = "global"
 
     def __init__(
-        self, settings: config.Contrastive, encoders: Mapping[str, vit.Encoder], *, seed: int, targets: Targets | None = None
+        self, settings: config.Contrastive, encoders: Mapping[str, AnyEncoder], *, seed: int, targets: Targets | None = None
     ) -> None:
         super().__init__(settings, encoders, seed=seed)
         ecg, cmr, self.local = encoders["ecg"], encoders["cmr"], settings.local
@@ -38,8 +39,9 @@ class Contrastive(Objective):
                 raise ValueError(
                     f"the local loss compares tokens: encoders have widths {ecg.width} and {cmr.width}, make them equal"
                 )
-            self.needs = {"beats": True}
-            alignment = losses.alignment_matrix(cmr.grid[0], sigma=self.local.sigma)
+            self.needs = {"beats": True, "systole": self.local.phases == "ed_es"}
+            whole = self.local.phases == "all"
+            alignment = losses.alignment_matrix(cmr.grid[0] if whole else 2, sigma=self.local.sigma if whole else 0.0)
             self.register_buffer("alignment", alignment, persistent=False)
 
     def saved(self) -> dict[str, nn.Module]:
@@ -73,7 +75,7 @@ class Contrastive(Objective):
             loss = loss + self.local.beta * local
             out |= {"local": local.detach(), "valid": batch["valid"].float().mean()}
             if self.local.loss == "infonce":
-                out |= {"local_chance": _chance(self.encoder("cmr").grid[0], loss)}
+                out |= {"local_chance": _chance(len(self.get_buffer("alignment")), loss)}
         return {"loss": loss} | out
 
     def _local(self, ecg_BND: Tensor, cmr_BND: Tensor, batch: Batch) -> Tensor:
@@ -82,6 +84,8 @@ class Contrastive(Objective):
         with torch.autocast(ecg_BND.device.type, enabled=False):
             dtype = torch.promote_types(ecg_BND.dtype, torch.float32)
             steps = ecg_steps(ecg_BND.to(dtype), batch["beats"]), cmr_steps(cmr_BND.to(dtype), steps=self.encoder("cmr").grid[0])
+            if self.local.phases == "ed_es":
+                steps = _two_phases(steps[0], batch["systole"]), _two_phases(steps[1], batch["systole"])
             alignment, valid_B = self.get_buffer("alignment"), batch["valid"]
             if self.local.loss == "cosine":
                 loss = losses.cosine_loss(*steps, alignment=alignment, valid_B=valid_B)
@@ -89,6 +93,12 @@ class Contrastive(Objective):
                 how = {"temperature": self.local.temperature, "direction_weight": self.settings.direction_weight}
                 loss = losses.local_loss(*steps, alignment=alignment, valid_B=valid_B, **how)
         return weighted(loss, batch["valid"].sum()) if self.training else loss
+
+
+def _two_phases(steps_BTD: Tensor, systole_B: Tensor) -> Tensor:
+    """The steps of end-diastole, the first, and of end-systole: (B, 2, D)."""
+    row = torch.arange(len(steps_BTD), device=steps_BTD.device)
+    return torch.stack([steps_BTD[:, 0], steps_BTD[row, systole_B]], 1)
 
 
 def _chance(candidates: int, loss: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ptacl.config import Autoencoder
 from ptacl.learning.objectives.base import Batch, Objective, Targets, initial_weights, weighted
 from ptacl.models import vit
+from ptacl.models.build import AnyEncoder
 from ptacl.models.mae import MAE
 
 
@@ -17,10 +18,12 @@ class Reconstruction(Objective):
     """
 
     def __init__(
-        self, settings: Autoencoder, encoders: Mapping[str, vit.Encoder], *, seed: int, targets: Targets | None = None
+        self, settings: Autoencoder, encoders: Mapping[str, AnyEncoder], *, seed: int, targets: Targets | None = None
     ) -> None:
         super().__init__(settings, {}, seed=seed)
         ((self.modality, encoder),) = encoders.items()
+        if not isinstance(encoder, vit.Encoder):
+            raise ValueError("a masked autoencoder needs an encoder of patches: leave encoders of this entry away")
         with initial_weights(seed, f"{self.modality} decoder"):
             self.mae = MAE(encoder, settings.decoder, mask_ratio=settings.mask_ratio)
         self.needs = {"masked": encoder.num_tokens}

@@ -9,14 +9,15 @@ from torch import Tensor
 from ptacl import config
 from ptacl.learning import losses, processes
 from ptacl.learning.objectives.base import Batch, Objective, Targets, initial_weights
-from ptacl.models import heads, vit
+from ptacl.models import heads
+from ptacl.models.build import AnyEncoder
 
 
 class SimCLR(Objective):
     """Batch: the modality, first one view of each sample and then, in the same order, another. The projector is dropped."""
 
     def __init__(
-        self, settings: config.SimCLR, encoders: Mapping[str, vit.Encoder], *, seed: int, targets: Targets | None = None
+        self, settings: config.SimCLR, encoders: Mapping[str, AnyEncoder], *, seed: int, targets: Targets | None = None
     ) -> None:
         super().__init__(settings, encoders, seed=seed)
         ((self.modality, encoder),) = encoders.items()

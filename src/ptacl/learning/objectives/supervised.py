@@ -7,20 +7,22 @@ from torch import Tensor, nn
 
 from ptacl import config
 from ptacl.learning.objectives.base import Batch, Objective, Targets, initial_weights, weighted
-from ptacl.models import heads, vit
+from ptacl.models import heads
+from ptacl.models.build import AnyEncoder
 
 
 class Supervised(Objective):
     """Batch: the modality, and "targets" (B, P), z-scored over the training participants, NaN where a phenotype is missing."""
 
     def __init__(
-        self, settings: config.Supervised, encoders: Mapping[str, vit.Encoder], *, seed: int, targets: Targets | None = None
+        self, settings: config.Supervised, encoders: Mapping[str, AnyEncoder], *, seed: int, targets: Targets | None = None
     ) -> None:
         super().__init__(settings, encoders, seed=seed)
         if targets is None:
             raise ValueError("a supervised model needs phenotypes: give --phenotypes")
         ((self.modality, encoder),) = encoders.items()
-        head = config.Head(width=encoder.width, pool=settings.pool, heads=encoder.settings.heads, phenotypes=targets.names)
+        attention_heads = getattr(encoder.settings, "heads", 1)
+        head = config.Head(width=encoder.width, pool=settings.pool, heads=attention_heads, phenotypes=targets.names)
         with initial_weights(seed, "head"):
             self.head = heads.Head(head)
         self.head.mean.copy_(torch.tensor(targets.mean))

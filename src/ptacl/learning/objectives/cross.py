@@ -1,0 +1,78 @@
+"""Cross-modal autoencoder: an encoder and a decoder a modality, and one latent space (CMAE; Radhakrishnan et al. 2023).
+
+As there, each decoder sees a latent whose coordinates come from either modality by chance, and the latents of a pair are drawn
+together by a contrastive loss. Decisions: encoders and inputs are those of the other rows; the chance is drawn for each sample;
+reconstruction errors are shares of the variance of what is reconstructed, so that neither modality outweighs the other; the
+contrastive loss is InfoNCE with its logarithm and a fixed temperature.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ptacl import config
+from ptacl.learning import losses, processes
+from ptacl.learning.objectives.base import Batch, Objective, Targets, initial_weights, weighted
+from ptacl.models import heads, vit
+from ptacl.models.build import AnyEncoder
+from ptacl.models.mae import LatentDecoder
+
+
+class CrossAutoencoder(Objective):
+    """Batch: "ecg" and "cmr", the same clean, and "noise" (B, latent width), below one half of which the ECG is taken."""
+
+    def __init__(
+        self,
+        settings: config.CrossAutoencoder,
+        encoders: Mapping[str, AnyEncoder],
+        *,
+        seed: int,
+        targets: Targets | None = None,
+    ) -> None:
+        super().__init__(settings, encoders, seed=seed)
+        self.needs = {"masked": settings.latent_width}
+        with initial_weights(seed, "projectors"):
+            self.latents = nn.ModuleDict({m: heads.projector(e.width, settings.latent_width) for m, e in encoders.items()})
+        with initial_weights(seed, "decoders"):
+            self.decoders = nn.ModuleDict(
+                {m: LatentDecoder(self.encoder(m), settings.decoder, latent_width=settings.latent_width) for m in encoders}
+            )
+
+    def saved(self) -> dict[str, nn.Module]:
+        """Encoders, and the maps to the latent space as projectors."""
+        return {**super().saved(), **{f"{m}_projector": latent for m, latent in self.latents.items()}}
+
+    @torch.no_grad()
+    def begin(self, batches: Iterable[Batch]) -> None:
+        """Centre both latents."""
+        pooled = [{m: heads.pool(self.encoders[m](b[m])) for m in self.encoders} for b in batches]
+        for m, linear in self.latents.items():
+            assert isinstance(linear, nn.Linear)
+            heads.centre(linear, torch.cat([p[m] for p in pooled]))
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """`loss`; `global`, the contrastive term with its chance level, and `ecg_error`, `cmr_error`, shares of the variance."""
+        z = {}
+        for m, linear in self.latents.items():
+            assert isinstance(linear, nn.Linear)
+            z[m] = heads.project(self.encoders[m](batch[m]), linear)
+        mixed_BP = torch.where(batch["noise"] < 0.5, z["ecg"], z["cmr"])
+        errors = {m: self._error(m, mixed_BP, batch[f"{m}_clean"]) for m in z}
+        z_ecg, z_cmr = z["ecg"], z["cmr"]
+        if self.training:
+            z_ecg, z_cmr = processes.gather(torch.cat([z_ecg, z_cmr], 1)).chunk(2, 1)
+        contrast = losses.global_loss(z_ecg, z_cmr, temperature=self.settings.temperature, direction_weight=0.5)
+        samples = torch.tensor(len(mixed_BP), device=contrast.device)
+        rebuilt = sum(errors.values(), torch.zeros_like(contrast))
+        loss = (weighted(rebuilt, samples) if self.training else rebuilt) + self.settings.contrastive_weight * contrast
+        chance = torch.full_like(contrast.detach(), math.log(len(z_ecg)))
+        shown = {"global": contrast.detach(), "global_chance": chance}
+        return {"loss": loss} | shown | {f"{m}_error": error.detach() for m, error in errors.items()}
+
+    def _error(self, modality: str, latent_BP: Tensor, clean_BS: Tensor) -> Tensor:
+        true_BNP = vit.patchify(clean_BS, self.encoder(modality).patch)
+        predicted_BNP = self.decoders[modality](latent_BP).to(true_BNP.dtype)
+        error: Tensor = (predicted_BNP - true_BNP).square().mean() / true_BNP.var().clamp_min(1e-6)
+        return error
