@@ -10,6 +10,7 @@ min_version("9.14")
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
 
 import code_version
+import content_version
 import ptacl.config as schema
 
 

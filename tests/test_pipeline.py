@@ -43,7 +43,7 @@ class Project:
             shutil.copy(ROOT / name, folder)
 
     def snakemake(self, *arguments: str, check: bool = True) -> str:
-        environment = os.environ | {"PYTHONPATH": str(self.folder / "src"), "COLUMNS": "200"}
+        environment = os.environ | {"PYTHONPATH": f"{self.folder / 'src'}:{self.folder}", "COLUMNS": "200"}
         command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", "tiny.yaml"]
         run = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
         assert not check or run.returncode == 0, run.stdout[-3000:] + run.stderr[-6000:]
@@ -163,12 +163,31 @@ def test_learning_rate_of_one_model_reruns_what_hangs_on_it(project: Project) ->
     assert rules(jobs) - REPORT == {"train", "embed", "regression", "alignment"}
 
 
-def test_phenotypes_retrain_nothing(scratch: Project) -> None:
+def test_phenotypes_retrain_nothing_in_the_same_command(scratch: Project) -> None:
     """Another plausible range changes the phenotypes of the table; who is trained on stays as it was."""
     phenotypes = yaml.safe_load((scratch.folder / "config.yaml").read_text())["cohort"]["phenotypes"]
     scratch.configure(cohort={"phenotypes": [p | {"high": p["high"] - 1} for p in phenotypes]})
-    scratch.snakemake("results/private/visits.csv", "--cores", "2")
-    assert not {"prepare_ecg", "prepare_cmr", "train", "embed"} & rules(scratch.planned())
+    jobs = scratch.jobs("--cores", "2")
+    assert rules(jobs) <= {"manifest", "flow", "regression", "retrieval", "tables", "page"} and "flow" in rules(jobs)
+    assert scratch.planned() == []
+
+
+def test_a_line_that_changes_no_signal_stops_at_the_stores(scratch: Project) -> None:
+    """The ECGs are prepared again, and are what they were: nothing that reads them runs."""
+    path = scratch.folder / "src/ptacl/ecg/denoise.py"
+    path.write_text(path.read_text() + "\n\n_CHANGED = 1\n")
+    assert scratch.jobs("--cores", "2") == ["flow", "prepare_ecg 0", "prepare_ecg 1"]
+    assert scratch.planned() == []
+
+
+def test_other_ecgs_leave_what_cines_alone_decide(scratch: Project) -> None:
+    """In one command: all that saw an ECG, and nothing of the CMR autoencoder."""
+    scratch.configure(ecg={"wavelet": {"zeroed": ["A8", "D1"]}})
+    jobs = scratch.jobs("--cores", "2")
+    ran = {j for j in jobs if j.split()[0] in ("train", "embed", "prepare_cmr")}
+    contrastive = ["global", "ptacl", "global_retrieval", "ptacl_retrieval"]
+    assert ran == {f"{rule} {m} 0" for rule in ("train", "embed") for m in ("ecg_mae", *contrastive)} | {"embed ecg_random 0"}
+    assert {"regression", "retrieval", "alignment", "page"} <= rules(jobs) and scratch.planned() == []
 
 
 def test_setting_that_only_the_stores_show_reruns_what_reads_them(scratch: Project) -> None:
@@ -182,14 +201,6 @@ def test_comment_reruns_nothing(project: Project) -> None:
     path.write_text("# a remark\n" + path.read_text() + "\n\n# another\n")
     os.utime(project.folder / "config.yaml")
     assert project.planned() == []
-
-
-def test_line_of_denoising_reruns_the_ecg_side(project: Project) -> None:
-    path = project.folder / "src/ptacl/ecg/denoise.py"
-    path.write_text(path.read_text() + "\n\n_CHANGED = 1\n")
-    jobs = project.planned()
-    assert {"prepare_ecg 0", "prepare_ecg 1", "train ecg_mae 0"} <= set(jobs)
-    assert "prepare_cmr" not in rules(jobs) and "simulate" not in rules(jobs) and "manifest" not in rules(jobs)
 
 
 def test_interrupted_training_goes_on_where_it_was(scratch: Project) -> None:
@@ -213,6 +224,22 @@ def test_interrupted_training_goes_on_where_it_was(scratch: Project) -> None:
     log = (scratch.folder / "results/logs/train/ecg_mae-0.log").read_text()
     assert re.search(r"[Rr]esum", log), log[-2000:]
     assert not list(state.rglob("*.pt"))
+
+
+def test_a_method_from_outside_the_package_becomes_a_row(scratch: Project) -> None:
+    """docs/add-a-method.md, word for word; then a changed line of the method retrains it alone."""
+    text = (ROOT / "docs/add-a-method.md").read_text()
+    method, settings = (re.search(rf"```{kind}\n(.*?)```", text, flags=re.S).group(1) for kind in ("python", "yaml"))
+    (scratch.folder / "my_method.py").write_text(method)
+    scratch.configure(
+        **merge(yaml.safe_load(settings), {"models": {"ecg_order": {"training": {"epochs": 2, "warmup_epochs": 0}}}})
+    )
+    jobs = scratch.jobs("--cores", "2")
+    assert [j for j in jobs if j.split()[0] in ("train", "embed")] == ["embed ecg_order 0", "train ecg_order 0"]
+    table = pd.read_csv(scratch.folder / "results/tables/regression.csv")
+    assert table["method"].tolist() == ["Global", "Order"] and table["mean_p"].notna().tolist() == [False, True]
+    (scratch.folder / "my_method.py").write_text(method + "\n\n_CHANGED = 1\n")
+    assert [j for j in scratch.planned() if j.startswith("train")] == ["train ecg_order 0"]
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ def test_no_tracked_file_holds_a_path_of_a_machine_or_a_package_host() -> None:
 def test_every_setting_is_described_and_none_has_a_default(model: type[BaseModel]) -> None:
     for name, field in model.model_fields.items():
         assert field.description, name
-        assert field.is_required() or field.default in (None, 0, False, "", "LP", "all", []), name
+        assert field.is_required() or field.default in (None, 0, False, "", "LP", "all", [], {}), name
 
 
 def test_unknown_and_wrong_settings_are_named_in_full() -> None:

@@ -7,6 +7,7 @@ the stages that reach it. `ptacl.config` is left out: it only types the settings
 import ast
 import functools
 import hashlib
+import importlib.util
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
@@ -17,11 +18,14 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 def digest(*modules: str) -> str:
     """Hexadecimal digest of the code of a stage, such as ``ptacl.ecg.prepare``; ValueError for an unknown module.
 
-    More modules than one where a stage imports some by a name that it is given.
+    More modules than one where a stage imports some by a name that it is given. Of a module of another package its own file
+    counts, and nothing that it imports.
     """
-    if unknown := [module for module in modules if _path(module) is None]:
+    ours = [module for module in modules if module.partition(".")[0] == "ptacl"]
+    if unknown := [module for module in ours if _path(module) is None]:
         raise ValueError(f"no module {unknown} under {SOURCE}")
-    text = "\n".join(f"{name} {_own_digest(name)}" for name in sorted(frozenset().union(*map(closure, modules))))
+    lines = [f"{name} {_own_digest(name)}" for name in sorted(frozenset().union(*map(closure, ours)))]
+    text = "\n".join([*lines, *(f"{name} {_other_digest(name)}" for name in sorted(set(modules) - set(ours)))])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -61,6 +65,13 @@ def _imports(module: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     return [name for name in names if name.split(".")[0] == "ptacl" and _path(name)]
+
+
+def _other_digest(module: str) -> str:
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ValueError(f"Python finds no module {module}: add its folder to PYTHONPATH, or install it")
+    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
 
 
 @functools.cache

@@ -108,9 +108,10 @@ def _simulate(args: argparse.Namespace) -> int:
 
 def _settings(path: Path | None) -> config.Config:
     path = path or (Path("config.yaml") if Path("config.yaml").is_file() else _OWN_CONFIG)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: run ptacl in the project's folder, or name a file with --config")
-    return config.load(path)
+    for needed in (_OWN_CONFIG, path):
+        if not needed.is_file():
+            raise FileNotFoundError(f"{needed} is missing: run ptacl in the project's folder, or name a file with --config")
+    return config.stack(_OWN_CONFIG, path)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,17 @@ def divided(visits: Visits, settings: config.Cohort) -> pd.DataFrame:
     return manifest.table(pair(visits, visits).pairs, values, settings=settings).set_index("visit")
 
 
+def test_a_phenotype_that_no_first_visit_has_is_named_before_anything_is_trained(settings: config.Cohort) -> None:
+    """A table of repeat visits alone: the first visits, by which participants are judged, have nothing."""
+    visits = {(9000001 + i, 2) for i in range(40)} | {(9000001 + i, 3) for i in range(0, 40, 4)}
+    rows = divided(visits, settings).reset_index()
+    names = [p.name for p in settings.phenotypes]
+    manifest._demand_values(rows, names)
+    rows.loc[rows["instance"] == 2, "LVM"] = None
+    with pytest.raises(ValueError, match=r"^LVM: fewer than two of the \d+ train participants .*instances \[2\]"):
+        manifest._demand_values(rows, names)
+
+
 def test_an_ecg_pairs_with_the_cine_of_the_same_visit() -> None:
     result = pair(
         {(9000001, 2), (9000001, 3), (9000002, 2), (9000003, 2)}, {(9000001, 3), (9000001, 2), (9000002, 3), (9000003, 2)}

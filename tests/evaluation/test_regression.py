@@ -231,7 +231,7 @@ def test_covariates_are_probed_alone_and_beside_an_embedding(cohort):
     rows += [{"label": "All", "model": "global", "features": ["ecg", "age", "measurements"]}]
     values = Regression.model_validate({"rows": rows, "reference": "Global", "bootstrap": 100, "confidence": 0.95})
     table = regression.evaluate(values, participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
-    assert table["input"].tolist() == ["CLINICAL", "CLINICAL", "ECG", "ECG"]
+    assert table["input"].tolist() == ["Clinical", "Clinical", "ECG", "ECG + clinical"]
     age, ecg, alone, joint = (table.iloc[i] for i in range(4))
     assert 0.5 < age["LVEDV_R2"] < 1 and ecg["LVEF_R2"] == pytest.approx(1) and joint["LVEF_R2"] == pytest.approx(1)
     assert joint["mean_R2"] > alone["mean_R2"]

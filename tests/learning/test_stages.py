@@ -1,10 +1,14 @@
 import csv
 import json
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
+from pydantic import TypeAdapter
 
 from ptacl import config
 from ptacl.learning import data, train
@@ -112,3 +116,21 @@ def test_models_to_start_from_must_be_there_and_fit(call, maes, ptacl, change, i
     start = ["--start", *(f"{m}={folder}" for m, (folder, _) in maes.items())]
     with pytest.raises(ValueError, match=r"another size than encoders\.cmr"):
         call(settings, "ptacl", *start, shapes=inputs(cmr={"width": 32}))
+
+
+def blocks(language):
+    """Code blocks of docs/add-a-method.md."""
+    text = (Path(__file__).parents[2] / "docs/add-a-method.md").read_text()
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.S)
+
+
+def test_a_method_from_outside_the_package_trains(call, tmp_path, monkeypatch):
+    """The recipe of the documentation, word for word, at the sizes of this cohort (whose records are alike in both halves)."""
+    (tmp_path / "my_method.py").write_text(blocks("python")[0])
+    monkeypatch.syspath_prepend(str(tmp_path))
+    written = yaml.safe_load(blocks("yaml")[0])["models"]["ecg_order"]
+    written["training"] |= {"epochs": 5, "warmup_epochs": 1, "batch_size": 13}
+    entry = TypeAdapter(config.Model).validate_python(written)
+    folder, rows = call(entry, "ecg_order")
+    assert set(weights.load(folder)[0]) == {"ecg"} and len(rows) == 5
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"]) and 0 <= float(rows[-1]["train_right"]) <= 1

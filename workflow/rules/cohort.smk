@@ -53,14 +53,15 @@ checkpoint manifest:
         " --stores results/private/ecg results/private/cmr --embeddings results/private/embeddings {params.simulated} > {log} 2>&1"
 
 
-rule flow:
+# A checkpoint, so that what hangs on it is decided by the content of its files, in the same command.
+checkpoint flow:
     input:
         lists=expand(f"{PRIVATE}/cohort/{{name}}", name=["manifest.csv", "exclusions.csv", "summary.json"]),
         ecg=expand(f"{PRIVATE}/ecg/{{shard}}.json", shard=SHARDS),
         cmr=expand(f"{PRIVATE}/cmr/{{shard}}.json", shard=SHARDS),
     output:
+        visits=f"{PRIVATE}/visits.csv",  # first: an input of every rule with a parameter `content` or `stored`
         participants=f"{PRIVATE}/participants.csv",
-        visits=f"{PRIVATE}/visits.csv",
         exclusions=f"{PRIVATE}/exclusions.csv",
         json="results/cohort/flow.json",
         svg=report("results/cohort/flow.svg", caption="../report/flow.rst", category="Cohort"),

@@ -5,6 +5,10 @@ def bulk_sources(wildcards):
     """What tells that the cohort changed: the simulation, or the folders themselves and those below that hold several records."""
     if SIMULATED:
         return [f"{PRIVATE}/simulated.json", *CONFIG.cohort.withdrawals]
+    for setting in ("ecg_folders", "cmr_folders", "phenotype_tables", "withdrawals"):
+        for path in getattr(CONFIG.cohort, setting):
+            if not os.path.exists(path):
+                raise WorkflowError(f"cohort.{setting}: there is no {path}. Correct the path, or mount what it lies on")
     folders = [*CONFIG.cohort.ecg_folders, *CONFIG.cohort.cmr_folders]
     inner = [folder for top in folders for folder in subfolders(top)]
     return [
@@ -46,9 +50,36 @@ def launcher(wildcards, resources):
     )
 
 
+def content(*paths):
+    """A parameter: what these files hold once the flow is known. Beside `ancient` inputs, so that a file that was written anew
+    with the same content reruns nothing."""
+
+    def digest(wildcards):
+        checkpoints.flow.get()
+        return content_version.of_files([path(wildcards) if callable(path) else path for path in paths])
+
+    return digest
+
+
+def stored(*modalities):
+    """A parameter: what the stores of these modalities hold of a model's, as `content`."""
+
+    def digest(wildcards):
+        checkpoints.flow.get()
+        manifests = [path for m in modalities for path in stores_of(m, wildcards.model)]
+        return content_version.of_stores(manifests)
+
+    return digest
+
+
 def is_trained(model):
     """Whether an entry is trained at all, not only drawn."""
     return isinstance(CONFIG.models[model], schema.Trained)
+
+
+def people_of(model):
+    """Who is trained on: with phenotypes for models that learn from these."""
+    return [PARTICIPANTS if CONFIG.models[model].labels else VISITS] if is_trained(model) else []
 
 
 def shards_of(modality, model):
@@ -71,7 +102,7 @@ def starts(wildcards):
 
 def objectives_of(model):
     """The module of an entry's objective, whose code alone is part of the training's."""
-    return [CONFIG.models[model].objective.partition(":")[0]] if is_trained(model) else []
+    return [CONFIG.models[model].objective_class.partition(":")[0]] if is_trained(model) else []
 
 
 def needed(rows):

@@ -7,9 +7,9 @@ REGRESSION, RETRIEVAL, ALIGNMENT = (of_table(s) for s in (CONFIG.regression, CON
 
 rule embed:
     input:
-        participants=VISITS,
-        ecg=lambda w: stores_of("ecg", w.model),
-        cmr=lambda w: stores_of("cmr", w.model),
+        participants=ancient(VISITS),
+        ecg=lambda w: ancient(stores_of("ecg", w.model)),
+        cmr=lambda w: ancient(stores_of("cmr", w.model)),
         model="results/models/{model}-{seed}/model.safetensors",
     output:
         EMBEDDINGS,
@@ -26,6 +26,8 @@ rule embed:
         runtime=240,
     params:
         settings=schema.dump(CONFIG.embedding),
+        people=content(VISITS),
+        data=stored("ecg", "cmr"),
         code=code_version.digest("ptacl.evaluation.embed"),
     shell:
         "python -m ptacl.evaluation.embed --settings {params.settings:q} --participants {input.participants} --ecg-shards {input.ecg}"
@@ -34,7 +36,8 @@ rule embed:
 
 rule regression:
     input:
-        participants=PARTICIPANTS,
+        flow=ancient(VISITS),
+        participants=ancient(PARTICIPANTS),
         embeddings=listed(EMBEDDINGS, models_of(REGRESSION)),
     output:
         "results/tables/regression.csv",
@@ -49,6 +52,7 @@ rule regression:
         mem_mb=4000,
         runtime=60,
     params:
+        people=content(PARTICIPANTS),
         settings=schema.dump(REGRESSION),
         phenotypes=schema.dump(names=PHENOTYPES),
         seed=CONFIG.seed,
@@ -61,7 +65,8 @@ rule regression:
 
 rule retrieval:
     input:
-        participants=PARTICIPANTS,
+        flow=ancient(VISITS),
+        participants=ancient(PARTICIPANTS),
         embeddings=listed(EMBEDDINGS, models_of(RETRIEVAL)),
     output:
         "results/tables/retrieval.csv",
@@ -76,6 +81,7 @@ rule retrieval:
         mem_mb=4000,
         runtime=60,
     params:
+        people=content(PARTICIPANTS),
         settings=schema.dump(RETRIEVAL),
         phenotypes=schema.dump(names=PHENOTYPES),
         seed=CONFIG.seed,

@@ -8,9 +8,10 @@ PHENOTYPES = [p.name for p in CONFIG.cohort.phenotypes]
 
 rule train:
     input:
-        participants=lambda w: PARTICIPANTS if CONFIG.models[w.model].labels else VISITS if is_trained(w.model) else [],
-        ecg=lambda w: shards_of("ecg", w.model),
-        cmr=lambda w: shards_of("cmr", w.model),
+        flow=lambda w: ancient([VISITS] if is_trained(w.model) else []),
+        participants=lambda w: ancient(people_of(w.model)),
+        ecg=lambda w: ancient(shards_of("ecg", w.model)),
+        cmr=lambda w: ancient(shards_of("cmr", w.model)),
         start=lambda w: [f"{folder}/model.safetensors" for folder in starts(w).values()],
     output:
         model="results/models/{model}-{seed}/model.safetensors",
@@ -31,6 +32,8 @@ rule train:
         runtime=2880,
     params:
         launch=launcher,
+        people=lambda w: content(*people_of(w.model))(w) if is_trained(w.model) else "",
+        data=lambda w: stored("ecg", "cmr")(w) if is_trained(w.model) else "",
         settings=lambda w: schema.dump(CONFIG.models[w.model].model_copy(update={"title": w.model, "seeds": None})),
         inputs=lambda w: schema.dump(CONFIG.inputs_of(w.model)),
         labels=lambda w: f"--phenotypes {shlex.join(PHENOTYPES)}" if CONFIG.models[w.model].labels else "",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ptacl import config, store
+from ptacl import config, stage, store
 from ptacl.cmr import sheet
 from ptacl.cmr.sequence import Examined, examine
 from ptacl.exclusions import Excluded, Reason
@@ -98,4 +98,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    stage.run(main)

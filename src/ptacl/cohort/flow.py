@@ -16,6 +16,7 @@ from xml.sax.saxutils import escape
 
 import pandas as pd
 
+from ptacl import stage
 from ptacl.exclusions import Reason
 
 LOG = logging.getLogger(__name__)
@@ -238,8 +239,8 @@ def main() -> None:
     cohort = pd.read_csv(args.manifest / "exclusions.csv", dtype=str, keep_default_na=False)
     summary = json.loads((args.manifest / "summary.json").read_text())
     ecg, cmr = (merge(json.loads(path.read_text()) for path in paths) for paths in (args.ecg, args.cmr))
-    for stage, prepared in (("ecg", ecg), ("cmr", cmr)):
-        check(manifest["visit"], prepared, stage=stage)
+    for modality, prepared in (("ecg", ecg), ("cmr", cmr)):
+        check(manifest["visit"], prepared, stage=modality)
     participants = join(manifest, ecg=ecg, cmr=cmr)
     flow = describe(manifest, participants, ecg=ecg, cmr=cmr, summary=summary)
     for path in (args.participants, args.visits, args.exclusions, args.json, args.svg):
@@ -253,4 +254,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    stage.run(main)

@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from ptacl import config, seeds
+from ptacl import config, seeds, stage
 from ptacl.cohort import inventory, phenotypes, withdrawal
 from ptacl.cohort.inventory import BulkFile
 from ptacl.exclusions import Reason
@@ -211,9 +211,24 @@ def build(
             f"{', '.join(source.tables)}: no phenotype of the {len(manifest)} paired visits; "
             "ids differ between UK Biobank applications: tables and files must come from one"
         )
+    _demand_values(manifest, names)
     checks = {name: getattr(read, name) for name in ("implausible", "inconsistent", "unreadable", "repeated")}
     summary = paired.counts | {"source": settings.source, "version": source.version, "tables": checks}
     return manifest, paired, summary
+
+
+def _demand_values(manifest: pd.DataFrame, names: Sequence[str]) -> None:
+    """ValueError names phenotypes that a split lacks at the first visit, by which participants are judged."""
+    first = manifest.sort_values("visit").drop_duplicates("participant")
+    for split in ("train", "test"):
+        values = first.loc[first["split"] == split, names]
+        if len(values) > 1 and (empty := [name for name in names if values[name].notna().sum() < 2]):
+            instances = sorted(first["instance"].unique().tolist())
+            raise ValueError(
+                f"{', '.join(empty)}: fewer than two of the {len(values)} {split} participants have a value at their first visit "
+                f"(instances {instances}); add the columns of these instances to the table, or drop the phenotypes from "
+                "cohort.phenotypes"
+            )
 
 
 def write(out: Path, *, manifest: pd.DataFrame, paired: Pairing, summary: dict[str, Any]) -> None:
@@ -251,4 +266,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    stage.run(main)

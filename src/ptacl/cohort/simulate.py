@@ -19,7 +19,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ptacl import seeds
+from ptacl import seeds, stage
 from ptacl.cohort.simulation import ceiling, defects, tables, visit
 from ptacl.cohort.simulation.defects import Defect
 from ptacl.cohort.simulation.visit import FIRST_INSTANCE, REPEAT_INSTANCE, Order, Written
@@ -129,4 +129,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    stage.run(main)

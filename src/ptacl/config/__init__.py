@@ -16,29 +16,33 @@ from pydantic import Field, ValidationError, model_validator
 
 from ptacl.config.data import Cmr, Cohort, Ecg, Labels, Phenotype, RPeaks, Simulation, Wavelet
 from ptacl.config.models import (
-    AnyEncoder,
-    Augmentation,
     Autoencoder,
-    CmrAugmentation,
     Contrastive,
     CrossAutoencoder,
+    Entry,
+    Local,
+    Model,
+    Other,
+    SimCLR,
+    Supervised,
+    Trained,
+    Untrained,
+    merge,
+    resolve,
+)
+from ptacl.config.parts import (
+    AnyEncoder,
+    Augmentation,
+    CmrAugmentation,
     Decoder,
     EcgAugmentation,
     Encoder,
     Encoders,
-    Entry,
     Head,
     Inputs,
-    Local,
     Modality,
-    Model,
     ResNet,
-    SimCLR,
-    Supervised,
-    Trained,
     Training,
-    Untrained,
-    resolve,
 )
 from ptacl.config.section import Section
 from ptacl.config.tables import Alignment, Embedding, Regression, RegressionRow, Retrieval, RetrievalRow, Row
@@ -69,7 +73,7 @@ __all__ = [
     "Local",
     "Modality",
     "Model",
-    "Phenotype",
+    "Other", "Phenotype",
     "RPeaks",
     "Regression",
     "RegressionRow",
@@ -163,7 +167,7 @@ class Config(Section):
             if row.input not in entry.modalities or (row.predictions is not None and not isinstance(entry, Supervised)):
                 raise ValueError(f"regression row {row.label}: {row.model} gives no {row.input.upper()} of that kind")
         for pair in (*self.retrieval.rows, *self.alignment.rows):
-            if not isinstance(self.models[pair.model], Contrastive):
+            if not isinstance(self.models[pair.model], Contrastive | Other):
                 raise ValueError(f"row {pair.label} of retrieval or alignment: {pair.model} is not a contrastive model")
         labels = [row.label for row in self.shown(self.regression.rows) if row.input == "ecg"]
         if self.regression.reference not in labels:
@@ -204,6 +208,14 @@ def _sections(section: type[Section]) -> list[type[Section]]:
 def load(path: Path) -> Config:
     """Read and validate a configuration file."""
     return parse(yaml.safe_load(Path(path).read_text()))
+
+
+def stack(*paths: Path) -> Config:
+    """Read configuration files that change one another, the last first in force, as Snakemake stacks them."""
+    values: dict[str, Any] = {}
+    for path in paths:
+        values = merge(values, yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {})
+    return parse(values)
 
 
 def dump(*sections: Section, **named: Any) -> str:

@@ -36,6 +36,12 @@ class RegressionRow(Row):
         seen = [self.predictions, *self.features]
         return next((modality for modality in ("cmr", "ecg") if modality in seen), "clinical")
 
+    @property
+    def group(self) -> str:
+        """The same as tables name it; an embedding beside other features is a group of its own."""
+        clinical = not {"ecg", "cmr"}.issuperset(self.features)
+        return "Clinical" if self.input == "clinical" else self.input.upper() + (" + clinical" if clinical else "")
+
     @model_validator(mode="after")
     def _check(self) -> "RegressionRow":
         if bool(self.features) == (self.predictions is not None):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ptacl import config, store
+from ptacl import config, stage, store
 from ptacl.ecg import rpeaks, sheet
 from ptacl.ecg.denoise import denoise
 from ptacl.ecg.measure import measure
@@ -131,4 +131,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    stage.run(main)

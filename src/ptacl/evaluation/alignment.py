@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ptacl import seeds
+from ptacl import seeds, stage
 from ptacl.config import Alignment
 from ptacl.evaluation import samples, uncertainty
 
@@ -198,4 +198,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    stage.run(main)

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from ptacl import stage
 from ptacl.config import Embedding
 from ptacl.learning import processes
 from ptacl.learning.data import Samples, Zscore, load, read_participants, split_rows
@@ -127,4 +128,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    stage.run(main)

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
 
-from ptacl import seeds
+from ptacl import seeds, stage
 from ptacl.config import Regression, RegressionRow
 from ptacl.evaluation import samples, uncertainty
 
@@ -106,7 +106,7 @@ def evaluate(
             of_seed.append(r2(test.targets, found, counts=counts))
         spreads.append(np.std([r[0] for r in of_seed], axis=0, ddof=1) if len(of_seed) > 1 else np.full(len(phenotypes), np.nan))
         estimates.append(uncertainty.over_seeds(of_seed, seed=seed))
-        fixed = {"input": row.input.upper(), "method": row.label, "evaluation": row.evaluation, "model": row.model or ""}
+        fixed = {"input": row.group, "method": row.label, "evaluation": row.evaluation, "model": row.model or ""}
         fixed |= {"paper": row.paper or "", "note": row.note}
         numbers = {"n_train": len(train.visits), "n_test": len(test.visits), "seeds": len(files)}
         rows.append(fixed | numbers | {"confidence": settings.confidence})
@@ -174,4 +174,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    stage.run(main)

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ptacl import seeds
+from ptacl import seeds, stage
 from ptacl.config import Retrieval, RetrievalRow
 from ptacl.evaluation import ranking, samples, uncertainty
 
@@ -179,4 +179,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    stage.run(main)

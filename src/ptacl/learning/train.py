@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from pydantic import TypeAdapter
 
-from ptacl import config
+from ptacl import config, stage
 from ptacl.learning import chance, fit, processes, resume
 from ptacl.learning.data import Samples, digest, load, read_participants, split_participants
 from ptacl.learning.objectives.base import Objective, Targets, initial_weights
@@ -61,7 +61,7 @@ def build(
         frozen = entry.frozen(modality)
         encoders[modality].freeze(len(encoders[modality].blocks) if frozen == "all" else frozen)
     # By name: another objective is no part of this one's code, and a change of it retrains nothing here.
-    module, _, name = entry.objective.partition(":")
+    module, _, name = entry.objective_class.partition(":")
     kind: type[Objective] = getattr(importlib.import_module(module), name)
     return kind(entry, encoders, seed=seed, targets=targets)
 
@@ -195,4 +195,4 @@ def write_metrics(path: Path, history: Sequence[fit.Row]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    stage.run(main)

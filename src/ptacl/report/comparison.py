@@ -10,6 +10,7 @@ import pandas as pd
 from ptacl.report import paper
 
 MEAN = "mean"
+GROUPS = ("CMR", "ECG", "ECG + clinical", "Clinical")  # of the regression table, in order
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def regression(table: pd.DataFrame) -> list[Row]:
     pairs = [(r, published) for key, published in theirs.items() for r in ours.get(key, [{}])]
     pairs += [(r, None) for r in ours.get(None, [])]
     rows = [_regression_row(record, published, names=names) for record, published in pairs]
-    rows.sort(key=lambda row: ("CMR", "ECG").index(row.group) if row.group in ("CMR", "ECG") else 2)
+    rows.sort(key=lambda row: GROUPS.index(row.group) if row.group in GROUPS else len(GROUPS))
     groups = list(dict.fromkeys(row.group for row in rows))
     columns = [False] * len(names)
     return [row for g in groups for row in _mark_best([r for r in rows if r.group == g], lowest=columns, above=0.0)]

@@ -17,6 +17,7 @@ import jinja2
 import pandas as pd
 import yaml
 
+from ptacl import stage
 from ptacl.config import Config
 from ptacl.evaluation.samples import files as files_of
 from ptacl.learning import chance
@@ -39,7 +40,7 @@ def dot_plots(rows: Sequence[comparison.Row], *, names: Sequence[str], ceiling: 
     limits = figures.shared_range(cells, floor=-0.25, include=[0.0, 0.1, *ceiling.values()])
     panels = []
     for c, name in enumerate(names):
-        marks = [figures.Mark(f"{row.group} {row.method}", row.group.lower(), row.cells[c]) for row in measured]
+        marks = [figures.Mark(f"{row.group} {row.method}", row.group.split()[0].lower(), row.cells[c]) for row in measured]
         panels.append(figures.dot_plot(marks, title=_panel_title(name), limits=limits, dashed=ceiling.get(name)))
     return panels
 
@@ -222,4 +223,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    stage.run(main)

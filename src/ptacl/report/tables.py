@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from ptacl import stage
 from ptacl.report import comparison
 
 _PREAMBLE = r"""% Written by ptacl.report.tables; needs \usepackage{booktabs,graphicx}.
@@ -176,4 +177,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    stage.run(main)

@@ -1,0 +1,142 @@
+"""Sections of what models are made of: encoders, decoder and head, augmentation, a training run."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ptacl.config.section import Count, Positive, Section
+
+Modality = Literal["ecg", "cmr"]
+
+
+class Encoder(Section):
+    """A vision transformer over a grid of patches."""
+
+    shape: list[int] = Field(description="input size, one number an axis")
+    patch: list[int] = Field(description="patch size, one number an axis")
+    width: Count = Field(description="token width")
+    depth: Count = Field(description="transformer blocks")
+    heads: Count = Field(description="attention heads")
+
+    @model_validator(mode="after")
+    def _check(self) -> "Encoder":
+        if len(self.shape) != len(self.patch) or any(s % p for s, p in zip(self.shape, self.patch, strict=False)):
+            raise ValueError(f"patch {self.patch} does not divide shape {self.shape}")
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        return self
+
+
+class ResNet(Section):
+    """A ResNet-50 over three frames as channels: end-diastole, half way to end-systole, end-systole."""
+
+    shape: list[int] = Field(description="3 x height x width")
+    base_width: Count = Field(description="channels of the first convolution; 64 is ResNet-50")
+
+    @property
+    def depth(self) -> int:
+        """Blocks that can be frozen."""
+        return 16
+
+    @model_validator(mode="after")
+    def _check(self) -> "ResNet":
+        if len(self.shape) != 3 or self.shape[0] != 3:
+            raise ValueError(f"shape {self.shape} must be three frames, height and width")
+        return self
+
+
+AnyEncoder = Encoder | ResNet
+
+
+class Encoders(Section):
+    """The two encoders, and what is done to a stored sample before them."""
+
+    zscore: Literal["lead", "group", "sample"] = Field(
+        description="axis of the ECG z-score: each lead, limb/augmented/chest group, or whole record"
+    )
+    ecg: Encoder = Field(description="ECG: leads x samples")
+    cmr: Encoder = Field(description="CMR: frames x height x width")
+
+
+class Inputs(Section):
+    """What one model takes of the section `encoders`: the settings of another modality must not rerun it."""
+
+    zscore: Literal["lead", "group", "sample"] = Field(description="axis of the ECG z-score")
+    encoders: dict[Modality, AnyEncoder] = Field(description="encoders by modality")
+
+
+class EcgAugmentation(Section):
+    """Augmentation of an ECG, one draw a record."""
+
+    random_crop: bool = Field(description="crop at a random start; otherwise the first samples")
+    surrogate_magnitude: float = Field(ge=0, le=1, description="Fourier surrogate: phases shift by up to this share of a turn")
+    jitter: float = Field(ge=0, description="multiplicative noise: x + 0.6 x N(0, jitter)")
+    rescaling: float = Field(ge=0, description="one factor N(1, rescaling) a record")
+    probability: float = Field(ge=0, le=1, description="probability of surrogate, jitter and rescaling")
+
+
+class CmrAugmentation(Section):
+    """Augmentation of a cine, one draw a sequence."""
+
+    time_jitter: float = Field(
+        ge=0, le=1, description="sampled frames move within this share of their stride, to both sides alike"
+    )
+    crop_scale: tuple[float, float] = Field(description="random resized crop: range of the area kept")
+    crop_ratio: tuple[float, float] = Field(description="random resized crop: range of the aspect ratio")
+    rotation_degrees: float = Field(ge=0, description="rotation by up to this angle")
+    flip_probability: float = Field(ge=0, le=1, description="probability of a horizontal flip")
+    brightness: float = Field(ge=0, description="brightness factor within 1 +- this")
+    contrast: float = Field(ge=0, description="contrast factor within 1 +- this")
+    blur_sigma: tuple[float, float] = Field(description="range of the Gaussian blur, pixels")
+    noise: float = Field(ge=0, description="standard deviation of added noise, of a range of 1")
+    probability: float = Field(ge=0, le=1, description="probability of each of rotation with crop, colour, blur and noise")
+
+
+class Training(Section):
+    """One training run of `fit`."""
+
+    epochs: Count = Field(description="passes over the training set")
+    batch_size: Count = Field(description="samples a step, over all processes")
+    accumulate: Count = Field(description="micro-batches a step")
+    learning_rate: Positive = Field(description="peak learning rate of AdamW, never derived from the batch")
+    warmup_epochs: float = Field(ge=0, description="linear warm-up; cosine decay to zero afterwards")
+    weight_decay: float = Field(ge=0, description="AdamW weight decay, on matrices alone")
+    betas: tuple[float, float] = Field(description="AdamW betas")
+    clip_norm: float = Field(ge=0, description="gradient norm limit; 0 for none")
+    precision: Literal["float32", "bfloat16"] = Field(description="autocast type")
+    compile: bool = Field(description="torch.compile")
+    select: Literal["last", "best"] = Field(
+        description="weights kept: the last, or those of the best validation loss (contrastive: of its global term)"
+    )
+    patience: int = Field(ge=0, description="epochs without a better validation loss before stopping; 0 for never")
+    checkpoint_seconds: float = Field(ge=0, description="least time between two checkpoints; 0 for one a step")
+
+    @model_validator(mode="after")
+    def _check(self) -> "Training":
+        if self.warmup_epochs >= self.epochs and self.warmup_epochs > 0:
+            raise ValueError(f"warmup_epochs {self.warmup_epochs:g} leave nothing of {self.epochs} epochs: lower them")
+        return self
+
+
+class Augmentation(Section):
+    """Augmentation of the modalities that a model is trained on; none leaves the evaluation view."""
+
+    ecg: EcgAugmentation | None = Field(default=None, description="of the ECG")
+    cmr: CmrAugmentation | None = Field(default=None, description="of the cine")
+
+
+class Decoder(Section):
+    """Decoder of the masked autoencoder."""
+
+    width: Count = Field(description="token width")
+    depth: Count = Field(description="transformer blocks")
+    heads: Count = Field(description="attention heads")
+
+
+class Head(Section):
+    """What a supervised model puts on its encoder; saved with the model."""
+
+    width: Count = Field(description="token width")
+    pool: Literal["mean", "attention"] = Field(description="how tokens become one vector before the linear layer")
+    heads: Count = Field(description="attention heads, for pool: attention")
+    phenotypes: list[str] = Field(min_length=1, description="names of the outputs")
