@@ -164,7 +164,7 @@ def test_conda_environment_and_container_install_the_lock() -> None:
         (("regression", "reference"), "Globl", "Globl is no ECG row of regression.rows"),
         (("models", "ptacl", "frozen_layers"), 9, r"models\.ptacl freezes more layers than the 3"),
         (("models", "global", "training", "batch_size"), 1, "batch_size must be 2 or more"),
-        (("models", "ecg_mae", "training", "warmup_epochs"), 36, "warmup_epochs 36 leave nothing of 36 epochs"),
+        (("models", "ecg_mae", "training", "warmup_epochs"), 40, "warmup_epochs 40 leave nothing of 40 epochs"),
         (("encoders", "cmr", "shape"), [52, 84, 84], "more frames than a cine"),
         (("cohort", "ecg_folders"), ["somewhere"], "source is simulated: set source to files"),
         (("cohort", "shard"), 3, r"cohort\.shard: .*did you mean shards\?"),
