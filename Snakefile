@@ -10,7 +10,6 @@ min_version("9.14")
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
 
 import code_version
-import content_version
 import ptacl.config as schema
 
 
@@ -26,6 +25,7 @@ except ValueError as error:
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
 
 PRIVATE = "results/private"
+CURRENT = f"{PRIVATE}/cohort/current"
 SHARDS = range(CONFIG.cohort.shards)
 
 

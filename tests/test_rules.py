@@ -83,20 +83,3 @@ def test_evaluation_never_reaches_training_code() -> None:
     assert not {"ptacl.learning.fit", "ptacl.ecg.read"} & version.closure("ptacl.evaluation.retrieval")
     assert "ptacl.ecg.denoise" in version.closure("ptacl.ecg.prepare")
     assert "ptacl.ecg.denoise" not in version.closure("ptacl.cmr.prepare")
-
-
-def test_content_of_stores_is_who_and_what_and_nothing_else(tmp_path: Path) -> None:
-    import json
-
-    spec = importlib.util.spec_from_file_location("content_version", ROOT / "workflow" / "content_version.py")
-    version = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(version)
-    manifest = {"visits": ["9000001_2"], "stored": "abc", "quality": {"9000001_2": {"likeness": 0.9}}}
-    path = tmp_path / "0.json"
-
-    def digest(**changes: object) -> str:
-        path.write_text(json.dumps(manifest | changes))
-        return version.of_stores([str(path)])
-
-    assert digest() == digest(quality={}) != digest(stored="abd") and digest(visits=[]) != digest()
-    assert version.of_files([str(path)]) != version.of_files([str(path), str(path)])

@@ -12,6 +12,7 @@ class Reason(StrEnum):
     NO_CMR = "no cine of this visit"
     DUPLICATE_FILE = "several files for one visit"
     UNREADABLE = "unreadable file"
+    UNLISTED = "folder that cannot be listed"
     MISSING_LEAD = "missing or repeated lead"
     WRONG_LENGTH = "wrong number of samples"
     WRONG_RATE = "wrong sampling rate"

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import sys
 from collections import Counter
@@ -62,7 +63,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
         arguments = ["--manifest", str(folder)]
         for name in ("ecg", "cmr"):
             arguments += [f"--{name}", *(str(tmp_path / f"{name}{k}.json") for k in (1, 0))]
-        for name in ("participants.csv", "visits.csv", "exclusions.csv", "flow.json", "flow.svg"):
+        for name in ("participants.csv", "current", "exclusions.csv", "flow.json", "flow.svg"):
             option = {"flow.json": "json", "flow.svg": "svg"}.get(name, name.removesuffix(".csv"))
             arguments += [f"--{option}", str(tmp_path / "results" / name)]
         monkeypatch.setattr(sys, "argv", ["flow", *arguments])
@@ -79,6 +80,21 @@ def test_participants_are_the_visits_usable_in_both(stage: Stage, tmp_path: Path
     manifest = pd.read_csv(tmp_path / "cohort/manifest.csv")
     assert list(rows) == [*manifest, "evaluate"]
     assert rows["evaluate"].dtype == bool
+
+
+def test_what_did_not_change_keeps_its_time(stage: Stage, tmp_path: Path) -> None:
+    """Who there is and what the stores hold, for jobs to hang on: quality says nothing there, another array does."""
+    stage()
+    current = tmp_path / "results/current"
+    assert sorted(p.name for p in current.iterdir()) == ["cmr", "ecg", "participants.csv", "visits.csv"]
+    assert list(pd.read_csv(current / "visits.csv")) == ["visit", "participant", "split"]
+    assert (current / "participants.csv").read_bytes() == (tmp_path / "results/participants.csv").read_bytes()
+    for path in current.iterdir():
+        os.utime(path, (1, 1))
+    stage()
+    assert {p.stat().st_mtime for p in current.iterdir()} == {1}
+    stage(bad_cmr=BAD_CMR | {VISITS[-1]: "unreadable file"})
+    assert {p.name for p in current.iterdir() if p.stat().st_mtime > 1} == {"cmr", "participants.csv", "visits.csv"}
 
 
 def test_first_usable_visit_is_the_one_evaluated(stage: Stage, tmp_path: Path) -> None:
@@ -156,9 +172,9 @@ def test_boxes_of_the_diagram_do_not_overlap_and_hold_their_text(stage: Stage, t
 
 def test_same_input_gives_the_same_bytes(stage: Stage, tmp_path: Path) -> None:
     stage()
-    before = {path.name: path.read_bytes() for path in (tmp_path / "results").iterdir()}
+    before = {path.name: path.read_bytes() for path in (tmp_path / "results").rglob("*") if path.is_file()}
     stage()
-    assert before == {path.name: path.read_bytes() for path in (tmp_path / "results").iterdir()}
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "results").rglob("*") if path.is_file()}
 
 
 def test_shards_that_do_not_fit_the_manifest_stop_the_stage(stage: Stage) -> None:

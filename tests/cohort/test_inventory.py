@@ -131,3 +131,21 @@ def test_links_that_loop_and_names_that_are_not_utf8_cost_nothing_else(tmp_path:
     found = inventory.find_cines([tmp_path], default_instance=2)
     assert {f.visit for f in found} == {"9000001_2", "9000002_2", "9000004_2"}
     assert all(os.path.isfile(f.path) for f in found)
+
+
+def test_a_folder_that_cannot_be_listed_is_told_to_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The right to list is taken away by a stand-in for os.scandir: nothing is closed to root, who runs tests in containers."""
+    for name in ("10", "11"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"90000{name}_20205_2_0.xml").write_text("")
+    listed = os.scandir
+
+    def scandir(folder: str) -> object:
+        if str(folder).endswith("11"):
+            raise PermissionError(13, "Permission denied", folder)
+        return listed(folder)
+
+    monkeypatch.setattr(inventory.os, "scandir", scandir)
+    unlisted: list[str] = []
+    found = inventory.find_ecgs([tmp_path], unlisted=unlisted)
+    assert [f.participant for f in found] == ["9000010"] and unlisted == [str(tmp_path / "11")]

@@ -53,14 +53,17 @@ checkpoint manifest:
         " --stores results/private/ecg results/private/cmr --embeddings results/private/embeddings {params.simulated} > {log} 2>&1"
 
 
-# A checkpoint, so that what hangs on it is decided by the content of its files, in the same command.
+# Beside its outputs it keeps files in `current/` that no rule declares and that are rewritten only where their content changed: who
+# there is, and what the stores hold. What reads these runs again for their content alone, in the same command (`current` in common.smk).
 checkpoint flow:
     input:
         lists=expand(f"{PRIVATE}/cohort/{{name}}", name=["manifest.csv", "exclusions.csv", "summary.json"]),
         ecg=expand(f"{PRIVATE}/ecg/{{shard}}.json", shard=SHARDS),
         cmr=expand(f"{PRIVATE}/cmr/{{shard}}.json", shard=SHARDS),
     output:
-        visits=f"{PRIVATE}/visits.csv",  # first: an input of every rule with a parameter `content` or `stored`
+        # First, and always the same: while the flow is pending, this file stands for what its dependants read, and a file that
+        # comes out as it was reruns nothing.
+        ready=f"{PRIVATE}/cohort/flow.ready",
         participants=f"{PRIVATE}/participants.csv",
         exclusions=f"{PRIVATE}/exclusions.csv",
         json="results/cohort/flow.json",
@@ -77,6 +80,8 @@ checkpoint flow:
         runtime=30,
     params:
         code=code_version.digest("ptacl.cohort.flow"),
+        current=CURRENT,
     shell:
         "python -m ptacl.cohort.flow --manifest results/private/cohort --ecg {input.ecg} --cmr {input.cmr}"
-        " --participants {output.participants} --visits {output.visits} --exclusions {output.exclusions} --json {output.json} --svg {output.svg} > {log} 2>&1"
+        " --participants {output.participants} --current {params.current} --exclusions {output.exclusions} --json {output.json} --svg {output.svg} > {log} 2>&1"
+        " && echo ready > {output.ready}"

@@ -50,26 +50,12 @@ def launcher(wildcards, resources):
     )
 
 
-def content(*paths):
-    """A parameter: what these files hold once the flow is known. Beside `ancient` inputs, so that a file that was written anew
-    with the same content reruns nothing."""
-
-    def digest(wildcards):
-        checkpoints.flow.get()
-        return content_version.of_files([path(wildcards) if callable(path) else path for path in paths])
-
-    return digest
-
-
-def stored(*modalities):
-    """A parameter: what the stores of these modalities hold of a model's, as `content`."""
-
-    def digest(wildcards):
-        checkpoints.flow.get()
-        manifests = [path for m in modalities for path in stores_of(m, wildcards.model)]
-        return content_version.of_stores(manifests)
-
-    return digest
+def current(*names):
+    """Inputs: files of who there is and what the stores hold, which change with their content alone."""
+    # Of both, in their order: Snakemake looks again only at what hangs on a checkpoint that ran, and the flow may turn out unneeded.
+    checkpoints.manifest.get()
+    checkpoints.flow.get()
+    return [f"{CURRENT}/{name}" for name in names]
 
 
 def is_trained(model):
@@ -79,19 +65,18 @@ def is_trained(model):
 
 def people_of(model):
     """Who is trained on: with phenotypes for models that learn from these."""
-    return [PARTICIPANTS if CONFIG.models[model].labels else VISITS] if is_trained(model) else []
+    return current("participants.csv" if CONFIG.models[model].labels else "visits.csv") if is_trained(model) else []
 
 
-def shards_of(modality, model):
-    """Stores of a modality that an entry is trained on."""
-    wanted = is_trained(model) and modality in CONFIG.models[model].modalities
-    return expand(f"{PRIVATE}/{modality}/{{shard}}.json", shard=SHARDS) if wanted else []
+def stores_of(model):
+    """What tells that the stores of an entry's modalities changed."""
+    return current(*CONFIG.models[model].modalities)
 
 
-def stores_of(modality, model):
-    """Stores of a modality that an entry embeds."""
-    wanted = modality in CONFIG.models[model].modalities
-    return expand(f"{PRIVATE}/{modality}/{{shard}}.json", shard=SHARDS) if wanted else []
+def shards_of(model):
+    """Arguments of a stage that name these stores."""
+    found = {m: [f"{PRIVATE}/{m}/{shard}.json" for shard in SHARDS] for m in CONFIG.models[model].modalities}
+    return " ".join(f"--{modality}-shards {' '.join(paths)}" for modality, paths in found.items())
 
 
 def starts(wildcards):

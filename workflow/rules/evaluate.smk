@@ -7,9 +7,8 @@ REGRESSION, RETRIEVAL, ALIGNMENT = (of_table(s) for s in (CONFIG.regression, CON
 
 rule embed:
     input:
-        participants=ancient(VISITS),
-        ecg=lambda w: ancient(stores_of("ecg", w.model)),
-        cmr=lambda w: ancient(stores_of("cmr", w.model)),
+        participants=lambda w: current("visits.csv"),
+        stores=lambda w: stores_of(w.model),
         model="results/models/{model}-{seed}/model.safetensors",
     output:
         EMBEDDINGS,
@@ -26,18 +25,16 @@ rule embed:
         runtime=240,
     params:
         settings=schema.dump(CONFIG.embedding),
-        people=content(VISITS),
-        data=stored("ecg", "cmr"),
+        shards=lambda w: shards_of(w.model),
         code=code_version.digest("ptacl.evaluation.embed"),
     shell:
-        "python -m ptacl.evaluation.embed --settings {params.settings:q} --participants {input.participants} --ecg-shards {input.ecg}"
-        " --cmr-shards {input.cmr} --model $(dirname {input.model}) --out {output} > {log} 2>&1"
+        "python -m ptacl.evaluation.embed --settings {params.settings:q} --participants {input.participants} {params.shards}"
+        " --model $(dirname {input.model}) --out {output} > {log} 2>&1"
 
 
 rule regression:
     input:
-        flow=ancient(VISITS),
-        participants=ancient(PARTICIPANTS),
+        participants=lambda w: current("participants.csv"),
         embeddings=listed(EMBEDDINGS, models_of(REGRESSION)),
     output:
         "results/tables/regression.csv",
@@ -52,7 +49,6 @@ rule regression:
         mem_mb=4000,
         runtime=60,
     params:
-        people=content(PARTICIPANTS),
         settings=schema.dump(REGRESSION),
         phenotypes=schema.dump(names=PHENOTYPES),
         seed=CONFIG.seed,
@@ -65,8 +61,7 @@ rule regression:
 
 rule retrieval:
     input:
-        flow=ancient(VISITS),
-        participants=ancient(PARTICIPANTS),
+        participants=lambda w: current("participants.csv"),
         embeddings=listed(EMBEDDINGS, models_of(RETRIEVAL)),
     output:
         "results/tables/retrieval.csv",
@@ -81,7 +76,6 @@ rule retrieval:
         mem_mb=4000,
         runtime=60,
     params:
-        people=content(PARTICIPANTS),
         settings=schema.dump(RETRIEVAL),
         phenotypes=schema.dump(names=PHENOTYPES),
         seed=CONFIG.seed,
@@ -95,6 +89,7 @@ rule retrieval:
 
 rule alignment:
     input:
+        visits=lambda w: current("visits.csv"),
         embeddings=listed(EMBEDDINGS, models_of(ALIGNMENT)),
     output:
         json="results/evaluation/alignment.json",

@@ -31,9 +31,8 @@ rule tables:
 
 rule page:
     input:
-        visits=ancient(VISITS),
-        flow=ancient("results/cohort/flow.json"),
-        flow_svg=ancient("results/cohort/flow.svg"),
+        flow="results/cohort/flow.json",
+        flow_svg="results/cohort/flow.svg",
         regression="results/tables/regression.csv",
         retrieval="results/tables/retrieval.csv",
         alignment="results/evaluation/alignment.json",
@@ -53,7 +52,6 @@ rule page:
         mem_mb=2000,
         runtime=15,
     params:
-        flow=content("results/cohort/flow.json", "results/cohort/flow.svg"),
         config=schema.dump(CONFIG),
         code=code_version.digest("ptacl.report.page"),
         ceiling=f"--ceiling {PRIVATE}/simulated.json" if SIMULATED else "",

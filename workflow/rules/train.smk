@@ -1,17 +1,13 @@
 # Training: everything is an entry of one list. Checkpoints lie under `state`, which no rule declares: Snakemake deletes the outputs
 # of a killed job, not these.
-# who is in which split, without phenotypes: a corrected phenotype retrains what learns from labels, and nothing else
-VISITS = f"{PRIVATE}/visits.csv"
 PARTICIPANTS = f"{PRIVATE}/participants.csv"
 PHENOTYPES = [p.name for p in CONFIG.cohort.phenotypes]
 
 
 rule train:
     input:
-        flow=lambda w: ancient([VISITS] if is_trained(w.model) else []),
-        participants=lambda w: ancient(people_of(w.model)),
-        ecg=lambda w: ancient(shards_of("ecg", w.model)),
-        cmr=lambda w: ancient(shards_of("cmr", w.model)),
+        participants=lambda w: people_of(w.model),
+        stores=lambda w: stores_of(w.model) if is_trained(w.model) else [],
         start=lambda w: [f"{folder}/model.safetensors" for folder in starts(w).values()],
     output:
         model="results/models/{model}-{seed}/model.safetensors",
@@ -32,8 +28,7 @@ rule train:
         runtime=2880,
     params:
         launch=launcher,
-        people=lambda w: content(*people_of(w.model))(w) if is_trained(w.model) else "",
-        data=lambda w: stored("ecg", "cmr")(w) if is_trained(w.model) else "",
+        shards=lambda w: shards_of(w.model) if is_trained(w.model) else "",
         settings=lambda w: schema.dump(CONFIG.models[w.model].model_copy(update={"title": w.model, "seeds": None})),
         inputs=lambda w: schema.dump(CONFIG.inputs_of(w.model)),
         labels=lambda w: f"--phenotypes {shlex.join(PHENOTYPES)}" if CONFIG.models[w.model].labels else "",
@@ -42,6 +37,6 @@ rule train:
         state=f"{PRIVATE}/state/{{model}}-{{seed}}",
     shell:
         "{params.launch} ptacl.learning.train --model {wildcards.model} --settings {params.settings:q} --inputs {params.inputs:q}"
-        " --seed {wildcards.seed} --participants {input.participants} {params.labels} --ecg-shards {input.ecg} --cmr-shards {input.cmr}"
+        " --seed {wildcards.seed} --participants {input.participants} {params.labels} {params.shards}"
         " {params.start} --state {params.state} --identity {params.code} --out $(dirname {output.model}) --metrics {output.metrics}"
         " 2>&1 | tee {log}"

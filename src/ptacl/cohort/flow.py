@@ -5,6 +5,7 @@ ECG and cine are both unusable leaves at the ECG; `exclusions` of flow.json coun
 """
 
 import argparse
+import hashlib
 import json
 import logging
 from collections import Counter
@@ -28,11 +29,13 @@ _ORDER = {reason.value: i for i, reason in enumerate(Reason)}
 
 @dataclass(frozen=True)
 class Prepared:
-    """What one modality's shards say: `usable` visits, `excluded` rows (visit, reason, detail), `quality` by visit."""
+    """What one modality's shards say: `usable` visits, `excluded` rows (visit, reason, detail), `quality` by visit; `stored`, a
+    digest of visits and arrays, whatever their quality."""
 
     usable: frozenset[str]
     excluded: list[dict[str, str]]
     quality: dict[str, dict[str, Any]]
+    stored: str = ""
 
 
 def merge(shards: Iterable[Mapping[str, Any]]) -> Prepared:
@@ -40,11 +43,24 @@ def merge(shards: Iterable[Mapping[str, Any]]) -> Prepared:
     usable: set[str] = set()
     excluded: list[dict[str, str]] = []
     quality: dict[str, dict[str, Any]] = {}
+    digest = hashlib.sha256()
     for shard in shards:
+        digest.update(json.dumps([shard["visits"], shard.get("stored")]).encode())
         usable.update(shard["visits"])
         excluded.extend(shard["excluded"])
         quality.update(shard["quality"])
-    return Prepared(frozenset(usable), sorted(excluded, key=lambda row: row["visit"]), quality)
+    return Prepared(frozenset(usable), sorted(excluded, key=lambda row: row["visit"]), quality, digest.hexdigest())
+
+
+def keep(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write files of a folder, each only where its content differs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        path = folder / name
+        if not path.is_file() or path.read_bytes() != text.encode():
+            partial = folder / f"{name}.partial"
+            partial.write_bytes(text.encode())
+            partial.replace(path)
 
 
 def check(visits: Iterable[str], prepared: Prepared, *, stage: str) -> None:
@@ -229,7 +245,9 @@ def main() -> None:
     parser.add_argument("--ecg", required=True, nargs="+", type=Path, help="the k.json of every ECG shard")
     parser.add_argument("--cmr", required=True, nargs="+", type=Path, help="the k.json of every CMR shard")
     parser.add_argument("--participants", required=True, type=Path, help="CSV to write: usable visits")
-    parser.add_argument("--visits", required=True, type=Path, help="CSV to write: usable visits and their split alone")
+    parser.add_argument(
+        "--current", required=True, type=Path, help="folder of files that are rewritten only where their content changed"
+    )
     parser.add_argument("--exclusions", required=True, type=Path, help="CSV to write: exclusions of all stages")
     parser.add_argument("--json", required=True, type=Path, help="JSON to write: counts")
     parser.add_argument("--svg", required=True, type=Path, help="SVG to write: the diagram")
@@ -243,10 +261,15 @@ def main() -> None:
         check(manifest["visit"], prepared, stage=modality)
     participants = join(manifest, ecg=ecg, cmr=cmr)
     flow = describe(manifest, participants, ecg=ecg, cmr=cmr, summary=summary)
-    for path in (args.participants, args.visits, args.exclusions, args.json, args.svg):
+    for path in (args.participants, args.exclusions, args.json, args.svg):
         path.parent.mkdir(parents=True, exist_ok=True)
     participants.to_csv(args.participants, index=False, lineterminator="\n")
-    participants[["visit", "participant", "split"]].to_csv(args.visits, index=False, lineterminator="\n")
+    visits = participants[["visit", "participant", "split"]]
+    texts = {
+        f"{name}.csv": table.to_csv(index=False, lineterminator="\n")
+        for name, table in (("participants", participants), ("visits", visits))
+    }
+    keep(args.current, texts | {"ecg": ecg.stored, "cmr": cmr.stored})
     exclusions(cohort, ecg=ecg, cmr=cmr).to_csv(args.exclusions, index=False, lineterminator="\n")
     args.json.write_text(json.dumps(flow, indent=1) + "\n")
     args.svg.write_text(draw(flow))

@@ -13,6 +13,8 @@ from pathlib import Path
 
 LOG = logging.getLogger(__name__)
 
+Unlisted = list[str]  # folders that cannot be listed, which a search adds to
+
 _LEVELS = 2
 _ECG = re.compile(r"(\d{7})_20205_(\d+)_(\d+)\.xml", re.IGNORECASE)
 _ZIP = re.compile(r"(\d{7})_20209_(\d+)_(\d+)\.zip", re.IGNORECASE)
@@ -52,7 +54,7 @@ class BulkFile:
 Parse = Callable[["os.DirEntry[str]", int], BulkFile | None]
 
 
-def find_ecgs(folders: Sequence[Path | str]) -> list[BulkFile]:
+def find_ecgs(folders: Sequence[Path | str], *, unlisted: Unlisted | None = None) -> list[BulkFile]:
     """ECG files `EID_20205_I_A.xml`, in an order that does not depend on the file system.
 
     All files of a visit are returned: :func:`first_of_each_visit` chooses. ValueError names a folder that is missing, or the
@@ -62,10 +64,12 @@ def find_ecgs(folders: Sequence[Path | str]) -> list[BulkFile]:
     def ecg(entry: "os.DirEntry[str]", rank: int) -> BulkFile | None:
         return _named(entry, rank, _ECG)
 
-    return _find(folders, ecg, lambda entry, rank: None, setting="cohort.ecg_folders", names="EID_20205_2_0.xml")
+    return _find(
+        folders, ecg, lambda entry, rank: None, setting="cohort.ecg_folders", names="EID_20205_2_0.xml", unlisted=unlisted
+    )
 
 
-def find_cines(folders: Sequence[Path | str], *, default_instance: int) -> list[BulkFile]:
+def find_cines(folders: Sequence[Path | str], *, default_instance: int, unlisted: Unlisted | None = None) -> list[BulkFile]:
     """Short-axis cines: `EID_20209_I_A.zip`, or folders `EID`, `EID_I`, `EID_20209_I_A` with sa.nii.gz (and seg_sa.nii.gz).
 
     `default_instance` is the visit of a folder `EID`. Order and errors as in :func:`find_ecgs`.
@@ -77,7 +81,8 @@ def find_cines(folders: Sequence[Path | str], *, default_instance: int) -> list[
     def nifti(entry: "os.DirEntry[str]", rank: int) -> BulkFile | None:
         return _nifti(entry, rank, default_instance)
 
-    return _find(folders, cine, nifti, setting="cohort.cmr_folders", names=f"EID_20209_2_0.zip or EID_20209_2_0/{_CINE}")
+    names = f"EID_20209_2_0.zip or EID_20209_2_0/{_CINE}"
+    return _find(folders, cine, nifti, setting="cohort.cmr_folders", names=names, unlisted=unlisted)
 
 
 def first_of_each_visit(files: Iterable[BulkFile]) -> tuple[dict[str, BulkFile], list[BulkFile]]:
@@ -94,13 +99,16 @@ def _order(file: BulkFile) -> tuple[str, int, tuple[int, int, int, str]]:
     return file.participant, file.instance, file.preference
 
 
-def _find(folders: Sequence[Path | str], file: Parse, subfolder: Parse, *, setting: str, names: str) -> list[BulkFile]:
+def _find(
+    folders: Sequence[Path | str], file: Parse, subfolder: Parse, *, setting: str, names: str, unlisted: Unlisted | None
+) -> list[BulkFile]:
+    unlisted = [] if unlisted is None else unlisted
     found: dict[str, BulkFile] = {}
     others = 0
     for rank, folder in enumerate(folders):
         if not os.path.isdir(folder):
             raise ValueError(f"{setting}: {folder} is not a folder: correct the path, or mount it")
-        for match in _walk(os.path.normpath(folder), file, subfolder, rank=rank, levels=_LEVELS):
+        for match in _walk(os.path.normpath(folder), file, subfolder, rank=rank, levels=_LEVELS, unlisted=unlisted):
             if match:
                 found.setdefault(match.path, match)  # folders may be nested: the first that reaches a file has it
             else:
@@ -111,13 +119,16 @@ def _find(folders: Sequence[Path | str], file: Parse, subfolder: Parse, *, setti
     return sorted(found.values(), key=_order)
 
 
-def _walk(folder: str, file: Parse, subfolder: Parse, *, rank: int, levels: int) -> Iterator[BulkFile | None]:
+def _walk(folder: str, file: Parse, subfolder: Parse, *, rank: int, levels: int, unlisted: Unlisted) -> Iterator[BulkFile | None]:
     """What every file is (None: nothing of ours); a subfolder that is a record itself is not searched."""
     try:
         with os.scandir(folder) as found:
             entries = list(found)
     except OSError as error:
-        LOG.warning("a folder cannot be listed (%s): what it holds counts as absent", type(error).__name__)
+        LOG.warning(
+            "a folder cannot be listed (%s): what it holds counts as absent; exclusions.csv names it", type(error).__name__
+        )
+        unlisted.append(folder)
         return
     for entry in entries:
         if not _is_folder(entry):
@@ -125,7 +136,7 @@ def _walk(folder: str, file: Parse, subfolder: Parse, *, rank: int, levels: int)
         elif match := subfolder(entry, rank):
             yield match
         elif levels:
-            yield from _walk(entry.path, file, subfolder, rank=rank, levels=levels - 1)
+            yield from _walk(entry.path, file, subfolder, rank=rank, levels=levels - 1, unlisted=unlisted)
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

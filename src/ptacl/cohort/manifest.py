@@ -12,7 +12,7 @@ import io
 import json
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -190,8 +190,9 @@ def build(
     settings: config.Cohort, source: Sources, *, withdrawn: Collection[str]
 ) -> tuple[pd.DataFrame, Pairing, dict[str, Any]]:
     """Manifest, pairing and the counts for the flow. ValueError where no file pairs or no table knows the participants."""
-    ecgs = inventory.find_ecgs(source.ecg_folders)
-    cines = inventory.find_cines(source.cmr_folders, default_instance=settings.default_instance)
+    unlisted: inventory.Unlisted = []
+    ecgs = inventory.find_ecgs(source.ecg_folders, unlisted=unlisted)
+    cines = inventory.find_cines(source.cmr_folders, default_instance=settings.default_instance, unlisted=unlisted)
     paired = pair(ecgs, cines, withdrawn=withdrawn, instances=settings.instances)
     if not paired.pairs:
         raise ValueError(
@@ -212,7 +213,9 @@ def build(
             "ids differ between UK Biobank applications: tables and files must come from one"
         )
     _demand_values(manifest, names)
+    paired = replace(paired, exclusions=[*paired.exclusions, *(("", Reason.UNLISTED, folder) for folder in unlisted)])
     checks = {name: getattr(read, name) for name in ("implausible", "inconsistent", "unreadable", "repeated")}
+    checks |= {"unlisted_folders": len(unlisted)}
     summary = paired.counts | {"source": settings.source, "version": source.version, "tables": checks}
     return manifest, paired, summary
 

@@ -109,6 +109,8 @@ def table_notes(checks: Mapping[str, Any]) -> list[str]:
     notes += [f"{name}: {count:,} implausible" for name, count in checks.get("implausible", {}).items() if count]
     for chamber, count in checks.get("inconsistent", {}).items():
         notes += [f"{chamber}: {count:,} visits whose volumes contradict the values derived from them"] if count else []
+    if unlisted := checks.get("unlisted_folders", 0):
+        notes.append(f"{unlisted:,} folders could not be listed, and what they hold counts as absent")
     repeated = checks.get("repeated", 0)
     return [*notes, f"{repeated:,} values given twice alike"] if repeated else notes
 
