@@ -166,7 +166,7 @@ def test_learning_rate_of_one_model_reruns_what_hangs_on_it(project: Project) ->
 def test_phenotypes_retrain_nothing_in_the_same_command(scratch: Project) -> None:
     """Another plausible range changes the phenotypes of the table; who is trained on stays as it was."""
     phenotypes = yaml.safe_load((scratch.folder / "config.yaml").read_text())["cohort"]["phenotypes"]
-    scratch.configure(cohort={"phenotypes": [p | {"high": p["high"] * 0.6} for p in phenotypes]})
+    scratch.configure(cohort={"phenotypes": [p | {"high": p["high"] - (25 if p["unit"] == "%" else 0)} for p in phenotypes]})
     jobs = scratch.jobs("--cores", "2")
     assert rules(jobs) == {"manifest", "flow", "regression", "retrieval", "tables", "page"}
     assert scratch.planned() == []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 
 def main(results: Path, out: Path) -> None:
+    """Draw the figure."""
     import matplotlib
 
     matplotlib.use("Agg")
