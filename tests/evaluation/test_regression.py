@@ -8,9 +8,14 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
 from ptacl.config import Regression
-from ptacl.evaluation import regression, uncertainty
+from ptacl.evaluation import probes, regression, strata, uncertainty
 
 PHENOTYPES = ["LVEDV", "LVEF", "LVM"]
+
+
+def evaluate(*args, **how) -> pd.DataFrame:
+    """The first table of the stage."""
+    return regression.evaluate(*args, **how)[0]
 
 
 def settings(rows: list[tuple[str, str, str]], reference: str = "Global") -> Regression:
@@ -55,7 +60,7 @@ def test_probe_agrees_with_scikit_learn_where_values_are_missing():
     rng = np.random.default_rng(1)
     x, y, unseen = rng.normal(size=(120, 9)) + 4, rng.normal(size=(120, 4)) + 100, rng.normal(size=(30, 9)) + 4
     y[rng.random(y.shape) < 0.2] = np.nan
-    predictions = regression.probe(x, y, unseen)
+    predictions = probes.probe(x, y, unseen)
     for p in range(4):
         known = np.isfinite(y[:, p])
         expected = LinearRegression().fit(x[known], y[known, p]).predict(unseen)
@@ -67,7 +72,7 @@ def test_probe_needs_no_participant_with_all_phenotypes():
     x, y = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
     y[::2, 0], y[1::2, 1] = np.nan, np.nan
     expected = LinearRegression().fit(x[1::2], y[1::2, 0]).predict(x)
-    np.testing.assert_allclose(regression.probe(x, y, x)[:, 0], expected, rtol=1e-9)
+    np.testing.assert_allclose(probes.probe(x, y, x)[:, 0], expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("width", [20, 90])
@@ -75,10 +80,10 @@ def test_collinear_and_constant_features_change_no_prediction(width: int):
     rng = np.random.default_rng(3)
     x, y, unseen = rng.normal(size=(60, width)), rng.normal(size=(60, 2)), rng.normal(size=(25, width))
     more = [np.column_stack([z, z[:, 0], z[:, 1] + z[:, 2], np.full(len(z), 7.0)]) for z in (x, unseen)]
-    predictions = regression.probe(more[0], y, more[1])
+    predictions = probes.probe(more[0], y, more[1])
     assert np.abs(predictions).max() < 100
     if width < 60:  # enough participants: the fit is unique
-        np.testing.assert_allclose(predictions, regression.probe(x, y, unseen), atol=1e-9)
+        np.testing.assert_allclose(predictions, probes.probe(x, y, unseen), atol=1e-9)
     else:  # the solution of least norm, as scikit-learn has it
         np.testing.assert_allclose(predictions, LinearRegression().fit(more[0], y).predict(more[1]), atol=1e-9)
 
@@ -89,7 +94,7 @@ def test_r2_agrees_with_scikit_learn_in_every_draw():
     predictions = y + rng.normal(scale=4, size=y.shape)
     y[:7, 1] = np.nan
     counts = uncertainty.draw_counts(80, draws=50, generator=rng)
-    r2 = regression.r2(y, predictions, counts=counts)
+    r2 = probes.r2(y, predictions, counts=counts)
     for p, first in ((0, 0), (1, 7)):
         expected = [r2_score(y[first:, p], predictions[first:, p], sample_weight=c[first:]) for c in counts]
         np.testing.assert_allclose(r2[:, p], expected, rtol=1e-10)
@@ -98,14 +103,14 @@ def test_r2_agrees_with_scikit_learn_in_every_draw():
 def test_perfect_predictions_give_one_and_constant_targets_nan():
     counts = np.ones((1, 4))
     y = np.array([[1.0, 5.0], [2.0, 5.0], [3.0, 5.0], [4.0, 5.0]])
-    r2 = regression.r2(y, y, counts=counts)
+    r2 = probes.r2(y, y, counts=counts)
     assert r2[0, 0] == 1 and np.isnan(r2[0, 1])
 
 
 def test_table_orders_methods_by_what_they_know(cohort):
     path, embeddings, _ = cohort
     rows = [("cmr", "MAE", "cmr_mae"), ("ecg", "Random init", "random"), ("ecg", "Global", "global"), ("ecg", "PTACL", "ptacl")]
-    table = regression.evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
+    table = evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
     assert table["method"].tolist() == ["MAE", "Random init", "Global", "PTACL"]
     assert table["seeds"].tolist() == [1, 1, 1, 2]
     assert (table["n_train"] == 180).all() and (table["n_test"] == 100).all()
@@ -123,12 +128,12 @@ def test_table_orders_methods_by_what_they_know(cohort):
 def test_the_probe_learns_from_training_participants_alone(cohort):
     path, embeddings, participants = cohort
     rows = [("ecg", "Global", "global")]
-    before = regression.evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
+    before = evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
     held_out = participants["split"] == "validation"
     participants.loc[held_out, PHENOTYPES] *= 100
     participants.loc[~participants["evaluate"], PHENOTYPES] *= 100  # a second visit
     participants.to_csv(path, index=False)
-    after = regression.evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
+    after = evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
     pd.testing.assert_frame_equal(before, after)
 
 
@@ -136,7 +141,7 @@ def test_rows_with_the_same_embedding_do_not_differ(cohort):
     path, embeddings, _ = cohort
     rows = [("ecg", "Global", "global"), ("ecg", "Twin", "twin")]
     embeddings |= {"twin": embeddings["global"]}
-    table = regression.evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
+    table = evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
     twin = table.iloc[1]
     for name in [*PHENOTYPES, "mean"]:
         differences = twin[[f"{name}_difference", f"{name}_difference_low", f"{name}_difference_high"]]
@@ -150,7 +155,7 @@ def test_stage_writes_the_same_table_twice(cohort, tmp_path, monkeypatch):
     arguments += ["--embeddings", json.dumps(embeddings, default=str)]
     written = []
     for out in (tmp_path / "new" / "a.csv", tmp_path / "b.csv"):
-        monkeypatch.setattr("sys.argv", [*arguments, "--out", str(out)])
+        monkeypatch.setattr("sys.argv", [*arguments, "--out", str(out), "--strata", str(out.with_suffix(".strata.csv"))])
         regression.main()
         written.append(out.read_bytes())
     assert written[0] == written[1]
@@ -164,7 +169,7 @@ def test_missing_visits_are_counted_not_named(cohort, tmp_path):
     path, _, participants = cohort
     np.savez(tmp_path / "short.npz", visits=participants["visit"].to_numpy(dtype=str)[:-5], ecg=np.zeros((296, 2), np.float32))
     with pytest.raises(ValueError, match="lacks 4 of 280 visits") as error:
-        regression.evaluate(
+        evaluate(
             settings([("ecg", "Global", "global")]),
             participants=path,
             phenotypes=PHENOTYPES,
@@ -185,7 +190,7 @@ def test_missing_visits_are_counted_not_named(cohort, tmp_path):
 def test_wrong_settings_say_what_is_wrong(cohort, rows, reference, message):
     path, embeddings, _ = cohort
     with pytest.raises(ValueError, match=message):
-        regression.evaluate(settings(rows, reference), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
+        evaluate(settings(rows, reference), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
 
 
 def test_a_phenotype_without_training_values_is_refused(cohort):
@@ -193,9 +198,7 @@ def test_a_phenotype_without_training_values_is_refused(cohort):
     participants.loc[participants["split"] == "train", "LVM"] = np.nan
     participants.to_csv(path, index=False)
     with pytest.raises(ValueError, match="no value in the training split"):
-        regression.evaluate(
-            settings([("ecg", "Global", "global")]), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0
-        )
+        evaluate(settings([("ecg", "Global", "global")]), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
 
 
 def test_a_supervised_model_is_judged_by_what_it_predicts(cohort, tmp_path):
@@ -208,14 +211,14 @@ def test_a_supervised_model_is_judged_by_what_it_predicts(cohort, tmp_path):
     values["rows"].append({"label": "Fine-tuned", "model": "fn", "predictions": "ecg", "evaluation": "FN + AP"})
     files = embeddings | {"fn": {0: tmp_path / "fn.npz"}}
     how = {"participants": path, "phenotypes": PHENOTYPES, "seed": 0}
-    table = regression.evaluate(Regression.model_validate(values), embeddings=files, **how)
+    table = evaluate(Regression.model_validate(values), embeddings=files, **how)
     test = (participants["split"] == "test") & participants["evaluate"]
     expected = [1 - 1 / participants.loc[test, name].var(ddof=0) for name in PHENOTYPES]
     assert table.loc[1, [f"{name}_R2" for name in PHENOTYPES]].tolist() == pytest.approx(expected, abs=1e-5)
     assert table.loc[1, "evaluation"] == "FN + AP"
     values["rows"][1]["model"] = "global"
     with pytest.raises(ValueError, match="predicts no LVEDV"):
-        regression.evaluate(Regression.model_validate(values), embeddings=embeddings, **how)
+        evaluate(Regression.model_validate(values), embeddings=embeddings, **how)
 
 
 def test_covariates_are_probed_alone_and_beside_an_embedding(cohort):
@@ -230,7 +233,7 @@ def test_covariates_are_probed_alone_and_beside_an_embedding(cohort):
     rows += [{"label": "Global", "model": "global", "features": ["ecg"]}]
     rows += [{"label": "All", "model": "global", "features": ["ecg", "age", "measurements"]}]
     values = Regression.model_validate({"rows": rows, "reference": "Global", "bootstrap": 100, "confidence": 0.95})
-    table = regression.evaluate(values, participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
+    table = evaluate(values, participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
     assert table["input"].tolist() == ["Clinical", "Clinical", "ECG", "ECG + clinical"]
     age, ecg, alone, joint = (table.iloc[i] for i in range(4))
     assert 0.5 < age["LVEDV_R2"] < 1 and ecg["LVEF_R2"] == pytest.approx(1) and joint["LVEF_R2"] == pytest.approx(1)
@@ -246,12 +249,34 @@ def test_covariates_are_probed_alone_and_beside_an_embedding(cohort):
 def test_the_table_holds_the_spread_over_seeds_and_adjusted_p_values(cohort):
     path, embeddings, _ = cohort
     rows = [("ecg", "Global", "global"), ("ecg", "PTACL", "ptacl")]
-    table = regression.evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
+    table = evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
     alone = []
     for seed in (0, 1):
         one = embeddings | {"ptacl": {0: embeddings["ptacl"][seed]}}
-        alone.append(regression.evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=one, seed=0))
+        alone.append(evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=one, seed=0))
     values = [t.loc[1, "LVM_R2"] for t in alone]
     assert table.loc[1, "LVM_seed_sd"] == pytest.approx(np.std(values, ddof=1)) and np.isnan(table.loc[0, "LVM_seed_sd"])
     assert table.loc[1, "LVM_R2"] == pytest.approx(np.mean(values))
     assert (table.loc[1, [f"{p}_p_holm" for p in PHENOTYPES]] >= table.loc[1, [f"{p}_p" for p in PHENOTYPES]].to_numpy()).all()
+
+
+def test_r2_by_sex_and_age_is_that_of_the_group_alone(cohort):
+    path, embeddings, participants = cohort
+    rng = np.random.default_rng(6)
+    participants["sex"], participants["age"] = rng.integers(0, 2, len(participants)), rng.uniform(45, 82, len(participants))
+    participants.to_csv(path, index=False)
+    rows = [("cmr", "MAE", "cmr_mae"), ("ecg", "Global", "global"), ("ecg", "PTACL", "ptacl")]
+    how = {"participants": path, "phenotypes": PHENOTYPES, "embeddings": embeddings, "seed": 0}
+    table = regression.evaluate(settings(rows), **how)[1]
+    names = ["women", "men", "below 55 years", "55 to 64 years", "65 years and above"]
+    assert table["method"].tolist() == ["Global"] * 5 + ["PTACL"] * 5 and table["group"].tolist() == names * 2
+    test = participants[(participants["split"] == "test") & participants["evaluate"]]
+    assert table["n_group"].tolist()[:2] == [(test["sex"] == 0).sum(), (test["sex"] == 1).sum()]
+    assert (table["mean_R2_low"] <= table["mean_R2"]).all() and (table["mean_R2"] <= table["mean_R2_high"]).all()
+    few = participants.assign(
+        evaluate=participants["evaluate"] & ~((participants["split"] == "test") & (participants["sex"] == 0))
+    )
+    few.to_csv(path, index=False)
+    alone = evaluate(settings(rows), **how)
+    assert table.loc[1, "LVEF_R2"] == pytest.approx(alone.loc[1, "LVEF_R2"])
+    assert strata.read(path, visits=test["visit"].tolist()[:12]).keys() <= set(names)

@@ -167,10 +167,11 @@ def test_table_has_both_galleries_and_the_chosen_one_first(cohort):
     path, embeddings, settings = cohort
     arguments = {"participants": path, "phenotypes": ["LVEDV", "LVEF"], "embeddings": embeddings, "seed": 0}
     table = retrieval.evaluate(settings, **arguments)
-    assert table["method"].tolist() == ["Global", "PTACL", "Random"] * 2
-    assert table["gallery"].tolist() == ["without own CMR"] * 3 + ["with own CMR"] * 3
-    assert table["shown"].tolist() == [True] * 3 + [False] * 3
-    assert table["seeds"].tolist() == [1, 2, 0] * 2 and (table["n_test"] == 230).all()
+    assert table["method"].tolist() == ["Global", "PTACL", "Random"] * 4
+    assert table["gallery"].tolist() == (["without own CMR"] * 3 + ["with own CMR"] * 3) * 2
+    assert table["direction"].tolist() == ["ECG to CMR"] * 6 + ["CMR to ECG"] * 6
+    assert table["shown"].tolist() == [True] * 3 + [False] * 9
+    assert table["seeds"].tolist() == [1, 2, 0] * 4 and (table["n_test"] == 230).all()
     base, better, chance = (table.iloc[i] for i in range(3))
     assert chance["mean_P@1"] < base["mean_P@1"] < better["mean_P@1"]
     assert better["mean_MnR"] < base["mean_MnR"] < chance["mean_MnR"]
@@ -180,9 +181,11 @@ def test_table_has_both_galleries_and_the_chosen_one_first(cohort):
     assert table.iloc[4]["mean_P@1"] > better["mean_P@1"]  # the own CMR helps
 
     other = retrieval.evaluate(settings.model_copy(update={"own_cmr": True}), **arguments)
-    assert other["gallery"].tolist() == ["with own CMR"] * 3 + ["without own CMR"] * 3
+    assert other["gallery"].tolist() == (["with own CMR"] * 3 + ["without own CMR"] * 3) * 2
     columns = [c for c in table.columns if "@" in c or "M" in c]
-    np.testing.assert_allclose(other[columns].to_numpy(float), table[columns].iloc[[3, 4, 5, 0, 1, 2]].to_numpy(float))
+    np.testing.assert_allclose(
+        other[columns].to_numpy(float), table[columns].iloc[[3, 4, 5, 0, 1, 2, 9, 10, 11, 6, 7, 8]].to_numpy(float)
+    )
 
 
 def test_models_with_the_same_embedding_do_not_differ(cohort):
@@ -228,3 +231,32 @@ def test_own_rank_counts_the_candidates_above_the_own_one(cohort, monkeypatch):
     base, better, chance = (table.iloc[i] for i in range(3))
     assert better["own_MdR"] < base["own_MdR"] < chance["own_MdR"] == 115.5
     assert better["own_MdR_low"] <= better["own_MdR"] <= better["own_MdR_high"]
+
+
+def test_the_other_direction_is_that_of_exchanged_embeddings(cohort, tmp_path):
+    path, embeddings, settings = cohort
+    turned = {}
+    for name, files in embeddings.items():
+        for seed, file in files.items():
+            with np.load(file) as stored:
+                arrays = {"visits": stored["visits"], "ecg_projected": stored["cmr_projected"]}
+                np.savez(tmp_path / f"turned-{name}-{seed}.npz", **arrays, cmr_projected=stored["ecg_projected"])
+            turned.setdefault(name, {})[seed] = tmp_path / f"turned-{name}-{seed}.npz"
+    how = {"participants": path, "phenotypes": ["LVEDV"], "seed": 0}
+    one, other = (retrieval.evaluate(settings, embeddings=files, **how) for files in (embeddings, turned))
+    numbers = [c for c in one.columns if "@" in c or "Md" in c or "Mn" in c]
+    np.testing.assert_allclose(one[numbers].iloc[6:].to_numpy(float), other[numbers].iloc[:6].to_numpy(float))
+    assert not np.allclose(one.loc[6, "own_MdR"], one.loc[0, "own_MdR"])
+
+
+def test_recall_is_the_share_of_queries_that_find_their_own_among_the_first(cohort):
+    path, embeddings, settings = cohort
+    table = retrieval.evaluate(settings, participants=path, phenotypes=["LVEDV"], embeddings=embeddings, seed=0)
+    visits = [f"{9000001 + i}_2" for i in range(30, 260)]
+    with np.load(embeddings["global"][0]) as stored:
+        rows = [stored["visits"].tolist().index(v) for v in visits]
+        ranks = ranking.own_ranks(stored["ecg_projected"][rows], stored["cmr_projected"][rows])
+    for k in KS:
+        assert table.loc[0, f"own_R@{k}"] == pytest.approx((ranks <= k).mean())
+        assert table.loc[0, f"own_R@{k}_low"] <= table.loc[0, f"own_R@{k}"] <= table.loc[0, f"own_R@{k}_high"]
+        assert table.loc[2, f"own_R@{k}"] == pytest.approx(k / 230)

@@ -42,7 +42,7 @@ def write(folder: Path) -> Path:
     participants, embeddings = _embeddings(folder / "private", names)
     common = {"participants": participants, "phenotypes": names, "embeddings": embeddings, "seed": 0}
     fewer = {"bootstrap": 200}
-    tables = regression.evaluate(of_main(chosen, "regression").model_copy(update=fewer), **common)
+    tables, _ = regression.evaluate(of_main(chosen, "regression").model_copy(update=fewer), **common)
     tables.to_csv(folder / "regression.csv", index=False)
     retrieval.evaluate(of_main(chosen, "retrieval").model_copy(update=fewer), **common).to_csv(
         folder / "retrieval.csv", index=False

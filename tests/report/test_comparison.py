@@ -75,7 +75,9 @@ def test_ties_as_shown_are_both_best(regression):
 def test_random_retrieval_is_never_best_and_ranks_are_best_low(retrieval):
     table = retrieval.copy()
     table.loc[table["model"] == "random", [c for c in table.columns if c.endswith("P@1")]] = 0.99
-    rows = comparison.retrieval(table, shown=True)
+    rows = comparison.retrieval(
+        table,
+    )
     assert len(rows) == 11 * 3 and rows[0].group == "mean"
     assert not any(cell.best for r in rows if r.method == "Random" for cell in r.cells)
     rank = comparison.statistics(table).index("MnR")
@@ -85,7 +87,10 @@ def test_random_retrieval_is_never_best_and_ranks_are_best_low(retrieval):
 
 
 def test_the_other_gallery_has_other_numbers(retrieval):
-    shown, other = (comparison.retrieval(retrieval, shown=s) for s in (True, False))
+    views = comparison.views(retrieval)
+    assert [d for d, _ in views] == ["ECG to CMR"] * 2 + ["CMR to ECG"] * 2
+    shown, other, turned, _ = (comparison.retrieval(retrieval, view) for view in views)
+    assert turned[0].cells[0].value != shown[0].cells[0].value and turned[0].cells[0].paper is None
     assert shown[0].cells[0].value < other[0].cells[0].value  # the own CMR helps
     assert comparison.statistics(retrieval) == ["P@1", "P@3", "P@5", "P@10", "P@15", "MnR", "MdR"]
 
@@ -102,8 +107,12 @@ def test_nothing_below_zero_is_best(regression):
     assert [r.cells[column].value for r in comparison.regression(table) if r.cells[column].best] == [0.1]
 
 
-def test_own_ranks_come_with_their_share_of_the_gallery(retrieval):
-    ranks = comparison.own_ranks(retrieval)
-    assert [method for method, _, _ in ranks] == ["Global (retrieval)", "PTACL (retrieval)", "Random"]
-    assert ranks[2][1].value == 75.5 and ranks[2][2] == pytest.approx(75.5 / 150)
-    assert all(cell.low <= cell.value <= cell.high and cell.value < 75 for _, cell, _ in ranks[:2])
+def test_own_partners_come_with_their_share_of_the_gallery_and_recall(retrieval):
+    partners = comparison.own_partners(retrieval)
+    methods = ["Global (retrieval)", "PTACL (retrieval)", "Random"]
+    assert [(o.direction, o.method) for o in partners] == [(d, m) for d in ("ECG to CMR", "CMR to ECG") for m in methods]
+    assert partners[2].rank.value == 75.5 and partners[2].share == pytest.approx(75.5 / 150)
+    assert partners[2].recalls["R@15"].value == pytest.approx(15 / 150)
+    for own in (*partners[:2], *partners[3:5]):
+        values = [cell.value for cell in own.recalls.values()]
+        assert own.rank.low <= own.rank.value <= own.rank.high and own.rank.value < 75 and values == sorted(values)

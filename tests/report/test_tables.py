@@ -99,7 +99,7 @@ def test_the_summary_holds_the_means_with_their_intervals(texts, inputs):
     line = next(line for line in summary.splitlines() if line.startswith("| ECG | PTACL | LP"))
     assert all(cell in line for cell in cells) and "Supervised" not in summary
     own = ranks[ranks["shown"] & (ranks["model"] == "ptacl_retrieval")].iloc[0]["own_MdR"]
-    assert f"| {own:.1f} [" in summary and f"({100 * own / 150:.1f} %)" in summary
+    assert f"| {own:.1f} [" in summary and f"| {100 * own / 150:.1f} % |" in summary
     widths = [line.count("|") for line in summary.splitlines() if line.startswith("|")]
     assert sorted(set(widths)) == [6, 7, 12] and "one seed" in summary
 

@@ -37,7 +37,8 @@ rule regression:
         participants=lambda w: current("participants.csv"),
         embeddings=listed(EMBEDDINGS, models_of(REGRESSION)),
     output:
-        "results/tables/regression.csv",
+        table="results/tables/regression.csv",
+        strata="results/tables/strata.csv",
     log:
         "results/logs/regression.log",
     benchmark:
@@ -56,7 +57,7 @@ rule regression:
         embeddings=files(EMBEDDINGS, models_of(REGRESSION)),
     shell:
         "python -m ptacl.evaluation.regression --settings {params.settings:q} --phenotypes {params.phenotypes:q}"
-        " --seed {params.seed} --participants {input.participants} --embeddings {params.embeddings:q} --out {output} > {log} 2>&1"
+        " --seed {params.seed} --participants {input.participants} --embeddings {params.embeddings:q} --out {output.table} --strata {output.strata} > {log} 2>&1"
 
 
 rule retrieval:

@@ -1,4 +1,5 @@
-"""Retrieval of participants with a like phenotype (Table 1): every test ECG looks for CMR embeddings by cosine.
+"""Retrieval of participants with a like phenotype (Table 1): every test ECG looks for CMR embeddings by cosine, and
+every CMR for ECG embeddings.
 
 A candidate matches when its phenotype lies within `band` standard deviations of the query's (over the test participants). The
 query's own CMR is left out of the gallery or kept; both are computed, and `shown` marks what the settings choose. Candidates
@@ -6,7 +7,7 @@ without a value are no part of a phenotype's gallery, participants without one n
 matches has no rank, whatever the model, and counts as a miss for the precision. Random retrieval is exact, not drawn: with m
 matches among N, a random candidate matches with m / N and the first match comes at rank (N + 1) / (m + 1) on average.
 
-The rank of the query's own CMR in the whole gallery says how well the two were matched, whatever the phenotype.
+The rank of the query's own partner in the whole gallery says how well the two were matched, whatever the phenotype.
 
 Intervals draw queries (and seeds) again and keep the gallery. Table 1 of the paper does not say whether a patient may retrieve
 itself.
@@ -30,6 +31,7 @@ from ptacl.evaluation import ranking, samples, uncertainty
 Array = NDArray[np.float64]
 
 RANDOM, OWN_RANK = RetrievalRow(label="Random", model="random", paper="Random"), "own_MdR"
+DIRECTIONS = {"ECG to CMR": ("ecg", "cmr"), "CMR to ECG": ("cmr", "ecg")}  # whose embedding asks, and whose are searched
 GALLERIES = {False: "without own CMR", True: "with own CMR"}
 
 log = logging.getLogger(__name__)
@@ -80,25 +82,35 @@ def _random_median(matches_n: Array, sizes_n: Array, *, counts: Array) -> Array:
 def _estimates(
     settings: Retrieval,
     *,
+    direction: str,
     own: bool,
     embeddings: samples.Files,
     test: samples.Samples,
     counts: Array,
     seed: int,
 ) -> Iterator[tuple[RetrievalRow, int, Array, Array]]:
-    """Row, number of seeds, estimates (B, P, K + 2) and median own rank (B,) of each model, then of random retrieval."""
+    """Row, number of seeds, estimates (B, P, K + 2), and (B, 1 + K) of the own partner, of each model, then of chance."""
+    asks, searched = DIRECTIONS[direction]
     for row in settings.rows:
         files = samples.of_model(row.model, embeddings=embeddings)
         of_seed, own_of_seed = [], []
         for path in files.values():
-            query = samples.read_embedding(path, array="ecg_projected", visits=test.visits)
-            gallery = samples.read_embedding(path, array="cmr_projected", visits=test.visits)
+            query = samples.read_embedding(path, array=f"{asks}_projected", visits=test.visits)
+            gallery = samples.read_embedding(path, array=f"{searched}_projected", visits=test.visits)
             found = ranking.find(query, gallery, phenotypes_np=test.targets, ks=settings.ks, band=settings.band, own=own)
             of_seed.append(statistics(found, counts=counts))
-            own_of_seed.append(uncertainty.medians(ranking.own_ranks(query, gallery)[:, None], counts=counts)[:, 0])
+            own_of_seed.append(_own_statistics(ranking.own_ranks(query, gallery), ks=settings.ks, counts=counts))
         yield row, len(files), uncertainty.over_seeds(of_seed, seed=seed), uncertainty.over_seeds(own_of_seed, seed=seed)
     chance = random_statistics(test.targets, ks=settings.ks, band=settings.band, own=own, counts=counts)
-    yield RANDOM, 0, chance, np.full(len(counts), (len(test.visits) + 1) / 2)
+    people = len(test.visits)
+    by_chance = np.array([(people + 1) / 2, *(min(k, people) / people for k in settings.ks)])
+    yield RANDOM, 0, chance, np.tile(by_chance, (len(counts), 1))
+
+
+def _own_statistics(ranks_n: Array, *, ks: Sequence[int], counts: Array) -> Array:
+    """(B, 1 + K): median rank of the own partner, and recall at each k: the share of queries that find it among the first k."""
+    found = (ranks_n[:, None] <= np.asarray(ks)).astype(np.float64)
+    return np.column_stack([uncertainty.medians(ranks_n[:, None], counts=counts), uncertainty.means(found, counts=counts)])
 
 
 def _numbers(
@@ -124,35 +136,28 @@ def evaluate(
     embeddings: samples.Files,
     seed: int,
 ) -> pd.DataFrame:
-    """Table 1: one row a model and gallery, the gallery shown first, the first model being the reference."""
+    """Table 1: one row a model, direction and gallery, those shown first, the first model being the reference of each."""
     test = samples.read_participants(participants, split="test", phenotypes=phenotypes)
     generator = seeds.generator(seed, "bootstrap", "retrieval")
     counts = uncertainty.draw_counts(len(test.visits), draws=settings.bootstrap, generator=generator)
     names = [*(f"P@{k}" for k in settings.ks), "MnR", "MdR"]
     table = []
-    for own in (settings.own_cmr, not settings.own_cmr):
+    views = [(d, own) for d in DIRECTIONS for own in (settings.own_cmr, not settings.own_cmr)]
+    for direction, own in views:
         reference: Array | None = None
-        found = _estimates(settings, own=own, embeddings=embeddings, test=test, counts=counts, seed=seed)
-        for row, num_seeds, estimates, own_rank in found:
-            fixed: dict[str, object] = {
-                "method": row.label,
-                "model": row.model,
-                "paper": row.paper or "",
-                "gallery": GALLERIES[own],
-            }
-            fixed |= {
-                "shown": own == settings.own_cmr,
-                "n_test": len(test.visits),
-                "seeds": num_seeds,
-                "confidence": settings.confidence,
-            }
+        found = _estimates(settings, direction=direction, own=own, embeddings=embeddings, test=test, counts=counts, seed=seed)
+        for row, num_seeds, estimates, own_partner in found:
+            fixed: dict[str, object] = {"method": row.label, "model": row.model, "paper": row.paper or ""}
+            fixed |= {"direction": direction, "gallery": GALLERIES[own], "shown": (direction, own) == views[0]}
+            fixed |= {"n_test": len(test.visits), "seeds": num_seeds, "confidence": settings.confidence}
+            for name, values in zip([OWN_RANK, *(f"own_R@{k}" for k in settings.ks)], own_partner.T, strict=True):
+                fixed |= uncertainty.columns(name, values, confidence=settings.confidence)
             table.append(
                 fixed
-                | uncertainty.columns(OWN_RANK, own_rank, confidence=settings.confidence)
                 | _numbers(estimates, reference=reference, phenotypes=phenotypes, names=names, confidence=settings.confidence)
             )
             reference = estimates if reference is None else reference
-            log.info("%s, %s: mean %s %.3f", fixed["method"], fixed["gallery"], names[0], estimates[0, :, 0].mean())
+            log.info("%s, %s, %s: mean %s %.3f", row.label, direction, GALLERIES[own], names[0], estimates[0, :, 0].mean())
     return pd.DataFrame(table)
 
 

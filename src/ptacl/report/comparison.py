@@ -161,10 +161,29 @@ def _regression_row(record: Mapping[Any, Any], published: paper.Row | None, *, n
     return Row(*name, cells, difference, float(record.get(f"{MEAN}_p", math.nan)), "; ".join(notes))
 
 
-def own_ranks(table: pd.DataFrame) -> list[tuple[str, Cell, float]]:
-    """Method, median rank of the query's own CMR in the whole gallery, and that rank as a share of the gallery."""
-    shown = table[table["shown"].astype(bool)].to_dict("records")
-    return [(r["method"], _cell(r, "own_MdR", reference=None, digits=1), float(r["own_MdR"]) / float(r["n_test"])) for r in shown]
+@dataclass(frozen=True)
+class OwnPartner:
+    """How a method finds the query's own partner in the whole gallery, in one direction.
+
+    `share` : the median rank as a share of the gallery. `recalls` : share of queries that find it among the first k.
+    """
+
+    direction: str
+    method: str
+    rank: Cell
+    share: float
+    recalls: dict[str, Cell]
+
+
+def own_partners(table: pd.DataFrame) -> list[OwnPartner]:
+    """The own partner by direction and method; it does not depend on the gallery."""
+    ks = [c for c in table.columns if c.startswith("own_R@") and not c.endswith(("_low", "_high"))]
+    found = []
+    for r in table.drop_duplicates(["direction", "method"]).to_dict("records"):
+        recalls = {k.removeprefix("own_"): _cell(r, k, reference=None, digits=3) for k in ks}
+        rank = _cell(r, "own_MdR", reference=None, digits=1)
+        found.append(OwnPartner(r["direction"], r["method"], rank, rank.value / float(r["n_test"]), recalls))
+    return found
 
 
 def reference(table: pd.DataFrame) -> str:
@@ -180,14 +199,21 @@ def statistics(table: pd.DataFrame) -> list[str]:
     return [c.removeprefix(f"{first}_") for c in table.columns if c.startswith(f"{first}_") and not c.endswith(ends)]
 
 
-def retrieval(table: pd.DataFrame, *, shown: bool) -> list[Row]:
-    """Rows of Table 1 for the gallery that is shown or the other: the mean first, then each phenotype as a group of methods."""
+def views(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Directions and galleries of the retrieval table, those shown first."""
+    return [(str(d), str(g)) for d, g in table[["direction", "gallery"]].drop_duplicates().itertuples(index=False)]
+
+
+def retrieval(table: pd.DataFrame, view: tuple[str, str] | None = None) -> list[Row]:
+    """Rows of Table 1 for one direction and gallery, those shown by default: the mean first, then each phenotype as a group."""
     columns, rows = statistics(table), []
-    chosen = table[table["shown"].astype(bool) == shown].to_dict("records")
+    direction, gallery = view or views(table)[0]
+    chosen = table[(table["direction"] == direction) & (table["gallery"] == gallery)].to_dict("records")
+    published = direction == views(table)[0][0]  # the paper has one direction
     for name in [MEAN, *phenotypes(table, statistic="MnR")]:
         of_phenotype = []
         for row in chosen:
-            references = [paper.retrieval(row["paper"], phenotype=name, statistic=s) for s in columns]
+            references = [paper.retrieval(row["paper"], phenotype=name, statistic=s) if published else None for s in columns]
             digits = [3 if s.startswith("P@") else 1 for s in columns]
             cells = [
                 _cell(row, f"{name}_{s}", reference=r, digits=d) for s, r, d in zip(columns, references, digits, strict=True)

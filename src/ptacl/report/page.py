@@ -166,16 +166,10 @@ def render(
         confidence=f"{100 * float(regression['confidence'].iloc[0]):g}",
         ceiling=full_ceiling,
         panels=dot_plots(rows, names=names, ceiling=full_ceiling),
-        precision_panels=precision_plots(comparison.retrieval(retrieval, shown=True), random=_random_title(retrieval)),
-        own_ranks=comparison.own_ranks(retrieval),
+        precision_panels=precision_plots(comparison.retrieval(retrieval), random=_random_title(retrieval)),
+        own_partners=comparison.own_partners(retrieval),
         statistics=comparison.statistics(retrieval),
-        galleries=[
-            (
-                retrieval.loc[retrieval["shown"].astype(bool) == shown, "gallery"].iloc[0],
-                comparison.retrieval(retrieval, shown=shown),
-            )
-            for shown in (True, False)
-        ],
+        views=[(", ".join(view), comparison.retrieval(retrieval, view)) for view in comparison.views(retrieval)],
         alignment=alignment,
         alignment_image=image(alignment_svg),
         training=training(metrics, config=config),

@@ -100,7 +100,7 @@ def retrieval(table: pd.DataFrame) -> str:
         rf"$\Delta$ {statistics[0]}",
     ]
     body = []
-    for phenotype, group in groupby(comparison.retrieval(table, shown=True), key=lambda row: row.group):
+    for phenotype, group in groupby(comparison.retrieval(table), key=lambda row: row.group):
         body.append(r"\midrule")
         for i, row in enumerate(group):
             first = "" if i else escape(phenotype.capitalize() if phenotype == comparison.MEAN else phenotype)
@@ -126,12 +126,15 @@ def markdown(regression: pd.DataFrame, retrieval: pd.DataFrame, *, alignment: Ma
         _grid(["Input", "Method", "Eval", "Mean R²", f"Δ {reference}", "p"], body),
     ]
     statistics = comparison.statistics(retrieval)
-    own = {method: f"{_plain(cell)} ({100 * share:.1f} %)" for method, cell, share in comparison.own_ranks(retrieval)}
-    means = [r for r in comparison.retrieval(retrieval, shown=True) if r.group == comparison.MEAN]
+    means = [r for r in comparison.retrieval(retrieval) if r.group == comparison.MEAN]
     gallery = retrieval.loc[retrieval["shown"].astype(bool), "gallery"].iloc[0]
-    body = [[r.method, *map(_plain, r.cells), _plain(r.difference), r.p_text, own[r.method]] for r in means]
-    head = ["Method", *statistics, f"Δ {statistics[0]}", "p", "Own CMR, median rank"]
+    body = [[r.method, *map(_plain, r.cells), _plain(r.difference), r.p_text] for r in means]
+    head = ["Method", *statistics, f"Δ {statistics[0]}", "p"]
     parts += [f"Retrieval, ECG to CMR, gallery {gallery}, means over phenotypes:", _grid(head, body)]
+    partners = comparison.own_partners(retrieval)
+    head = ["Direction", "Method", "Median rank", "Share of the gallery", *partners[0].recalls]
+    body = [[o.direction, o.method, _plain(o.rank), f"{100 * o.share:.1f} %", *map(_plain, o.recalls.values())] for o in partners]
+    parts += ["The query's own partner, in the whole gallery:", _grid(head, body)]
     head = ["Model", "Near the diagonal", "Other people's cines", "Δ others", "Steps permuted"]
     names = ["share", "other_share", "beyond_other_difference", "permuted_share"]
     body = [[e["title"], *(_share(e, name) for name in names)] for e in alignment["models"].values()]

@@ -1,0 +1,82 @@
+"""Linear probes: phenotypes of test participants from the features of a row, and the R² of predictions.
+
+Shapes: n participants, D features, P phenotypes, B draws of which the first is the sample.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LinearRegression
+
+from ptacl.config import RegressionRow
+from ptacl.evaluation import samples
+
+Array = NDArray[np.float64]
+
+
+def probe(features_nd: Array, targets_np: Array, unseen_md: Array) -> Array:
+    """(m, P) predictions of least squares for unseen features (m, D): one fit for all phenotypes that the same people lack.
+
+    Collinear features get the solution of least norm. ValueError if a phenotype has no training value.
+    """
+    known = np.isfinite(targets_np)
+    if not known.any(axis=0).all():
+        raise ValueError("a phenotype has no value in the training split: drop it from cohort.phenotypes")
+    predictions = np.empty((len(unseen_md), targets_np.shape[1]))
+    patterns, group = np.unique(known, axis=1, return_inverse=True)
+    for g, rows in enumerate(patterns.T):
+        targets = np.flatnonzero(group.ravel() == g)
+        fitted = LinearRegression().fit(features_nd[rows], targets_np[np.ix_(rows, targets)])
+        predictions[:, targets] = fitted.predict(unseen_md)
+    return predictions
+
+
+def r2(targets_np: Array, predictions_np: Array, *, counts: Array) -> Array:
+    """(B, P) coefficients of determination under counts (B, n).
+
+    A missing target does not count; a draw in which the targets do not vary is NaN.
+    """
+    known = np.isfinite(targets_np)
+    centred = np.where(known, targets_np - np.nanmean(targets_np, axis=0), 0.0)  # a common shift, against cancellation
+    squared_error = np.where(known, (targets_np - predictions_np) ** 2, 0.0)
+    total, first, second = counts @ known.astype(np.float64), counts @ centred, counts @ centred**2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = second - first**2 / total
+        return np.where(spread > 1e-12 * second, 1 - (counts @ squared_error) / spread, np.nan)
+
+
+def predict(
+    row: RegressionRow,
+    embedding: Path | None,
+    *,
+    participants: Path,
+    train: samples.Samples,
+    test: samples.Samples,
+    names: Sequence[str],
+) -> Array:
+    """(n, P) phenotypes of the test participants: by a linear probe of the row's features, or what the model itself predicts."""
+    if row.predictions is None:
+        return probe(*_features(row, embedding, participants=participants, train=train, test=test))
+    assert embedding is not None
+    with np.load(embedding, allow_pickle=False) as stored:
+        known = stored[f"{row.predictions}_phenotypes"].tolist() if f"{row.predictions}_phenotypes" in stored else []
+    if lacking := [name for name in names if name not in known]:
+        raise ValueError(f"{embedding} predicts no {', '.join(lacking)}: train the model again")
+    found = samples.read_embedding(embedding, array=f"{row.predictions}_predicted", visits=test.visits)
+    return found[:, [known.index(name) for name in names]].astype(np.float64)
+
+
+def _features(
+    row: RegressionRow, embedding: Path | None, *, participants: Path, train: samples.Samples, test: samples.Samples
+) -> tuple[Array, Array, Array]:
+    """Features and phenotypes of the training participants, and features of the test participants."""
+    visits, parts = train.visits + test.visits, []
+    if embedding is not None:
+        arrays = [f for f in row.features if f in ("ecg", "cmr")]
+        parts = [samples.read_embedding(embedding, array=f, visits=visits).astype(np.float64) for f in arrays]
+    if covariates := [f for f in row.features if f not in ("ecg", "cmr")]:
+        parts.append(samples.read_covariates(participants, names=covariates, train=train.visits, visits=visits))
+    seen, unseen = np.split(np.concatenate(parts, axis=1), [len(train.visits)])
+    return seen, train.targets, unseen

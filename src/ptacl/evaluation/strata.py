@@ -1,0 +1,57 @@
+"""R² within women, men and bands of age: a probe may read an ECG better in some than in others.
+
+R² of a group is about the mean of that group, so it does not count what sex or age alone tell.
+
+Shapes: n test participants, P phenotypes, B draws of which the first is the sample, G groups.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ptacl.evaluation import uncertainty
+from ptacl.evaluation.probes import r2
+
+Array = NDArray[np.float64]
+
+LEAST = 10  # a smaller group is left out
+_BANDS = (("below 55 years", 0, 55), ("55 to 64 years", 55, 65), ("65 years and above", 65, 200))
+
+
+def read(path: Path, *, visits: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
+    """Who belongs to which group, (n,) each, by its name; empty where the table has neither sex nor age."""
+    table = pd.read_csv(path, dtype={"visit": str}).set_index("visit").loc[list(visits)]
+    found: dict[str, NDArray[np.bool_]] = {}
+    if "sex" in table:
+        found |= {"women": (table["sex"] == 0).to_numpy(), "men": (table["sex"] == 1).to_numpy()}
+    if "age" in table:
+        found |= {name: table["age"].between(low, high, inclusive="left").to_numpy() for name, low, high in _BANDS}
+    return {name: members for name, members in found.items() if members.sum() >= LEAST}
+
+
+def tabulate(
+    predictions: Sequence[Array], *, targets: Array, groups: Mapping[str, NDArray[np.bool_]], counts: Array, seed: int
+) -> dict[str, Array]:
+    """(B, P) R² within each group; predictions (n, P) one a seed."""
+    found = {}
+    for name, members in groups.items():
+        of_seed = [r2(targets[members], p[members], counts=counts[:, members]) for p in predictions]
+        found[name] = uncertainty.over_seeds(of_seed, seed=seed)
+    return found
+
+
+def columns(
+    of_groups: Mapping[str, Array], groups: Mapping[str, NDArray[np.bool_]], phenotypes: Sequence[str], confidence: float
+) -> list[dict[str, object]]:
+    """A row a group: its name and size, R² of each phenotype and of their mean with intervals."""
+    rows = []
+    for name, estimates in of_groups.items():
+        row: dict[str, object] = {"group": name, "n_group": int(groups[name].sum())}
+        with_mean = np.column_stack([estimates, estimates.mean(axis=1)])
+        for p, phenotype in enumerate([*phenotypes, "mean"]):
+            row |= uncertainty.columns(f"{phenotype}_R2", with_mean[:, p], confidence=confidence)
+        rows.append(row)
+    return rows
