@@ -11,6 +11,11 @@ from ptacl.evaluation import alignment
 T, D = 13, 24
 
 
+def evaluate(*args, **how):
+    """The numbers of the stage."""
+    return alignment.evaluate(*args, **how)[0]
+
+
 def settings(*names: str) -> Alignment:
     return Alignment.model_validate(
         {"rows": [{"label": n.upper(), "model": n} for n in names], "bootstrap": 100, "confidence": 0.95}
@@ -84,7 +89,7 @@ def test_models_are_compared_over_the_same_participants(tmp_path):
         "ptacl": {0: write(tmp_path / "p.npz", noise=0.3, seed=1)},
     }
     embeddings |= {"twin": embeddings["global"]}
-    result = alignment.evaluate(settings("global", "ptacl", "twin"), embeddings=embeddings, seed=0)
+    result = evaluate(settings("global", "ptacl", "twin"), embeddings=embeddings, seed=0)
     assert result["steps"] == T and result["chance"] == pytest.approx(37 / 169, abs=1e-6)
     baseline, aligned, twin = (result["models"][name] for name in ("global", "ptacl", "twin"))
     assert aligned["title"] == "PTACL" and aligned["participants"] == 60
@@ -99,7 +104,7 @@ def test_models_are_compared_over_the_same_participants(tmp_path):
 
 def test_seeds_are_averaged(tmp_path):
     good, bad = write(tmp_path / "0.npz", noise=0.0), write(tmp_path / "1.npz", noise=0.0, shift=6)
-    result = alignment.evaluate(settings("ptacl"), embeddings={"ptacl": {0: good, 1: bad}}, seed=0)
+    result = evaluate(settings("ptacl"), embeddings={"ptacl": {0: good, 1: bad}}, seed=0)
     assert result["models"]["ptacl"]["share"] == pytest.approx(0.5)
     assert result["models"]["ptacl"]["seeds"] == 2
 
@@ -110,7 +115,7 @@ def test_other_participants_are_refused(tmp_path):
         "ptacl": {0: write(tmp_path / "p.npz", noise=1.0, people=59)},
     }
     with pytest.raises(ValueError, match="other test participants"):
-        alignment.evaluate(settings("global", "ptacl"), embeddings=embeddings, seed=0)
+        evaluate(settings("global", "ptacl"), embeddings=embeddings, seed=0)
 
 
 def test_models_without_local_embeddings_are_refused(tmp_path):
@@ -121,16 +126,16 @@ def test_models_without_local_embeddings_are_refused(tmp_path):
 
 def test_stage_writes_numbers_and_figures(tmp_path, monkeypatch):
     embeddings = {"global": {0: write(tmp_path / "g.npz", noise=30.0)}, "ptacl": {0: write(tmp_path / "p.npz", noise=0.3)}}
-    svg, png, out = (tmp_path / "results" / name for name in ("a.svg", "a.png", "a.json"))
+    svg, png, one, out = (tmp_path / "results" / name for name in ("a.svg", "a.png", "private/one.png", "a.json"))
     arguments = ["alignment", "--settings", settings("global", "ptacl").model_dump_json(), "--seed", "0"]
     arguments += ["--embeddings", json.dumps(embeddings, default=str)]
-    monkeypatch.setattr("sys.argv", [*arguments, "--figure", str(svg), str(png), "--out", str(out)])
+    monkeypatch.setattr("sys.argv", [*arguments, "--figure", str(svg), str(png), "--example", str(one), "--out", str(out)])
     alignment.main()
     first = svg.read_bytes(), out.read_bytes()
     alignment.main()
     assert (svg.read_bytes(), out.read_bytes()) == first
     assert ElementTree.fromstring(first[0]).tag.endswith("svg")
-    assert png.read_bytes().startswith(b"\x89PNG")
+    assert png.read_bytes().startswith(b"\x89PNG") and one.read_bytes().startswith(b"\x89PNG")
     assert "9000001" not in out.read_text()
     assert set(json.loads(out.read_text())["models"]) == {"global", "ptacl"}
 
@@ -143,7 +148,7 @@ def test_controls_tell_the_own_cine_from_others_and_from_order(tmp_path):
     for name, steps in (("shared", np.broadcast_to(common, (people, T, D))), ("own", rng.normal(size=(people, T, D)))):
         np.savez(tmp_path / f"{name}.npz", **arrays, ecg_local=steps.astype("f2"), cmr_local=steps.astype("f2"))
     embeddings = {name: {0: tmp_path / f"{name}.npz"} for name in ("shared", "own")}
-    result = alignment.evaluate(settings("shared", "own"), embeddings=embeddings, seed=0)
+    result = evaluate(settings("shared", "own"), embeddings=embeddings, seed=0)
     shared, own = (result["models"][name] for name in ("shared", "own"))
     assert shared["share"] == shared["other_share"] == own["share"] == 1
     assert own["other_share"] == pytest.approx(37 / 169, abs=0.04)

@@ -47,7 +47,7 @@ def write(folder: Path) -> Path:
     retrieval.evaluate(of_main(chosen, "retrieval").model_copy(update=fewer), **common).to_csv(
         folder / "retrieval.csv", index=False
     )
-    result = alignment.evaluate(
+    result, _ = alignment.evaluate(
         of_main(chosen, "alignment").model_copy(update=fewer),
         embeddings=embeddings,
         seed=0,

@@ -94,6 +94,7 @@ rule alignment:
         embeddings=listed(EMBEDDINGS, models_of(ALIGNMENT)),
     output:
         json="results/evaluation/alignment.json",
+        example=f"{PRIVATE}/alignment_example.png",
         figures=[
             report("results/figures/alignment.svg", caption="../report/alignment.rst", category="Alignment"),
             "results/figures/alignment.png",
@@ -115,4 +116,4 @@ rule alignment:
         embeddings=files(EMBEDDINGS, models_of(ALIGNMENT)),
     shell:
         "python -m ptacl.evaluation.alignment --settings {params.settings:q} --seed {params.seed}"
-        " --embeddings {params.embeddings:q} --figure {output.figures} --out {output.json} > {log} 2>&1"
+        " --embeddings {params.embeddings:q} --figure {output.figures} --example {output.example} --out {output.json} > {log} 2>&1"

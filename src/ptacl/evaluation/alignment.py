@@ -94,13 +94,17 @@ def read_steps(path: Path) -> Steps:
     return Steps(visits[usable].tolist(), ecg[usable], cmr[usable], int(chosen.size - usable.size))
 
 
-def evaluate(settings: Alignment, *, embeddings: samples.Files, seed: int) -> dict[str, object]:
-    """Matrix, share near the diagonal, controls, and paired difference from the first model, of each model.
+def evaluate(
+    settings: Alignment, *, embeddings: samples.Files, seed: int
+) -> tuple[dict[str, object], dict[str, NDArray[np.float32]]]:
+    """Matrix, share near the diagonal, controls, and paired difference from the first model, of each model; and the
+    matrix of one participant by label.
 
     ValueError if the models do not share their participants.
     """
     models: dict[str, object] = {}
     counts = reference = visits = None
+    examples: dict[str, NDArray[np.float32]] = {}
     for row in settings.rows:
         matrices = []
         of_seed: dict[str, list[Array]] = {"share": [], "other_share": [], "permuted_share": []}
@@ -111,6 +115,7 @@ def evaluate(settings: Alignment, *, embeddings: samples.Files, seed: int) -> di
                 raise ValueError(f"{path} holds other test participants than the models before it: rerun the embedding")
             of_participants = cosines(steps.ecg, steps.cmr)
             matrices.append(of_participants.mean(axis=0, dtype=np.float64))
+            examples.setdefault(row.label, of_participants[0])
             if counts is None:
                 counts = uncertainty.draw_counts(
                     len(visits), draws=settings.bootstrap, generator=seeds.generator(seed, "bootstrap", "alignment")
@@ -137,39 +142,45 @@ def evaluate(settings: Alignment, *, embeddings: samples.Files, seed: int) -> di
             "matrix": np.round(np.mean(matrices, axis=0), 5).tolist(),
         }
     num_steps = steps.ecg.shape[1]
-    return {
-        "steps": num_steps,
-        "chance": round(chance(num_steps), 6),
-        "confidence": settings.confidence,
-        "models": models,
-    }
+    result: dict[str, object] = {"steps": num_steps, "chance": round(chance(num_steps), 6), "confidence": settings.confidence}
+    return result | {"models": models}, examples
 
 
 def draw(result: Mapping[str, object], *, paths: Sequence[Path]) -> None:
     """One heat map a model, side by side with one colour scale."""
+    models: list[dict[str, object]] = list(result["models"].values())  # type: ignore[attr-defined]
+    titles = [f"{model['title']}\n{model['share']:.2f} near the diagonal" for model in models]
+    _draw(
+        {title: np.asarray(model["matrix"]) for title, model in zip(titles, models, strict=True)},
+        label="mean cosine",
+        paths=paths,
+    )
+
+
+def _draw(matrices: Mapping[str, NDArray[np.floating]], *, label: str, paths: Sequence[Path]) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    panels: list[dict[str, object]] = list(result["models"].values())  # type: ignore[attr-defined]
-    num_steps = int(result["steps"])  # type: ignore[call-overload]
-    matrices = [np.asarray(panel["matrix"]) for panel in panels]
-    low, high = min(m.min() for m in matrices), max(m.max() for m in matrices)
+    num_steps = len(next(iter(matrices.values())))
+    low, high = min(m.min() for m in matrices.values()), max(m.max() for m in matrices.values())
     ticks = np.arange(0, num_steps, max(1, num_steps // 4))
     style = {"font.size": 9, "svg.hashsalt": "alignment", "axes.linewidth": 0.6}
     with matplotlib.rc_context(style):
-        figure, axes = plt.subplots(1, len(panels), figsize=(2.5 * len(panels) + 0.9, 2.95), layout="constrained", squeeze=False)
-        for ax, panel, matrix in zip(axes[0], panels, matrices, strict=True):
+        figure, axes = plt.subplots(
+            1, len(matrices), figsize=(2.5 * len(matrices) + 0.9, 2.95), layout="constrained", squeeze=False
+        )
+        for ax, (title, matrix) in zip(axes[0], matrices.items(), strict=True):
             mesh = ax.pcolormesh(matrix, cmap="viridis", vmin=low, vmax=high, edgecolors="face", linewidth=0.2)
             ax.set(aspect="equal", xlabel="CMR step", xticks=ticks + 0.5, yticks=ticks + 0.5)
             ax.set_xticklabels(["ED", *map(str, ticks[1:])])
             ax.set_yticklabels(["ED", *map(str, ticks[1:])])
             ax.invert_yaxis()
             ax.tick_params(length=2)
-            ax.set_title(f"{panel['title']}\n{panel['share']:.2f} near the diagonal", fontsize=9)
+            ax.set_title(title, fontsize=9)
         axes[0][0].set_ylabel("ECG step")
-        figure.colorbar(mesh, ax=axes[0].tolist(), label="mean cosine similarity", shrink=0.85, pad=0.015)
+        figure.colorbar(mesh, ax=axes[0].tolist(), label=label, shrink=0.85, pad=0.015)
         for path in paths:
             path.parent.mkdir(parents=True, exist_ok=True)
             metadata = {"Date": None} if path.suffix == ".svg" else None
@@ -185,9 +196,10 @@ def main() -> None:
     parser.add_argument("--embeddings", required=True, type=samples.files, help="JSON: by model and seed, FILE.npz")
     parser.add_argument("--seed", required=True, type=int, help="seed of the project")
     parser.add_argument("--figure", required=True, nargs="+", type=Path, help="figures to write, the suffix gives the format")
+    parser.add_argument("--example", required=True, type=Path, help="figure of one participant to write, not to be shared")
     parser.add_argument("--out", required=True, type=Path, help="numbers to write (JSON)")
     args = parser.parse_args()
-    result = evaluate(
+    result, examples = evaluate(
         Alignment.model_validate_json(args.settings),
         embeddings=args.embeddings,
         seed=args.seed,
@@ -195,6 +207,7 @@ def main() -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
     draw(result, paths=args.figure)
+    _draw(examples, label="cosine, one participant", paths=[args.example])
 
 
 if __name__ == "__main__":
