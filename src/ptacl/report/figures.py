@@ -14,6 +14,9 @@ _WIDTH = 340.0
 _TEXT = 11.0
 
 
+_LETTER, _LONGEST = 6.2, 27  # width of a letter of a label, and how many there may be
+
+
 @dataclass(frozen=True)
 class Mark:
     """A line of a dot plot: label, colour class, and the number with its interval and the paper's number."""
@@ -65,7 +68,8 @@ def dot_plot(marks: Sequence[Mark], *, title: str, limits: tuple[float, float], 
     dashed : a line across the rows of the ECG: the ceiling of an ECG, or chance. Numbers and ends of intervals outside `limits`
     get an arrow at the border, numbers also their value.
     """
-    line, top, left = 19.0, 26.0, 118.0
+    longest = max((len(_short(mark.label)) for mark in marks), default=0)
+    line, top, left = 19.0, 26.0, max(118.0, _LETTER * longest + 12)
     axis = Axis(*limits, left, _WIDTH - 10)
     bottom = top + line * len(marks)
     shapes = [f'<text class="title" x="0" y="14">{escape(title)}</text>']
@@ -86,8 +90,16 @@ def dot_plot(marks: Sequence[Mark], *, title: str, limits: tuple[float, float], 
     return _svg(shapes, height=bottom + 20, label=f"{title}: {said}")
 
 
+def _short(label: str) -> str:
+    """A label that leaves room for the axis beside it."""
+    return label if len(label) <= _LONGEST else label[: _LONGEST - 1].rstrip(" ,") + "…"
+
+
 def _mark(mark: Mark, *, axis: Axis, y: float) -> list[str]:
-    cell, shapes = mark.cell, [f'<text class="label" x="0" y="{y + 4}">{escape(mark.label)}</text>']
+    cell, shapes = (
+        mark.cell,
+        [f'<text class="label" x="0" y="{y + 4}"><title>{escape(mark.label)}</title>{escape(_short(mark.label))}</text>'],
+    )
     if cell.paper is not None:
         shapes.append(f'<circle class="paper" cx="{axis.at(cell.paper)}" cy="{y}" r="3.6"/>')
     if math.isfinite(cell.low) and math.isfinite(cell.high):

@@ -40,9 +40,16 @@ def dot_plots(rows: Sequence[comparison.Row], *, names: Sequence[str], ceiling: 
     limits = figures.shared_range(cells, floor=-0.25, include=[0.0, 0.1, *ceiling.values()])
     panels = []
     for c, name in enumerate(names):
-        marks = [figures.Mark(f"{row.group} {row.method}", row.group.split()[0].lower(), row.cells[c]) for row in measured]
+        marks = [figures.Mark(_mark_label(row), row.group.split()[0].lower(), row.cells[c]) for row in measured]
         panels.append(figures.dot_plot(marks, title=_panel_title(name), limits=limits, dashed=ceiling.get(name)))
     return panels
+
+
+def _mark_label(row: comparison.Row) -> str:
+    """Input, method, and how it is evaluated where that is no linear probe."""
+    other = "" if row.evaluation == "LP" else f", {row.evaluation}"
+    group = "" if row.group in ("Clinical", "ECG + clinical") else f"{row.group} "
+    return f"{group}{row.method}{other}"
 
 
 def precision_plots(rows: Sequence[comparison.Row], *, random: str) -> list[str]:
