@@ -18,7 +18,8 @@ configfile: os.path.join(workflow.basedir, "config.yaml")
 
 try:
     CONFIG = schema.parse(config)
-except ValueError as error:
+    CONFIG.cohort.demand_paths()
+except (ValueError, FileNotFoundError) as error:
     raise WorkflowError(str(error))
 
 # jobs run with the Python that runs snakemake, also where its environment is not activated

@@ -284,12 +284,14 @@ def test_withdrawal_reruns_the_shards_that_lose_it_and_leaves_nothing(bulk: Proj
     orphan = bulk.folder / "results/private/embeddings/old-0.npz"
     orphan.parent.mkdir()
     np.savez(orphan, visits=participants.visit.to_numpy(str))
+    example = bulk.folder / "results/private/alignment_example.png"
+    example.write_bytes(b"of somebody")
     time.sleep(1.1)
     (bulk.folder / "withdrawn.csv").write_text(gone.participant + "\n")
     jobs = bulk.jobs("--cores", "2", "data")
     assert prepared(jobs) == [f"prepare_cmr {gone.shard}", f"prepare_ecg {gone.shard}"]
     left = [p for p in (bulk.folder / "results").rglob("*") if p.is_file()]
-    assert not orphan.exists()
+    assert not orphan.exists() and not example.exists()
     assert not [str(p) for p in left if gone.participant.encode() in p.read_bytes()]
     assert bulk.jobs("--cores", "2", "data") == []
 

@@ -206,3 +206,18 @@ def test_arms_that_are_compared_differ_in_the_local_loss_alone(name: str) -> Non
     for one, other in (("global", "ptacl"), ("global_retrieval", "ptacl_retrieval")):
         arms = [models[m].model_dump(exclude={"title", "local"}) for m in (one, other)]
         assert arms[0] == arms[1] and models[one].local is None and models[other].local is not None
+
+
+def test_a_missing_folder_names_its_setting(tmp_path: Path) -> None:
+    settings = config.load(ROOT / "config.yaml").cohort
+    settings.demand_paths()
+    found = settings.model_copy(update={"ecg_folders": [str(tmp_path)], "cmr_folders": [str(tmp_path / "cines")]})
+    with pytest.raises(FileNotFoundError, match=r"^cohort\.cmr_folders: there is no .*cines; correct the path"):
+        found.demand_paths()
+
+
+def test_a_partial_file_changes_only_what_it_names(tmp_path: Path) -> None:
+    (tmp_path / "part.yaml").write_text("ecg: {wavelet: {level: 7}}\nmodels: {global: {temperature: 0.2}}\n")
+    whole, part = config.load(ROOT / "config.yaml"), config.stack(ROOT / "config.yaml", tmp_path / "part.yaml")
+    assert part.ecg.wavelet.level == 7 and part.ecg.wavelet.family == whole.ecg.wavelet.family
+    assert part.models["ptacl"].temperature == 0.2 and part.cohort == whole.cohort

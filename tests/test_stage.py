@@ -54,7 +54,7 @@ def test_a_real_stage_ends_so(tmp_path):
     assert run.stderr.startswith("error: ") and "train the model first" in run.stderr
 
 
-def test_a_full_disk_says_so(tmp_path):
+def test_a_full_disk_says_so(capsys):
     """A real one: /dev/full takes no byte."""
 
     def main():
@@ -63,4 +63,4 @@ def test_a_full_disk_says_so(tmp_path):
 
     with pytest.raises(SystemExit) as ended:
         stage.run(main)
-    assert ended.value.code == 2
+    assert ended.value.code == 2 and "the disk is full" in capsys.readouterr().err

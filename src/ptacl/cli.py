@@ -11,6 +11,12 @@ from ptacl import config
 from ptacl.exclusions import Excluded
 
 USABLE, UNREADABLE, EXCLUDED = 0, 2, 3
+_KINDS = {
+    ".xml": "CardioSoft ECG (.xml)",
+    ".zip": "DICOM cine (.zip)",
+    ".nii.gz": "NIfTI cine (.nii.gz, .nii)",
+    ".nii": "its folder",
+}
 _OWN_CONFIG = Path(__file__).resolve().parents[2] / "config.yaml"
 
 
@@ -55,6 +61,9 @@ def _inspect(args: argparse.Namespace) -> int:
     settings = _settings(args.config)
     if not args.file.exists():
         raise FileNotFoundError(f"{args.file} does not exist")
+    if args.file.is_file() and not args.file.name.lower().endswith(tuple(_KINDS)):
+        print(f"ptacl inspect: {args.file.name}: not a kind of file that it reads: {', '.join(_KINDS.values())}", file=sys.stderr)
+        return UNREADABLE
     try:
         facts = _describe(args, settings)
     except Excluded as error:

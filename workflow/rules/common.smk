@@ -5,10 +5,6 @@ def bulk_sources(wildcards):
     """What tells that the cohort changed: the simulation, or the folders themselves and those below that hold several records."""
     if SIMULATED:
         return [f"{PRIVATE}/simulated.json", *CONFIG.cohort.withdrawals]
-    for setting in ("ecg_folders", "cmr_folders", "phenotype_tables", "withdrawals"):
-        for path in getattr(CONFIG.cohort, setting):
-            if not os.path.exists(path):
-                raise WorkflowError(f"cohort.{setting}: there is no {path}. Correct the path, or mount what it lies on")
     folders = [*CONFIG.cohort.ecg_folders, *CONFIG.cohort.cmr_folders]
     inner = [folder for top in folders for folder in subfolders(top)]
     return [

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+EXAMPLE = "alignment_example.png"
+
 
 def read_lists(paths: Sequence[Path | str]) -> set[str]:
     """Ids from lists of one id a line without a header; blank lines, quotes and CRLF are fine. ValueError names file and line."""
@@ -49,12 +51,16 @@ def _may_hold(prepared: Path, withdrawn: Collection[str]) -> bool:
 
 
 def purge_embeddings(folder: Path | None, *, withdrawn: Collection[str]) -> None:
-    """Delete the embeddings, also those of runs that are configured no more, in which a withdrawn participant has a row."""
+    """Delete the embeddings, also those of runs that are configured no more, in which a withdrawn participant has a row.
+
+    With any of them goes the alignment figure of one participant beside the folder, which does not say whose it is.
+    """
     for path in sorted(folder.glob("*.npz")) if folder and withdrawn else []:
         with np.load(path) as content:
             held = {str(visit).partition("_")[0] for visit in content["visits"]}
         if held & set(withdrawn):
             path.unlink()
+            path.parents[1].joinpath(EXAMPLE).unlink(missing_ok=True)
 
 
 def _delete(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Sections of the data: the simulated cohort, who takes part, and how ECG and CMR are prepared."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -45,6 +46,13 @@ class Cohort(Section):
         description="largest relative error of SV = EDV - ESV and EF = SV / EDV before both are doubted"
     )
     phenotypes: list[Phenotype] = Field(description="the targets, in the order of the tables")
+
+    def demand_paths(self) -> None:
+        """FileNotFoundError names the first folder or file that is not there, and its setting."""
+        for setting in ("ecg_folders", "cmr_folders", "phenotype_tables", "withdrawals"):
+            for path in getattr(self, setting):
+                if not Path(path).exists():
+                    raise FileNotFoundError(f"cohort.{setting}: there is no {path}; correct the path, or mount what it lies on")
 
     @model_validator(mode="after")
     def _check(self) -> "Cohort":

@@ -3,7 +3,7 @@
 The matrix shown is the mean over test participants, one visit each, whose crop holds a complete beat. The number beside it is
 the share of ECG steps whose most similar CMR step lies within one step of the same phase: 1 is perfect, and a model without
 any notion of time scores the share of step pairs that lie so close, the chance level. Distances do not wrap around the cycle,
-as in Eq. 2. Where an experiment has several seeds, matrices and shares are averaged over them.
+as in Eq. 2. Where a model has several seeds, matrices and shares are averaged over them.
 
 Two controls stand beside it. With the cine of another participant: what is left is what all hearts share at a phase. With the
 CMR steps of each participant in random order: what is left is chance for embeddings like these.
