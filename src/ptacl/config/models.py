@@ -39,9 +39,15 @@ class Untrained(Entry):
 
 
 class Trained(Entry):
-    """What every training has. `learns` names the class of its objective, as module:class."""
+    """What every training has.
+
+    `learns` names the class of its objective, as module:class; `takes` is its number of modalities, None for any; `whole_batches`
+    says that its loss compares the samples of a batch.
+    """
 
     learns: ClassVar[str]
+    takes: ClassVar[int | None] = None
+    whole_batches: ClassVar[bool] = False
 
     start: dict[Modality, str | None] | None = Field(
         default=None, description="by modality, the entry whose encoder is taken over, of the same seed where that has it"
@@ -76,52 +82,46 @@ class Trained(Entry):
             raise ValueError("frozen_layers with a random start would keep layers that never learnt: set frozen_layers to 0")
         return self
 
-
-def _demand(entry: Trained, *, modalities: int, whole_batches: bool = False) -> None:
-    """What an objective needs of its entry; ValueError says what is wrong."""
-    if len(entry.modalities) != modalities or len(set(entry.modalities)) != modalities:
-        raise ValueError(f"{entry.kind} takes {modalities} modalit{'y' if modalities == 1 else 'ies'}, not {entry.modalities}")  # type: ignore[attr-defined]
-    if whole_batches and entry.training.accumulate > 1:
-        raise ValueError(
-            "InfoNCE compares the samples of a whole batch, which micro-batches would shrink: set accumulate to 1, and lower "
-            "batch_size or use more GPUs if memory does not suffice"
-        )
-    if whole_batches and entry.training.batch_size < 2:
-        raise ValueError("InfoNCE tells the samples of a batch apart: batch_size must be 2 or more")
+    @model_validator(mode="after")
+    def _check_kind(self) -> "Trained":
+        if self.takes and (len(self.modalities) != self.takes or len(set(self.modalities)) != self.takes):
+            raise ValueError(f"it takes {self.takes} modalit{'y' if self.takes == 1 else 'ies'}, not {self.modalities}")
+        if self.whole_batches and self.training.accumulate > 1:
+            raise ValueError(
+                "InfoNCE compares the samples of a whole batch, which micro-batches would shrink: set accumulate to 1, and lower "
+                "batch_size or use more GPUs if memory does not suffice"
+            )
+        if self.whole_batches and self.training.batch_size < 2:
+            raise ValueError("InfoNCE tells the samples of a batch apart: batch_size must be 2 or more")
+        return self
 
 
 class Autoencoder(Trained):
     """Masked autoencoder of one modality (Sec. 3.1)."""
 
     learns = _OBJECTIVES + "reconstruction:Reconstruction"
+    takes = 1
     kind: Literal["mae"] = Field(description="kind of entry")
     mask_ratio: Fraction = Field(description="share of tokens hidden from the encoder")
     decoder: Decoder = Field(description="decoder")
-
-    @model_validator(mode="after")
-    def _check(self) -> "Autoencoder":
-        _demand(self, modalities=1)
-        return self
 
 
 class SimCLR(Trained):
     """Two views of each sample told from those of others by NT-Xent (Chen et al. 2020), one modality."""
 
     learns = _OBJECTIVES + "simclr:SimCLR"
+    takes = 1
+    whole_batches = True
     kind: Literal["simclr"] = Field(description="kind of entry")
     projection_width: Count = Field(description="width of the space of the loss; its projector, two layers, is not kept")
     temperature: Positive = Field(description="temperature of the loss")
-
-    @model_validator(mode="after")
-    def _check(self) -> "SimCLR":
-        _demand(self, modalities=1, whole_batches=True)
-        return self
 
 
 class Supervised(Trained):
     """Regression of all phenotypes at once, one modality; also full fine-tuning, where it starts from another entry."""
 
     learns = _OBJECTIVES + "supervised:Supervised"
+    takes = 1
     kind: Literal["supervised"] = Field(description="kind of entry")
     pool: Literal["mean", "attention"] = Field(description="how tokens become one vector before the linear head")
 
@@ -129,11 +129,6 @@ class Supervised(Trained):
     def labels(self) -> bool:
         """Whether it learns from phenotypes."""
         return True
-
-    @model_validator(mode="after")
-    def _check(self) -> "Supervised":
-        _demand(self, modalities=1)
-        return self
 
 
 class Local(Section):
@@ -154,6 +149,8 @@ class Contrastive(Trained):
     """Contrastive training of both encoders: global InfoNCE, and a local loss or none (Sec. 3.2)."""
 
     learns = _OBJECTIVES + "contrastive:Contrastive"
+    takes = 2
+    whole_batches = True
     kind: Literal["contrastive"] = Field(description="kind of entry")
     projection_width: Count = Field(description="width of the shared space of the global loss")
     direction_weight: float = Field(ge=0, le=1, description="weight of ECG to CMR; the rest goes to CMR to ECG")
@@ -162,7 +159,6 @@ class Contrastive(Trained):
 
     @model_validator(mode="after")
     def _check(self) -> "Contrastive":
-        _demand(self, modalities=2, whole_batches=True)
         if self.local and self.augmentation.ecg and self.augmentation.ecg.surrogate_magnitude > 0.15:
             raise ValueError(
                 "surrogate_magnitude above 0.15 moves R-peaks, on which the local loss stands: lower it, or set local to null"
@@ -174,16 +170,13 @@ class CrossAutoencoder(Trained):
     """An autoencoder a modality with a shared latent space (Radhakrishnan et al. 2023)."""
 
     learns = _OBJECTIVES + "cross:CrossAutoencoder"
+    takes = 2
+    whole_batches = True
     kind: Literal["cmae"] = Field(description="kind of entry")
     decoder: Decoder = Field(description="decoder of each modality")
     latent_width: Count = Field(description="width of the latent space")
     temperature: Positive = Field(description="temperature of the contrastive loss of the latents")
     contrastive_weight: Positive = Field(description="its weight beside the reconstruction losses")
-
-    @model_validator(mode="after")
-    def _check(self) -> "CrossAutoencoder":
-        _demand(self, modalities=2, whole_batches=True)
-        return self
 
 
 class Other(Trained):
