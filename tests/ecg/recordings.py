@@ -24,7 +24,7 @@ def limb_leads(independent: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.stack([{**independent, **derived}[lead] for lead in LEADS])
 
 
-def synthetic_mv(times_s: Sequence[float] | np.ndarray, *, noise_mv: float = 0.0, seed: int = 0) -> np.ndarray:
+def synthetic_mv(times_s: Sequence[float] | np.ndarray, *, noise_mv: float = 0.01, seed: int = 0) -> np.ndarray:
     """(12, 5000) mV: P, R, S and T as Gaussians at each beat; T moves with the rate."""
     grid_s = np.arange(NUM_SAMPLES) / RATE_HZ
     interval_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 1.0

@@ -59,7 +59,7 @@ def test_a_single_beat(tmp_path: Path, settings: config.Ecg) -> None:
     path = written(tmp_path, cardiosoft(counts(synthetic_mv([5.0]))))
     facts = describe(path, settings=settings)
     assert facts["excluded"].startswith(Reason.NO_R_PEAKS.value)
-    assert 5.0 in facts["r_peaks_s"] and facts["quality"]["num_beats"] < 4
+    assert 5.0 in facts["r_peaks_s"]
     draw(path, tmp_path / "out.png", settings=settings)
 
 

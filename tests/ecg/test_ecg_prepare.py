@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
     texts = {participant: cardiosoft(leads, beats_ms=[515], participant=participant) for participant, leads in good.items()}
     texts["9000004"] = texts["9000001"][:1000]
     texts["9000005"] = texts["9000001"].replace('lead="V6"', 'lead="V5"')
-    texts["9000006"] = cardiosoft(counts(noise_mv(0) * 0.2))
+    texts["9000006"] = cardiosoft(counts(noise_mv(0, exponent=1)))
     texts["9000007"] = cardiosoft(counts(synthetic_mv(beat_times(24))))
     rows = []
     for participant in [*texts, "9000008"]:

@@ -103,6 +103,8 @@ FAULTS = {
     "resolution 0": (strip(lambda s: s.replace('uVperLsb">5<', 'uVperLsb">0<')), Reason.WRONG_UNIT),
     "resolution blank": (strip(lambda s: s.replace('uVperLsb">5<', 'uVperLsb"><')), Reason.WRONG_UNIT),
     "flat lead": (wave("V3", constant), Reason.FLAT_LEAD),
+    "a space in place of a comma": (wave("V1", lambda samples: samples.replace(",", " ", 1)), Reason.UNREADABLE),
+    "a space within a number": (wave("V1", last_value(",1 2")), Reason.UNREADABLE),
 }
 
 HARMLESS = {

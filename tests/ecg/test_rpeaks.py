@@ -68,7 +68,7 @@ def test_real_file_agrees_with_the_device(example: Path, settings: config.Ecg) -
     late_ms = np.array(record.device_beats_ms) - peaks * 1000 / RATE_HZ
     assert len(peaks) == 8 and late_ms.min() >= 13 and late_ms.max() <= 18
     assert quality["heart_rate_bpm"] == pytest.approx(50, abs=0.5)
-    assert quality["device"] == {"num_beats": 8, "matched": 8, "offset_ms": pytest.approx(16, abs=2)}
+    assert quality["device"] == {"num_beats": 8, "ours": 8, "matched": 8, "offset_ms": pytest.approx(16, abs=2)}
 
 
 @pytest.mark.parametrize("bpm", [32, 35, 42, 50, 75, 110, 150, 180])

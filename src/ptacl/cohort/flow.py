@@ -115,6 +115,9 @@ def describe(
         "splits": {split: _count(rows) for split, rows in parts.items()},
         "phenotypes": {name: {split: int((rows[name] != "").sum()) for split, rows in parts.items()} for name in names},
         "crop": dict(sorted(Counter(str(cmr.quality[v]["crop"]["source"]) for v in participants["visit"]).items())),
+        "flags": dict(
+            sorted(Counter(f for p in (ecg, cmr) for v in participants["visit"] for f in p.quality[v].get("flags", [])).items())
+        ),
         "exclusions": {stage: _tally(by_visit.values()) for stage, by_visit in reasons.items()},
         "tables": summary["tables"],
     }
@@ -178,6 +181,7 @@ def _details(flow: Mapping[str, Any], step: Mapping[str, Any]) -> list[tuple[str
                 rows.append((label, f"{count:,}"))
     if step["step"] == "usable":
         rows += [(f"crop centre from {source}", f"{n:,}") for source, n in flow["crop"].items()]
+        rows += [(f"used, {flag}", f"{n:,}") for flag, n in flow["flags"].items()]
     return rows
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from ptacl.config.data import Cmr, Cohort, Ecg, Labels, Phenotype, RPeaks, Simulation, Wavelet
+from ptacl.config.data import Cmr, Cohort, Ecg, EcgFaults, Labels, Phenotype, RPeaks, Simulation, Wavelet
 from ptacl.config.models import (
     Autoencoder,
     Contrastive,
@@ -63,6 +63,7 @@ __all__ = [
     "Decoder",
     "Ecg",
     "EcgAugmentation",
+    "EcgFaults",
     "Embedding",
     "Encoder",
     "Encoders",

@@ -88,10 +88,23 @@ class RPeaks(Section):
     )
     min_rate_bpm: Positive = Field(description="a mean heart rate below this excludes the record")
     max_rate_bpm: Positive = Field(description="a mean heart rate above this excludes the record")
+    min_device_agreement: Fraction = Field(
+        description="least agreement (Dice) with the beat list of the device, where it has one; below it the record is excluded"
+    )
     min_beats: Count = Field(description="fewer R-peaks than this exclude the record")
     max_rr_ratio: Positive = Field(
         description="longest over shortest RR interval above which the record is flagged as irregular, not excluded"
     )
+
+
+class EcgFaults(Section):
+    """Values that exclude an ECG: beyond all real records looked at (ptacl.ecg.faults)."""
+
+    max_constant_s: Positive = Field(description="longest stretch in which a lead keeps one value, seconds")
+    max_equal_share: Fraction = Field(description="largest share of samples in which two leads are equal")
+    max_extreme_share: Fraction = Field(description="largest share of samples at the highest or the lowest value of a lead")
+    max_range_mv: Positive = Field(description="largest difference of the highest and the lowest value of a lead, mV")
+    max_noise_mv: Positive = Field(description="largest noise above a quarter of the sampling rate, standard deviation, mV")
 
 
 class Ecg(Section):
@@ -100,6 +113,7 @@ class Ecg(Section):
     rate_hz: Count = Field(description="sampling rate that a record must have")
     num_samples: Count = Field(description="samples a lead that a record must have")
     einthoven_tolerance_counts: Positive = Field(description="largest |I + III - II| and limb-lead error, in counts")
+    faults: EcgFaults = Field(description="what no ECG at rest is")
     wavelet: Wavelet = Field(description="denoising")
     rpeaks: RPeaks = Field(description="R-peak detection")
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ptacl import config
-from ptacl.ecg import read, rpeaks, sheet
+from ptacl.ecg import faults, read, rpeaks, sheet
 from ptacl.ecg.denoise import denoise
 from ptacl.exclusions import Excluded
 
@@ -70,6 +70,15 @@ def _examine(path: Path, *, settings: config.Ecg) -> _Findings:
         found.signal_mv = signal_mv = denoise(record.signal_mv, wavelet=settings.wavelet)
         found.r_peaks, found.quality = rpeaks.find(
             signal_mv, rate_hz=record.rate_hz, device_beats_ms=record.device_beats_ms, settings=settings.rpeaks
+        )
+        found.quality["flags"] = faults.flags(
+            found.quality,
+            signal_mv=signal_mv,
+            r_peaks=found.r_peaks,
+            rate_hz=record.rate_hz,
+            leads=record.leads,
+            inside=record.participant,
+            named=path.name.partition("_")[0],
         )
         rpeaks.check(found.quality, settings=settings.rpeaks)
     except Excluded as error:

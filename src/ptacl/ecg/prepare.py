@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ptacl import config, stage, store
-from ptacl.ecg import rpeaks, sheet
+from ptacl.ecg import faults, rpeaks, sheet
 from ptacl.ecg.denoise import denoise
 from ptacl.ecg.measure import measure
 from ptacl.ecg.read import LEADS, read
@@ -58,7 +58,16 @@ def prepare_record(path: Path, *, settings: config.Ecg) -> Prepared:
     padded[: len(peaks)] = peaks
     facts = {"filters": dict(record.filters), "software": record.software, "resolution_mv": record.resolution_mv}
     found = measure(signal_mv, r_peaks=peaks, rate_hz=record.rate_hz, device=record.measurements)
-    return Prepared(signal_mv=signal_mv, r_peaks=padded, quality=quality | facts | {"measurements": found})
+    doubts = faults.flags(
+        quality,
+        signal_mv=signal_mv,
+        r_peaks=peaks,
+        rate_hz=record.rate_hz,
+        leads=record.leads,
+        inside=record.participant,
+        named=path.name.partition("_")[0],
+    )
+    return Prepared(signal_mv=signal_mv, r_peaks=padded, quality=quality | facts | {"measurements": found, "flags": doubts})
 
 
 def prepare_shard(members: Iterable[Mapping[str, str]], *, settings: config.Ecg, directory: Path) -> Outcome:

@@ -8,19 +8,21 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from lxml import etree
 
 from ptacl import config
+from ptacl.ecg import faults
 from ptacl.exclusions import Excluded, Reason, demand_file
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
 _NAMES = {lead.lower(): lead for lead in LEADS}
 _MV_PER_UNIT = {"uvperlsb": 1e-3, "mvperlsb": 1.0}
-_LARGEST_BYTES = 2**26
+_LARGEST_BYTES = 2**24  # thirty times a real file; as many empty elements take 0.6 GB
 _COUNTS = np.iinfo(np.int16)
 _FILTERS = {
     "CubicSpline": "cubic_spline",
@@ -51,7 +53,7 @@ class EcgRecord:
     signal_mv : (12, T) float32 in the order of `leads`. resolution_mv : millivolt a count. filters : settings of the device,
     None where the file has none. device_beats_ms : the device's own beat list, from the start of the strip, some 15 ms after
     the R-peaks. measurements : the device's intervals and axes, None where blank. software : name and version of the device's
-    software.
+    software. participant : the id in the file, for comparison with its name alone.
     """
 
     signal_mv: np.ndarray
@@ -62,6 +64,7 @@ class EcgRecord:
     device_beats_ms: tuple[float, ...]
     measurements: Mapping[str, float | None]
     software: str
+    participant: str
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,8 @@ def document(path: Path) -> etree._Element:
         root = etree.fromstring(data, parser)
     except (etree.XMLSyntaxError, LookupError, ValueError) as error:
         raise Excluded(Reason.UNREADABLE, type(error).__name__) from None
+    if root.getroottree().docinfo.internalDTD is not None:  # in an encoding that hid it from the search above
+        raise Excluded(Reason.UNREADABLE, "document type declaration")
     if root.tag != "CardiologyXML":
         raise Excluded(Reason.UNREADABLE, "not a CardioSoft file")
     return root
@@ -124,17 +129,17 @@ def record(root: etree._Element, *, settings: config.Ecg) -> EcgRecord:
     resolution_mv = _resolution_mv(strip)
     counts = _counts(strip, num_samples=settings.num_samples)
     _check_values(counts, tolerance=settings.einthoven_tolerance_counts)
+    faults.check(counts, leads=LEADS, resolution_mv=resolution_mv, rate_hz=settings.rate_hz, settings=settings.faults)
     return EcgRecord(
         signal_mv=counts.astype(np.float32) * np.float32(resolution_mv),
         leads=LEADS,
         rate_hz=settings.rate_hz,
         resolution_mv=resolution_mv,
         filters={name: _setting(root.find(f"FilterSetting/{tag}")) for tag, name in _FILTERS.items()},
-        device_beats_ms=tuple(
-            t for e in strip.findall("ArrhythmiaResults/Time") if (t := _number(e)) is not None and _unit(e) == "ms"
-        ),
+        device_beats_ms=_beats_ms(strip),
         measurements={name: _number(root.find(f"RestingECGMeasurements/{tag}")) for tag, name in _MEASUREMENTS.items()},
         software=" ".join(root.findtext(f"ClinicalInfo/DeviceInfo/{tag}", "").strip() for tag in ("Desc", "SoftwareVer")).strip(),
+        participant=root.findtext("PatientInfo/PID", "").strip(),
     )
 
 
@@ -174,10 +179,13 @@ def _integers(text: str, *, lead: str) -> np.ndarray:
     White space goes first, because `np.fromstring` reads a field of white space alone as 0; a comma after the last value does
     no harm. Sixty-four bits, because it wraps what does not fit, and the device has sixteen.
     """
+    parts = text.split()
+    if not all("," in (before[-1], after[0]) for before, after in pairwise(parts)):
+        raise Excluded(Reason.UNREADABLE, f"lead {lead} has values without a comma between them")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", DeprecationWarning)  # what NumPy before 2.4 says of junk
-            values = np.fromstring("".join(text.split()), dtype=np.int64, sep=",")
+            values = np.fromstring("".join(parts), dtype=np.int64, sep=",")
     except (ValueError, DeprecationWarning):
         finite = not any(word in text.lower() for word in ("nan", "inf"))
         raise Excluded(Reason.UNREADABLE if finite else Reason.NOT_FINITE, f"lead {lead} is not a list of integers") from None

@@ -37,9 +37,9 @@ def find(
     """R-peaks of a denoised record (12, T), ascending samples int64, and what they say and what speaks for them (JSON values).
 
     num_beats, heart_rate_bpm (from the mean RR interval), rr_ratio (longest over shortest), irregular; likeness as below;
-    agreement: Dice coefficient with the detector on its one lead; device: number of beats in the device's list, how many of
-    them are ours, how late its marks are. None where undefined. Raises Excluded where a value is not finite, and for nothing
-    else.
+    agreement: Dice coefficient with the detector on its one lead; device: number of beats in the device's list, of ours
+    in the time that it spans, of those in both, how late its marks are. None where undefined. Raises Excluded where a value is
+    not finite, and for nothing else.
     """
     if not np.isfinite(signal_mv).all():
         raise Excluded(Reason.NOT_FINITE, "R-peak detection")
@@ -61,11 +61,15 @@ def find(
 
 
 def check(quality: dict[str, Any], *, settings: config.RPeaks) -> None:
-    """The gates: raises Excluded for too few beats, a rate that nobody has at rest, or beats that are unlike."""
+    """The gates: raises Excluded for too few beats, a rate that nobody has at rest, beats unlike one another or the device's."""
     if quality["num_beats"] < max(settings.min_beats, 2):
         raise Excluded(Reason.NO_R_PEAKS, f"{quality['num_beats']} beats")
     if not settings.min_rate_bpm <= quality["heart_rate_bpm"] <= settings.max_rate_bpm:
         raise Excluded(Reason.IMPLAUSIBLE_RATE, f"{quality['heart_rate_bpm']:.0f} bpm")
+    device = quality["device"]
+    if device and 2 * device["matched"] < settings.min_device_agreement * (device["num_beats"] + device["ours"]):
+        detail = f"{device['matched']} of {device['ours']} are among the {device['num_beats']} of the device"
+        raise Excluded(Reason.OTHER_BEATS, detail)
     if quality["likeness"] < settings.min_likeness:
         raise Excluded(Reason.NO_R_PEAKS, f"the waves at the peaks are unlike ({quality['likeness']:.2f})")
 
@@ -173,12 +177,13 @@ def _against_device(peaks_ms: np.ndarray, *, device_ms: np.ndarray) -> dict[str,
     """How many beats of the device's list are ours, and by how much its marks follow ours in the median."""
     if not len(device_ms):
         return None
-    late_ms = np.zeros(0)
+    tolerance_ms, late_ms = 1000 * _TOLERANCE_S, np.zeros(0)
     if len(peaks_ms):
         late_ms = device_ms - peaks_ms[np.abs(np.subtract.outer(device_ms, peaks_ms)).argmin(axis=1)]
-        late_ms = late_ms[np.abs(late_ms) <= 1000 * _TOLERANCE_S]
+        late_ms = late_ms[np.abs(late_ms) <= tolerance_ms]
     return {
         "num_beats": len(device_ms),
-        "matched": matched(device_ms, second=peaks_ms, tolerance=1000 * _TOLERANCE_S),
+        "ours": int(np.count_nonzero((peaks_ms > device_ms[0] - tolerance_ms) & (peaks_ms < device_ms[-1] + tolerance_ms))),
+        "matched": matched(device_ms, second=peaks_ms, tolerance=tolerance_ms),
         "offset_ms": round(float(np.median(late_ms)), 1) if len(late_ms) else None,
     }

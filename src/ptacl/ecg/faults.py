@@ -1,0 +1,116 @@
+"""What no twelve-lead ECG at rest is: the checks of a strip's values, and the exchange of two electrodes.
+
+Limits are settings (`ecg.faults`), and their defaults lie beyond all of 123 real records of LUDB and of the PhysioNet Challenge
+2021: longest constant stretch 0.55 s, equal samples of two leads 51 %, samples at the highest or lowest value 1.3 %, noise
+0.04 mV, largest range of a lead 10 mV, in the units and steps of the device.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pywt
+
+from ptacl import config
+from ptacl.exclusions import Excluded, Reason
+
+_NORMAL = 0.6745  # median absolute deviation of a normal variable of unit variance
+_QRS_S = (0.05, 0.06)  # before and after the R-peak
+_P_S = (0.24, 0.06)  # before the R-peak, from and to
+_LEVEL_S = (0.06, 0.04)  # before the R-peak: level between P wave and QRS complex
+
+
+def check(counts: np.ndarray, *, leads: tuple[str, ...], resolution_mv: float, rate_hz: int, settings: config.EcgFaults) -> None:
+    """Raise Excluded with the first thing that a strip (12, T) in counts cannot be; `leads` names its rows."""
+    for fault in _found(counts, leads=leads, resolution_mv=resolution_mv, rate_hz=rate_hz, settings=settings):
+        raise fault
+
+
+def _found(
+    counts: np.ndarray, *, leads: tuple[str, ...], resolution_mv: float, rate_hz: int, settings: config.EcgFaults
+) -> Iterator[Excluded]:
+    def where(rows: np.ndarray) -> str:
+        return "all leads" if rows.all() else "lead " + ", ".join(leads[row] for row in np.flatnonzero(rows))
+
+    constant_s = _longest_constant(counts) / rate_hz
+    if (dead := constant_s > settings.max_constant_s).any():
+        yield Excluded(Reason.DEAD_LEAD, f"{where(dead)} for {constant_s.max():.1f} s")
+    first, second, share = max(_equal(counts), key=lambda found: found[2])
+    if share > settings.max_equal_share:
+        yield Excluded(Reason.REPEATED_LEAD, f"{leads[first]} and {leads[second]} in {share:.0%} of the samples")
+    range_mv = np.ptp(counts, axis=1) * resolution_mv
+    if (beyond := range_mv > settings.max_range_mv).any():
+        yield Excluded(Reason.VOLTAGE, f"{where(beyond)}: {range_mv.max():.0f} mV from lowest to highest")
+    extreme = np.maximum(*((counts == edge(counts, 1)[:, None]).mean(1) for edge in (np.max, np.min)))
+    if (cut := extreme > settings.max_extreme_share).any():
+        yield Excluded(Reason.SATURATED, f"{where(cut)}: {extreme.max():.0%} of the samples at one extreme")
+    detail_mv = np.abs(pywt.dwt(counts.astype(np.float32), "db6", axis=-1)[1]) * resolution_mv
+    noisy = np.count_nonzero(detail_mv > _NORMAL * settings.max_noise_mv, axis=-1) > detail_mv.shape[-1] / 2
+    if noisy.any():
+        noise_mv = np.median(detail_mv[noisy], axis=-1).max() / _NORMAL
+        yield Excluded(Reason.NOISY_LEAD, f"{where(noisy)}: {noise_mv:.2f} mV above a quarter of the sampling rate")
+
+
+def _longest_constant(counts: np.ndarray) -> np.ndarray:
+    """Samples (12,) of the longest stretch in which a lead keeps one value."""
+    longest = [np.diff(np.flatnonzero(np.concatenate([[True], row[1:] != row[:-1], [True]]))).max() for row in counts]
+    return np.array(longest)
+
+
+def _equal(counts: np.ndarray) -> Iterator[tuple[int, int, float]]:
+    """Pairs of leads, and the share of samples in which they are equal."""
+    for row in range(1, len(counts)):
+        shares = (counts[:row] == counts[row]).mean(1)
+        best = int(shares.argmax())
+        yield best, row, float(shares[best])
+
+
+def flags(
+    quality: Mapping[str, Any],
+    *,
+    signal_mv: np.ndarray,
+    r_peaks: np.ndarray,
+    rate_hz: int,
+    leads: tuple[str, ...],
+    inside: str,
+    named: str,
+) -> list[str]:
+    """What a person should look at in a record that is used all the same; the flow counts it.
+
+    quality : of :func:`ptacl.ecg.rpeaks.find`. inside, named : participant in the file and in its name, "" where there is none.
+    """
+    doubts = {
+        "irregular rhythm": quality["irregular"],
+        "arm electrodes look exchanged": arms_exchanged(signal_mv, r_peaks=r_peaks, rate_hz=rate_hz, leads=leads),
+        "another participant in the ECG file than in its name": inside.isdecimal() and named.isdecimal() and inside != named,
+    }
+    return [doubt for doubt, found in doubts.items() if found]
+
+
+def arms_exchanged(signal_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int, leads: tuple[str, ...]) -> bool:
+    """Whether the electrodes of the arms look exchanged: for a person to look at, never corrected.
+
+    The exchange turns lead I upside down, makes aVR of aVL, and leaves V6 as it is. So in the mean beat of a denoised record
+    (12, T) the P wave points down in I and up in aVR, and the QRS complex of I is negative on balance and runs against that of
+    V6. None of 125 real records is flagged, and half of the same records after an exchange (atrial fibrillation has no P wave
+    to tell by).
+    """
+    before = round(_P_S[0] * rate_hz)
+    after = round(_QRS_S[1] * rate_hz)
+    whole = r_peaks[(r_peaks >= before) & (r_peaks + after <= signal_mv.shape[1])]
+    if not len(whole):
+        return False
+    rows = signal_mv[[leads.index(lead) for lead in ("I", "V6", "aVR")]]
+    beat = np.mean([rows[:, peak - before : peak + after] for peak in whole], axis=0)
+
+    def part(first_s: float, last_s: float) -> np.ndarray:
+        return np.asarray(beat[:, before - round(first_s * rate_hz) : before - round(last_s * rate_hz)])
+
+    def upright(wave: np.ndarray) -> bool:
+        level = wave - np.linspace(wave[:5].mean(), wave[-5:].mean(), len(wave))
+        return bool(level[np.abs(level).argmax()] > 0)
+
+    one, six, _ = part(_QRS_S[0], -_QRS_S[1]) - part(*_LEVEL_S).mean(1, keepdims=True)
+    p_one, _, p_avr = part(*_P_S)
+    against = bool((one - one.mean()) @ (six - six.mean()) < 0)
+    return against and bool(one.max() + one.min() < 0) and upright(p_avr) and not upright(p_one)

@@ -1,0 +1,150 @@
+"""What no ECG is, on synthetic records that have one fault each and on real ones, none of which may be lost."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from recordings import beat_times, cardiosoft, counts, synthetic_mv, wfdb_counts
+
+from ptacl import config
+from ptacl.ecg import faults, rpeaks
+from ptacl.ecg.denoise import denoise
+from ptacl.ecg.prepare import prepare_record
+from ptacl.ecg.read import LEADS
+from ptacl.exclusions import Excluded, Reason
+
+GOOD = np.stack(list(counts(synthetic_mv(beat_times(60), noise_mv=0.02)).values()))
+V3 = LEADS.index("V3")
+
+
+def real(real_data: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Names and (12, 5000) millivolts of LUDB and the challenge of 2021."""
+    for path in sorted((real_data / "ecg" / "ludb").rglob("*.hea")):
+        yield f"ludb {path.stem}", wfdb_counts(path) / 1000
+    for path in sorted((real_data / "ecg" / "cinc2021").glob("*.mat")):
+        yield path.stem, np.frombuffer(path.read_bytes()[24:], "<i2").reshape(-1, 12).T / 1000
+
+
+def reason(values: np.ndarray, settings: config.Ecg, *, resolution_mv: float = 0.005) -> Reason | None:
+    try:
+        faults.check(values, leads=LEADS, resolution_mv=resolution_mv, rate_hz=500, settings=settings.faults)
+    except Excluded as error:
+        return error.reason
+    return None
+
+
+def changed(lead: int | slice, samples: slice, value: object) -> np.ndarray:
+    values = GOOD.copy()
+    values[lead, samples] = value
+    return values
+
+
+def saturated() -> np.ndarray:
+    values = GOOD.copy()
+    values[V3] = np.clip(8 * values[V3], -60, 60)
+    return values
+
+
+def noisy(lead: int, sigma_mv: float) -> np.ndarray:
+    values = GOOD.copy()
+    values[lead] += np.rint(np.random.default_rng(0).normal(0, sigma_mv / 0.005, 5000)).astype(int)
+    return values
+
+
+FAULTS = {
+    "a lead dead for 3 s": (changed(V3, slice(2000, 3500), 0), Reason.DEAD_LEAD),
+    "all leads dead at the end": (changed(slice(None), slice(4000, None), 3), Reason.DEAD_LEAD),
+    "V4 is V3": (changed(V3 + 1, slice(None), GOOD[V3]), Reason.REPEATED_LEAD),
+    "a spike of 160 mV": (changed(V3, slice(100, 103), 32_000), Reason.VOLTAGE),
+    "saturated": (saturated(), Reason.SATURATED),
+    "noise": (noisy(V3, 0.3), Reason.NOISY_LEAD),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_has_its_reason(fault: str, settings: config.Ecg) -> None:
+    values, expected = FAULTS[fault]
+    assert reason(GOOD, settings) is None
+    assert reason(values, settings) is expected
+
+
+def test_the_detail_names_the_lead(settings: config.Ecg) -> None:
+    with pytest.raises(Excluded, match=r"lead V3 for 3\.0 s"):
+        faults.check(changed(V3, slice(2000, 3500), 0), leads=LEADS, resolution_mv=0.005, rate_hz=500, settings=settings.faults)
+    with pytest.raises(Excluded, match="all leads"):
+        faults.check(
+            changed(slice(None), slice(4000, None), 3), leads=LEADS, resolution_mv=0.005, rate_hz=500, settings=settings.faults
+        )
+
+
+def test_voltage_depends_on_the_resolution(settings: config.Ecg) -> None:
+    """Counts that are an ECG at 5 microvolt are none at a millivolt."""
+    assert reason(GOOD, settings, resolution_mv=1.0) is Reason.VOLTAGE
+
+
+@pytest.mark.parametrize("step_mv", [0.001, 0.005], ids=["1 uV", "5 uV"])
+def test_no_real_record_is_lost(step_mv: float, real_data: Path, settings: config.Ecg) -> None:
+    found = {
+        name: reason(np.rint(mv / step_mv), settings, resolution_mv=step_mv)
+        for name, mv in real(real_data)
+        if np.ptp(mv, axis=1).all()
+    }
+    assert len(found) == 123  # of 125: two have leads that are flat all through
+    assert {name for name, why in found.items() if why} == set()
+
+
+def exchanged(signal_mv: np.ndarray) -> np.ndarray:
+    """The record as it would be with the electrodes of the arms exchanged."""
+    out = signal_mv[[0, 2, 1, 4, 3, *range(5, 12)]].copy()
+    out[0] *= -1
+    return out
+
+
+def test_exchanged_arms_are_flagged_and_no_real_record_is(real_data: Path, settings: config.Ecg) -> None:
+    flagged = {"as recorded": 0, "exchanged": 0}
+    total = 0
+    for _, mv in real(real_data):
+        clean = denoise(mv, wavelet=settings.wavelet)
+        for name, signal_mv in (("as recorded", clean), ("exchanged", exchanged(clean))):
+            peaks, _ = rpeaks.find(signal_mv, rate_hz=500, device_beats_ms=(), settings=settings.rpeaks)
+            flagged[name] += faults.arms_exchanged(signal_mv, r_peaks=peaks, rate_hz=500, leads=LEADS)
+        total += 1
+    assert flagged["as recorded"] == 0
+    assert flagged["exchanged"] >= 0.5 * total
+
+
+def test_arms_of_a_record_without_a_whole_beat(settings: config.Ecg) -> None:
+    assert not faults.arms_exchanged(GOOD * 0.005, r_peaks=np.array([3, 4999]), rate_hz=500, leads=LEADS)
+
+
+@pytest.mark.parametrize(
+    ("participant", "signal_mv", "flags"),
+    [
+        ("9000001", synthetic_mv(beat_times(60)), []),
+        ("9000002", synthetic_mv(beat_times(60)), ["another participant in the ECG file than in its name"]),
+        ("anonymous", synthetic_mv(beat_times(60)), []),
+        ("9000001", exchanged(synthetic_mv(beat_times(60))), ["arm electrodes look exchanged"]),
+        ("9000001", synthetic_mv([0.5, 1.5, 2.5, 3.1, 5.2, 6.2, 7.2, 8.2, 9.2]), ["irregular rhythm"]),
+    ],
+)
+def test_flags(participant: str, signal_mv: np.ndarray, flags: list[str], tmp_path: Path, settings: config.Ecg) -> None:
+    path = tmp_path / "9000001_20205_2_0.xml"
+    path.write_text(cardiosoft(counts(signal_mv), participant=participant), encoding="latin-1")
+    assert prepare_record(path, settings=settings).quality["flags"] == flags
+
+
+@pytest.mark.parametrize(("rate", "ours"), [(171, "half of the beats of the device"), (60, "")])
+def test_the_list_of_the_device_is_a_gate(rate: int, ours: str, tmp_path: Path, settings: config.Ecg) -> None:
+    """Marks at another rate than that of the signal exclude; a list of one mark alone tells too little to."""
+    path = tmp_path / "9000001_20205_2_0.xml"
+    leads = counts(synthetic_mv(beat_times(60)))
+    path.write_text(cardiosoft(leads, beats_ms=list(1000 * beat_times(rate) + 15)), encoding="latin-1")
+    if ours:
+        with pytest.raises(Excluded) as error:
+            prepare_record(path, settings=settings)
+        assert error.value.reason is Reason.OTHER_BEATS
+    else:
+        assert prepare_record(path, settings=settings).quality["device"]["matched"] == 10
+    path.write_text(cardiosoft(leads, beats_ms=[515]), encoding="latin-1")
+    prepare_record(path, settings=settings)
