@@ -34,7 +34,10 @@ class Reason(StrEnum):
     UNEVEN_SLICES = "slices overlap or differ in geometry"
     TOO_SMALL = "image smaller than the crop"
     CONSTANT_IMAGE = "image without contrast"
-    SEGMENTATION_MISMATCH = "segmentation of another shape"
+    STILL = "frames that do not move"
+    SEVERAL_PEOPLE = "several people in one file"
+    CONFLICTING_IMAGES = "different images of one phase"
+    SEGMENTATION_MISMATCH = "segmentation that does not fit the cine"
 
 
 class Excluded(ValueError):

@@ -62,6 +62,7 @@ def dicom(pixels: np.ndarray, **values: Any) -> Dataset:
     data.file_meta.MediaStorageSOPClassUID, data.file_meta.MediaStorageSOPInstanceUID = MRImageStorage, "1.2.3"
     data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     tags = {
+        "PatientID": "9000001",
         "StudyDate": "20120000",  # not a date: real files have such
         "SeriesDescription": "CINE_segmented_SAX_b1",
         "SeriesInstanceUID": "1.2.3.1",
@@ -131,3 +132,14 @@ def write_zip(path: Path, files: Mapping[str, Dataset | bytes], *, names: Iterab
             content = files[name]
             archive.writestr(name, content if isinstance(content, bytes) else encode(content))
     return path
+
+
+def locked(archive: bytes) -> bytes:
+    """A zip whose files claim to be encrypted."""
+    out = bytearray(archive)
+    for signature, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = out.find(signature)
+        while start >= 0:
+            out[start + at] |= 1
+            start = out.find(signature, start + 4)
+    return bytes(out)

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -140,3 +141,21 @@ def _acdc(row: dict[str, str]) -> dict[str, float]:
         edv, esv = (float(row[f"{phase}[vol({side})]"]) / 1000 for phase in ("ED", "ES"))
         out |= {f"{side}EDV": edv, f"{side}ESV": esv, f"{side}SV": edv - esv, f"{side}EF": 100 * (1 - esv / edv)}
     return out
+
+
+@pytest.mark.parametrize("edit", ["as it is", "upside down", "displaced", "at another time"])
+def test_the_segmentation_of_the_pig_is_refused_where_it_is_moved_and_there_alone(
+    pig: Path, twenty: config.Cmr, tmp_path: Path, edit: str
+) -> None:
+    image = nib.load(pig / "seg_sa.nii.gz")
+    labels = np.asanyarray(image.dataobj)
+    changed = {
+        "as it is": labels,
+        "upside down": labels[:, ::-1],
+        "displaced": np.roll(labels, 8, axis=0),
+        "at another time": np.roll(labels, 10, axis=3),
+    }[edit]
+    nib.save(nib.Nifti1Image(changed, image.affine, image.header), tmp_path / "seg_sa.nii.gz")
+    found = examine(pig / "sa.nii.gz", segmentation=tmp_path / "seg_sa.nii.gz", settings=twenty)
+    assert found.excluded is None
+    assert bool(found.refused) == (edit != "as it is")

@@ -20,7 +20,7 @@ def slices_of(image: np.ndarray) -> list[np.ndarray]:
 @limits(max_examples=150, deadline=None)
 def test_a_crop_is_the_window_of_a_padded_image(row: float, column: float, size: int) -> None:
     frames = np.random.default_rng(0).integers(1, 1000, (2, 25, 31))
-    out = crop(frames, centre=(row, column), size=size, clip_percentiles=ALL)
+    out, _ = crop(frames, centre=(row, column), size=size, clip_percentiles=ALL, hot_ratio=3)
     padded = np.pad(frames, ((0, 0), (100, 100), (100, 100)))
     top, left = first_pixel(row, size=size) + 100, first_pixel(column, size=size) + 100
     window = padded[:, top : top + size, left : left + size].astype(float)
@@ -44,23 +44,23 @@ def test_the_window_lies_around_its_centre(size: int) -> None:
 def test_one_range_for_the_sequence_keeps_what_changes_between_frames() -> None:
     frames = np.ones((3, 8, 8)) * np.array([10, 20, 30])[:, None, None]
     frames[:, 0, 0] = 0
-    out = crop(frames, centre=(3.5, 3.5), size=8, clip_percentiles=ALL)
+    out, _ = crop(frames, centre=(3.5, 3.5), size=8, clip_percentiles=ALL, hot_ratio=3)
     assert out is not None
     assert [int(f[4, 4]) for f in out] == [85, 170, 255]
 
 
 def test_intensities_outside_the_crop_do_not_set_its_range() -> None:
     frames = IMAGE[:, 3].copy()
-    inside = crop(frames, centre=(22, 30), size=20, clip_percentiles=ALL)
+    inside, _ = crop(frames, centre=(22, 30), size=20, clip_percentiles=ALL, hot_ratio=3)
     frames[:, :5] = 32000
     frames[:, -2:] = -32000
-    assert np.array_equal(inside, crop(frames, centre=(22, 30), size=20, clip_percentiles=ALL))
+    assert np.array_equal(inside, crop(frames, centre=(22, 30), size=20, clip_percentiles=ALL, hot_ratio=3)[0])
 
 
 def test_percentiles_cut_off_outliers() -> None:
     frames = IMAGE[:, 3].copy()
     frames[0, 22, 30] = 30000
-    whole, clipped = (crop(frames, centre=(22, 30), size=20, clip_percentiles=p) for p in (ALL, (0.0, 99.0)))
+    whole, clipped = (crop(frames, centre=(22, 30), size=20, clip_percentiles=p, hot_ratio=1e9)[0] for p in (ALL, (0.0, 99.0)))
     assert whole is not None
     assert clipped is not None
     assert np.quantile(whole, 0.99) < 10
@@ -69,7 +69,7 @@ def test_percentiles_cut_off_outliers() -> None:
 
 @pytest.mark.parametrize("value", [0, 7, np.nan])
 def test_no_contrast_gives_no_crop(value: float) -> None:
-    assert crop(np.full((4, 30, 30), value), centre=(15, 15), size=10, clip_percentiles=ALL) is None
+    assert crop(np.full((4, 30, 30), value), centre=(15, 15), size=10, clip_percentiles=ALL, hot_ratio=3) == (None, 0)
 
 
 def test_motion_finds_the_heart_between_its_ventricles() -> None:
@@ -160,3 +160,16 @@ def test_the_centre_of_labels_is_their_centroid_over_time() -> None:
     labels[1, 10:14, 24:34] = RV
     labels[1, 25:, :] = 9
     assert label_centre(labels, values=[LV, MYOCARDIUM, RV]) == (11.5, 26.5)
+
+
+@pytest.mark.parametrize("voxels", [1, 3])
+def test_a_hot_voxel_does_not_darken_the_sequence(voxels: int) -> None:
+    frames = heart()[0].astype(np.float32)[:, 3]
+    usual, none = crop(frames, centre=(22, 30), size=20, clip_percentiles=ALL, hot_ratio=3)
+    frames[:voxels, 22, 30] = 30_000
+    out, hot = crop(frames, centre=(22, 30), size=20, clip_percentiles=ALL, hot_ratio=3)
+    assert usual is not None and out is not None
+    assert none == 0 and voxels <= hot <= 4
+    assert out.mean() == pytest.approx(usual.mean(), rel=0.1)
+    unguarded, _ = crop(frames, centre=(22, 30), size=20, clip_percentiles=ALL, hot_ratio=1e9)
+    assert unguarded is not None and unguarded.mean() < 0.1 * usual.mean()

@@ -4,9 +4,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from phantom import FRAME_MS, PIXEL_MM, SLICE_MM, decoys, dicom, encode, heart, rotation, series, write_zip
+from phantom import FRAME_MS, PIXEL_MM, SLICE_MM, decoys, dicom, encode, heart, locked, rotation, series, write_zip
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    RLELossless,
+)
 
 from ptacl.cmr.dicom import read_folder, read_zip
 from ptacl.exclusions import Excluded, Reason
@@ -220,3 +227,94 @@ def test_a_folder_gives_what_a_zip_gives(tmp_path: Path) -> None:
     one, other = read_folder(folder), read_zip(zipped(tmp_path, files))
     assert np.array_equal(np.stack(one.slices), np.stack(other.slices))
     assert (one.counts, one.spacing_mm, one.format) == (other.counts, other.spacing_mm, "dicom-folder")
+
+
+def spoiled(name: str, **tags: Any) -> dict[str, Dataset]:
+    """The cine with other tags in one file; None takes a tag away."""
+    files = series(IMAGE)
+    for keyword, value in tags.items():
+        if value is None:
+            delattr(files[name], keyword)
+        else:
+            setattr(files[name], keyword, value)
+    return files
+
+
+CAUSES = {
+    "pixels missing": ({"PixelData": IMAGE[0, 0].tobytes()[:-40]}, "more or fewer pixels than the header says"),
+    "pixels left over": ({"PixelData": IMAGE[0, 0].tobytes() * 2}, "more or fewer pixels than the header says"),
+    "no spacing": ({"PixelSpacing": None}, "no PixelSpacing"),
+    "no position": ({"ImagePositionPatient": None}, "no ImagePositionPatient"),
+    "no pixels": ({"PixelData": None}, "no PixelData"),
+    "colour": ({"SamplesPerPixel": 3}, "not one plane of grey values"),
+    "several frames": ({"NumberOfFrames": 2}, "not one plane of grey values"),
+    "huge": ({"Rows": 60_000, "Columns": 60_000}, "an image of 60000 x 60000 pixels"),
+}
+
+
+@pytest.mark.parametrize("case", CAUSES)
+def test_a_file_that_cannot_be_used_costs_one_frame_and_names_its_cause(case: str, tmp_path: Path) -> None:
+    tags, cause = CAUSES[case]
+    cine = read_zip(zipped(tmp_path, spoiled("04_02.dcm", **tags)))
+    assert cine.causes == {cause: 1} and cine.counts["unreadable"] == 1
+    assert np.array_equal(cine.slices[4], np.delete(IMAGE[:, 4], 2, axis=0))
+
+
+def test_an_unknown_transfer_syntax_is_named(tmp_path: Path) -> None:
+    files = series(IMAGE[:, :2])
+    for data in files.values():
+        data.file_meta.TransferSyntaxUID = JPEG2000Lossless
+        data.PixelData = encapsulate([b"no image"])
+    with pytest.raises(Excluded, match="transfer syntax JPEG 2000"):
+        read_zip(zipped(tmp_path, {name: encode(data) for name, data in files.items()}))
+
+
+def test_deflated_files_are_not_inflated(tmp_path: Path) -> None:
+    files = series(IMAGE[:, :2])
+    for data in files.values():
+        data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    with pytest.raises(Excluded, match="transfer syntax Deflated"):
+        read_zip(zipped(tmp_path, files))
+
+
+def test_an_encrypted_zip_says_so(tmp_path: Path) -> None:
+    path = zipped(tmp_path, series(IMAGE[:, :2]))
+    path.write_bytes(locked(path.read_bytes()))
+    with pytest.raises(Excluded, match=r"encrypted: 8\)"):
+        read_zip(path)
+
+
+def test_two_people_in_one_zip_are_refused(tmp_path: Path) -> None:
+    assert reason_of(lambda: read_zip(zipped(tmp_path, spoiled("03_01.dcm", PatientID="9000002")))) is Reason.SEVERAL_PEOPLE
+    assert read_zip(zipped(tmp_path, series(IMAGE) | spoiled("00_00.dcm"))).num_slices == Z
+
+
+def test_two_images_of_one_phase_are_refused_unless_they_are_the_same(tmp_path: Path) -> None:
+    other = dict(series(IMAGE))
+    other["again.dcm"] = series(IMAGE[:, 1:2] + 1)["00_02.dcm"]
+    for keyword in ("SeriesDescription", "SeriesInstanceUID", "ImagePositionPatient"):
+        setattr(other["again.dcm"], keyword, other["01_02.dcm"].get(keyword))
+    assert reason_of(lambda: read_zip(zipped(tmp_path, other))) is Reason.CONFLICTING_IMAGES
+    other["again.dcm"].PixelData = other["01_02.dcm"].PixelData
+    assert read_zip(zipped(tmp_path, other)).counts["duplicates"] == 1
+
+
+@pytest.mark.parametrize("signed", [0, 1])
+def test_inverted_images_are_turned(tmp_path: Path, signed: int) -> None:
+    wanted = IMAGE[:, :2].astype("iu"[1 - signed] + "2")
+    inverted = -1 - wanted if signed else np.uint16(4095) - wanted
+    files = series(inverted, PhotometricInterpretation="MONOCHROME1", PixelRepresentation=signed, BitsStored=12, HighBit=11)
+    assert np.array_equal(stacked(zipped(tmp_path, files)), wanted)
+
+
+def test_what_would_inflate_beyond_an_image_is_not_inflated(tmp_path: Path) -> None:
+    """Zeros deflate a thousandfold: 15 MiB a file, in a zip of a few hundred kilobytes."""
+    files: dict[str, Any] = {name: encode(data) + bytes(15 * 2**20) for name, data in series(IMAGE[:, :2]).items()}
+    with pytest.raises(Excluded, match="inflates beyond an image: 8"):
+        read_zip(zipped(tmp_path, files))
+
+
+def test_more_pixels_than_a_cine_has_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ptacl.cmr.dicom._MOST_PIXELS", IMAGE.size - 1)
+    with pytest.raises(Excluded, match="pixels of short axis"):
+        read_zip(zipped(tmp_path, series(IMAGE)))

@@ -1,4 +1,5 @@
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import nibabel as nib
@@ -142,3 +143,41 @@ def test_labels_that_are_none_are_refused(tmp_path: Path, wrong: float) -> None:
     with pytest.raises(Excluded) as error:
         nifti.read_labels(write_nifti(tmp_path / "seg_sa.nii.gz", labels))
     assert error.value.reason is Reason.NOT_FINITE
+
+
+def of_size(shape: tuple[int, ...], *, stored: int) -> bytes:
+    """A compressed file whose header says `shape`, and that holds `stored` voxels of zeros."""
+    header = nib.Nifti1Header()
+    header.set_data_shape(shape)
+    header.set_data_dtype(np.int16)
+    header["vox_offset"], header["magic"] = 352, b"n+1"
+    return gzip.compress(header.binaryblock + bytes(4 + 2 * stored), compresslevel=1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "stored", "why"),
+    [
+        ((2000, 2000, 30, 50), 10**8, "more than a cine has"),
+        ((64, 64, 8, 20), 10**8, "more voxels than the header says"),
+        ((64, 64, 8, 20), 655_361, "more voxels than the header says"),
+        ((64, 64, 8, 20), 655_359, "EOFError|fewer voxels"),
+    ],
+    ids=["large header", "padded", "one more", "one less"],
+)
+def test_memory_is_bounded_by_what_a_cine_can_be(shape: tuple[int, ...], stored: int, why: str, tmp_path: Path) -> None:
+    path = tmp_path / "sa.nii.gz"
+    path.write_bytes(of_size(shape, stored=stored))
+    tracemalloc.start()
+    try:
+        with pytest.raises(Excluded, match=why) as error:
+            nifti.read(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert error.value.reason is Reason.UNREADABLE
+    assert peak < 20 * 2**20  # 200 MB lie in the file
+
+
+def test_a_file_that_fills_its_header_is_read(tmp_path: Path) -> None:
+    (tmp_path / "sa.nii.gz").write_bytes(of_size((64, 64, 8, 20), stored=655_360))
+    assert nifti.read(tmp_path / "sa.nii.gz").shape == (20, 8, 64, 64)

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from phantom import LV, heart, rotation, series, write_nifti, write_zip
@@ -71,7 +72,57 @@ def test_what_forbids_to_use_a_cine(tmp_path: Path, settings: config.Cmr) -> Non
         holed = IMAGE.astype(np.float32)
         holed[place] = np.nan
         assert fails(holed) is Reason.NOT_FINITE
-    assert fails(IMAGE, labels=LABELS[:, 1:]) is Reason.SEGMENTATION_MISMATCH
+    still = np.repeat(IMAGE[:1], T, axis=0)
+    assert fails(still) is Reason.STILL
+    black = IMAGE.copy()
+    black[T // 2 :] = 0
+    assert fails(black) is Reason.CONSTANT_IMAGE
+
+
+@pytest.mark.parametrize(
+    "spacing", [(0.01, 0.01, 9), (50, 50, 9), (4, 4, 0.1), (4, 4, 200)], ids=["tiny", "huge", "thin", "far apart"]
+)
+def test_spacing_that_no_body_fits(spacing: tuple[float, float, float], tmp_path: Path, settings: config.Cmr) -> None:
+    nib.save(nib.Nifti1Image(IMAGE.T, np.diag([*spacing, 1])), tmp_path / "sa.nii.gz")
+    with pytest.raises(Excluded) as error:
+        examine(tmp_path / "sa.nii.gz", segmentation=None, settings=settings)
+    assert error.value.reason is Reason.WRONG_UNIT
+
+
+def moved(labels: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    return np.roll(labels, (rows, columns), (2, 3))
+
+
+REFUSED = {
+    "another shape": (LABELS[:, 1:], "8x6x48x56 for a cine of 8x7x48x56"),
+    "the cine itself": (np.clip(IMAGE // 3, 0, 255), "none of the known labels"),
+    "unknown labels": (np.where(LABELS == 0, 0, LABELS + 40), "none of the known labels"),
+    "end-diastole alone": (LABELS * (np.arange(T) == 0)[:, None, None, None], "labelled in 1 of 8 frames"),
+    "upside down": (LABELS[:, :, ::-1], "beside the heart"),
+    "mirrored": (LABELS[..., ::-1], "beside the heart"),
+    "displaced": (moved(LABELS, 5, 0), "beside the heart"),
+    "at another time": (np.roll(LABELS, T // 2, axis=0), "motion is not that of the image"),
+    "not finite": (np.where(LABELS == 0, np.nan, LABELS.astype(np.float32)), "segmentation labels outside"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_segmentation_that_cannot_be_right_is_refused_and_the_cine_kept(
+    case: str, tmp_path: Path, settings: config.Cmr
+) -> None:
+    labels, why = REFUSED[case]
+    found = examined(tmp_path, IMAGE, settings, labels=labels.astype(np.float32 if labels.dtype.kind == "f" else np.uint8))
+    assert found.excluded is None and found.sequence is not None
+    assert why in found.refused and found.facts["segmentation_refused"] == found.refused
+    assert found.facts["flags"] == ["segmentation refused"]
+    assert found.location == examined(tmp_path, IMAGE, settings).location
+    assert "volumes" not in found.facts
+
+
+def test_labels_moved_by_a_pixel_are_those_of_the_cine(tmp_path: Path, settings: config.Cmr) -> None:
+    """Segmentations are never exact."""
+    assert examined(tmp_path, IMAGE, settings, labels=LABELS).refused == ""
+    assert examined(tmp_path, IMAGE, settings, labels=moved(LABELS, 0, 1)).refused == ""
 
 
 def test_a_small_image_is_padded_and_not_refused(tmp_path: Path, settings: config.Cmr) -> None:
@@ -143,4 +194,4 @@ def test_reasons_tell_no_participant(tmp_path: Path, settings: config.Cmr) -> No
             examine(path, segmentation=None, settings=settings)
         assert "9000001" not in str(error.value)
     found = examined(folder, IMAGE, settings, labels=LABELS[:, 1:])
-    assert "9000001" not in str(found.excluded)
+    assert found.refused and "9000001" not in found.refused

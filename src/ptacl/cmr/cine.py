@@ -25,6 +25,7 @@ class Cine:
     format : dicom-zip, dicom-folder or nifti.
     counts : decoys (files of other series), duplicates (files that repeat a slice and phase), gaps (frames that are missing),
         unreadable (files that hold no image).
+    causes : unreadable files by what is wrong with them.
     """
 
     slices: tuple[np.ndarray, ...]
@@ -33,6 +34,7 @@ class Cine:
     frame_ms: float | None
     format: str
     counts: dict[str, int] = field(default_factory=no_faults)
+    causes: dict[str, int] = field(default_factory=dict)
 
     @property
     def num_slices(self) -> int:

@@ -14,6 +14,8 @@ _HEART_MM = 30.0  # standard deviation of the window: a left ventricle with its 
 _MIN_PIXELS = 10  # of a label in a slice, as in the quality control of ukbb_cardiac: fewer are specks
 _STILL = 1e-5  # mean relative amplitude of a slice: below are rounding errors
 
+_USUAL = 99.9  # percentile: a cine has no 0.1 % of pixels that are far brighter than all others
+
 Centre = tuple[float, float]
 
 
@@ -71,22 +73,28 @@ def _smooth(image: np.ndarray, *, spacing_mm: tuple[float, float]) -> np.ndarray
     return np.fft.irfft2(transform, shape)[: image.shape[0], : image.shape[1]]
 
 
-def crop(frames_TRC: np.ndarray, *, centre: Centre, size: int, clip_percentiles: tuple[float, float]) -> np.ndarray | None:
-    """Square crops (T, size, size) uint8 of a slice, one window and one intensity range for the sequence.
+def crop(
+    frames_TRC: np.ndarray, *, centre: Centre, size: int, clip_percentiles: tuple[float, float], hot_ratio: float
+) -> tuple[np.ndarray | None, int]:
+    """Square crops (T, size, size) uint8 of a slice, one window and one intensity range for the sequence; and its hot pixels.
 
-    The range between the percentiles of the pixels inside the crop becomes 0 to 255; one range a frame would flicker. What lies
-    outside the image is 0. None where the crop has no contrast.
+    The range between the percentiles of the pixels inside the crop becomes 0 to 255; one range a frame would flicker. Where it is
+    more than `hot_ratio` times that of 99.9 % of the pixels, the few above are faults that would leave all else dark: the range
+    ends at that percentile, and they are counted. What lies outside the image is 0. None where the crop has no contrast.
     """
     rows, columns = (_window(c, size=size, length=n) for c, n in zip(centre, frames_TRC.shape[1:], strict=True))
     inside = frames_TRC[:, rows[0], columns[0]].astype(np.float32)
     if not inside.size:
-        return None
-    low, high = np.percentile(inside, clip_percentiles)
+        return None, 0
+    low, high, usual = np.percentile(inside, [*clip_percentiles, _USUAL])
+    hot = 0
+    if usual > low and high - low > hot_ratio * (usual - low):
+        high, hot = usual, int(np.count_nonzero(inside > usual))
     if not high > low:
-        return None
+        return None, 0
     out = np.zeros((len(inside), size, size), np.uint8)
     out[:, rows[1], columns[1]] = np.rint(np.clip((inside - low) / (high - low), 0, 1) * 255)
-    return out
+    return out, hot
 
 
 def first_pixel(centre: float, *, size: int) -> int:

@@ -8,6 +8,7 @@ its dates are not used. A damaged file costs one frame, which is counted, and no
 import io
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 import pydicom
 from pydicom.datadict import tag_for_keyword
 from pydicom.filereader import read_partial
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from ptacl.cmr import stack
 from ptacl.cmr.cine import Cine, no_faults
@@ -26,11 +27,15 @@ from ptacl.exclusions import Excluded, Reason
 
 _SHORT_AXIS = re.compile(r"cine_?(?:segmented_)?sax(?:_b(\d*))?", re.IGNORECASE)
 _HEAD_BYTES = 4096  # the series description lies near the front of a file
-_LARGEST_BYTES = 2**26
-_RAW = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
+# A zip of UK Biobank has some 600 files of 90 KB in 40 MB; what is far beyond is refused before it is inflated.
+_LARGEST_BYTES, _MOST_FILES, _LARGEST_FILE_BYTES = 2**29, 20_000, 2**24
+_MOST_PIXELS, _MOST_PIXELS_A_FRAME = 2**27, 2**22
+_RATIO, _RATIO_FROM_BYTES = 200, 2**20  # of deflated files; an image hardly shrinks by more than 10
+_RAW = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
+_NEEDED = ("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "PixelData")
 _DESCRIPTION = 0x0008103E
 _KEYWORDS = [
-    *("SeriesDescription", "SeriesInstanceUID", "SeriesNumber", "AcquisitionTime", "InstanceNumber", "TriggerTime"),
+    *("PatientID", "SeriesDescription", "SeriesInstanceUID", "SeriesNumber", "AcquisitionTime", "InstanceNumber", "TriggerTime"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SpacingBetweenSlices", "SliceThickness"),
     *("CardiacNumberOfImages", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "PixelData"),
@@ -40,15 +45,34 @@ _TAGS: list[Any] = [tag_for_keyword(keyword) for keyword in _KEYWORDS]
 Open = Callable[[], IO[bytes] | io.FileIO]
 
 
+class _Undecodable(ValueError):
+    """A file that holds no image that can be used; its text is a cause for the exclusions table."""
+
+
 def read_zip(path: Path) -> Cine:
     """A cine from a zip, read in memory (random access over a network mount is slow); Excluded as :func:`read_folder`."""
     try:
+        if Path(path).stat().st_size > _LARGEST_BYTES:
+            raise Excluded(Reason.UNREADABLE, f"zip: larger than {_LARGEST_BYTES // 2**20} MiB")
         archive = zipfile.ZipFile(io.BytesIO(Path(path).read_bytes()))
+    except Excluded:
+        raise
     except (OSError, zipfile.BadZipFile, ValueError) as error:
         raise Excluded(Reason.UNREADABLE, f"zip: {type(error).__name__}") from None
     with archive:
         members = sorted((m for m in archive.infolist() if not m.is_dir()), key=lambda m: m.filename)
-        return _read(((m.filename, partial(archive.open, m)) for m in members), format="dicom-zip")
+        if len(members) > _MOST_FILES:
+            raise Excluded(Reason.UNREADABLE, f"zip: {len(members):,} files")
+        return _read(((m.filename, partial(_open, archive, m)) for m in members), format="dicom-zip")
+
+
+def _open(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
+    """A file of a zip, unless it is locked or would inflate beyond what an image can be."""
+    if member.flag_bits & 1:
+        raise _Undecodable("encrypted")
+    if member.file_size > max(_RATIO_FROM_BYTES, _RATIO * member.compress_size):
+        raise _Undecodable("inflates beyond an image")
+    return archive.open(member)
 
 
 def read_folder(path: Path) -> Cine:
@@ -61,23 +85,30 @@ def read_folder(path: Path) -> Cine:
 
 
 def _read(files: Iterable[tuple[str, Open]], *, format: str) -> Cine:
-    counts, frames = no_faults(), []
+    counts, frames, pixels = no_faults(), [], 0
+    causes: Counter[str] = Counter()
     with pydicom.config.disable_value_validation():  # ids and dates of real files break the standard, and are not used
         for name, opener in files:
             try:
                 with opener() as file:
                     found = _frame(file)
-            except Exception:  # whatever zip, zlib and pydicom raise on damaged bytes
-                counts["unreadable"] += name.lower().endswith(".dcm")
+            except Exception as error:  # whatever zip, zlib and pydicom raise on damaged bytes
+                if name.lower().endswith(".dcm"):
+                    causes[str(error) if isinstance(error, _Undecodable) else type(error).__name__] += 1
                 continue
             if found:
                 frames.append(found)
+                pixels += found.pixels.size
+                if pixels > _MOST_PIXELS:
+                    raise Excluded(Reason.UNREADABLE, f"more than {_MOST_PIXELS:,} pixels of short axis")
             else:
                 counts["decoys"] += 1
+    counts["unreadable"] = causes.total()
     if not frames:
         reason = Reason.NO_SHORT_AXIS if counts["decoys"] else Reason.UNREADABLE
-        raise Excluded(reason, f"{counts['decoys']} files of other series, {counts['unreadable']} that cannot be decoded")
-    return stack.build(frames, counts=counts, format=format)
+        why = f" ({', '.join(f'{cause}: {n}' for cause, n in causes.most_common(3))})" if causes else ""
+        raise Excluded(reason, f"{counts['decoys']} files of other series, {counts['unreadable']} that cannot be decoded{why}")
+    return stack.build(frames, counts=counts, causes=dict(causes), format=format)
 
 
 def _frame(file: IO[bytes] | io.FileIO) -> Frame | None:
@@ -86,16 +117,24 @@ def _frame(file: IO[bytes] | io.FileIO) -> Frame | None:
     description = _description(head)
     if description is not None and not _SHORT_AXIS.fullmatch(description):
         return None
-    dataset = pydicom.dcmread(io.BytesIO(head + file.read(_LARGEST_BYTES)), specific_tags=_TAGS)
+    if DeflatedExplicitVRLittleEndian.encode() in head:  # pydicom would inflate it whole, to whatever size
+        raise _Undecodable("transfer syntax Deflated Explicit VR Little Endian")
+    content = head + file.read(_LARGEST_FILE_BYTES)
+    if len(content) > _LARGEST_FILE_BYTES:
+        raise _Undecodable(f"larger than {_LARGEST_FILE_BYTES // 2**20} MiB")
+    dataset = pydicom.dcmread(io.BytesIO(content), specific_tags=_TAGS)
     if "SeriesDescription" not in dataset and "PixelData" not in dataset:
         raise EOFError("the file ends before it says what it is")
     match = _SHORT_AXIS.fullmatch(str(dataset.get("SeriesDescription", "")).strip())
     if not match:
         return None
+    if missing := [keyword for keyword in _NEEDED if keyword not in dataset]:
+        raise _Undecodable(f"no {missing[0]}")
     spacing = [float(mm) for mm in dataset.PixelSpacing]
     slice_mm = dataset.get("SpacingBetweenSlices") or dataset.get("SliceThickness")
     trigger = dataset.get("TriggerTime")
     return Frame(
+        person=str(dataset.get("PatientID") or ""),
         series=int(match[1]) if match[1] else None,
         uid=str(dataset.SeriesInstanceUID),
         acquired=(int(dataset.get("SeriesNumber") or 0), str(dataset.get("AcquisitionTime") or "")),
@@ -120,14 +159,23 @@ def _description(head: bytes) -> str | None:
 
 
 def _pixels(dataset: pydicom.Dataset) -> np.ndarray:
-    """The image (R, C) in the units of the file; ValueError where it is not one plane of numbers."""
+    """The image (R, C) in the units of the file, bright where it is bright; ValueError where it is not one plane of numbers."""
     if dataset.get("SamplesPerPixel", 1) != 1 or int(dataset.get("NumberOfFrames") or 1) != 1:
-        raise ValueError("not one plane of grey values")
-    if dataset.file_meta.TransferSyntaxUID in _RAW and dataset.BitsAllocated in (8, 16):
-        kind = ("u", "i")[dataset.PixelRepresentation]
-        size = dataset.Rows * dataset.Columns
-        image = np.frombuffer(dataset.PixelData, f"<{kind}{dataset.BitsAllocated // 8}", size).reshape(dataset.Rows, -1)
+        raise _Undecodable("not one plane of grey values")
+    if (size := dataset.Rows * dataset.Columns) > _MOST_PIXELS_A_FRAME:
+        raise _Undecodable(f"an image of {dataset.Rows} x {dataset.Columns} pixels")
+    syntax = UID(dataset.file_meta.get("TransferSyntaxUID", ""))
+    if syntax in _RAW and dataset.BitsAllocated in (8, 16):
+        kind, width = ("u", "i")[dataset.PixelRepresentation], dataset.BitsAllocated // 8
+        if not size * width <= len(dataset.PixelData) <= size * width + 1:  # odd lengths are padded
+            raise _Undecodable("more or fewer pixels than the header says")
+        image = np.frombuffer(dataset.PixelData, f"<{kind}{width}", size).reshape(dataset.Rows, -1)
     else:
-        image = dataset.pixel_array
+        try:
+            image = dataset.pixel_array
+        except Exception:
+            raise _Undecodable(f"transfer syntax {syntax.name or 'unknown'}") from None
+    if dataset.get("PhotometricInterpretation") == "MONOCHROME1":  # its lowest value is white
+        image = (-1 if image.dtype.kind == "i" else 2 ** int(dataset.BitsStored) - 1) - image
     slope, intercept = float(dataset.get("RescaleSlope") or 1), float(dataset.get("RescaleIntercept") or 0)
     return image if (slope, intercept) == (1, 0) else image.astype(np.float32) * np.float32(slope) + np.float32(intercept)

@@ -5,12 +5,13 @@ is a view. Native axes are kept: reordering to the closest canonical axes turns 
 rows. Left-handed affines are normal.
 """
 
+import io
 import math
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from isal import igzip
+from isal import igzip_lib
 
 from ptacl.cmr.cine import Cine
 from ptacl.exclusions import Excluded, Reason, demand_file
@@ -18,6 +19,9 @@ from ptacl.exclusions import Excluded, Reason, demand_file
 _MS = {"sec": 1000.0, "msec": 1.0, "usec": 0.001, "unknown": 1000.0}
 _CYCLE_MS = (250.0, 3000.0)
 _MAX_LABEL = 255
+_MOST_VOXELS = 2**26  # three times a cine of UK Biobank; in double precision 0.5 GB
+_HEADER_BYTES = 352
+_GZIP = b"\x1f\x8b"
 _PIXDIM_BYTE = 80  # column, row and slice of pixdim in the header
 
 
@@ -48,14 +52,40 @@ def read_labels(path: Path) -> np.ndarray:
 
 
 def _open(path: Path) -> tuple[nib.Nifti1Image, bytes]:
-    """The image for its header, and all bytes of the file, decompressed."""
+    """The image for its header, and all bytes of the file, inflated, as far as a cine can go."""
     demand_file(path)
     try:
+        if Path(path).stat().st_size > 8 * _MOST_VOXELS:
+            raise Excluded(Reason.UNREADABLE, f"NIfTI: larger than {8 * _MOST_VOXELS // 2**20} MiB")
         raw = Path(path).read_bytes()
-        content = igzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+        header = nib.Nifti1Header.from_fileobj(io.BytesIO(_inflated(raw, most=_HEADER_BYTES)))
+        voxels = math.prod(header.get_data_shape())
+        if voxels > _MOST_VOXELS:
+            raise Excluded(Reason.UNREADABLE, f"NIfTI: its header says {voxels:,} voxels, more than a cine has")
+        size = int(header.get_data_offset()) + voxels * header.get_data_dtype().itemsize
+        content = _inflated(raw, most=size + 1)
+        if len(content) > size:
+            raise Excluded(Reason.UNREADABLE, "NIfTI: more voxels than the header says")
         return nib.Nifti1Image.from_bytes(content), content
+    except Excluded:
+        raise
     except Exception as error:  # whatever gzip and nibabel raise on bytes that are no image
         raise Excluded(Reason.UNREADABLE, f"NIfTI: {type(error).__name__}") from None
+
+
+def _inflated(raw: bytes, *, most: int) -> bytes:
+    """The first `most` bytes of a file that may be gzip, of one member or several; EOFError where gzip ends early."""
+    if raw[:2] != _GZIP:
+        return raw[:most] if len(raw) > most else raw
+    parts: list[bytes] = []
+    while raw[:2] == _GZIP and most > 0:
+        member = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+        parts.append(member.decompress(raw, max_length=most))
+        most -= len(parts[-1])
+        if most > 0 and not member.eof:
+            raise EOFError("gzip")
+        raw = member.unused_data
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _values(image: nib.Nifti1Image, content: bytes) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ptacl import config
 from ptacl.cmr import crop, read, systole, volumes
+from ptacl.cmr import segmentation as segmentations
 from ptacl.cmr.cine import Cine
 from ptacl.exclusions import Excluded, Reason
 
@@ -35,8 +36,9 @@ class Examined:
     """A cine with all that is known of it.
 
     labels_TZRC : segmentation, volume_ml : curves (T,) by label, volumes : phenotypes by name, where there is a segmentation.
-    sequence : (T, size, size) uint8, None without contrast. systole : frame of end-systole and its source. excluded : why it
-    cannot be used, None where it can.
+    sequence : (T, size, size) uint8, None without contrast. hot : pixels brighter than its range (`cmr.hot_ratio`). systole :
+    frame of end-systole and its source. refused : why its segmentation was not used, "" where it was or is not there. excluded :
+    why the cine cannot be used, None where it can.
     """
 
     cine: Cine
@@ -45,7 +47,9 @@ class Examined:
     volumes: dict[str, float]
     location: Location
     sequence: np.ndarray | None
+    hot: int
     systole: tuple[int, str] | None
+    refused: str
     excluded: Excluded | None
 
     @property
@@ -61,8 +65,12 @@ class Examined:
             "middle_slice": place.slice,
             "middle_slice_source": place.slice_source,
             "crop": {"row": round(place.row, 1), "col": round(place.col, 1), "source": place.source},
-            "counts": cine.counts | {"repeated_frames": _repeated(cine.slices[place.slice])},
+            "counts": cine.counts | {"repeated_frames": _repeated(cine.slices[place.slice]), "hot_pixels": self.hot},
+            "unreadable": cine.causes,
+            "segmentation_refused": self.refused,
         }
+        doubts = {"segmentation refused": self.refused, "hot pixels clipped": self.hot, "files without an image": cine.causes}
+        facts["flags"] = [doubt for doubt, found in doubts.items() if found]
         if self.systole is not None:
             facts["systole"] = {"frame": self.systole[0], "source": self.systole[1]}
         if self.labels_TZRC is not None:
@@ -73,22 +81,19 @@ class Examined:
 def examine(path: Path, *, segmentation: Path | None, settings: config.Cmr) -> Examined:
     """Read, measure, locate, check and crop one cine. Raises Excluded only where there is no short-axis cine to speak of."""
     cine = read.read(path)
-    labels, faults = None, []
-    try:
-        labels = None if segmentation is None else read.read_labels(segmentation, cine=cine)
-    except Excluded as error:
-        faults.append(error)
+    check_spacing(cine, settings=settings)
+    labels, refused = _labels(segmentation, cine=cine, settings=settings)
     curves = {} if labels is None else volumes.volume_curves(labels, spacing_mm=cine.spacing_mm, labels=settings.labels)
     location = locate(cine, labels_TZRC=labels, settings=settings)
-    faults.extend(check(cine, location=location, settings=settings))
-    sequence = crop.crop(
+    faults = list(check(cine, location=location, settings=settings))
+    sequence, hot = crop.crop(
         cine.slices[location.slice],
         centre=(location.row, location.col),
         size=settings.size,
         clip_percentiles=settings.clip_percentiles,
+        hot_ratio=settings.hot_ratio,
     )
-    if sequence is None:
-        faults.append(Excluded(Reason.CONSTANT_IMAGE, "one intensity in the crop"))
+    faults.extend(check_crop(sequence))
     return Examined(
         cine=cine,
         labels_TZRC=labels,
@@ -96,9 +101,31 @@ def examine(path: Path, *, segmentation: Path | None, settings: config.Cmr) -> E
         volumes=volumes.measure(curves, frame_ms=cine.frame_ms, density_g_per_ml=settings.density_g_per_ml),
         location=location,
         sequence=sequence,
+        hot=hot,
         systole=None if sequence is None else systole.end_systole(sequence, volume_ml=curves),
+        refused=refused,
         excluded=faults[0] if faults else None,
     )
+
+
+def check_spacing(cine: Cine, *, settings: config.Cmr) -> None:
+    """Raise Excluded(WRONG_UNIT) where pixels or slices are of a size that no body fits."""
+    named = [("rows", settings.pixel_mm), ("columns", settings.pixel_mm), ("slices", settings.slice_mm)]
+    for mm, (what, (low, high)) in zip(cine.spacing_mm, named, strict=True):
+        if not low <= mm <= high and not (what == "slices" and cine.num_slices == 1):
+            raise Excluded(Reason.WRONG_UNIT, f"{what} {mm:g} mm apart")
+
+
+def _labels(path: Path | None, *, cine: Cine, settings: config.Cmr) -> tuple[np.ndarray | None, str]:
+    """The segmentation, and why there is none where one was given."""
+    if path is None:
+        return None, ""
+    try:
+        labels = read.read_labels(path, cine=cine)
+        segmentations.check(labels, slices=cine.slices, spacing_mm=cine.spacing_mm[:2], labels=settings.labels)
+    except Excluded as error:
+        return None, str(error)
+    return labels, ""
 
 
 def locate(cine: Cine, *, labels_TZRC: np.ndarray | None, settings: config.Cmr) -> Location:
@@ -138,6 +165,17 @@ def check(cine: Cine, *, location: Location, settings: config.Cmr) -> Iterator[E
     sources = ((settings.crop, location.source), (settings.middle_slice, location.slice_source))
     if any(wanted == "segmentation" != found for wanted, found in sources):
         yield Excluded(Reason.SEGMENTATION_MISMATCH, "the settings ask for one, and none shows the heart")
+
+
+def check_crop(sequence: np.ndarray | None) -> Iterator[Excluded]:
+    """All that forbids to use a crop (T, size, size), None where it has no contrast."""
+    if sequence is None:
+        yield Excluded(Reason.CONSTANT_IMAGE, "one intensity in the crop")
+        return
+    if dark := int(np.count_nonzero(np.ptp(sequence.reshape(len(sequence), -1), axis=1) == 0)):
+        yield Excluded(Reason.CONSTANT_IMAGE, f"{dark} of {len(sequence)} frames have one intensity in the crop")
+    if (repeated := _repeated(sequence)) > len(sequence) / 2:
+        yield Excluded(Reason.STILL, f"{repeated} of {len(sequence)} equal the one before")
 
 
 def _uneven(positions_mm: tuple[float, ...]) -> str:

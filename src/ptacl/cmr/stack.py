@@ -19,11 +19,13 @@ _SAME_SPACING = 1e-3
 class Frame:
     """One image of one slice.
 
-    series : number in the series description (b1: 1), None without. uid : of the series. acquired : order of acquisition.
-    position_mm : (3,) of the first pixel. axes : (2, 3) unit vectors along a row and along a column. spacing_mm : of rows, of
-    columns. slice_mm : distance of slices in the header. expected : frames a slice in the header, or 0. pixels : (R, C).
+    person : PatientID, compared and not kept. series : number in the series description (b1: 1), None without. uid : of the
+    series. acquired : order of acquisition. position_mm : (3,) of the first pixel. axes : (2, 3) unit vectors along a row and
+    along a column. spacing_mm : of rows, of columns. slice_mm : distance of slices in the header. expected : frames a slice in
+    the header, or 0. pixels : (R, C).
     """
 
+    person: str
     series: int | None
     uid: str
     acquired: tuple[int, str]
@@ -42,16 +44,23 @@ class Frame:
         return float(np.cross(self.axes[0], self.axes[1]) @ self.position_mm)
 
 
-def build(frames: Sequence[Frame], *, counts: dict[str, int], format: str) -> Cine:
-    """A cine from the frames of one short-axis stack, in any order; Excluded(UNEVEN_SLICES) where they are no stack.
+def build(frames: Sequence[Frame], *, counts: dict[str, int], causes: dict[str, int], format: str) -> Cine:
+    """A cine from the frames of one short-axis stack, in any order; causes : files without an image, by what is wrong.
+
+    Excluded(UNEVEN_SLICES) where they are no stack, SEVERAL_PEOPLE, and CONFLICTING_IMAGES where a series has two images of a
+    phase: which one is right cannot be known.
 
     Where series are numbered, those without a number count as decoys. Of several series of one slice the most complete stays, of
     equally complete ones the last acquired; the rest, and files that repeat a phase, count as duplicates.
     """
+    if (people := len({f.person for f in frames})) > 1:
+        raise Excluded(Reason.SEVERAL_PEOPLE, f"{people} in the short axis")
     usable = [f for f in frames if f.series is not None] or list(frames)
     by_number = _grouped(usable, key=lambda f: f.series)
     chosen = [f for number, group in by_number.items() for f in (group if number is None else _last_complete(group))]
-    slices = _from_first([_phases(_last_complete(group)) for group in _by_depth(chosen)])
+    groups = [_last_complete(group) for group in _by_depth(chosen)]
+    slices = _from_first([_phases(group) for group in groups])
+    _check_phases(groups)
     _check_geometry(slices)
     expected = max(Counter(len(s) for s in slices).most_common(1)[0][0], *(s[0].expected for s in slices))
     counts = counts | {
@@ -66,6 +75,7 @@ def build(frames: Sequence[Frame], *, counts: dict[str, int], format: str) -> Ci
         frame_ms=_frame_ms(slices),
         format=format,
         counts=counts,
+        causes=causes,
     )
 
 
@@ -84,10 +94,23 @@ def _last_complete(frames: Sequence[Frame]) -> list[Frame]:
 
 def _phases(frames: Sequence[Frame]) -> list[Frame]:
     """Frames in the order of their trigger times, one a time; of instance numbers, where times do not tell frames apart."""
-    triggers = {f.trigger_ms for f in frames}
-    timed = None not in triggers and (len(triggers) > 1 or len({f.instance for f in frames}) == 1)
+    timed = _timed(frames)
     ordered = sorted(frames, key=lambda f: (f.trigger_ms or 0.0, f.instance) if timed else (0.0, f.instance))
     return list({f.trigger_ms if timed else f.instance: f for f in ordered}.values())
+
+
+def _timed(frames: Sequence[Frame]) -> bool:
+    triggers = {f.trigger_ms for f in frames}
+    return None not in triggers and (len(triggers) > 1 or len({f.instance for f in frames}) == 1)
+
+
+def _check_phases(slices: Iterable[Sequence[Frame]]) -> None:
+    for frames in slices:
+        timed = _timed(frames)
+        keys = [f.trigger_ms if timed else f.instance for f in frames]
+        first = dict(zip(reversed(keys), reversed(frames), strict=True))
+        if not all(f is first[key] or np.array_equal(f.pixels, first[key].pixels) for key, f in zip(keys, frames, strict=True)):
+            raise Excluded(Reason.CONFLICTING_IMAGES)
 
 
 def _by_depth(frames: Sequence[Frame]) -> list[list[Frame]]:

@@ -143,3 +143,8 @@ class Cmr(Section):
     clip_percentiles: tuple[float, float] = Field(
         description="intensities clipped to these percentiles of the sequence before min-max"
     )
+    hot_ratio: Positive = Field(
+        description="a range more than this many times that of 99.9 % of the pixels has hot pixels: it is clipped to these"
+    )
+    pixel_mm: tuple[float, float] = Field(description="least and largest distance of rows and columns, mm")
+    slice_mm: tuple[float, float] = Field(description="least and largest distance of slices, mm")
