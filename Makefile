@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/pip install --quiet --disable-pip-version-check --constraint envs/requirements.lock
 
-.PHONY: run rows test check benchmark benchmark-run clean
+.PHONY: run rows test faults check benchmark benchmark-run clean
 
 # Small trainings run best side by side with few threads each, on a GPU too; a cohort of its own scale has one GPU a training.
 CORES = $(shell getconf _NPROCESSORS_ONLN)
@@ -25,6 +25,10 @@ rows: $(VENV)/.run
 test: $(VENV)/.test
 	sh tests/system.sh
 	PATH="$(CURDIR)/$(BIN):$$PATH" pytest
+
+# the long campaign of faults: kills at random moments, a full disk (as root), a memory limit
+faults: $(VENV)/.test
+	PATH="$(CURDIR)/$(BIN):$$PATH" pytest -m slow tests/faults
 
 # formatting, lint and types
 check: $(VENV)/.test

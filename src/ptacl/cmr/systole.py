@@ -19,5 +19,6 @@ def end_systole(sequence_TRC: np.ndarray, *, volume_ml: Mapping[str, np.ndarray]
     images = sequence_TRC.astype(np.float32)
     difference_T = np.abs(images - images[0]).mean((1, 2))
     smooth_T = (np.roll(difference_T, 1) + difference_T + np.roll(difference_T, -1)) / 3
-    first, last = int(np.ceil(_EARLIEST * frames)), max(int(_LATEST * frames), int(np.ceil(_EARLIEST * frames)) + 1)
+    first = min(int(np.ceil(_EARLIEST * frames)), frames - 1)
+    last = max(int(_LATEST * frames), first + 1)
     return first + int(np.argmax(smooth_T[first:last])), "motion"

@@ -170,14 +170,19 @@ def _read(path: Path, *, fields: Mapping[str, int], instances: Sequence[int]) ->
             f"{', '.join(map(str, instances))}. Names tried, with 24100 as the example: {CONVENTIONS}. "
             "Export them, or remove the table from cohort.phenotype_tables"
         )
-    visits, sexes, strange = [], [], 0
+    visits, sexes, strange, people = [], [], 0, 0
     for piece in tables.pieces(path, columns=[ids[0], *sorted(wanted)]):
         eid = piece[ids[0]].astype("string").str.strip().str.removesuffix(".0")
         known = eid.str.fullmatch(r"\d{7}").fillna(False).to_numpy(dtype=bool)
         piece, eid, strange = piece[known], eid[known].astype(str), strange + int((~known).sum())
+        people += len(eid)
         visits += [_visits(piece, eid, names=names, instance=i, faults=faults) for i, names in by_visit.items() if names]
         if sex:
             sexes.append(piece[sex].astype(str).str.strip().str.lower().map(_SEX_CODES).astype(float).set_axis(eid))
+    if strange and not people:
+        raise ValueError(
+            f"{path}: none of its {strange} rows has a 7-digit id in {ids[0]}: export it again, with the ids as numbers"
+        )
     if strange:
         LOG.warning("%s: %d rows without a 7-digit id are ignored", path, strange)
     present = [name for name in fields if any(name in names for names in by_visit.values())]
