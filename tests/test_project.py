@@ -155,6 +155,9 @@ def test_conda_environment_and_container_install_the_lock() -> None:
     assert f"python={python}" in conda["dependencies"]
 
 
+CMR = {"patch": [2, 12, 12], "width": 64, "depth": 3, "heads": 2}
+
+
 @pytest.mark.parametrize(
     ("keys", "value", "message"),
     [
@@ -166,6 +169,11 @@ def test_conda_environment_and_container_install_the_lock() -> None:
         (("models", "global", "training", "batch_size"), 1, "batch_size must be 2 or more"),
         (("models", "ecg_mae", "training", "warmup_epochs"), 40, "warmup_epochs 40 leave nothing of 40 epochs"),
         (("encoders", "cmr", "shape"), [52, 84, 84], "more frames than a cine"),
+        (("encoders", "ecg", "shape"), [12, 6000], "longer than a record"),
+        (("models", "cmr_mae", "encoders"), {"cmr": {**CMR, "shape": [60, 84, 84]}}, r"models\.cmr_mae\.encoders\.cmr.*frames"),
+        (("models", "cmr_mae", "encoders"), {"cmr": {**CMR, "shape": [26, 96, 96]}}, "does not fit cmr.size, 84"),
+        (("ecg", "rate_hz"), 250, "5000 samples at 250 Hz are 20 s"),
+        (("ecg", "faults", "max_constant_s"), -1, r"ecg\.faults\.max_constant_s"),
         (("cohort", "ecg_folders"), ["somewhere"], "source is simulated: set source to files"),
         (("cohort", "shard"), 3, r"cohort\.shard: .*did you mean shards\?"),
     ],
@@ -221,3 +229,20 @@ def test_a_partial_file_changes_only_what_it_names(tmp_path: Path) -> None:
     whole, part = config.load(ROOT / "config.yaml"), config.stack(ROOT / "config.yaml", tmp_path / "part.yaml")
     assert part.ecg.wavelet.level == 7 and part.ecg.wavelet.family == whole.ecg.wavelet.family
     assert part.models["ptacl"].temperature == 0.2 and part.cohort == whole.cohort
+
+
+def test_every_reason_and_flag_is_explained() -> None:
+    from ptacl.exclusions import Reason
+
+    text = (ROOT / "docs" / "exclusions.md").read_text()
+    explained = re.findall(r"^\| ([^|]+?) \|", text, flags=re.M)
+    sources = "".join((ROOT / "src/ptacl" / name).read_text() for name in ("ecg/faults.py", "cmr/sequence.py"))
+    flags = re.findall(r'"([a-z][\w\s]+)": ', " ".join(re.findall(r"doubts = \{(.*?)\}", sources, flags=re.S)))
+    assert len(flags) == 6
+    assert {reason.value for reason in Reason} <= set(explained) and set(flags) <= set(explained)
+    settings = yaml.safe_load((ROOT / "config.yaml").read_text())
+    for name in re.findall(r"`((?:ecg|cmr|cohort)\.[\w.]+)`", text):
+        place = settings
+        for key in name.split("."):
+            assert key in place, name
+            place = place[key]

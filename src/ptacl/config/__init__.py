@@ -175,12 +175,16 @@ class Config(Section):
             raise ValueError(f"regression.reference {self.regression.reference} is no ECG row of regression.rows: {labels}")
 
     def _check_shapes(self) -> "Config":
-        if self.encoders.ecg.shape[1] > self.ecg.num_samples:
-            raise ValueError("encoders.ecg.shape is longer than a record: ecg.num_samples")
-        if self.encoders.cmr.shape[0] > self.cmr.frames:
-            raise ValueError("encoders.cmr.shape has more frames than a cine: cmr.frames")
-        if self.encoders.cmr.shape[1:] != [self.cmr.size, self.cmr.size]:
-            raise ValueError("encoders.cmr.shape does not fit cmr.size")
+        named = {f"encoders.{m}": (m, getattr(self.encoders, m)) for m in ("ecg", "cmr")}
+        for name, entry in self.models.items():
+            named |= {f"models.{name}.encoders.{m}": (m, encoder) for m, encoder in (entry.encoders or {}).items()}
+        for name, (modality, encoder) in named.items():
+            if modality == "ecg" and encoder.shape[1] > self.ecg.num_samples:
+                raise ValueError(f"{name}.shape is longer than a record: ecg.num_samples is {self.ecg.num_samples}")
+            if modality == "cmr" and encoder.shape[0] > self.cmr.frames:
+                raise ValueError(f"{name}.shape has more frames than a cine: cmr.frames is {self.cmr.frames}")
+            if modality == "cmr" and list(encoder.shape[1:]) != [self.cmr.size, self.cmr.size]:
+                raise ValueError(f"{name}.shape does not fit cmr.size, {self.cmr.size}")
         return self
 
 

@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 
 from ptacl.config.section import Count, Fraction, Positive, Section
 
+_STRIP_S = (8, 12)  # a resting ECG
+
 
 class Simulation(Section):
     """The simulated paired cohort."""
@@ -116,6 +118,14 @@ class Ecg(Section):
     faults: EcgFaults = Field(description="what no ECG at rest is")
     wavelet: Wavelet = Field(description="denoising")
     rpeaks: RPeaks = Field(description="R-peak detection")
+
+    @model_validator(mode="after")
+    def _check(self) -> "Ecg":
+        if not _STRIP_S[0] <= (seconds := self.num_samples / self.rate_hz) <= _STRIP_S[1]:
+            raise ValueError(
+                f"{self.num_samples} samples at {self.rate_hz} Hz are {seconds:g} s; num_samples and rate_hz go together"
+            )
+        return self
 
 
 class Labels(Section):
