@@ -46,7 +46,7 @@ def test_training_and_inference_ask_for_a_gpu() -> None:
 def test_stage_explains_itself(stage: str) -> None:
     run = subprocess.run([sys.executable, "-m", f"ptacl.{stage}", "--help"], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    assert "--settings" in run.stdout or stage in ("cohort.flow", "report.tables", "report.page")
+    assert "--settings" in run.stdout or stage in ("cohort.flow", "report.flow", "report.tables", "report.page")
 
 
 def package(root: Path, **files: str) -> Path:

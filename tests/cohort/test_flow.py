@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from ptacl.cohort import flow
+from ptacl.report import flow as drawing
 
 SVG = "{http://www.w3.org/2000/svg}"
 Stage = Callable[..., dict[str, Any]]
@@ -63,11 +64,14 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
         arguments = ["--manifest", str(folder)]
         for name in ("ecg", "cmr"):
             arguments += [f"--{name}", *(str(tmp_path / f"{name}{k}.json") for k in (1, 0))]
-        for name in ("participants.csv", "current", "exclusions.csv", "flow.json", "flow.svg"):
-            option = {"flow.json": "json", "flow.svg": "svg"}.get(name, name.removesuffix(".csv"))
+        for name in ("participants.csv", "current", "exclusions.csv", "flow.json"):
+            option = {"flow.json": "json"}.get(name, name.removesuffix(".csv"))
             arguments += [f"--{option}", str(tmp_path / "results" / name)]
         monkeypatch.setattr(sys, "argv", ["flow", *arguments])
         flow.main()
+        drawn = ["--flow", str(tmp_path / "results/flow.json"), "--out", str(tmp_path / "results/flow.svg")]
+        monkeypatch.setattr(sys, "argv", ["flow", *drawn])
+        drawing.main()
         return dict(json.loads((tmp_path / "results/flow.json").read_text()))
 
     return run

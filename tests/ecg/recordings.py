@@ -90,20 +90,45 @@ def wfdb_counts(path: Path) -> np.ndarray:
     return np.fromfile(path.with_suffix(".dat"), "<i2").reshape(-1, num_leads).T
 
 
-def wfdb_beats(path: Path) -> np.ndarray:
-    """Samples of the normal beats of an annotation file in MIT format: words of a 6-bit code and a 10-bit step in time."""
+def wfdb_marks(path: Path) -> list[tuple[int, int]]:
+    """Sample and code of each mark of an annotation file in MIT format: words of a 6-bit code and a 10-bit step in time."""
     words = np.fromfile(path, "<u2").tolist()
-    beats, time, k = [], 0, 0
+    marks, time, k = [], 0, 0
     while words[k]:
         code, step = words[k] >> 10, words[k] & 1023
         k += 1
         if code == 59:  # a long step in the next two words
-            time += np.int32(np.uint32((words[k] << 16) | words[k + 1]))
+            time += int(np.int32(np.uint32((words[k] << 16) | words[k + 1])))
             k += 2
         elif code == 63:  # a note of `step` bytes
             k += (step + 1) // 2
         elif code < 60:
             time += step
-            if code == 1:
-                beats.append(time)
-    return np.array(beats)
+            marks.append((time, code))
+    return marks
+
+
+def wfdb_beats(path: Path) -> np.ndarray:
+    """Samples of the normal beats of an annotation file."""
+    return np.array([time for time, code in wfdb_marks(path) if code == 1])
+
+
+def wfdb_intervals(path: Path, *, rate_hz: int = RATE_HZ) -> dict[str, float]:
+    """PR, QRS and QT in ms as cardiologists marked them in one lead, medians over the beats, where marked."""
+    waves: list[tuple[int, int | None, int | None]] = []  # code, onset, end
+    marks = wfdb_marks(path)
+    for k, (_, code) in enumerate(marks):
+        if code in (1, 24, 27):  # QRS complex, P wave, T wave
+            before, after = marks[k - 1] if k else (0, 0), marks[k + 1] if k + 1 < len(marks) else (0, 0)
+            waves.append((code, before[0] if before[1] == 39 else None, after[0] if after[1] == 40 else None))
+    found: dict[str, list[int]] = {"pr": [], "qrs": [], "qt": []}
+    for k, (code, onset, end) in enumerate(waves):
+        if code != 1 or onset is None:
+            continue
+        if k and waves[k - 1][0] == 24 and waves[k - 1][1] is not None:
+            found["pr"].append(onset - waves[k - 1][1])
+        if end is not None:
+            found["qrs"].append(end - onset)
+        if k + 1 < len(waves) and waves[k + 1][0] == 27 and waves[k + 1][2] is not None:
+            found["qt"].append(waves[k + 1][2] - onset)
+    return {name: float(np.median(lengths)) * 1000 / rate_hz for name, lengths in found.items() if lengths}

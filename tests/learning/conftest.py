@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ptacl import store
+from ptacl import participants, store
 from ptacl.config import (
     Augmentation,
     Autoencoder,
@@ -74,7 +74,7 @@ class Cohort:
 
     def load(self, *modalities: str, split: str = "train") -> tuple[data.Recordings, np.ndarray]:
         """Recordings of training and validation, and the rows of each participant of one split."""
-        table = data.read_participants(self.participants, splits=["train", "validation"])
+        table = participants.read(self.participants, splits=["train", "validation"])
         shards = {m: self.shards(m) if m in modalities else [] for m in ("ecg", "cmr")}
         return data.load(table["visit"].tolist(), **shards, zscore="sample"), data.split_participants(table, split)
 

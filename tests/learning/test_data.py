@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 import torch
 
+from ptacl import participants
 from ptacl.ecg.beats import beat_matrices
 from ptacl.learning import data
 from ptacl.learning.augment import frame_index
@@ -42,7 +43,7 @@ def test_missing_visit_is_counted_not_named(cohort):
 
 def test_digest_sees_data_and_splits(cohort):
     recordings, _ = cohort.load("ecg")
-    table = data.read_participants(cohort.participants, splits=["train", "validation"])
+    table = participants.read(cohort.participants, splits=["train", "validation"])
     first = data.digest(recordings, table)
     assert data.digest(cohort.load("ecg")[0], table) == first
     recordings.signal[5, 3, 7] += 1e-3

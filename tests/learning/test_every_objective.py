@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ptacl import config
+from ptacl import config, participants
 from ptacl.learning import data, fit, losses, train
 
 CPU = torch.device("cpu")
@@ -15,7 +15,7 @@ LEARNT |= {"supervised": ("loss", 0.05), "cosine": ("loss", 0.4), "edes": ("loca
 
 
 def built(entry, cohort, inputs, *, sizes=None, seed=0):
-    table = data.read_participants(cohort.participants, splits=["train", "validation"])
+    table = participants.read(cohort.participants, splits=["train", "validation"])
     targets, labels = train.read_targets(table, ["LVEDV", "LVEF"])
     chosen = sizes or inputs(*entry.modalities)
     objective = train.build(entry, chosen, seed=seed, targets=targets)

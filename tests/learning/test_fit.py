@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from ptacl import participants
 from ptacl.learning import data, fit, resume, train
 from ptacl.learning.objectives.contrastive import Contrastive
 from ptacl.learning.objectives.reconstruction import Reconstruction
@@ -311,7 +312,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "losses.csv"
 
 def test_losses_are_those_written_down(cohort, inputs, sizes, entries, ptacl, tmp_path):
     """20 steps of each objective. The tolerance, one in 2000, is for other processors and libraries; changes are larger."""
-    table = data.read_participants(cohort.participants, splits=["train", "validation"])
+    table = participants.read(cohort.participants, splits=["train", "validation"])
     targets, labels = train.read_targets(table, ["LVEDV", "LVEF"])
     training = ptacl.training.model_copy(update={"epochs": 20, "batch_size": 13, "checkpoint_seconds": 1e9})
     lines = []

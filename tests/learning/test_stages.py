@@ -10,8 +10,8 @@ import torch
 import yaml
 from pydantic import TypeAdapter
 
-from ptacl import config
-from ptacl.learning import data, train
+from ptacl import config, participants
+from ptacl.learning import train
 from ptacl.models import weights
 
 
@@ -80,7 +80,7 @@ def test_fine_tuning_starts_from_one_encoder_of_a_contrastive_model(call, ptacl,
 
 def test_a_supervised_model_predicts_in_the_units_of_the_phenotypes(call, cohort, supervised):
     folder, _ = call(supervised, "ecg_supervised", "--phenotypes", "LVEDV", "LVEF")
-    table = data.read_participants(cohort.participants, splits=["train"])
+    table = participants.read(cohort.participants, splits=["train"])
     head, encoder = weights.head(folder, "ecg_head"), weights.encoder(folder, "ecg")
     assert head.mean.tolist() == pytest.approx(table[["LVEDV", "LVEF"]].mean().tolist(), rel=1e-5)
     assert head.std.tolist() == pytest.approx(table[["LVEDV", "LVEF"]].std(ddof=0).tolist(), rel=1e-5)

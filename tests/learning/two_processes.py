@@ -28,7 +28,7 @@ def main(participants, shards, inputs, contrastive, autoencoder, supervised, out
     out = Path(out)
     inputs = config.Inputs.model_validate_json(inputs)
     sizes = dict(inputs.encoders)
-    table = data.read_participants(Path(participants), splits=["train", "validation"])
+    table = participants.read(Path(participants), splits=["train", "validation"])
     manifests = {m: sorted((Path(shards) / m).glob("*.json")) for m in ("ecg", "cmr")}
     targets, labels = train.read_targets(table, ["LVEDV", "LVEF"])
     entries = {

@@ -67,7 +67,6 @@ checkpoint flow:
         participants=f"{PRIVATE}/participants.csv",
         exclusions=f"{PRIVATE}/exclusions.csv",
         json="results/cohort/flow.json",
-        svg=report("results/cohort/flow.svg", caption="../report/flow.rst", category="Cohort"),
     log:
         "results/logs/flow.log",
     benchmark:
@@ -83,5 +82,5 @@ checkpoint flow:
         current=CURRENT,
     shell:
         "python -m ptacl.cohort.flow --manifest results/private/cohort --ecg {input.ecg} --cmr {input.cmr}"
-        " --participants {output.participants} --current {params.current} --exclusions {output.exclusions} --json {output.json} --svg {output.svg} > {log} 2>&1"
+        " --participants {output.participants} --current {params.current} --exclusions {output.exclusions} --json {output.json} > {log} 2>&1"
         " && echo ready > {output.ready}"

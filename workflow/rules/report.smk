@@ -3,6 +3,27 @@ TRAINED = [m for m in MODELS if is_trained(m)]
 METRICS = "results/training/{model}-{seed}.csv"
 
 
+rule flow_figure:
+    input:
+        "results/cohort/flow.json",
+    output:
+        report("results/cohort/flow.svg", caption="../report/flow.rst", category="Cohort"),
+    log:
+        "results/logs/flow_figure.log",
+    benchmark:
+        "results/benchmarks/flow_figure.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_version.digest("ptacl.report.flow"),
+    shell:
+        "python -m ptacl.report.flow --flow {input} --out {output} > {log} 2>&1"
+
+
 rule tables:
     input:
         regression="results/tables/regression.csv",

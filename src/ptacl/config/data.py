@@ -118,6 +118,9 @@ class Ecg(Section):
     faults: EcgFaults = Field(description="what no ECG at rest is")
     wavelet: Wavelet = Field(description="denoising")
     rpeaks: RPeaks = Field(description="R-peak detection")
+    delineation: Literal["prominence", "dwt", "peak", "cwt", "none"] = Field(
+        description="method of NeuroKit2 for intervals of our own beside the device's; none: the device's alone"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> "Ecg":

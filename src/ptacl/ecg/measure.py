@@ -1,5 +1,6 @@
-"""What a cardiologist reads off an ECG: the device's intervals and axes, and voltages of the mean beat."""
+"""What a cardiologist reads off an ECG: the device's intervals and axes, intervals of our own, voltages of the mean beat."""
 
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,15 +12,18 @@ _ISOELECTRIC_S = (0.10, 0.06)  # before the R-peak: between P wave and QRS compl
 
 
 def measure(
-    signal_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int, device: Mapping[str, float | None]
+    signal_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int, device: Mapping[str, float | None], delineation: str
 ) -> dict[str, float | None]:
-    """Measurements by name; None where the device gave none, or no beat lies whole in the record.
+    """Measurements by name, ours as `own_x`; None where the device gave none, or no beat lies whole in the record.
 
     signal_mv : (12, T) in the order of LEADS. r_peaks : samples. device : fields of :class:`ptacl.ecg.read.EcgRecord`.
+    delineation : method of NeuroKit2, see :func:`intervals`, or `none`.
     Of each lead the R wave (highest) and S wave (lowest) of the QRS complex of the mean beat, in mV above the level before it;
     Sokolow-Lyon, S in V1 plus the larger R of V5 and V6 (Sokolow and Lyon 1949); Cornell, R in aVL plus S in V3 (Casale 1985).
     """
     found: dict[str, float | None] = dict(device)
+    if delineation != "none":
+        found |= intervals(signal_mv[LEADS.index("II")], r_peaks=r_peaks, rate_hz=rate_hz, method=delineation)
     wave = _mean_qrs(signal_mv, r_peaks=r_peaks, rate_hz=rate_hz)
     if wave is None:
         return found
@@ -27,6 +31,39 @@ def measure(
     voltages = {f"r_{lead}_mv": high[lead] for lead in LEADS} | {f"s_{lead}_mv": low[lead] for lead in LEADS}
     voltages |= {"sokolow_lyon_mv": low["V1"] + max(high["V5"], high["V6"]), "cornell_mv": high["aVL"] + low["V3"]}
     return found | {name: round(float(value), 4) for name, value in voltages.items()}
+
+
+def intervals(lead_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int, method: str) -> dict[str, float | None]:
+    """PR, QRS, QT and P duration in ms, medians over the beats of a lead (T,), and QT after Bazett; None where not found.
+
+    By NeuroKit2. On 100 records of LUDB its method `prominence` takes 5 ms and errs in the median by 8 ms in PR and 10 ms in QT
+    against cardiologists; its QRS complexes are 30 ms too short. `dwt` takes ten times as long and errs by 17 and 27 ms.
+    """
+    import neurokit2
+
+    waves: Mapping[str, np.ndarray] = {}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            waves = neurokit2.ecg_delineate(lead_mv, r_peaks, sampling_rate=rate_hz, method=method)[1]
+    except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError):  # what it raises where a wave is nowhere
+        pass
+
+    def between(first: str, last: str) -> float | None:
+        pair = [np.asarray(waves.get(f"ECG_{name}", ()), np.float64) for name in (first, last)]
+        beats = min(map(len, pair))
+        lengths = pair[1][:beats] - pair[0][:beats]
+        lengths = lengths[np.isfinite(lengths) & (lengths > 0)]
+        return round(float(np.median(lengths)) * 1000 / rate_hz, 1) if len(lengths) else None
+
+    found = {
+        "own_pr_ms": between("P_Onsets", "R_Onsets"),
+        "own_p_duration_ms": between("P_Onsets", "P_Offsets"),
+        "own_qrs_duration_ms": between("R_Onsets", "R_Offsets"),
+        "own_qt_ms": between("R_Onsets", "T_Offsets"),
+    }
+    rr_s, qt = float(np.mean(np.diff(r_peaks))) / rate_hz if len(r_peaks) > 1 else None, found["own_qt_ms"]
+    return found | {"own_qtc_ms": round(qt / np.sqrt(rr_s), 1) if qt is not None and rr_s else None}
 
 
 def _mean_qrs(signal_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int) -> np.ndarray | None:

@@ -57,7 +57,9 @@ def prepare_record(path: Path, *, settings: config.Ecg) -> Prepared:
     padded = np.full(MAX_PEAKS, -1, np.int32)
     padded[: len(peaks)] = peaks
     facts = {"filters": dict(record.filters), "software": record.software, "resolution_mv": record.resolution_mv}
-    found = measure(signal_mv, r_peaks=peaks, rate_hz=record.rate_hz, device=record.measurements)
+    found = measure(
+        signal_mv, r_peaks=peaks, rate_hz=record.rate_hz, device=record.measurements, delineation=settings.delineation
+    )
     doubts = faults.flags(
         quality,
         signal_mv=signal_mv,

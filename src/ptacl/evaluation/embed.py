@@ -13,10 +13,10 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from ptacl import stage
+from ptacl import participants, stage
 from ptacl.config import Embedding
 from ptacl.learning import processes
-from ptacl.learning.data import Samples, Zscore, load, read_participants, split_rows
+from ptacl.learning.data import Samples, Zscore, load, split_rows
 from ptacl.learning.steps import cmr_steps, ecg_steps
 from ptacl.models import heads, weights
 from ptacl.models.build import AnyEncoder
@@ -104,7 +104,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings, model = Embedding.model_validate_json(options.settings), load_model(options.model)
-    table = read_participants(options.participants, splits=SPLITS)
+    table = participants.read(options.participants, splits=SPLITS)
     recordings = load(
         table["visit"].tolist(),
         ecg=options.ecg_shards if "ecg" in model.encoders else [],

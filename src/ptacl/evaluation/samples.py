@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ptacl import participants
+
 MEASUREMENT = "ecg_"  # how the columns of ECG measurements begin
 Files = Mapping[str, Mapping[int, Path]]
 
@@ -30,10 +32,8 @@ def read_participants(path: Path, *, split: str, phenotypes: Sequence[str]) -> S
 
     ValueError names missing columns, an empty split, or a participant with two rows.
     """
-    table = pd.read_csv(path, dtype={"visit": str, "participant": str, "split": str})
-    if missing := [c for c in ("visit", "participant", "split", "evaluate", *phenotypes) if c not in table.columns]:
-        raise ValueError(f"{path} has no column {', '.join(missing)}: rerun the cohort stages")
-    table = table[(table["split"] == split) & table["evaluate"].astype(bool)]
+    table = participants.read(path, splits=[split], columns=["evaluate", *phenotypes])
+    table = table[table["evaluate"].astype(bool)]
     if table.empty:
         raise ValueError(f"{path} has no participant in the {split} split: the cohort is too small")
     if table["participant"].duplicated().any():
@@ -47,12 +47,10 @@ def read_covariates(path: Path, *, names: Sequence[str], train: Sequence[str], v
     names : columns, or `measurements` for all of the ECG. A column without any training value is left out. ValueError if no
     column is left or a name is no column.
     """
-    table = pd.read_csv(path, dtype={"visit": str, "participant": str, "split": str}).set_index("visit")
+    table = participants.read(path, columns=[name for name in names if name != "measurements"]).set_index("visit")
     columns: list[str] = []
     for name in names:
         columns += [c for c in table.columns if c.startswith(MEASUREMENT)] if name == "measurements" else [name]
-    if missing := [name for name in columns if name not in table.columns]:
-        raise ValueError(f"{path} has no column {', '.join(missing)}: rerun the cohort stages")
     values = table[columns].apply(pd.to_numeric, errors="coerce")
     means = values.loc[list(train)].mean()
     kept = means.index[means.notna()]

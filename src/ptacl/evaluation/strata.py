@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from ptacl import participants
 from ptacl.evaluation import uncertainty
 from ptacl.evaluation.probes import r2
 
@@ -23,7 +23,7 @@ _BANDS = (("below 55 years", 0, 55), ("55 to 64 years", 55, 65), ("65 years and 
 
 def read(path: Path, *, visits: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
     """Who belongs to which group, (n,) each, by its name; empty where the table has neither sex nor age."""
-    table = pd.read_csv(path, dtype={"visit": str}).set_index("visit").loc[list(visits)]
+    table = participants.read(path).set_index("visit").loc[list(visits)]
     found: dict[str, NDArray[np.bool_]] = {}
     if "sex" in table:
         found |= {"women": (table["sex"] == 0).to_numpy(), "men": (table["sex"] == 1).to_numpy()}

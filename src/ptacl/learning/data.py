@@ -46,12 +46,6 @@ class Recordings:
     systole: np.ndarray | None = None
 
 
-def read_participants(path: Path, *, splits: Sequence[str]) -> pd.DataFrame:
-    """Rows of participants.csv in these splits, sorted by visit: the order of the file decides nothing."""
-    table = pd.read_csv(path, dtype={"visit": str, "participant": str, "split": str})
-    return table[table["split"].isin(splits)].sort_values("visit", ignore_index=True)
-
-
 def split_rows(table: pd.DataFrame, split: str) -> np.ndarray:
     """Rows of the table, hence of recordings loaded by it, that belong to a split."""
     return np.flatnonzero((table["split"] == split).to_numpy())

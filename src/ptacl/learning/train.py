@@ -16,9 +16,9 @@ import pandas as pd
 import torch
 from pydantic import TypeAdapter
 
-from ptacl import config, stage
+from ptacl import config, participants, stage
 from ptacl.learning import chance, fit, processes, resume
-from ptacl.learning.data import Samples, digest, load, read_participants, split_participants
+from ptacl.learning.data import Samples, digest, load, split_participants
 from ptacl.learning.objectives.base import Objective, Targets, initial_weights
 from ptacl.models import weights
 from ptacl.models.build import AnyEncoder
@@ -96,7 +96,7 @@ def main() -> None:
         write_metrics(options.metrics, [])
         return
     with processes.started() as device:
-        table = read_participants(options.participants, splits=_SPLITS)
+        table = participants.read(options.participants, splits=_SPLITS)
         targets, labels = read_targets(table, options.phenotypes) if entry.labels else (None, None)
         recordings = load(table["visit"].tolist(), ecg=options.ecg_shards, cmr=options.cmr_shards, zscore=inputs.zscore)
         objective = build(entry, inputs, seed=options.seed, start=start, targets=targets)
