@@ -58,6 +58,7 @@ rule all:
         "results/tables/summary.md",
         expand("results/figures/alignment.{form}", form=["svg", "png"]),
         expand("results/cohort/flow.{form}", form=["json", "svg"]),
+        listed(PROBE, PROBED),
 
 
 localrules:

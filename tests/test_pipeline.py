@@ -25,7 +25,6 @@ TARGETS = [
     *[f"results/figures/alignment.{form}" for form in ("svg", "png")],
     *[f"results/cohort/flow.{form}" for form in ("json", "svg")],
 ]
-EVALUATION = {"regression", "retrieval", "alignment"}
 REPORT = {"tables", "page"}
 
 
@@ -151,6 +150,88 @@ def test_snakemake_report_is_made(finished: Project) -> None:
     assert (finished.folder / "snakemake-report.html").stat().st_size > 100_000
 
 
+USE = """
+import json, sys
+from pathlib import Path
+import numpy as np
+import ptacl
+
+results = Path(sys.argv[1])
+stored = np.load(results / "private/embeddings/ptacl-0.npz")
+row = {visit: i for i, visit in enumerate(stored["visits"].tolist())}
+model = ptacl.Model.load(results / "models/ptacl-0")
+simulated = results / "private/simulated"
+ecgs = sorted([*simulated.rglob("*_20205_*.xml")])
+cines = sorted(p for p in (simulated / "nifti").iterdir())
+found = {"bad": 0}
+for modality, files in (("ecg", ecgs), ("cmr", cines)):
+    table = model.embed(files, modality=modality)
+    same = []
+    for path, (_, line) in zip(files, table.iterrows(), strict=True):
+        participant, _, instance, *_ = path.name.split("_")
+        if line["reason"]:
+            found["bad"] += 1
+            assert line.drop("reason").isna().all()
+        elif f"{participant}_{instance}" in row:
+            expected = stored[modality][row[f"{participant}_{instance}"]]
+            same.append(bool(np.array_equal(line.drop("reason").to_numpy(np.float32), expected)))
+    found[modality] = [len(same), sum(same)]
+good = [p for p, reason in zip(ecgs, model.embed(ecgs)["reason"], strict=True) if not reason]
+alone = model.embed(good[3]).iloc[0, 1:].to_numpy(np.float32)
+found["alone"] = bool(np.array_equal(alone, model.embed(good).iloc[3, 1:].to_numpy(np.float32)))
+gallery = ptacl.Gallery.load(results / "private/embeddings/ptacl-0.npz")
+nearest = model.retrieve(good[:2], gallery, num=3)
+found["ranks"] = nearest["rank"].tolist()
+found["ordered"] = bool((nearest.groupby("input")["similarity"].diff().dropna() <= 0).all())
+predicted = model.predict(good[:2])
+found["phenotypes"] = len(predicted)
+found["within"] = bool(((predicted["low"] < predicted["value"]) & (predicted["value"] < predicted["high"])).all())
+print(json.dumps(found))
+"""
+
+
+def test_a_trained_model_is_used_from_its_folder_alone(finished: Project) -> None:
+    """Embeddings from files agree to the bit with those of the pipeline, whatever company a file is in."""
+    environment = os.environ | {"PYTHONPATH": str(finished.folder / "src")}
+    command = [sys.executable, "-c", USE, str(finished.folder / "results")]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-3000:]
+    found = json.loads(run.stdout)
+    for modality in ("ecg", "cmr"):
+        count, same = found[modality]
+        assert count >= 15 and same == count
+    assert found["bad"] >= 5 and found["alone"] and found["ranks"] == [1, 2, 3, 1, 2, 3] and found["ordered"]
+    assert found["phenotypes"] == 20 and found["within"]
+
+
+def test_commands_that_use_a_model(finished: Project, tmp_path: Path) -> None:
+    """Tables in both forms, a drawing a file, bad files as rows with a reason, and the exit status of inspect."""
+    results, environment = finished.folder / "results", os.environ | {"PYTHONPATH": str(finished.folder / "src")}
+    participants = pd.read_csv(results / "private/participants.csv", dtype=str)
+    files = {p.name[:7]: p for p in (results / "private/simulated").rglob("*_20205_2_0.xml")}
+    good = [str(files[p]) for p in participants.participant.unique()[:2]]
+    bad = tmp_path / "9000099_20205_2_0.xml"
+    bad.write_text("<html/>")
+
+    def ptacl(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "ptacl.cli", *map(str, arguments), "--model", str(results / "models/ptacl-0")]
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    run = ptacl("embed", *good, "--out", tmp_path / "e.parquet")
+    assert run.returncode == 0, run.stderr
+    assert pd.read_parquet(tmp_path / "e.parquet").shape == (2, 18)  # input, reason, 16 numbers
+    run = ptacl("predict", *good, bad, "--out", tmp_path / "p.csv", "--plot", tmp_path / "plots")
+    assert run.returncode == 3 and "unreadable file: not a CardioSoft file" in run.stderr
+    table = pd.read_csv(tmp_path / "p.csv")
+    assert len(table) == 30 and table["reason"].notna().sum() == 10 and table["value"].isna().sum() == 10
+    assert len(list((tmp_path / "plots").glob("*.png"))) == 2
+    run = ptacl("retrieve", good[0], "--gallery", results / "private/embeddings/ptacl-0.npz", "--num", "2")
+    assert run.returncode == 0 and run.stdout.count("\n") == 3
+    assert ptacl("embed", bad).returncode == 2
+    run = ptacl("embed", good[0], "--out", tmp_path / "e.xlsx")
+    assert run.returncode == 2 and "name a .csv or a .parquet file" in run.stderr
+
+
 def test_retrieval_setting_reruns_retrieval_alone(project: Project) -> None:
     project.configure(retrieval={"band": 0.4})
     assert rules(project.planned()) - REPORT == {"retrieval"}
@@ -160,7 +241,7 @@ def test_learning_rate_of_one_model_reruns_what_hangs_on_it(project: Project) ->
     project.configure(models={"ptacl": {"training": {"learning_rate": 5.0e-4}}})
     jobs = project.planned()
     assert [j for j in jobs if j.split()[0] in ("train", "embed")] == ["embed ptacl 0", "train ptacl 0"]
-    assert rules(jobs) - REPORT == {"train", "embed", "regression", "alignment"}
+    assert rules(jobs) - REPORT == {"train", "embed", "readout", "regression", "alignment"}
 
 
 def test_phenotypes_retrain_nothing_in_the_same_command(scratch: Project) -> None:
@@ -168,7 +249,7 @@ def test_phenotypes_retrain_nothing_in_the_same_command(scratch: Project) -> Non
     phenotypes = yaml.safe_load((scratch.folder / "config.yaml").read_text())["cohort"]["phenotypes"]
     scratch.configure(cohort={"phenotypes": [p | {"high": p["high"] - (25 if p["unit"] == "%" else 0)} for p in phenotypes]})
     jobs = scratch.jobs("--cores", "2")
-    assert rules(jobs) == {"manifest", "flow", "regression", "retrieval", "tables", "page"}
+    assert rules(jobs) == {"manifest", "flow", "flow_figure", "readout", "regression", "retrieval", "tables", "page"}
     assert scratch.planned() == []
 
 

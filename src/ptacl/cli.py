@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ptacl import config
+from ptacl import config, use
 from ptacl.exclusions import Excluded
+from ptacl.use import EXCLUDED, UNREADABLE, USABLE
 
-USABLE, UNREADABLE, EXCLUDED = 0, 2, 3
 _KINDS = {
     ".xml": "CardioSoft ECG (.xml)",
     ".zip": "DICOM cine (.zip)",
@@ -52,8 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--processes", type=int, default=2, help="processes (default 2)")
     simulate.set_defaults(run=_simulate)
 
-    for command in commands.choices.values():
+    for command in (inspect, simulate):
         command.add_argument("--config", type=Path, help="settings (default: config.yaml here, else that of the project)")
+    use.add_commands(commands)
     return parser
 
 

@@ -32,6 +32,39 @@ rule embed:
         " --model $(dirname {input.model}) --out {output} > {log} 2>&1"
 
 
+# The probe of each model, in its folder: what using the model needs beside its weights.
+PROBE = "results/models/{model}-{seed}/probe.json"
+PROBED = list(dict.fromkeys(models_of(REGRESSION) + models_of(RETRIEVAL)))
+
+
+rule readout:
+    input:
+        participants=lambda w: current("participants.csv"),
+        embeddings=listed(EMBEDDINGS, PROBED),
+    output:
+        listed(PROBE, PROBED),
+    log:
+        "results/logs/readout.log",
+    benchmark:
+        "results/benchmarks/readout.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=schema.dump(CONFIG.regression.model_copy(update={"rows": CONFIG.regression.rows[:1]})),
+        phenotypes=schema.dump(names=PHENOTYPES, units=[p.unit for p in CONFIG.cohort.phenotypes]),
+        seed=CONFIG.seed,
+        code=code_version.digest("ptacl.evaluation.readout"),
+        embeddings=files(EMBEDDINGS, PROBED),
+        models=files(PROBE, PROBED),
+    shell:
+        "python -m ptacl.evaluation.readout --settings {params.settings:q} --phenotypes {params.phenotypes:q} --seed {params.seed}"
+        " --participants {input.participants} --embeddings {params.embeddings:q} --models {params.models:q} > {log} 2>&1"
+
+
 rule regression:
     input:
         participants=lambda w: current("participants.csv"),

@@ -20,6 +20,17 @@ _P_S = (0.24, 0.06)  # before the R-peak, from and to
 _LEVEL_S = (0.06, 0.04)  # before the R-peak: level between P wave and QRS complex
 
 
+def check_limb_leads(counts: np.ndarray, *, leads: tuple[str, ...], tolerance: float) -> None:
+    """No flat lead (12, T), and limb leads as they follow from I and II (Einthoven, Goldberger) within `tolerance` counts."""
+    if (flat := np.ptp(counts, axis=1) == 0).any():
+        raise Excluded(Reason.FLAT_LEAD, f"lead {', '.join(np.array(leads)[flat])}")
+    i, ii, iii, avr, avl, avf = counts[:6]
+    twice = {"III": 2 * (i + iii - ii), "aVR": 2 * avr + i + ii, "aVL": 2 * avl - i + iii, "aVF": 2 * avf - ii - iii}
+    for lead, error in twice.items():
+        if (worst := float(np.abs(error).max()) / 2) > tolerance:
+            raise Excluded(Reason.EINTHOVEN, f"lead {lead} is {worst:g} counts from what I and II say")
+
+
 def check(counts: np.ndarray, *, leads: tuple[str, ...], resolution_mv: float, rate_hz: int, settings: config.EcgFaults) -> None:
     """Raise Excluded with the first thing that a strip (12, T) in counts cannot be; `leads` names its rows."""
     for fault in _found(counts, leads=leads, resolution_mv=resolution_mv, rate_hz=rate_hz, settings=settings):

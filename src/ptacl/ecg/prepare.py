@@ -17,7 +17,7 @@ from ptacl import config, stage, store
 from ptacl.ecg import faults, rpeaks, sheet
 from ptacl.ecg.denoise import denoise
 from ptacl.ecg.measure import measure
-from ptacl.ecg.read import LEADS, read
+from ptacl.ecg.read import LEADS, EcgRecord, read
 from ptacl.exclusions import Excluded, Reason
 
 MAX_PEAKS = 64
@@ -46,7 +46,11 @@ class Outcome:
 
 def prepare_record(path: Path, *, settings: config.Ecg) -> Prepared:
     """One file, from XML to denoised signal and R-peaks; raises Excluded where it cannot be used."""
-    record = read(path, settings=settings)
+    return prepare(read(path, settings=settings), settings=settings, named=path.name.partition("_")[0])
+
+
+def prepare(record: EcgRecord, *, settings: config.Ecg, named: str = "") -> Prepared:
+    """A record that was read; `named` is the participant in the name of its file."""
     signal_mv = denoise(record.signal_mv, wavelet=settings.wavelet)
     peaks, quality = rpeaks.find(
         signal_mv, rate_hz=record.rate_hz, device_beats_ms=record.device_beats_ms, settings=settings.rpeaks
@@ -67,7 +71,7 @@ def prepare_record(path: Path, *, settings: config.Ecg) -> Prepared:
         rate_hz=record.rate_hz,
         leads=record.leads,
         inside=record.participant,
-        named=path.name.partition("_")[0],
+        named=named,
     )
     return Prepared(signal_mv=signal_mv, r_peaks=padded, quality=quality | facts | {"measurements": found, "flags": doubts})
 

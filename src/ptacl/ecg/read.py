@@ -128,7 +128,7 @@ def record(root: etree._Element, *, settings: config.Ecg) -> EcgRecord:
         raise Excluded(Reason.WRONG_RATE, f"{rate or 0:g} {rate_unit}, not {settings.rate_hz} Hz")
     resolution_mv = _resolution_mv(strip)
     counts = _counts(strip, num_samples=settings.num_samples)
-    _check_values(counts, tolerance=settings.einthoven_tolerance_counts)
+    faults.check_limb_leads(counts, leads=LEADS, tolerance=settings.einthoven_tolerance_counts)
     faults.check(counts, leads=LEADS, resolution_mv=resolution_mv, rate_hz=settings.rate_hz, settings=settings.faults)
     return EcgRecord(
         signal_mv=counts.astype(np.float32) * np.float32(resolution_mv),
@@ -197,17 +197,6 @@ def _integers(text: str, *, lead: str) -> np.ndarray:
 def _beats_ms(strip: etree._Element) -> tuple[float, ...]:
     times = [(_number(e), _unit(e)) for e in strip.findall("ArrhythmiaResults/Time")]
     return tuple(sorted(time for time, unit in times if time is not None and unit == "ms"))
-
-
-def _check_values(counts: np.ndarray, *, tolerance: float) -> None:
-    """No flat lead, and the limb leads as they follow from I and II (Einthoven, Goldberger), within `tolerance` counts."""
-    if (flat := np.ptp(counts, axis=1) == 0).any():
-        raise Excluded(Reason.FLAT_LEAD, f"lead {', '.join(np.array(LEADS)[flat])}")
-    i, ii, iii, avr, avl, avf = counts[:6]
-    twice = {"III": 2 * (i + iii - ii), "aVR": 2 * avr + i + ii, "aVL": 2 * avl - i + iii, "aVF": 2 * avf - ii - iii}
-    for lead, error in twice.items():
-        if (worst := float(np.abs(error).max()) / 2) > tolerance:
-            raise Excluded(Reason.EINTHOVEN, f"lead {lead} is {worst:g} counts from what I and II say")
 
 
 def _number(element: etree._Element | None) -> float | None:

@@ -23,6 +23,7 @@ from ptacl.models.build import AnyEncoder
 from ptacl.models.vit import Encoder
 
 MODALITIES = ("ecg", "cmr")
+_LOCAL = ("ecg_local", "cmr_local", "local_valid")  # of some samples of a batch alone
 SPLITS = ("train", "validation", "test")
 
 
@@ -34,6 +35,15 @@ class Model:
     projectors: dict[str, nn.Linear]
     heads: dict[str, heads.Head]
     zscore: Zscore
+
+    def only(self, modality: str) -> "Model":
+        """The parts of one modality."""
+        return Model(
+            encoders={m: part for m, part in self.encoders.items() if m == modality},
+            projectors={m: part for m, part in self.projectors.items() if m == modality},
+            heads={m: part for m, part in self.heads.items() if m == modality},
+            zscore=self.zscore,
+        )
 
     @property
     def local(self) -> bool:
@@ -59,7 +69,7 @@ def load_model(folder: Path) -> Model:
 
 @torch.inference_mode()
 def embed(
-    model: Model, samples: Samples, *, local_rows: np.ndarray, batch_size: int, device: torch.device
+    model: Model, samples: Samples, *, local_rows: np.ndarray, batch_size: int, device: torch.device, progress: bool = True
 ) -> dict[str, np.ndarray]:
     """Embeddings of all samples, by the names of the file: `ecg`, `cmr` (n, D), `ecg_projected`, `cmr_projected` (n, P) float32;
     of a supervised model `ecg_predicted` or `cmr_predicted` (n, phenotypes), in their units.
@@ -72,11 +82,16 @@ def embed(
         part.to(device).eval()
     is_local = np.isin(np.arange(len(samples)), local_rows) & model.local
     starts = range(0, len(samples), batch_size)
-    for start in tqdm(starts, desc="embedding", unit="batch", mininterval=0.5 if sys.stderr.isatty() else 10):
+    interval_s = 0.5 if sys.stderr.isatty() else 10
+    for start in tqdm(starts, desc="embedding", unit="batch", mininterval=interval_s, disable=not progress):
         chosen = np.arange(start, min(start + batch_size, len(samples)))
-        batch = samples.finish(samples.collect(chosen, epoch=None), device=device)
-        for name, value in _embed_batch(model, batch, local=torch.from_numpy(is_local[chosen]).to(device)).items():
-            parts.setdefault(name, []).append(value.cpu().numpy())
+        # Always whole batches: the last bits of a matrix product depend on its size, and an embedding must not on its company.
+        filled = np.pad(chosen, (0, batch_size - len(chosen)), mode="edge")
+        batch = samples.finish(samples.collect(filled, epoch=None), device=device)
+        local = is_local[filled] & (np.arange(batch_size) < len(chosen))
+        for name, value in _embed_batch(model, batch, local=torch.from_numpy(local).to(device)).items():
+            kept = value if name in _LOCAL else value[: len(chosen)]
+            parts.setdefault(name, []).append(kept.cpu().numpy())
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 

@@ -72,6 +72,12 @@ def load(visits: Sequence[str], *, ecg: Sequence[Path], cmr: Sequence[Path], zsc
     return Recordings(list(visits), signal, r_peaks, frames, systole)
 
 
+def prepared_by(manifests: Sequence[Path]) -> dict[str, object]:
+    """The settings that the stores of these shards were prepared with: what inference must do to a file."""
+    settings: dict[str, object] = store.read(Path(manifests[0]).with_suffix("")).attributes["settings"]
+    return settings
+
+
 def digest(recordings: Recordings, table: pd.DataFrame) -> str:
     """A hash of the recordings and of who is in which split: what a resumed run must share with the interrupted one."""
     h = hashlib.sha256("\n".join(recordings.visits + table["split"].tolist()).encode())

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 
 from ptacl import config, participants, stage
 from ptacl.learning import chance, fit, processes, resume
-from ptacl.learning.data import Samples, digest, load, split_participants
+from ptacl.learning.data import Samples, digest, load, prepared_by, split_participants
 from ptacl.learning.objectives.base import Objective, Targets, initial_weights
 from ptacl.models import weights
 from ptacl.models.build import AnyEncoder
@@ -98,6 +98,8 @@ def main() -> None:
     with processes.started() as device:
         table = participants.read(options.participants, splits=_SPLITS)
         targets, labels = read_targets(table, options.phenotypes) if entry.labels else (None, None)
+        shards = {"ecg": options.ecg_shards, "cmr": options.cmr_shards}
+        description |= {"preparation": {m: prepared_by(shards[m]) for m in entry.modalities}}
         recordings = load(table["visit"].tolist(), ecg=options.ecg_shards, cmr=options.cmr_shards, zscore=inputs.zscore)
         objective = build(entry, inputs, seed=options.seed, start=start, targets=targets)
         data, validation = (

@@ -1,0 +1,2 @@
+from ptacl.inference import Gallery as Gallery
+from ptacl.inference import Model as Model

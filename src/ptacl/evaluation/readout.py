@@ -1,0 +1,122 @@
+"""Stage: the linear probe of each model, kept in its folder, so that the model can be used: probe.json.
+
+For each modality it holds the least-squares fit of all phenotypes on the training split, what it reaches on the test split (R²
+with interval, quantiles of the residuals, which make the prediction interval), how the phenotypes are distributed in the training
+split, and the mean and spread of the embeddings, by which an input unlike all training inputs is told. Aggregates alone.
+"""
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LinearRegression
+
+from ptacl import seeds, stage
+from ptacl.config import Regression
+from ptacl.evaluation import samples, uncertainty
+from ptacl.evaluation.probes import r2
+
+Array = NDArray[np.float64]
+log = logging.getLogger(__name__)
+
+NAME = "probe.json"
+_UNLIKE = 0.995  # share of test participants whose embedding counts as like those of the training split
+_SHOWN = np.linspace(0.01, 0.99, 99)  # quantiles of the phenotypes, for drawing; the extremes are single people
+_RIDGE = 1e-6  # of the mean variance: embeddings may be collinear
+
+
+def fit(
+    seen: Array,
+    unseen: Array,
+    *,
+    train: samples.Samples,
+    test: samples.Samples,
+    names: Sequence[str],
+    settings: Regression,
+    seed: int,
+) -> dict[str, Any]:
+    """The probe of one embedding as JSON values; seen (n, D) and unseen (m, D) features of the training and test participants.
+
+    A phenotype that nobody in the training split has is left out.
+    """
+    kept = [p for p, column in enumerate(train.targets.T) if np.isfinite(column).any()]
+    coefficients, intercepts = np.empty((seen.shape[1], len(kept))), np.empty(len(kept))
+    for k, p in enumerate(kept):
+        known = np.isfinite(train.targets[:, p])
+        fitted = LinearRegression().fit(seen[known], train.targets[known, p])
+        coefficients[:, k], intercepts[k] = fitted.coef_, fitted.intercept_
+    predicted, targets = unseen @ coefficients + intercepts, test.targets[:, kept]
+    generator = seeds.generator(seed, "bootstrap", "regression")
+    counts = uncertainty.draw_counts(len(targets), draws=settings.bootstrap, generator=generator)
+    estimates, residuals = r2(targets, predicted, counts=counts), targets - predicted
+    outside = (1 - settings.confidence) / 2
+    phenotypes = []
+    for k, p in enumerate(kept):
+        columns = uncertainty.columns("r2", estimates[:, k], confidence=settings.confidence)
+        phenotypes.append(
+            {
+                "name": names[p],
+                "intercept": intercepts[k],
+                "r2": [columns["r2"], columns["r2_low"], columns["r2_high"]],
+                "residual": np.nanquantile(residuals[:, k], [outside, 1 - outside]).tolist(),
+                "distribution": np.nanquantile(train.targets[:, p], _SHOWN).tolist(),
+            }
+        )
+    mean, covariance = seen.mean(0), np.cov(seen.T)
+    precision = np.linalg.inv(covariance + _RIDGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance)))
+    return {
+        "phenotypes": phenotypes,
+        "coefficients": coefficients.tolist(),
+        "mean": mean.tolist(),
+        "precision": precision.tolist(),
+        "limit": float(np.quantile(distance(unseen, mean=mean, precision=precision), _UNLIKE)),
+        "confidence": settings.confidence,
+        "n_train": len(train.visits),
+        "n_test": len(test.visits),
+    }
+
+
+def distance(features: Array, *, mean: Array, precision: Array) -> Array:
+    """(n,) squared Mahalanobis distances of features (n, D)."""
+    away = features - mean
+    found: Array = np.einsum("nd,de,ne->n", away, precision, away)
+    return found
+
+
+def main() -> None:
+    """Command line of the stage."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--settings", required=True, help="JSON of the regression section")
+    parser.add_argument("--phenotypes", required=True, help="JSON: names and units of the phenotypes")
+    parser.add_argument("--participants", required=True, type=Path, help="participants.csv")
+    parser.add_argument("--embeddings", required=True, type=samples.files, help="JSON: by model and seed, FILE.npz")
+    parser.add_argument("--models", required=True, type=samples.files, help="JSON: by model and seed, the probe.json to write")
+    parser.add_argument("--seed", required=True, type=int, help="seed of the project")
+    args = parser.parse_args()
+    settings, phenotypes = Regression.model_validate_json(args.settings), json.loads(args.phenotypes)
+    names, units = phenotypes["names"], dict(zip(phenotypes["names"], phenotypes["units"], strict=True))
+    train, test = (samples.read_participants(args.participants, split=s, phenotypes=names) for s in ("train", "test"))
+    for model, of_seed in args.models.items():
+        for seed, path in of_seed.items():
+            source, probes = args.embeddings[model][seed], {}
+            with np.load(source, allow_pickle=False) as stored:
+                modalities = [m for m in ("ecg", "cmr") if m in stored]
+            for modality in modalities:
+                seen, unseen = (
+                    samples.read_embedding(source, array=modality, visits=s.visits).astype(np.float64) for s in (train, test)
+                )
+                probes[modality] = fit(seen, unseen, train=train, test=test, names=names, settings=settings, seed=args.seed)
+                for phenotype in probes[modality]["phenotypes"]:
+                    phenotype["unit"] = units[phenotype["name"]]
+            path.write_text(json.dumps(probes, sort_keys=True) + "\n")
+    log.info("%d probes", sum(map(len, args.models.values())))
+
+
+if __name__ == "__main__":
+    stage.run(main)

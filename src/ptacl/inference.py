@@ -1,0 +1,261 @@
+"""A trained model in use: from files or arrays to embeddings, phenotypes and neighbours.
+
+    model = ptacl.Model.load("results/models/ptacl-0")
+    table = model.predict(["ecg.xml"])
+
+A model folder holds all that this needs: the weights, how its inputs were prepared, and the linear probe of the phenotypes. What
+is done to a file is what the pipeline does, by the same functions in the same order, so that embeddings agree to the bit.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import TypeAdapter
+from tqdm import tqdm
+
+from ptacl import config, participants
+from ptacl.cmr import prepare as cmr
+from ptacl.cmr import read as cmr_files
+from ptacl.cmr.sequence import Examined
+from ptacl.ecg import contract
+from ptacl.ecg import prepare as ecg
+from ptacl.ecg.read import LEADS, EcgRecord
+from ptacl.evaluation import embed, readout
+from ptacl.exclusions import Excluded
+from ptacl.learning.data import Recordings, Samples, standardise
+from ptacl.models import weights
+
+Modality = Literal["ecg", "cmr"]
+Files = str | Path | Sequence[str | Path]
+_BATCH = 32  # as the section `embedding` of the configuration: the last bits depend on it
+_AT_ONCE = 256  # files in memory
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Embeddings and phenotypes of people to retrieve from; per participant, so it stays where results/private is.
+
+    visits : n. embedding : (n, D) of the shared space, by modality. phenotypes : of the same visits.
+    """
+
+    visits: list[str]
+    embedding: dict[str, np.ndarray]
+    phenotypes: pd.DataFrame
+
+    @classmethod
+    def load(cls, embeddings: Path, *, table: Path | None = None) -> "Gallery":
+        """From `results/private/embeddings/MODEL-SEED.npz` and participants.csv (by default that of the same run)."""
+        table = table or Path(embeddings).parents[1] / "participants.csv"
+        with np.load(embeddings, allow_pickle=False) as stored:
+            found = {m: stored[f"{m}_projected"] for m in ("ecg", "cmr") if f"{m}_projected" in stored}
+            visits = stored["visits"].tolist()
+        if not found:
+            raise ValueError(f"{embeddings} has no shared space: only contrastive models retrieve")
+        rows = participants.read(table).set_index("visit")
+        kept = [i for i, visit in enumerate(visits) if visit in rows.index]
+        rows = rows.loc[[visits[i] for i in kept]]
+        return cls(rows.index.tolist(), {m: values[kept] for m, values in found.items()}, rows)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model folder, ready for use; see :meth:`load`."""
+
+    folder: Path
+    parts: embed.Model
+    preparation: Mapping[str, Any]
+    probes: Mapping[str, Any]
+    device: torch.device
+
+    @classmethod
+    def load(cls, folder: str | Path, *, device: str = "cpu") -> "Model":
+        """Read a folder; ValueError or FileNotFoundError says what it lacks and what makes it."""
+        folder = Path(folder)
+        preparation = weights.description(folder).get("preparation")
+        if not preparation:
+            raise ValueError(f"{folder} does not say how its inputs were prepared: train it with this version of ptacl")
+        parts = embed.load_model(folder)
+        kinds: dict[str, TypeAdapter[Any]] = {"ecg": TypeAdapter(config.Ecg), "cmr": TypeAdapter(config.Cmr)}
+        settings = {m: kinds[m].validate_python(values) for m, values in preparation.items() if m in parts.encoders}
+        path = folder / readout.NAME
+        probes = json.loads(path.read_text()) if path.is_file() else {}
+        return cls(folder, parts, settings, probes, torch.device(device))
+
+    def embed(
+        self,
+        source: Files | np.ndarray,
+        *,
+        modality: Modality = "ecg",
+        rate_hz: float = 500,
+        leads: Sequence[str] = LEADS,
+        unit: str = "mV",
+        segmentation: Path | None = None,
+        progress: bool = False,
+    ) -> pd.DataFrame:
+        """Embeddings: a row an input, columns `e0` to `eD-1`; `reason` says why an input could not be used, "" where it could.
+
+        source : files, or signals (leads, samples) or (n, leads, samples) with `rate_hz`, names of `leads` and `unit`
+        (:func:`ptacl.ecg.contract.conform`). segmentation : of one cine. Inputs that cannot be used have NaN in all columns.
+        """
+        names, arrays, reasons = self._run(
+            source, modality, rate_hz=rate_hz, leads=leads, unit=unit, segmentation=segmentation, progress=progress
+        )
+        values = arrays[modality]
+        table = pd.DataFrame(values, index=pd.Index(names, name="input"), columns=[f"e{i}" for i in range(values.shape[1])])
+        table.insert(0, "reason", reasons)
+        return table
+
+    def predict(self, source: Files | np.ndarray, *, modality: Modality = "ecg", **options: Any) -> pd.DataFrame:
+        """Phenotypes by the model's linear probe: a row an input and phenotype, options as :meth:`embed`.
+
+        value, low, high : prediction and its interval, from the residuals of test participants. unlike : whether the embedding
+        lies outside the training distribution (further from its mean than 99.5 % of the test participants). reason : as in
+        :meth:`embed`.
+        """
+        if modality not in self.probes:
+            raise ValueError(f"{self.folder} has no {modality.upper()} probe: run the pipeline to results/report.html")
+        found, probe = self.embed(source, modality=modality, **options), self.probes[modality]
+        features = found.filter(regex=r"^e\d+$").to_numpy(np.float64)
+        values = features @ np.array(probe["coefficients"]) + np.array([p["intercept"] for p in probe["phenotypes"]])
+        away = readout.distance(features, mean=np.array(probe["mean"]), precision=np.array(probe["precision"]))
+        columns: dict[str, Any] = {"input": np.repeat(found.index, len(probe["phenotypes"]))}
+        for name in ("name", "unit"):
+            columns["phenotype" if name == "name" else name] = [p[name] for p in probe["phenotypes"]] * len(found)
+        columns["value"] = values.ravel()
+        for name, side in (("low", 0), ("high", 1)):
+            columns[name] = (values + np.array([p["residual"][side] for p in probe["phenotypes"]])).ravel()
+        columns["unlike"] = np.repeat(away > probe["limit"], len(probe["phenotypes"]))
+        columns["reason"] = np.repeat(found["reason"].to_numpy(), len(probe["phenotypes"]))
+        return pd.DataFrame(columns)
+
+    def retrieve(
+        self, source: Files | np.ndarray, gallery: Gallery, *, modality: Modality = "ecg", num: int = 5, **options: Any
+    ) -> pd.DataFrame:
+        """The `num` visits of a gallery whose other modality is nearest: a row an input and rank, with phenotypes."""
+        other = "cmr" if modality == "ecg" else "ecg"
+        if other not in gallery.embedding or f"{modality}" not in self.parts.projectors:
+            raise ValueError(f"{self.folder} or the gallery has no shared space of ECG and CMR: use a contrastive model")
+        names, arrays, reasons = self._run(source, modality, **_filled(options))
+        query, kept = _unit(arrays[f"{modality}_projected"]), _unit(gallery.embedding[other])
+        rows: list[pd.DataFrame] = []
+        for name, reason, similarity in zip(names, reasons, query @ kept.T, strict=True):
+            if reason:
+                rows.append(pd.DataFrame({"input": [name], "reason": [reason]}))
+                continue
+            best = np.argsort(-similarity, kind="stable")[:num]
+            found = gallery.phenotypes.iloc[best].drop(columns=["participant"]).reset_index()
+            facts = {"input": name, "reason": "", "rank": np.arange(1, len(best) + 1), "similarity": similarity[best]}
+            rows.append(pd.concat([pd.DataFrame(facts), found], axis=1))
+        return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=["input", "reason"])
+
+    def _run(
+        self,
+        source: Files | np.ndarray,
+        modality: Modality,
+        *,
+        rate_hz: float,
+        leads: Sequence[str],
+        unit: str,
+        segmentation: Path | None,
+        progress: bool,
+    ) -> tuple[list[str], dict[str, np.ndarray], list[str]]:
+        """Names, arrays of :func:`ptacl.evaluation.embed.embed` with a row each (NaN where unusable), and reasons."""
+        if modality not in self.preparation:
+            raise ValueError(f"{self.folder} has no {modality.upper()} encoder; it has {', '.join(sorted(self.preparation))}")
+        inputs = _inputs(source, rate_hz=rate_hz, leads=leads, unit=unit)
+        names, reasons, parts = [name for name, _ in inputs], [], []
+        bar = tqdm(inputs, desc=modality.upper(), unit="file", disable=not progress)
+        for chunk in _chunks(bar):
+            prepared = [self._prepared(item, modality, segmentation) for _, item in chunk]
+            reasons += [str(p) if isinstance(p, Excluded) else "" for p in prepared]
+            parts.append(self._embedded(prepared, modality))
+        widths = {f"{k}": v.shape[1] for part in parts for k, v in part.items()} or {
+            modality: self.parts.encoders[modality].width
+        }
+        none = {k: np.full((0, width), np.nan, np.float32) for k, width in widths.items()}
+        arrays = {k: np.concatenate([none[k], *(part.get(k, _absent(part, widths[k])) for part in parts)]) for k in widths}
+        return names, arrays, reasons
+
+    def _prepared(self, item: Any, modality: Modality, segmentation: Path | None) -> ecg.Prepared | Examined | Excluded:
+        settings = self.preparation[modality]
+        try:
+            if modality == "cmr":
+                labels = segmentation or cmr_files.find_labels(item)
+                return cmr.prepare_record(str(item), segmentation=str(labels or ""), settings=settings)
+            settings = settings.model_copy(update={"delineation": "none"})  # no part of the input
+            if isinstance(item, Path):
+                return ecg.prepare_record(item, settings=settings)
+            return ecg.prepare(item(settings), settings=settings)
+        except Excluded as error:
+            return error
+
+    def _embedded(self, prepared: Sequence[Any], modality: Modality) -> dict[str, np.ndarray]:
+        usable = [i for i, p in enumerate(prepared) if not isinstance(p, Excluded)]
+        if not usable:
+            return {modality: np.full((len(prepared), self.parts.encoders[modality].width), np.nan, np.float32)}
+        kept = [prepared[i] for i in usable]
+        visits = [str(i) for i in usable]
+        if modality == "ecg":
+            signal = np.stack([p.signal_mv for p in kept])
+            standardise(signal, axis=self.parts.zscore)
+            recordings = Recordings(visits, signal, np.stack([p.r_peaks for p in kept]), None)
+        else:
+            systole = np.array([p.systole[0] for p in kept], np.int32)
+            recordings = Recordings(visits, None, None, np.stack([p.sequence for p in kept]), systole)
+        sizes = {str(modality): self.parts.encoders[modality].settings}
+        samples = Samples(recordings, list(np.arange(len(kept))[:, None]), sizes=sizes, seed=0)
+        one = self.parts.only(modality)
+        nobody = np.zeros(0, np.int64)
+        found = embed.embed(one, samples, local_rows=nobody, batch_size=_BATCH, device=self.device, progress=False)
+        out = {name: np.full((len(prepared), *values.shape[1:]), np.nan, np.float32) for name, values in found.items()}
+        for name, values in found.items():
+            out[name][usable] = values
+        return out
+
+
+def _absent(part: Mapping[str, np.ndarray], width: int) -> np.ndarray:
+    return np.full((len(next(iter(part.values()))), width), np.nan, np.float32)
+
+
+def _filled(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {"rate_hz": 500, "leads": LEADS, "unit": "mV", "segmentation": None, "progress": False} | dict(options)
+
+
+def _inputs(source: Files | np.ndarray, *, rate_hz: float, leads: Sequence[str], unit: str) -> list[tuple[str, Any]]:
+    """Names and items: paths, or functions that make a record of a signal."""
+    if isinstance(source, np.ndarray):
+        signals = source[None] if source.ndim == 2 else source
+        if signals.ndim != 3 or signals.shape[1] != len(leads):
+            raise ValueError(f"signals of shape {source.shape}: (leads, samples) or (n, leads, samples) with {len(leads)} leads")
+
+        def record(signal: np.ndarray) -> Any:
+            def make(settings: config.Ecg) -> EcgRecord:
+                return contract.conform(signal, names=leads, rate_hz=rate_hz, unit=unit, settings=settings)
+
+            return make
+
+        return [(str(i), record(signal)) for i, signal in enumerate(signals)]
+    paths = [source] if isinstance(source, str | Path) else list(source)
+    return [(str(path), Path(path)) for path in paths]
+
+
+def _chunks(items: Any) -> Iterator[list[tuple[str, Any]]]:
+    chunk: list[tuple[str, Any]] = []
+    for item in items:
+        chunk.append(item)
+        if len(chunk) == _AT_ONCE:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _unit(values: np.ndarray) -> np.ndarray:
+    scaled: np.ndarray = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+    return scaled

@@ -1,0 +1,94 @@
+"""Commands that use a trained model on files: ptacl embed, predict, retrieve."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+USABLE, UNREADABLE, EXCLUDED = 0, 2, 3
+_STATUS = "Exit status: 0 all files used, 3 some excluded (rows with a reason), 2 none could be used."
+
+
+def add_commands(commands: Any) -> None:
+    """Add the three commands to subparsers."""
+    embed = _command(commands, "embed", "embeddings of ECG or cine files by a trained model")
+    predict = _command(commands, "predict", "phenotypes of ECG or cine files, with intervals")
+    predict.add_argument("--plot", type=Path, metavar="FOLDER", help="draw each ECG with its predictions")
+    retrieve = _command(commands, "retrieve", "the people of a gallery whose other modality is nearest")
+    retrieve.add_argument(
+        "--gallery", type=Path, required=True, metavar="FILE.npz", help="results/private/embeddings/MODEL-SEED.npz of a run"
+    )
+    retrieve.add_argument(
+        "--participants", type=Path, metavar="CSV", help="participants.csv of the same run (default: found beside)"
+    )
+    retrieve.add_argument("--num", type=int, default=5, metavar="K", help="neighbours a file (default 5)")
+    for command, run in ((embed, _embed), (predict, _predict), (retrieve, _retrieve)):
+        command.set_defaults(run=run)
+
+
+def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}. {_STATUS}")
+    command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="ECG files, or cines with --modality cmr")
+    command.add_argument(
+        "--model", type=Path, required=True, metavar="FOLDER", help="model folder, such as results/models/ptacl-0"
+    )
+    command.add_argument("--modality", choices=["ecg", "cmr"], default="ecg", help="what the files are (default ecg)")
+    command.add_argument("--out", type=Path, metavar="FILE", help="table to write, .csv or .parquet (default: CSV to the screen)")
+    command.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    return command
+
+
+def _embed(args: argparse.Namespace) -> int:
+    model = _model(args)
+    return _finish(args, model.embed(args.files, modality=args.modality, progress=True).reset_index())
+
+
+def _predict(args: argparse.Namespace) -> int:
+    model = _model(args)
+    table = model.predict(args.files, modality=args.modality, progress=True)
+    if args.plot:
+        from ptacl.ecg import predicted
+
+        args.plot.mkdir(parents=True, exist_ok=True)
+        for path in args.files if args.modality == "ecg" else []:
+            rows = table[table["input"] == str(path)]
+            if not rows["reason"].any():
+                predicted.draw(
+                    path,
+                    rows,
+                    out_png=args.plot / f"{path.stem}.png",
+                    phenotypes=model.probes["ecg"]["phenotypes"],
+                    settings=model.preparation["ecg"],
+                )
+    return _finish(args, table)
+
+
+def _retrieve(args: argparse.Namespace) -> int:
+    from ptacl.inference import Gallery
+
+    model, gallery = _model(args), Gallery.load(args.gallery, table=args.participants)
+    return _finish(args, model.retrieve(args.files, gallery, modality=args.modality, num=args.num, progress=True))
+
+
+def _model(args: argparse.Namespace) -> Any:
+    from ptacl.inference import Model
+
+    if args.out and args.out.suffix not in (".csv", ".parquet"):
+        raise ValueError(f"{args.out}: name a .csv or a .parquet file")
+    return Model.load(args.model, device=args.device)
+
+
+def _finish(args: argparse.Namespace, table: Any) -> int:
+    """Write the table, say how many files could not be used, and give the exit status."""
+    if args.out is None:
+        table.to_csv(sys.stdout, index=False, float_format="%.6g")
+    elif args.out.suffix == ".parquet":
+        table.to_parquet(args.out, index=False)
+    else:
+        table.to_csv(args.out, index=False)
+    bad = table.loc[table["reason"] != "", ["input", "reason"]].drop_duplicates()
+    for name, reason in bad.itertuples(index=False):
+        print(f"ptacl {args.command}: {Path(name).name}: {reason}", file=sys.stderr)
+    if not len(bad):
+        return USABLE
+    return UNREADABLE if len(bad) == len(args.files) else EXCLUDED
