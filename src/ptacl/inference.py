@@ -8,7 +8,7 @@ is done to a file is what the pipeline does, by the same functions in the same o
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -169,12 +169,13 @@ class Model:
         if modality not in self.preparation:
             raise ValueError(f"{self.folder} has no {modality.upper()} encoder; it has {', '.join(sorted(self.preparation))}")
         inputs = _inputs(source, rate_hz=rate_hz, leads=leads, unit=unit)
-        names, reasons, parts = [name for name, _ in inputs], [], []
-        bar = tqdm(inputs, desc=modality.upper(), unit="file", disable=not progress)
-        for chunk in _chunks(bar):
-            prepared = [self._prepared(item, modality, segmentation) for _, item in chunk]
-            reasons += [str(p) if isinstance(p, Excluded) else "" for p in prepared]
-            parts.append(self._embedded(prepared, modality))
+        names, reasons, parts, waiting = [name for name, _ in inputs], [], [], []
+        for position, (_, item) in enumerate(tqdm(inputs, desc=modality.upper(), unit="file", disable=not progress), start=1):
+            waiting.append(self._prepared(item, modality, segmentation))
+            if len(waiting) == _AT_ONCE or position == len(inputs):
+                reasons += [str(p) if isinstance(p, Excluded) else "" for p in waiting]
+                parts.append(self._embedded(waiting, modality))
+                waiting = []
         widths = {f"{k}": v.shape[1] for part in parts for k, v in part.items()} or {
             modality: self.parts.encoders[modality].width
         }
@@ -243,17 +244,6 @@ def _inputs(source: Files | np.ndarray, *, rate_hz: float, leads: Sequence[str],
         return [(str(i), record(signal)) for i, signal in enumerate(signals)]
     paths = [source] if isinstance(source, str | Path) else list(source)
     return [(str(path), Path(path)) for path in paths]
-
-
-def _chunks(items: Any) -> Iterator[list[tuple[str, Any]]]:
-    chunk: list[tuple[str, Any]] = []
-    for item in items:
-        chunk.append(item)
-        if len(chunk) == _AT_ONCE:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 def _unit(values: np.ndarray) -> np.ndarray:

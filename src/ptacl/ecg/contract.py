@@ -52,7 +52,9 @@ def conform(
     # Files are often finer than the device was: a tolerance of one count means at least one of this size.
     coarse = signal_mv / max(resolution_mv, STEP_MV)
     faults.check_limb_leads(coarse, leads=LEADS, tolerance=settings.einthoven_tolerance_counts + _ROUNDING)
-    faults.check(signal_mv / resolution_mv, leads=LEADS, resolution_mv=resolution_mv, rate_hz=round(rate_hz), settings=settings.faults)
+    faults.check(
+        signal_mv / resolution_mv, leads=LEADS, resolution_mv=resolution_mv, rate_hz=round(rate_hz), settings=settings.faults
+    )
     return EcgRecord(
         signal_mv=_resampled(signal_mv, rate_hz=rate_hz, settings=settings).astype(np.float32),
         leads=LEADS,
