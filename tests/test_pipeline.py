@@ -204,6 +204,22 @@ def test_a_trained_model_is_used_from_its_folder_alone(finished: Project) -> Non
     assert found["phenotypes"] == 20 and found["within"]
 
 
+def test_the_lines_of_the_readme_and_the_model_card_run(finished: Project, tmp_path: Path) -> None:
+    participants = pd.read_csv(finished.folder / "results/private/participants.csv", dtype=str)
+    source = next((finished.folder / "results/private/simulated").rglob(f"{participants.participant[0]}_20205_2_0.xml"))
+    folder = finished.folder / "results/models/ptacl-0"
+    texts = [(ROOT / "README.md").read_text(), (folder / "README.md").read_text().replace("FOLDER", str(folder))]
+    for number, text in enumerate(texts):
+        lines = next(block for block in re.findall(r"```python\n(.*?)```", text, flags=re.S) if "Model.load" in block)
+        place = tmp_path / str(number)
+        place.mkdir()
+        shutil.copy(source, place / "ecg.xml")
+        (place / "results").symlink_to(finished.folder / "results")
+        environment = os.environ | {"PYTHONPATH": str(finished.folder / "src")}
+        run = subprocess.run([sys.executable, "-c", lines], cwd=place, env=environment, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr[-2000:]
+
+
 def test_commands_that_use_a_model(finished: Project, tmp_path: Path) -> None:
     """Tables in both forms, a drawing a file, bad files as rows with a reason, and the exit status of inspect."""
     results, environment = finished.folder / "results", os.environ | {"PYTHONPATH": str(finished.folder / "src")}

@@ -11,8 +11,8 @@ from ptacl import config, use
 from ptacl.exclusions import Excluded
 from ptacl.use import EXCLUDED, UNREADABLE, USABLE
 
-_KINDS = {
-    ".xml": "CardioSoft ECG (.xml)",
+_ECGS = (".xml", ".dcm", ".dicom", ".scp", ".edf", ".hea", ".dat", ".mwf", ".mfer", ".csv", ".npy")
+_KINDS = dict.fromkeys(_ECGS, "ECG (.xml, .dcm, .scp, .edf, .hea, .mwf, .csv, .npy)") | {
     ".zip": "DICOM cine (.zip)",
     ".nii.gz": "NIfTI cine (.nii.gz, .nii)",
     ".nii": "its folder",
@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         help="what the pipeline would make of one file",
         description="What the pipeline would make of one file. Exit status: 0 usable, 3 excluded, 2 not readable at all.",
     )
-    inspect.add_argument("file", type=Path, help="ECG XML, cine zip, folder of DICOM files, or sa.nii.gz")
+    inspect.add_argument("file", type=Path, help="ECG of any format, cine zip, folder of DICOM files, or sa.nii.gz")
     inspect.add_argument("--json", action="store_true", help="print JSON")
     inspect.add_argument("--segmentation", type=Path, help="segmentation of a cine (default: seg_sa.nii.gz beside it)")
     inspect.add_argument("--plot", type=Path, metavar="OUT.png", help="draw the record")
@@ -63,7 +63,10 @@ def _inspect(args: argparse.Namespace) -> int:
     if not args.file.exists():
         raise FileNotFoundError(f"{args.file} does not exist")
     if args.file.is_file() and not args.file.name.lower().endswith(tuple(_KINDS)):
-        print(f"ptacl inspect: {args.file.name}: not a kind of file that it reads: {', '.join(_KINDS.values())}", file=sys.stderr)
+        print(
+            f"ptacl inspect: {args.file.name}: not a kind of file that it reads: {', '.join(dict.fromkeys(_KINDS.values()))}",
+            file=sys.stderr,
+        )
         return UNREADABLE
     try:
         facts = _describe(args, settings)
@@ -75,7 +78,7 @@ def _inspect(args: argparse.Namespace) -> int:
 
 
 def _describe(args: argparse.Namespace, settings: config.Config) -> dict[str, Any]:
-    if args.file.suffix.lower() == ".xml":
+    if args.file.is_file() and args.file.suffix.lower() in _ECGS:
         from ptacl.ecg import describe as ecg
 
         facts = ecg.describe(args.file, settings=settings.ecg)

@@ -17,6 +17,7 @@ Unlisted = list[str]  # folders that cannot be listed, which a search adds to
 
 _LEVELS = 2
 _ECG = re.compile(r"(\d{7})_20205_(\d+)_(\d+)\.xml", re.IGNORECASE)
+_ANY_ECG = re.compile(r"(\d{7})_20205_(\d+)_(\d+)\.(?:xml|dcm|dicom|scp|edf|hea|mwf|mfer|csv|npy)", re.IGNORECASE)
 _ZIP = re.compile(r"(\d{7})_20209_(\d+)_(\d+)\.zip", re.IGNORECASE)
 _NIFTI_FOLDER = re.compile(r"(\d{7})(?:_20209_(\d+)_(\d+)|_(\d+))?")
 _CINE, _SEGMENTATION = "sa.nii.gz", "seg_sa.nii.gz"
@@ -54,15 +55,17 @@ class BulkFile:
 Parse = Callable[["os.DirEntry[str]", int], BulkFile | None]
 
 
-def find_ecgs(folders: Sequence[Path | str], *, unlisted: Unlisted | None = None) -> list[BulkFile]:
-    """ECG files `EID_20205_I_A.xml`, in an order that does not depend on the file system.
+def find_ecgs(
+    folders: Sequence[Path | str], *, ecg_format: str = "cardiosoft", unlisted: Unlisted | None = None
+) -> list[BulkFile]:
+    """ECG files `EID_20205_I_A.xml`, in an order that does not depend on the file system; `auto`: of any format, named alike.
 
     All files of a visit are returned: :func:`first_of_each_visit` chooses. ValueError names a folder that is missing, or the
     names expected where no folder holds any.
     """
 
     def ecg(entry: "os.DirEntry[str]", rank: int) -> BulkFile | None:
-        return _named(entry, rank, _ECG)
+        return _named(entry, rank, _ANY_ECG if ecg_format == "auto" else _ECG)
 
     return _find(
         folders, ecg, lambda entry, rank: None, setting="cohort.ecg_folders", names="EID_20205_2_0.xml", unlisted=unlisted

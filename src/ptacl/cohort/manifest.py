@@ -191,7 +191,7 @@ def build(
 ) -> tuple[pd.DataFrame, Pairing, dict[str, Any]]:
     """Manifest, pairing and the counts for the flow. ValueError where no file pairs or no table knows the participants."""
     unlisted: inventory.Unlisted = []
-    ecgs = inventory.find_ecgs(source.ecg_folders, unlisted=unlisted)
+    ecgs = inventory.find_ecgs(source.ecg_folders, ecg_format=settings.ecg_format, unlisted=unlisted)
     cines = inventory.find_cines(source.cmr_folders, default_instance=settings.default_instance, unlisted=unlisted)
     paired = pair(ecgs, cines, withdrawn=withdrawn, instances=settings.instances)
     if not paired.pairs:

@@ -34,6 +34,9 @@ class Cohort(Section):
 
     source: Literal["simulated", "files"] = Field(description="simulated: make the input; files: read the folders below")
     ecg_folders: list[str] = Field(description="folders with ECG XML files, searched two levels deep")
+    ecg_format: Literal["cardiosoft", "auto"] = Field(
+        description="cardiosoft: EID_20205_I_A.xml alone; auto: files of any format that are named so, read by content"
+    )
     cmr_folders: list[str] = Field(description="folders with cine zips or converted NIfTI folders")
     phenotype_tables: list[str] = Field(description="CSV, TSV or parquet tables, any of the UK Biobank column conventions")
     withdrawals: list[str] = Field(description="withdrawal lists, one id a line, no header")

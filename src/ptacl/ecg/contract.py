@@ -18,7 +18,7 @@ from ptacl.exclusions import Excluded, Reason
 STEP_MV = 0.005  # of a recording whose resolution is not told: that of the device of UK Biobank
 _MV = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "v": 1e3, "nv": 1e-6}
 _NAMES = {lead.lower(): lead for lead in LEADS}
-_ROUNDING = 1e-6  # counts, of floating point
+_CUT, _ROUNDING = 2, 1e-6  # of counts, in the device and in floating point
 _INDEPENDENT = ("I", "II", *LEADS[6:])
 _LARGEST_FACTOR = 10_000  # of the two of a ratio of rates
 
@@ -49,9 +49,9 @@ def conform(
     signal_mv = np.stack([rows[name][:needed] for name in LEADS]).astype(np.float64) * _MV[unit.lower()]
     if not np.isfinite(signal_mv).all():
         raise Excluded(Reason.NOT_FINITE, "in a lead")
-    # Files are often finer than the device was: a tolerance of one count means at least one of this size.
+    # Files are often finer than the device was: a count is at least of this size. And devices cut each lead off by itself.
     coarse = signal_mv / max(resolution_mv, STEP_MV)
-    faults.check_limb_leads(coarse, leads=LEADS, tolerance=settings.einthoven_tolerance_counts + _ROUNDING)
+    faults.check_limb_leads(coarse, leads=LEADS, tolerance=_CUT * settings.einthoven_tolerance_counts + _ROUNDING)
     faults.check(
         signal_mv / resolution_mv, leads=LEADS, resolution_mv=resolution_mv, rate_hz=round(rate_hz), settings=settings.faults
     )

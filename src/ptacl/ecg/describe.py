@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ptacl import config
-from ptacl.ecg import faults, read, rpeaks, sheet
+from ptacl.ecg import faults, formats, read, rpeaks, sheet
 from ptacl.ecg.denoise import denoise
-from ptacl.exclusions import Excluded
+from ptacl.exclusions import Excluded, Reason
 
 
 @dataclass
@@ -17,6 +17,7 @@ class _Findings:
     """How far the preparation of a file came: a field stays None from the step that excluded it on."""
 
     header: read.Header
+    cardiosoft: bool = True
     record: read.EcgRecord | None = None
     signal_mv: np.ndarray | None = None
     r_peaks: np.ndarray | None = None
@@ -25,12 +26,12 @@ class _Findings:
 
 
 def describe(path: Path, *, settings: config.Ecg) -> dict[str, Any]:
-    """Facts about a file; `excluded` is null or the reason. Raises Excluded(UNREADABLE) for what is no CardioSoft file at all."""
+    """Facts about a file; `excluded` is null or the reason. Raises Excluded(UNREADABLE) for what is no ECG that can be read."""
     found = _examine(path, settings=settings)
     peaks = found.r_peaks if found.r_peaks is not None else np.zeros(0)
     return {
         "kind": "ecg",
-        "format": "cardiosoft",
+        "format": "cardiosoft" if found.cardiosoft else path.suffix.lstrip(".").lower(),
         "leads": list(found.header.leads),
         "rate_hz": found.header.rate_hz,
         "num_samples": found.header.num_samples,
@@ -63,10 +64,15 @@ def draw(path: Path, out_png: Path, *, settings: config.Ecg) -> None:
 
 def _examine(path: Path, *, settings: config.Ecg) -> _Findings:
     """The steps of the preparation, one by one, up to the one that excludes the file."""
-    root = read.document(path)
-    found = _Findings(header=read.header(root))
+    root = read.document(path) if formats.is_cardiosoft(path) else None
+    found = _Findings(header=read.Header((), None, None) if root is None else read.header(root), cardiosoft=root is not None)
     try:
-        found.record = record = read.record(root, settings=settings)
+        if root is None:
+            record = formats.record(path, settings=settings)
+            found.header = read.Header(record.leads, record.rate_hz, record.signal_mv.shape[1])
+        else:
+            record = read.record(root, settings=settings)
+        found.record = record
         found.signal_mv = signal_mv = denoise(record.signal_mv, wavelet=settings.wavelet)
         found.r_peaks, found.quality = rpeaks.find(
             signal_mv, rate_hz=record.rate_hz, device_beats_ms=record.device_beats_ms, settings=settings.rpeaks
@@ -82,5 +88,7 @@ def _examine(path: Path, *, settings: config.Ecg) -> _Findings:
         )
         rpeaks.check(found.quality, settings=settings.rpeaks)
     except Excluded as error:
+        if error.reason is Reason.UNREADABLE and root is None:
+            raise
         found.excluded = str(error)
     return found

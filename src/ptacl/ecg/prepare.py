@@ -14,10 +14,10 @@ import numpy as np
 from tqdm import tqdm
 
 from ptacl import config, stage, store
-from ptacl.ecg import faults, rpeaks, sheet
+from ptacl.ecg import faults, formats, rpeaks, sheet
 from ptacl.ecg.denoise import denoise
 from ptacl.ecg.measure import measure
-from ptacl.ecg.read import LEADS, EcgRecord, read
+from ptacl.ecg.read import LEADS, EcgRecord
 from ptacl.exclusions import Excluded, Reason
 
 MAX_PEAKS = 64
@@ -45,8 +45,8 @@ class Outcome:
 
 
 def prepare_record(path: Path, *, settings: config.Ecg) -> Prepared:
-    """One file, from XML to denoised signal and R-peaks; raises Excluded where it cannot be used."""
-    return prepare(read(path, settings=settings), settings=settings, named=path.name.partition("_")[0])
+    """One file of any format, from its bytes to denoised signal and R-peaks; raises Excluded where it cannot be used."""
+    return prepare(formats.record(path, settings=settings), settings=settings, named=path.name.partition("_")[0])
 
 
 def prepare(record: EcgRecord, *, settings: config.Ecg, named: str = "") -> Prepared:

@@ -146,9 +146,18 @@ Weights trained on individual-level data of UK Biobank are derived from those da
 the data may lie, and clear with UK Biobank before you share or publish them. Weights trained on the simulated cohort hold no
 person's data.
 
+## Use
+```python
+import ptacl
+
+model = ptacl.Model.load("FOLDER")  # this folder
+table = model.embed(["ecg.xml"])  # or an array of leads in mV: model.embed(signal, rate_hz=500)
+table = model.predict(["ecg.xml"])  # phenotypes with intervals, where probe.json lies here
+```
+
 ## Files
-`{weights}` holds the tensors (no pickle), `{config}` the sizes and the origin. Read them with
-`ptacl.models.weights.load(folder)` or with any reader of safetensors.
+`{weights}` holds the tensors (no pickle), `{config}` the sizes, the preparation of inputs and the origin, `probe.json` the linear
+probe of the phenotypes with what it reaches on test participants. Any reader of safetensors opens the weights.
 
 ## Origin
 ```json

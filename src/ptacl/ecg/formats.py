@@ -1,0 +1,105 @@
+"""ECGs in whatever form a device wrote them: found out by content, read, and brought to one strict contract.
+
+CardioSoft files have a reader of their own (:mod:`ptacl.ecg.read`). A table (.csv, .npy) comes with a sidecar `NAME.json` that
+says what no table says: {"rate_hz": 500, "unit": "mV", "leads": ["I", ...]}. All else is read by ecgdatakit, an extra of this
+package (`pip install ptacl[formats]`), and checked by :func:`ptacl.ecg.contract.conform`.
+"""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ptacl import config
+from ptacl.ecg import contract, read
+from ptacl.ecg.read import EcgRecord
+from ptacl.exclusions import Excluded, Reason, demand_file
+
+_LARGEST_BYTES = 2**26
+_HEAD_BYTES = 4096
+_MV = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "v": 1e3, "nv": 1e-6}
+TABLES = (".csv", ".npy")
+
+
+def record(path: Path, *, settings: config.Ecg) -> EcgRecord:
+    """One file of any known form; Excluded where it cannot be read or used."""
+    path = Path(path)
+    if is_cardiosoft(path):
+        return read.read(path, settings=settings)
+    if path.stat().st_size > _LARGEST_BYTES:
+        raise Excluded(Reason.UNREADABLE, f"larger than {_LARGEST_BYTES // 2**20} MiB")
+    return _table(path, settings=settings) if path.suffix.lower() in TABLES else _by_ecgdatakit(path, settings=settings)
+
+
+def is_cardiosoft(path: Path) -> bool:
+    """Whether a file is CardioSoft's, or an XML that nobody else claims; Excluded(UNREADABLE) where there is no file."""
+    demand_file(path)
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(_HEAD_BYTES).replace(b"\0", b"")  # without the zeros of UTF-16
+    except OSError as error:
+        raise Excluded(Reason.UNREADABLE, type(error).__name__) from None
+    return b"<CardiologyXML" in head or b"<!DOCTYPE" in head or not _is_other(path, head)
+
+
+def _is_other(path: Path, head: bytes) -> bool:
+    """Whether another reader may know the file: any that is not XML by its name, and XML with a root of theirs."""
+    roots = (b"<RestingECG", b"<AnnotatedECG", b"<restingecgdata", b"<ECG ", b"<ECG>")
+    return Path(path).suffix.lower() != ".xml" or any(root in head for root in roots)
+
+
+def _table(path: Path, *, settings: config.Ecg) -> EcgRecord:
+    sidecar = path.with_suffix(".json")
+    try:
+        facts = json.loads(sidecar.read_text(encoding="utf-8"))
+        rate_hz, unit, leads = float(facts["rate_hz"]), str(facts["unit"]), [str(lead) for lead in facts["leads"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        detail = 'a table needs a file of the same name with .json: {"rate_hz": 500, "unit": "mV", "leads": ["I", ...]}'
+        raise Excluded(Reason.UNREADABLE, detail) from None
+    try:
+        numbers = np.load(path, allow_pickle=False) if path.suffix.lower() == ".npy" else _numbers(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise Excluded(Reason.UNREADABLE, f"table: {type(error).__name__}") from None
+    if numbers.ndim != 2 or numbers.dtype.kind not in "iuf" or len(leads) not in numbers.shape:
+        raise Excluded(Reason.MISSING_LEAD, f"a table of {'x'.join(map(str, numbers.shape))} for {len(leads)} leads")
+    signal = numbers if numbers.shape[0] == len(leads) else numbers.T
+    return contract.conform(np.asarray(signal), names=leads, rate_hz=rate_hz, unit=unit, settings=settings)
+
+
+def _numbers(path: Path) -> np.ndarray:
+    """A CSV of numbers, a column a lead; a first line of names is left out."""
+    with path.open(encoding="utf-8") as file:
+        first = file.readline()
+    named = any(character.isalpha() and character not in "eE" for character in first)
+    return np.loadtxt(path, delimiter=",", skiprows=int(named), ndmin=2)
+
+
+def _by_ecgdatakit(path: Path, *, settings: config.Ecg) -> EcgRecord:
+    try:
+        import ecgdatakit
+    except ImportError:
+        raise Excluded(Reason.UNREADABLE, "not a CardioSoft file; other formats need pip install 'ptacl[formats]'") from None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found: Any = ecgdatakit.FileParser().parse(path)
+    except Exception as error:  # whatever readers of a dozen formats raise on damaged bytes
+        raise Excluded(Reason.UNREADABLE, f"ecgdatakit: {type(error).__name__}") from None
+    leads = {str(lead.label): lead for lead in found.leads}
+    if len(leads) != len(found.leads):
+        raise Excluded(Reason.MISSING_LEAD, "a lead twice")
+    if len(rates := {float(lead.sampling_rate) for lead in leads.values()}) != 1:
+        raise Excluded(Reason.WRONG_RATE, f"leads at {len(rates)} rates")
+    if any(lead.units.lower() != "mv" or lead.is_raw for lead in leads.values()):
+        raise Excluded(Reason.WRONG_UNIT, "the file does not say what a count is")
+    steps = [lead.resolution * _MV.get(lead.resolution_unit.lower(), np.nan) for lead in leads.values()]
+    known = [step for step in steps if np.isfinite(step) and step > 0]
+    return contract.conform(
+        {name: np.asarray(lead.samples, np.float64) for name, lead in leads.items()},
+        rate_hz=rates.pop(),
+        unit="mV",
+        resolution_mv=max(known, default=contract.STEP_MV),
+        settings=settings,
+    )
