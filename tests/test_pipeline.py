@@ -393,6 +393,39 @@ def test_withdrawal_reruns_the_shards_that_lose_it_and_leaves_nothing(bulk: Proj
     assert bulk.jobs("--cores", "2", "data") == []
 
 
+def test_a_cohort_of_another_origin_runs_from_one_table(finished: Project, tmp_path: Path, real_data: Path) -> None:
+    """Simulated pairs under other names, beside real ECGs in WFDB that have no cine; own phenotypes and a split."""
+    project = Project(tmp_path / "other")
+    shards = [pd.read_csv(p, dtype=str) for p in sorted((finished.folder / "results/private/cohort/shards").glob("*.csv"))]
+    files = pd.concat(shards).set_index("visit")
+    known = pd.read_csv(finished.folder / "results/private/participants.csv", dtype=str).set_index("visit")
+    rows = [
+        {
+            "participant": f"site-{number}",
+            "visit": 1,
+            "ecg": str(finished.folder / files.loc[visit, "ecg"]),
+            "cine": str(finished.folder / files.loc[visit, "cmr"]),
+            "split": ("train", "validation", "test")[number % 3],
+            "Ejection": known.loc[visit, "LVEF"],
+            "Mass": known.loc[visit, "LVM"],
+        }
+        for number, visit in enumerate(known.index)
+    ]
+    wfdb = sorted((real_data / "ecg" / "cinc2021").glob("E*.hea"))
+    rows += [{"participant": path.stem, "visit": 1, "ecg": str(path)} for path in wfdb]
+    pd.DataFrame(rows).to_csv(project.folder / "cohort.csv", index=False)
+    phenotypes = [{"name": "Ejection", "unit": "%", "low": 5, "high": 90}, {"name": "Mass", "unit": "g", "low": 20, "high": 400}]
+    project.configure(cohort={"source": "table", "table": "cohort.csv", "ecg_format": "auto", "phenotypes": phenotypes})
+    project.snakemake("--cores", "2", "data")
+    usable = pd.read_csv(project.folder / "results/private/participants.csv", dtype=str)
+    assert len(usable) == len(known) and set(usable["participant"]) == {row["participant"] for row in rows[: len(known)]}
+    assert usable.set_index("participant")["split"].to_dict() == {row["participant"]: row["split"] for row in rows[: len(known)]}
+    assert usable["Ejection"].notna().any() and "LVEF" not in usable
+    excluded = pd.read_csv(project.folder / "results/private/exclusions.csv", dtype=str)
+    assert (excluded["reason"] == "no cine of this visit").sum() == len(wfdb)
+    assert project.planned() != [] and project.jobs("--cores", "2", "data") == []
+
+
 @pytest.fixture
 def slurm(tmp_path: Path):
     """A real Slurm with one node and one (fake) GPU."""

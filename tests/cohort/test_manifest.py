@@ -38,7 +38,7 @@ def settings(root: Path) -> config.Cohort:
 def divided(visits: Visits, settings: config.Cohort) -> pd.DataFrame:
     names = ["sex", "age", "height_cm", "weight_kg", *(p.name for p in settings.phenotypes)]
     values = pd.DataFrame(1.0, index=[f"{p}_{i}" for p, i in visits], columns=names)
-    return manifest.table(pair(visits, visits).pairs, values, settings=settings).set_index("visit")
+    return manifest.table(pair(visits, visits).pairs, values, settings=settings, given={}).set_index("visit")
 
 
 def test_a_phenotype_that_no_first_visit_has_is_named_before_anything_is_trained(settings: config.Cohort) -> None:

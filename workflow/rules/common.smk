@@ -5,6 +5,8 @@ def bulk_sources(wildcards):
     """What tells that the cohort changed: the simulation, or the folders themselves and those below that hold several records."""
     if SIMULATED:
         return [f"{PRIVATE}/simulated.json", *CONFIG.cohort.withdrawals]
+    if CONFIG.cohort.table:
+        return [CONFIG.cohort.table, *CONFIG.cohort.withdrawals]
     folders = [*CONFIG.cohort.ecg_folders, *CONFIG.cohort.cmr_folders]
     inner = [folder for top in folders for folder in subfolders(top)]
     return [

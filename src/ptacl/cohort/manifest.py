@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from ptacl import config, seeds, stage
-from ptacl.cohort import inventory, phenotypes, withdrawal
+from ptacl.cohort import inventory, listing, phenotypes, withdrawal
 from ptacl.cohort.inventory import BulkFile
 from ptacl.exclusions import Reason
 
@@ -114,11 +114,16 @@ def place(participant: str, *, shards: int) -> int:
     return int(seeds.uniform("shard", participant) * shards)
 
 
-def table(pairs: Sequence[tuple[BulkFile, BulkFile]], values: pd.DataFrame, *, settings: config.Cohort) -> pd.DataFrame:
-    """The manifest: visit, participant, instance, split, shard, sex, age, height_cm, weight_kg, phenotypes; one row a pair."""
+def table(
+    pairs: Sequence[tuple[BulkFile, BulkFile]], values: pd.DataFrame, *, settings: config.Cohort, given: Mapping[str, str]
+) -> pd.DataFrame:
+    """The manifest: visit, participant, instance, split, shard, sex, age, height_cm, weight_kg, phenotypes; one row a pair.
+
+    given : splits of participants that the source decides; others follow from the id.
+    """
     fractions = {"validation_fraction": settings.validation_fraction, "test_fraction": settings.test_fraction}
     participants = [ecg.participant for ecg, _ in pairs]
-    split = {p: divide(p, **fractions) for p in set(participants)}
+    split = {p: given.get(p) or divide(p, **fractions) for p in set(participants)}
     shard = {p: place(p, shards=settings.shards) for p in set(participants)}
     rows = pd.DataFrame(
         {
@@ -164,7 +169,7 @@ def write_shard_lists(folder: Path, texts: Sequence[str]) -> int:
 
 def sources(settings: config.Cohort, *, simulated: Path | None, summary: Path | None) -> Sources:
     """The folders and tables of the settings, or those of a simulated cohort."""
-    if settings.source == "files":
+    if settings.source != "simulated":
         return Sources(settings.ecg_folders, settings.cmr_folders, settings.phenotype_tables, settings.withdrawals, version="")
     if simulated is None or summary is None:
         raise ValueError("cohort.source is simulated: give --simulated and --simulated-summary, or set source: files")
@@ -191,21 +196,29 @@ def build(
 ) -> tuple[pd.DataFrame, Pairing, dict[str, Any]]:
     """Manifest, pairing and the counts for the flow. ValueError where no file pairs or no table knows the participants."""
     unlisted: inventory.Unlisted = []
-    ecgs = inventory.find_ecgs(source.ecg_folders, ecg_format=settings.ecg_format, unlisted=unlisted)
-    cines = inventory.find_cines(source.cmr_folders, default_instance=settings.default_instance, unlisted=unlisted)
+    listed = listing.read(Path(settings.table), phenotypes=settings.phenotypes) if settings.table else None
+    if listed:
+        ecgs, cines = listed.ecgs, listed.cines
+        settings = settings.model_copy(update={"instances": sorted({f.instance for f in (*ecgs, *cines)})})
+    else:
+        ecgs = inventory.find_ecgs(source.ecg_folders, ecg_format=settings.ecg_format, unlisted=unlisted)
+        cines = inventory.find_cines(source.cmr_folders, default_instance=settings.default_instance, unlisted=unlisted)
     paired = pair(ecgs, cines, withdrawn=withdrawn, instances=settings.instances)
     if not paired.pairs:
         raise ValueError(
             f"no visit has both an ECG and a cine ({len(ecgs)} ECG and {len(cines)} cine files): check cohort.instances, "
             "and that both folders belong to one UK Biobank application, for ids differ between applications"
         )
-    read = phenotypes.read_tables(
-        source.tables,
-        phenotypes=settings.phenotypes,
-        instances=settings.instances,
-        identity_tolerance=settings.identity_tolerance,
-    )
-    manifest = table(paired.pairs, read.values, settings=settings)
+    if listed:
+        read = listed.values
+    else:
+        read = phenotypes.read_tables(
+            source.tables,
+            phenotypes=settings.phenotypes,
+            instances=settings.instances,
+            identity_tolerance=settings.identity_tolerance,
+        )
+    manifest = table(paired.pairs, read.values, settings=settings, given=listed.splits if listed else {})
     names = [p.name for p in settings.phenotypes]
     if not manifest[names].notna().to_numpy().any():
         raise ValueError(

@@ -95,7 +95,7 @@ def read_tables(
             f"cohort.phenotypes: field {old[0]} is the scanner's own inline segmentation, made without quality control: "
             "use fields 24100 to 24109"
         )
-    fields = COVARIATES | {p.name: p.field for p in phenotypes}
+    fields = COVARIATES | {p.name: p.field for p in phenotypes if p.field is not None}
     read = [_read(Path(path), fields=fields, instances=instances) for path in paths]
     present = {name for visits, _, _ in read for name in visits}
     if absent := [f"{p.name} (field {p.field})" for p in phenotypes if p.name not in present]:
@@ -109,7 +109,7 @@ def read_tables(
     for name in COVARIATES:
         values.loc[values[name] <= 0, name] = np.nan  # codes such as -1 (do not know) are no measurements
     implausible = {p.name: _drop_implausible(values, p) for p in phenotypes}
-    names = {p.field: p.name for p in phenotypes}
+    names = {p.field: p.name for p in phenotypes if p.field is not None}
     inconsistent = {c: _drop_inconsistent(values, c, names=names, tolerance=identity_tolerance) for c in _CHAMBERS}
     unreadable: dict[str, Counter[str]] = {}
     for _, _, faults in read:

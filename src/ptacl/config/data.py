@@ -23,7 +23,7 @@ class Phenotype(Section):
     """A target of regression and retrieval."""
 
     name: str = Field(description="column name in the tables")
-    field: int = Field(description="UK Biobank field id")
+    field: int | None = Field(default=None, description="UK Biobank field id; none in a table of another cohort")
     unit: str = Field(description="unit of the field")
     low: float = Field(description="a value below this is implausible and counts as missing")
     high: float = Field(description="a value above this is implausible and counts as missing")
@@ -32,7 +32,10 @@ class Phenotype(Section):
 class Cohort(Section):
     """Which participants there are, where their files lie, and how they are divided."""
 
-    source: Literal["simulated", "files"] = Field(description="simulated: make the input; files: read the folders below")
+    source: Literal["simulated", "files", "table"] = Field(
+        description="simulated: make the input; files: read the folders below; table: a cohort that is no UK Biobank"
+    )
+    table: str | None = Field(default=None, description="table of source: table (docs/other-cohorts.md)")
     ecg_folders: list[str] = Field(description="folders with ECG XML files, searched two levels deep")
     ecg_format: Literal["cardiosoft", "auto"] = Field(
         description="cardiosoft: EID_20205_I_A.xml alone; auto: files of any format that are named so, read by content"
@@ -54,8 +57,9 @@ class Cohort(Section):
 
     def demand_paths(self) -> None:
         """FileNotFoundError names the first folder or file that is not there, and its setting."""
-        for setting in ("ecg_folders", "cmr_folders", "phenotype_tables", "withdrawals"):
-            for path in getattr(self, setting):
+        for setting in ("ecg_folders", "cmr_folders", "phenotype_tables", "withdrawals", "table"):
+            value = getattr(self, setting) or []
+            for path in [value] if isinstance(value, str) else value:
                 if not Path(path).exists():
                     raise FileNotFoundError(f"cohort.{setting}: there is no {path}; correct the path, or mount what it lies on")
 
@@ -63,8 +67,12 @@ class Cohort(Section):
     def _check(self) -> "Cohort":
         if self.source == "files" and not (self.ecg_folders and self.cmr_folders and self.phenotype_tables):
             raise ValueError("source: files needs ecg_folders, cmr_folders and phenotype_tables")
-        if self.source == "simulated" and (self.ecg_folders or self.cmr_folders or self.phenotype_tables):
-            raise ValueError("folders and tables are given, but source is simulated: set source to files, or take them away")
+        if self.source != "files" and (self.ecg_folders or self.cmr_folders or self.phenotype_tables):
+            raise ValueError(f"folders and tables are given, but source is {self.source}: set source to files, or take them away")
+        if (self.source == "table") != (self.table is not None):
+            raise ValueError("source: table needs table, a path; and table is for that source alone")
+        if self.source != "table" and (none := [p.name for p in self.phenotypes if p.field is None]):
+            raise ValueError(f"phenotypes {', '.join(none)}: source {self.source} needs a field id")
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError("validation_fraction + test_fraction must leave something to train on")
         return self

@@ -1,0 +1,113 @@
+"""A cohort that is no UK Biobank: one table that names the files of each visit and gives the phenotypes under their own names.
+
+Columns: participant, visit, ecg, cine; and where there are any segmentation, split (train, validation or test), sex (0 female,
+1 male), age, height_cm, weight_kg, and the phenotypes by the names of `cohort.phenotypes`. Paths are absolute, or from the folder
+of the table. An empty path is a visit without that file.
+"""
+
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ptacl import config
+from ptacl.cohort import tables
+from ptacl.cohort.inventory import BulkFile
+from ptacl.cohort.phenotypes import COVARIATES, PhenotypeTable
+
+_NEEDED = ("participant", "visit", "ecg", "cine")
+_SPLITS = ("train", "validation", "test")
+_PARTICIPANT = re.compile(r"[A-Za-z0-9.-]+")  # a visit is participant_number
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Files, phenotypes by visit, and the split of the participants that the table gives one."""
+
+    ecgs: list[BulkFile]
+    cines: list[BulkFile]
+    values: PhenotypeTable
+    splits: dict[str, str]
+
+
+def read(path: Path, *, phenotypes: list[config.Phenotype]) -> Listing:
+    """Read the table; ValueError names the file, the line and the remedy for whatever is no cohort."""
+    path = Path(path)
+    header = tables.header(path)
+    if missing := [name for name in (*_NEEDED, *(p.name for p in phenotypes)) if name not in header]:
+        raise ValueError(f"{path}: no column {', '.join(missing)}; it has {', '.join(header)}")
+    rows = _text(path)
+    _demand_keys(path, rows)
+    rows.index = pd.Index(rows["participant"] + "_" + rows["visit"])
+    values, unreadable = _numbers(rows, [p.name for p in phenotypes])
+    implausible = {}
+    for p in phenotypes:
+        wrong = (values[p.name] < p.low) | (values[p.name] > p.high)
+        values.loc[wrong, p.name] = np.nan
+        implausible[p.name] = int(wrong.sum())
+    read = PhenotypeTable(values.sort_index(), implausible, {}, unreadable, repeated=0)
+    return Listing(_files(path, rows, "ecg"), _files(path, rows, "cine"), read, _splits(path, rows))
+
+
+def _text(path: Path) -> pd.DataFrame:
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path).astype("string").fillna("").astype(str)
+    with tables.open_text(path) as file:
+        rows = pd.read_csv(file, sep=tables.separator(path), dtype=str, keep_default_na=False)
+    return rows.map(str.strip)
+
+
+def _demand_keys(path: Path, rows: pd.DataFrame) -> None:
+    """Every row a visit of its own: a participant without underscores, and a number."""
+    for line, (participant, visit) in enumerate(zip(rows["participant"], rows["visit"], strict=True), start=2):
+        if not _PARTICIPANT.fullmatch(participant):
+            raise ValueError(f"{path}, line {line}: a participant is letters, digits, dots and hyphens")
+        if not (visit.isascii() and visit.isdecimal()):
+            raise ValueError(f"{path}, line {line}: a visit is a number, such as 1")
+    if twice := [k for k, n in Counter(zip(rows["participant"], rows["visit"], strict=True)).items() if n > 1]:
+        raise ValueError(f"{path}: {len(twice)} visits stand in two rows: remove one of each")
+
+
+def _numbers(rows: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, dict[str, dict[str, int]]]:
+    values, unreadable = pd.DataFrame(index=rows.index), {}
+    for name in ("sex", *COVARIATES, *names):
+        text = rows[name].replace("", np.nan) if name in rows else pd.Series(np.nan, index=rows.index)
+        values[name], reasons = tables.numbers(text)
+        if reasons:
+            unreadable[name] = dict(sorted(reasons.items()))
+    return values, unreadable
+
+
+def _files(path: Path, rows: pd.DataFrame, kind: str) -> list[BulkFile]:
+    labels = rows["segmentation"] if "segmentation" in rows and kind == "cine" else pd.Series("", index=rows.index)
+    found = []
+    for participant, visit, name, label in zip(rows["participant"], rows["visit"], rows[kind], labels, strict=True):
+        if name:
+            place, beside = path.parent / name, str(path.parent / label) if label else None
+            size = sum(_size(p) for p in (place, beside) if p)
+            found.append(BulkFile(participant, int(visit), str(place), size, beside, array=0, folder=0))
+    return found
+
+
+def _size(path: Any) -> int:
+    """Bytes, 0 where nothing lies there: the reader will exclude it."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def _splits(path: Path, rows: pd.DataFrame) -> dict[str, str]:
+    if "split" not in rows:
+        return {}
+    given = rows.loc[rows["split"] != "", ["participant", "split"]].drop_duplicates()
+    if wrong := sorted(set(given["split"]) - set(_SPLITS)):
+        raise ValueError(f"{path}: split {wrong[0]!r} is none of {', '.join(_SPLITS)}")
+    if given["participant"].duplicated().any():
+        raise ValueError(f"{path}: a participant stands in two splits: its visits are one person's")
+    return dict(zip(given["participant"], given["split"], strict=True))
