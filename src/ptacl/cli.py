@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,6 +53,18 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--processes", type=int, default=2, help="processes (default 2)")
     simulate.set_defaults(run=_simulate)
 
+    check = commands.add_parser(
+        "check",
+        help="before hours are spent: what a configuration finds, loses, needs and costs",
+        description="What a configuration finds, loses, needs and costs; nothing is written, no id is told. "
+        "Exit status: 0 it can run, 2 it cannot, and why.",
+    )
+    check.add_argument("settings", type=Path, metavar="CONFIG.yaml", help="your configuration; partial, as for snakemake")
+    check.add_argument("--sample", type=int, default=50, metavar="N", help="visits to prepare on trial (default 50)")
+    check.add_argument("--cores", type=int, default=os.cpu_count() or 1, metavar="N", help="cores to reckon with (default: all)")
+    check.add_argument("--json", action="store_true", help="print JSON")
+    check.set_defaults(run=_check)
+
     for command in (inspect, simulate):
         command.add_argument("--config", type=Path, help="settings (default: config.yaml here, else that of the project)")
     use.add_commands(commands)
@@ -75,6 +88,14 @@ def _inspect(args: argparse.Namespace) -> int:
         return UNREADABLE
     print(json.dumps(facts, indent=2) if args.json else "\n".join(_lines(facts)))
     return EXCLUDED if facts["excluded"] else USABLE
+
+
+def _check(args: argparse.Namespace) -> int:
+    from ptacl import check
+
+    facts = check.run(_settings(args.settings), sample=args.sample, cores=args.cores)
+    print(json.dumps(facts, indent=2) if args.json else "\n".join(check.lines(facts)))
+    return USABLE
 
 
 def _describe(args: argparse.Namespace, settings: config.Config) -> dict[str, Any]:

@@ -1,0 +1,161 @@
+"""Before hours are spent: what a configuration would find, lose, need and cost. No id is told, and nothing is written."""
+
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ptacl import config
+from ptacl.cmr import prepare as cmr
+from ptacl.cohort import manifest, withdrawal
+from ptacl.cohort.inventory import BulkFile
+from ptacl.ecg import prepare as ecg
+from ptacl.exclusions import Excluded
+
+# Peak rates of bfloat16 matrix products from the makers' data sheets, and the share of it that a small transformer reaches.
+GPUS = {"NVIDIA A100": 312e12, "NVIDIA H100": 989e12, "NVIDIA L4": 121e12, "NVIDIA T4 (float16)": 65e12}
+_SHARE_GPU, _SHARE_CPU = 0.15, 0.3
+_BACKWARD = 3  # a step costs about three times its forward pass
+_SAMPLE_S = 0.002  # a modality: crops, augmentation and batches on a CPU
+_MATRIX = 1024
+
+
+def run(settings: config.Config, *, sample: int, cores: int) -> dict[str, Any]:
+    """Facts by section as JSON values; ValueError or FileNotFoundError, with remedy, for what would stop the pipeline.
+
+    sample : so many pairs are prepared for real, spread over the cohort.
+    """
+    settings.cohort.demand_paths()
+    if settings.cohort.source == "simulated":
+        visits = settings.simulation.participants
+        return {"cohort": {"source": "simulated", "visits": visits}} | _needs(settings, visits=visits, seconds={}, cores=cores)
+    source = manifest.sources(settings.cohort, simulated=None, summary=None)
+    withdrawn = withdrawal.read_lists(source.withdrawals)
+    table, paired, summary = manifest.build(settings.cohort, source, withdrawn=withdrawn)
+    names = [p.name for p in settings.cohort.phenotypes]
+    values = {
+        f"instance {instance}": {name: int(rows[name].notna().sum()) for name in names}
+        for instance, rows in table.groupby("instance")
+    }
+    found = {kind: {k: n for k, n in of.items() if n} for kind, of in summary["files"].items()}
+    left_out = {reason: of["visits"] for reason, of in summary["excluded"].items() if of["visits"]}
+    reasons, seconds, used = _sample(paired.pairs, settings, number=sample)
+    return {
+        "cohort": {"source": settings.cohort.source, **found, "not paired": left_out, "paired visits": len(table)},
+        "splits": {str(split): len(rows) for split, rows in table.groupby("split")},
+        "phenotypes": values,
+        "tables": {k: v for k, v in summary["tables"].items() if v},
+        "sample": {"visits": used, "usable": used - sum(reasons.values()), "excluded": dict(reasons.most_common())},
+    } | _needs(settings, visits=len(table), seconds=seconds, cores=cores)
+
+
+def _sample(
+    pairs: list[tuple[BulkFile, BulkFile]], settings: config.Config, *, number: int
+) -> tuple[Counter[str], dict[str, float], int]:
+    """Reasons of those that cannot be used, mean seconds a record by modality, and how many were tried."""
+    chosen = [pairs[i] for i in np.unique(np.linspace(0, len(pairs) - 1, min(number, len(pairs))).astype(int))]
+    reasons: Counter[str] = Counter()
+    spent = {"ecg": 0.0, "cmr": 0.0}
+    for one, cine in chosen:
+        found = None
+        for modality in ("ecg", "cmr"):
+            start = time.perf_counter()
+            try:
+                if modality == "ecg":
+                    ecg.prepare_record(Path(one.path), settings=settings.ecg)
+                else:
+                    cmr.prepare_record(cine.path, segmentation=cine.segmentation or "", settings=settings.cmr)
+            except Excluded as error:
+                found = found or error.reason.value
+            spent[modality] += time.perf_counter() - start
+        reasons.update([found] if found else [])
+    return reasons, {m: s / max(len(chosen), 1) for m, s in spent.items()}, len(chosen)
+
+
+def _needs(settings: config.Config, *, visits: int, seconds: Mapping[str, float], cores: int) -> dict[str, Any]:
+    """Disk, memory and time."""
+    ecg_bytes, cmr_bytes = 12 * settings.ecg.num_samples * 4, settings.cmr.frames * settings.cmr.size**2
+    flops, samples = _trainings(settings, visits=visits)
+    here = os.path.abspath("results" if os.path.isdir("results") else ".")
+    total = sum(flops.values())
+    return {
+        "disk": {"stores": _gb(visits * (ecg_bytes + cmr_bytes)), "free": _gb(shutil.disk_usage(here).free)},
+        "memory": {"a training that sees both": _gb(visits * (ecg_bytes + cmr_bytes)), "of this machine": _gb(_memory())},
+        "preparation": {m: _hours(s * visits / cores) + f" on {cores} cores, measured" for m, s in seconds.items()},
+        "trainings": {
+            name: _hours(f / (_SHARE_CPU * _rate()) + _SAMPLE_S * samples[name]) + " on this machine, estimate"
+            for name, f in flops.items()
+        },
+        "all trainings": {
+            f"one {gpu}": "at least " + _hours(total / (_SHARE_GPU * peak)) + ", estimate" for gpu, peak in GPUS.items()
+        },
+    }
+
+
+def _trainings(settings: config.Config, *, visits: int) -> tuple[dict[str, float], dict[str, float]]:
+    """By training of the rows shown, all seeds together: operations of matrix products, and samples by modality."""
+    tables = (settings.regression, settings.retrieval, settings.alignment)
+    waiting = [row.model for table in tables for row in settings.shown(table.rows) if row.model]
+    flops: dict[str, float] = {}
+    samples: dict[str, float] = {}
+    share = 1 - settings.cohort.test_fraction - settings.cohort.validation_fraction
+    while waiting:
+        name = waiting.pop(0)
+        entry = settings.models[name]
+        if name in flops or not isinstance(entry, config.Trained):
+            continue
+        waiting += entry.starts.values()
+        encoders = settings.inputs_of(name).encoders.values()
+        passes = visits * share * entry.training.epochs * len(settings.seeds_of(name))
+        one = sum(
+            _forward(encoder, decoder=getattr(entry, "decoder", None), hidden=getattr(entry, "mask_ratio", 0.0))
+            for encoder in encoders
+        )
+        flops[name], samples[name] = _BACKWARD * one * passes, passes * len(encoders)
+    return flops, samples
+
+
+def _forward(encoder: config.AnyEncoder, *, decoder: Any, hidden: float) -> float:
+    """Operations of a forward pass of one sample through an encoder that sees what is not hidden, and its decoder."""
+    if isinstance(encoder, config.ResNet):
+        return 8.2e9 * (encoder.base_width / 64) ** 2 * (encoder.shape[1] / 224) ** 2
+    tokens = float(np.prod([n // p for n, p in zip(encoder.shape, encoder.patch, strict=True)]))
+    parts = [((1 - hidden) * tokens, encoder)] + ([(tokens, decoder)] if decoder else [])
+    return float(sum(part.depth * (24 * n * part.width**2 + 4 * n**2 * part.width) for n, part in parts))
+
+
+def _rate() -> float:
+    """Operations a second of a matrix product on this machine, by one that takes some milliseconds."""
+    a = np.ones((_MATRIX, _MATRIX), np.float32)
+    a @ a
+    start = time.perf_counter()
+    a @ a
+    return float(2 * _MATRIX**3 / (time.perf_counter() - start))
+
+
+def _memory() -> int:
+    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:.1f} GB"
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s"
+
+
+def lines(facts: Mapping[str, Any]) -> list[str]:
+    """The facts as text, a section a paragraph."""
+    out: list[str] = []
+    for section, values in facts.items():
+        out.append(f"{section}")
+        for key, value in values.items():
+            text = ", ".join(f"{k} {v:,}" for k, v in value.items()) or "none" if isinstance(value, dict) else value
+            out.append(f"  {key:26} {text:,}" if isinstance(text, int) else f"  {key:26} {text}")
+    return out

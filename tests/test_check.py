@@ -1,0 +1,88 @@
+"""`ptacl check` on a tree as the Research Analysis Platform has it: what it finds, and what would stop the pipeline."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ptacl import cli, config
+from ptacl.cohort import simulate
+
+PEOPLE = 66  # three for each kind of defect
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
+    folder = tmp_path_factory.mktemp("check") / "cohort"
+    settings = config.load(root / "config.yaml").simulation.model_copy(update={"participants": PEOPLE})
+    simulate.simulate(folder, settings=settings, seed=0, processes=2)
+    return folder
+
+
+def written(folder: Path, tree: Path, **changes: object) -> Path:
+    cohort = {
+        "source": "files",
+        "ecg_folders": [str(tree / "ecg"), str(tree / "Bulk/Electrocardiogram")],
+        "cmr_folders": [str(tree / "nifti"), str(tree / "Bulk/Heart MRI")],
+        "phenotype_tables": [str(p) for p in (tree / "phenotypes").iterdir()],
+        "withdrawals": [str(p) for p in (tree / "withdrawals").iterdir()],
+    }
+    (folder / "my.yaml").write_text(yaml.safe_dump({"cohort": cohort | changes}))
+    return folder / "my.yaml"
+
+
+def test_it_tells_what_is_found_lost_and_needed(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(str(p) for p in tree.rglob("*"))
+    assert cli.main(["check", str(written(tmp_path, tree)), "--json", "--sample", "200"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert PEOPLE - 5 <= facts["cohort"]["paired visits"] <= PEOPLE + 5
+    assert sum(facts["splits"].values()) == facts["cohort"]["paired visits"] == facts["sample"]["visits"]
+    assert facts["phenotypes"]["instance 2"]["LVEF"] > PEOPLE - 10
+    assert facts["sample"]["excluded"]["unreadable file"] >= 2 and "flat lead" in facts["sample"]["excluded"]
+    assert facts["sample"]["usable"] == facts["sample"]["visits"] - sum(facts["sample"]["excluded"].values())
+    assert {"disk", "memory", "preparation", "trainings", "all trainings"} <= set(facts)
+    assert set(facts["trainings"]) == {"ecg_mae", "cmr_mae", "global", "ptacl", "global_retrieval", "ptacl_retrieval"}
+    assert (
+        sorted(str(p) for p in tree.rglob("*")) == before and not Path("results/private/cohort").joinpath(str(tmp_path)).exists()
+    )
+
+
+def test_no_id_is_told(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", str(written(tmp_path, tree)), "--sample", "5", "--cores", "4"]) == 0
+    captured = capsys.readouterr()
+    assert "paired visits" in captured.out and "on 4 cores, measured" in captured.out
+    assert not re.search(r"(?<!\d)9\d{6}(?!\d)", captured.out + captured.err)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ecg_folders": ["nowhere"]}, "cohort.ecg_folders: there is no nowhere"),
+        ({"instances": [4]}, "no visit has both an ECG and a cine"),
+        ({"ecg_folder": ["x"]}, "did you mean ecg_folders?"),
+    ],
+)
+def test_what_would_stop_the_pipeline_is_told_with_status_2(
+    changes: dict, message: str, tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["check", str(written(tmp_path, tree, **changes))]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_table_of_another_application_is_told(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = next((tree / "phenotypes").glob("table_exporter.csv"))
+    shutil.copy(source, tmp_path / "t.csv")
+    text = (tmp_path / "t.csv").read_text()
+    (tmp_path / "t.csv").write_text(re.sub(r"^900", "800", text, flags=re.M))
+    assert cli.main(["check", str(written(tmp_path, tree, phenotype_tables=[str(tmp_path / "t.csv")]))]) == 2
+    assert "ids differ between UK Biobank applications" in capsys.readouterr().err
+
+
+def test_the_simulated_cohort_tells_what_it_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "my.yaml").write_text("rows: all\n")
+    assert cli.main(["check", str(tmp_path / "my.yaml"), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["cohort"] == {"source": "simulated", "visits": 2000} and {"cmae", "mmcl"} <= set(facts["trainings"])
