@@ -416,13 +416,21 @@ def test_a_cohort_of_another_origin_runs_from_one_table(finished: Project, tmp_p
     pd.DataFrame(rows).to_csv(project.folder / "cohort.csv", index=False)
     phenotypes = [{"name": "Ejection", "unit": "%", "low": 5, "high": 90}, {"name": "Mass", "unit": "g", "low": 20, "high": 400}]
     project.configure(cohort={"source": "table", "table": "cohort.csv", "ecg_format": "auto", "phenotypes": phenotypes})
-    project.snakemake("--cores", "2", "data")
+    project.configure(cohort={"unpaired": "pretrain"})
+    project.snakemake("--cores", "2", "data", "results/models/ecg_mae-0/model.safetensors")
     usable = pd.read_csv(project.folder / "results/private/participants.csv", dtype=str)
     assert len(usable) == len(known) and set(usable["participant"]) == {row["participant"] for row in rows[: len(known)]}
     assert usable.set_index("participant")["split"].to_dict() == {row["participant"]: row["split"] for row in rows[: len(known)]}
     assert usable["Ejection"].notna().any() and "LVEF" not in usable
     excluded = pd.read_csv(project.folder / "results/private/exclusions.csv", dtype=str)
     assert (excluded["reason"] == "no cine of this visit").sum() == len(wfdb)
+    flow = json.loads((project.folder / "results/cohort/flow.json").read_text())
+    joined = pd.read_csv(project.folder / "results/private/cohort/current/visits_ecg.csv", dtype=str)
+    more = joined[~joined["visit"].isin(usable["visit"])]
+    assert flow["pretraining"]["ecg"] == len(more) >= 4 and {p.stem for p in wfdb} & set(more["participant"])
+    assert "test" not in set(more["split"]) and not set(more["participant"]) & set(usable["participant"])
+    samples = int((joined["split"] == "train").sum())
+    assert f"{samples} training" in (project.folder / "results/logs/train/ecg_mae-0.log").read_text()
     assert project.planned() != [] and project.jobs("--cores", "2", "data") == []
 
 

@@ -56,6 +56,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     summary = {"files": files, "found": {"visits": 18, "participants": 14}, "paired": {"visits": 15, "participants": 12}}
     summary |= {"excluded": excluded, "tables": {"implausible": {"LVM": 1}, "inconsistent": {"LV": 0, "RV": 0}}}
     (folder / "summary.json").write_text(json.dumps(summary))
+    (folder / "unpaired.csv").write_text("visit,participant,split,modality\n")
 
     def run(*, visits: list[str] = VISITS, bad_cmr: dict[str, str] = BAD_CMR) -> dict[str, Any]:
         for k in range(2):
@@ -72,6 +73,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
         drawn = ["--flow", str(tmp_path / "results/flow.json"), "--out", str(tmp_path / "results/flow.svg")]
         monkeypatch.setattr(sys, "argv", ["flow", *drawn])
         drawing.main()
+        monkeypatch.setattr(sys, "argv", ["flow", *arguments])
         return dict(json.loads((tmp_path / "results/flow.json").read_text()))
 
     return run
@@ -90,7 +92,14 @@ def test_what_did_not_change_keeps_its_time(stage: Stage, tmp_path: Path) -> Non
     """Who there is and what the stores hold, for jobs to hang on: quality says nothing there, another array does."""
     stage()
     current = tmp_path / "results/current"
-    assert sorted(p.name for p in current.iterdir()) == ["cmr", "ecg", "participants.csv", "visits.csv"]
+    assert sorted(p.name for p in current.iterdir()) == [
+        "cmr",
+        "ecg",
+        "participants.csv",
+        "visits.csv",
+        "visits_cmr.csv",
+        "visits_ecg.csv",
+    ]
     assert list(pd.read_csv(current / "visits.csv")) == ["visit", "participant", "split"]
     assert (current / "participants.csv").read_bytes() == (tmp_path / "results/participants.csv").read_bytes()
     for path in current.iterdir():
@@ -98,7 +107,13 @@ def test_what_did_not_change_keeps_its_time(stage: Stage, tmp_path: Path) -> Non
     stage()
     assert {p.stat().st_mtime for p in current.iterdir()} == {1}
     stage(bad_cmr=BAD_CMR | {VISITS[-1]: "unreadable file"})
-    assert {p.name for p in current.iterdir() if p.stat().st_mtime > 1} == {"cmr", "participants.csv", "visits.csv"}
+    assert {p.name for p in current.iterdir() if p.stat().st_mtime > 1} == {
+        "cmr",
+        "participants.csv",
+        "visits.csv",
+        "visits_cmr.csv",
+        "visits_ecg.csv",
+    }
 
 
 def test_first_usable_visit_is_the_one_evaluated(stage: Stage, tmp_path: Path) -> None:
@@ -194,3 +209,32 @@ def test_nothing_usable_is_still_a_diagram(stage: Stage, tmp_path: Path) -> None
     assert result["steps"][-1]["visits"] == 0
     assert (tmp_path / "results/participants.csv").read_text().count("\n") == 1
     ElementTree.parse(tmp_path / "results/flow.svg")
+
+
+def test_unpaired_visits_join_the_pre_training_of_their_modality_alone(stage: Stage, tmp_path: Path) -> None:
+    """Usable ones, and those of the manifest whose other modality is unusable, but nobody of the test split."""
+    stage()
+    alone = ["9000031_2,9000031,train,ecg", "9000032_2,9000032,validation,cmr", "9000033_2,9000033,train,ecg"]
+    (tmp_path / "cohort/unpaired.csv").write_text("\n".join(["visit,participant,split,modality", *alone]) + "\n")
+    for k in range(2):
+        for name in ("ecg", "cmr"):
+            path = tmp_path / f"{name}{k}.json"
+            content = json.loads(path.read_text())
+            if k == 0 and name == "ecg":
+                content["visits"].append("9000031_2")
+                content["excluded"].append({"visit": "9000033_2", "reason": "flat lead", "detail": ""})
+            if k == 0 and name == "cmr":
+                content["visits"].append("9000032_2")
+                content["quality"]["9000032_2"] = {"crop": {"source": "motion"}}
+            path.write_text(json.dumps(content))
+    flow.main()
+    current = tmp_path / "results/current"
+    paired = pd.read_csv(current / "visits.csv")["visit"].tolist()
+    lists = {m: pd.read_csv(current / f"visits_{m}.csv") for m in ("ecg", "cmr")}
+    half = {"ecg": {"9000007_2", "9000008_2"}, "cmr": {"9000005_2"}}  # the other modality is bad; 9000001 is a test participant
+    assert set(lists["ecg"]["visit"]) == {*paired, "9000031_2"} | half["ecg"]
+    assert set(lists["cmr"]["visit"]) == {*paired, "9000032_2"} | half["cmr"]
+    assert all(table["visit"].is_monotonic_increasing for table in lists.values())
+    counts = json.loads((tmp_path / "results/flow.json").read_text())
+    assert counts["pretraining"] == {"ecg": 3, "cmr": 2}
+    assert next(step for step in counts["steps"] if step["step"] == "usable")["visits"] == len(paired)

@@ -82,6 +82,22 @@ def test_the_manifest_of_a_table(tmp_path: Path, settings: Callable[..., config.
     assert summary["tables"]["implausible"] == {"LVEF": 0, "Mass": 0} and summary["source"] == "table"
 
 
+def test_visits_with_one_file_join_pre_training_where_wanted(tmp_path: Path, settings: Callable[..., config.Cohort]) -> None:
+    """But for those of the test split; and their files stand in the lists of the shards."""
+    kinds = [("e.dcm", "c.zip", "train"), ("e.dcm", "", "train"), ("", "c.zip", "validation"), ("e.dcm", "", "test")] * 3
+    rows = [f"p{k},1,{ecg},{cine},,{split},0,50,{50 + k},{60 + k}" for k, (ecg, cine, split) in enumerate(kinds)]
+    path = written(tmp_path, HEAD, *rows)
+    for wanted, expected in (("exclude", []), ("pretrain", ["ecg", "cmr"] * 3)):
+        found = settings(source="table", table=str(path), unpaired=wanted, shards=1)
+        _, paired, _ = manifest.build(found, manifest.sources(found, simulated=None, summary=None), withdrawn=set())
+        files, table = manifest.unpaired(paired.single, settings=found, given=paired.splits)
+        by_visit = sorted(zip(table["visit"], table["modality"], strict=True), key=lambda row: int(row[0][1:-2]))
+        assert [modality for _, modality in by_visit] == expected and "test" not in set(table["split"])
+        (text,) = manifest.shard_lists([*paired.pairs, *files], shards=1, version="")
+        lines = text.splitlines()[1:]
+        assert len(lines) == 3 + len(expected) and sum(",,," in line or "_1,,," in line for line in lines) == len(expected)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

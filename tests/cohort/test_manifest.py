@@ -238,7 +238,13 @@ def stage(
 
 def test_stage_writes_manifest_exclusions_summary_and_lists(stage: Callable[..., dict[str, bytes]], tmp_path: Path) -> None:
     written = stage()
-    assert set(written) == {"manifest.csv", "exclusions.csv", "summary.json", *(f"shards/{k}.csv" for k in range(4))}
+    assert set(written) == {
+        "manifest.csv",
+        "unpaired.csv",
+        "exclusions.csv",
+        "summary.json",
+        *(f"shards/{k}.csv" for k in range(4)),
+    }
     rows = pd.read_csv(tmp_path / "out/manifest.csv", dtype={"participant": str}).set_index("participant")
     assert list(rows.index) == [str(9000000 + k) for k in range(11, 31) if k != 12]
     assert rows.loc["9000011", ["sex", "age", "LVEDV", "LVM", "RVEF"]].to_list() == [1, 61, 150, 91, 56.25]

@@ -32,6 +32,7 @@ checkpoint manifest:
         bulk_sources,
     output:
         manifest=f"{PRIVATE}/cohort/manifest.csv",
+        unpaired=f"{PRIVATE}/cohort/unpaired.csv",
         exclusions=f"{PRIVATE}/cohort/exclusions.csv",
         summary=f"{PRIVATE}/cohort/summary.json",
     log:
@@ -57,7 +58,7 @@ checkpoint manifest:
 # there is, and what the stores hold. What reads these runs again for their content alone, in the same command (`current` in common.smk).
 checkpoint flow:
     input:
-        lists=expand(f"{PRIVATE}/cohort/{{name}}", name=["manifest.csv", "exclusions.csv", "summary.json"]),
+        lists=expand(f"{PRIVATE}/cohort/{{name}}", name=["manifest.csv", "unpaired.csv", "exclusions.csv", "summary.json"]),
         ecg=expand(f"{PRIVATE}/ecg/{{shard}}.json", shard=SHARDS),
         cmr=expand(f"{PRIVATE}/cmr/{{shard}}.json", shard=SHARDS),
     output:

@@ -63,7 +63,12 @@ def is_trained(model):
 
 def people_of(model):
     """Who is trained on: with phenotypes for models that learn from these."""
-    return current("participants.csv" if CONFIG.models[model].labels else "visits.csv") if is_trained(model) else []
+    if not is_trained(model):
+        return []
+    entry = CONFIG.models[model]
+    if entry.labels:
+        return current("participants.csv")
+    return current("visits.csv" if len(entry.modalities) > 1 else f"visits_{entry.modalities[0]}.csv")
 
 
 def stores_of(model):

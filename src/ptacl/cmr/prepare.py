@@ -54,6 +54,8 @@ def prepare_shard(members: Iterable[Mapping[str, str]], *, settings: config.Cmr,
     with store.Writer(directory, arrays=arrays, attributes={"settings": settings.model_dump(mode="json")}) as writer:
         for member in members:
             visit = member["visit"]
+            if not member["cmr"]:  # it joins the pre-training of the other modality alone
+                continue
             try:
                 examined = prepare_record(member["cmr"], segmentation=member.get("segmentation") or "", settings=settings)
             except Excluded as error:

@@ -23,6 +23,7 @@ LOG = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")
 _FIXED = ("visit", "participant", "instance", "split", "shard", "sex", "age", "height_cm", "weight_kg")
+_LISTED = ["visit", "participant", "split"]
 _ORDER = {reason.value: i for i, reason in enumerate(Reason)}
 
 
@@ -80,6 +81,22 @@ def join(manifest: pd.DataFrame, *, ecg: Prepared, cmr: Prepared) -> pd.DataFram
     return rows.assign(evaluate=~rows["participant"].duplicated())
 
 
+def join_pretraining(
+    participants: pd.DataFrame, manifest: pd.DataFrame, unpaired: pd.DataFrame, *, usable: frozenset[str], modality: str
+) -> pd.DataFrame:
+    """Visits for the pre-training of one modality: the paired ones, and the unpaired of it that are usable.
+
+    Where unpaired visits are wanted, those of the manifest whose other modality is unusable join too, but for the test split.
+    """
+    if unpaired.empty:
+        return participants[_LISTED]
+    alone = unpaired.loc[unpaired["modality"] == modality, _LISTED]
+    half = manifest.loc[~manifest["visit"].isin(participants["visit"]) & (manifest["split"] != "test"), _LISTED]
+    more = pd.concat([alone, half])
+    rows = pd.concat([participants[_LISTED], more[more["visit"].isin(usable)]])
+    return rows.sort_values("visit", ignore_index=True)
+
+
 def exclusions(cohort: pd.DataFrame, *, ecg: Prepared, cmr: Prepared) -> pd.DataFrame:
     """All exclusions of all stages: visit, stage, reason, detail."""
     rows = [{"stage": stage, **row} for stage, p in (("ecg", ecg), ("cmr", cmr)) for row in p.excluded]
@@ -95,7 +112,11 @@ def describe(
     """
     unpaired = summary["excluded"]
     kept = {key: summary["found"][key] - unpaired[Reason.WITHDRAWN.value][key] for key in ("visits", "participants")}
-    reasons = {name: {row["visit"]: row["reason"] for row in p.excluded} for name, p in (("ecg", ecg), ("cmr", cmr))}
+    paired = set(manifest["visit"])  # not those that only join a pre-training
+    reasons = {
+        name: {row["visit"]: row["reason"] for row in p.excluded if row["visit"] in paired}
+        for name, p in (("ecg", ecg), ("cmr", cmr))
+    }
     with_ecg = manifest[~manifest["visit"].isin(list(reasons["ecg"]))]
     only_cmr = {visit: reason for visit, reason in reasons["cmr"].items() if visit not in reasons["ecg"]}
     single = {reason: unpaired[reason]["visits"] for reason in (Reason.NO_ECG.value, Reason.NO_CMR.value)}
@@ -154,19 +175,24 @@ def main() -> None:
     cohort = pd.read_csv(args.manifest / "exclusions.csv", dtype=str, keep_default_na=False)
     summary = json.loads((args.manifest / "summary.json").read_text())
     ecg, cmr = (merge(json.loads(path.read_text()) for path in paths) for paths in (args.ecg, args.cmr))
+    unpaired = pd.read_csv(args.manifest / "unpaired.csv", dtype=str, keep_default_na=False)
     for modality, prepared in (("ecg", ecg), ("cmr", cmr)):
-        check(manifest["visit"], prepared, stage=modality)
+        alone = unpaired.loc[unpaired["modality"] == modality, "visit"]
+        check([*manifest["visit"], *alone], prepared, stage=modality)
     participants = join(manifest, ecg=ecg, cmr=cmr)
+    pretraining = {
+        modality: join_pretraining(participants, manifest, unpaired, usable=prepared.usable, modality=modality)
+        for modality, prepared in (("ecg", ecg), ("cmr", cmr))
+    }
     flow = describe(manifest, participants, ecg=ecg, cmr=cmr, summary=summary)
     for path in (args.participants, args.exclusions, args.json):
         path.parent.mkdir(parents=True, exist_ok=True)
     participants.to_csv(args.participants, index=False, lineterminator="\n")
-    visits = participants[["visit", "participant", "split"]]
-    texts = {
-        f"{name}.csv": table.to_csv(index=False, lineterminator="\n")
-        for name, table in (("participants", participants), ("visits", visits))
-    }
+    lists = {"participants": participants, "visits": participants[_LISTED]}
+    lists |= {f"visits_{modality}": table for modality, table in pretraining.items()}
+    texts = {f"{name}.csv": table.to_csv(index=False, lineterminator="\n") for name, table in lists.items()}
     keep(args.current, texts | {"ecg": ecg.stored, "cmr": cmr.stored})
+    flow["pretraining"] = {modality: len(table) - len(participants) for modality, table in pretraining.items()}
     exclusions(cohort, ecg=ecg, cmr=cmr).to_csv(args.exclusions, index=False, lineterminator="\n")
     args.json.write_text(json.dumps(flow, indent=1) + "\n")
     LOG.info("%d of %d paired visits are usable", len(participants), len(manifest))

@@ -12,7 +12,7 @@ import io
 import json
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +42,15 @@ class Sources:
 
 @dataclass(frozen=True)
 class Pairing:
-    """`pairs` of ECG and cine in the order of visits; `exclusions` as (visit, reason, detail); `counts` for the flow diagram."""
+    """`pairs` of ECG and cine in the order of visits; `single`, visits with one of them alone; `exclusions` as (visit, reason,
+    detail); `counts` for the flow diagram; `splits` of participants that the source decides.
+    """
 
     pairs: list[tuple[BulkFile, BulkFile]]
+    single: list[tuple[BulkFile | None, BulkFile | None]]
     exclusions: list[tuple[str, Reason, str]]
     counts: dict[str, Any]
+    splits: Mapping[str, str] = field(default_factory=dict)
 
 
 def pair(
@@ -70,11 +74,13 @@ def pair(
     # who withdrew is counted and named nowhere
     exclusions += [(visit, reason, "") for visit, reason in reasons.items() if reason and reason is not Reason.WITHDRAWN]
     pairs = [(used["ECG"][visit], used["cine"][visit]) for visit, reason in reasons.items() if not reason]
+    alone = [visit for visit, reason in reasons.items() if reason in (Reason.NO_ECG, Reason.NO_CMR)]
     by_reason = {
         reason: [v for v in visits if reasons[v] == reason] for reason in (Reason.WITHDRAWN, Reason.NO_ECG, Reason.NO_CMR)
     }
     return Pairing(
         pairs=pairs,
+        single=[(used["ECG"].get(visit), used["cine"].get(visit)) for visit in alone],
         exclusions=sorted(exclusions),
         counts={
             "files": counts,
@@ -138,15 +144,35 @@ def table(
     return pd.concat([rows, values.reset_index(drop=True)], axis=1)
 
 
-def shard_lists(pairs: Sequence[tuple[BulkFile, BulkFile]], *, shards: int, version: str) -> list[str]:
-    """The text of `shards/{k}.csv` for every k: one row a visit with the paths and sizes of its files."""
+def unpaired(
+    single: Sequence[tuple[BulkFile | None, BulkFile | None]], *, settings: config.Cohort, given: Mapping[str, str]
+) -> tuple[list[tuple[BulkFile | None, BulkFile | None]], pd.DataFrame]:
+    """Visits with one modality that join its pre-training, none of a person of the test split: files, and visit, participant,
+    split, modality."""
+    fractions = {"validation_fraction": settings.validation_fraction, "test_fraction": settings.test_fraction}
+    files: list[tuple[BulkFile | None, BulkFile | None]] = []
+    rows = []
+    for ecg, cine in single if settings.unpaired == "pretrain" else []:
+        file = ecg or cine
+        assert file is not None
+        if (split := given.get(file.participant) or divide(file.participant, **fractions)) != "test":
+            files.append((ecg, cine))
+            rows.append((file.visit, file.participant, split, "ecg" if ecg else "cmr"))
+    return files, pd.DataFrame(rows, columns=["visit", "participant", "split", "modality"])
+
+
+def shard_lists(pairs: Sequence[tuple[BulkFile | None, BulkFile | None]], *, shards: int, version: str) -> list[str]:
+    """The text of `shards/{k}.csv` for every k: one row a visit with the paths and sizes of its files, "" where there is none."""
     texts = [io.StringIO() for _ in range(shards)]
     writers = [csv.writer(text, lineterminator="\n") for text in texts]
     for writer in writers:
         writer.writerow(SHARD_COLUMNS)
     for ecg, cine in pairs:
-        row = [ecg.visit, ecg.path, ecg.size, cine.path, cine.size, cine.segmentation or "", version]
-        writers[place(ecg.participant, shards=shards)].writerow(row)
+        file = ecg or cine
+        assert file is not None
+        one = (ecg.path, ecg.size) if ecg else ("", "")
+        other = (cine.path, cine.size, cine.segmentation or "") if cine else ("", "", "")
+        writers[place(file.participant, shards=shards)].writerow([file.visit, *one, *other, version])
     return [text.getvalue() for text in texts]
 
 
@@ -218,7 +244,8 @@ def build(
             instances=settings.instances,
             identity_tolerance=settings.identity_tolerance,
         )
-    manifest = table(paired.pairs, read.values, settings=settings, given=listed.splits if listed else {})
+    paired = replace(paired, splits=listed.splits if listed else {})
+    manifest = table(paired.pairs, read.values, settings=settings, given=paired.splits)
     names = [p.name for p in settings.phenotypes]
     if not manifest[names].notna().to_numpy().any():
         raise ValueError(
@@ -273,9 +300,11 @@ def main() -> None:
     purged = withdrawal.purge_shards(args.stores, shards=settings.shards, withdrawn=withdrawn)  # before anything that can fail
     withdrawal.purge_embeddings(args.embeddings, withdrawn=withdrawn)
     manifest, paired, summary = build(settings, source, withdrawn=withdrawn)
-    texts = shard_lists(paired.pairs, shards=settings.shards, version=source.version)
+    single, alone = unpaired(paired.single, settings=settings, given=paired.splits)
+    texts = shard_lists([*paired.pairs, *single], shards=settings.shards, version=source.version)
     written = write_shard_lists(args.out / "shards", texts)
     write(args.out, manifest=manifest, paired=paired, summary=summary)
+    alone.to_csv(args.out / "unpaired.csv", index=False, lineterminator="\n")
     LOG.info(
         "%d paired visits; %d of %d shard lists written, %d stored shards purged", len(manifest), written, len(texts), purged
     )

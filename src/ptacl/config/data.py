@@ -43,6 +43,9 @@ class Cohort(Section):
     cmr_folders: list[str] = Field(description="folders with cine zips or converted NIfTI folders")
     phenotype_tables: list[str] = Field(description="CSV, TSV or parquet tables, any of the UK Biobank column conventions")
     withdrawals: list[str] = Field(description="withdrawal lists, one id a line, no header")
+    unpaired: Literal["exclude", "pretrain"] = Field(
+        description="visits with an ECG or a cine alone; pretrain: they join the pre-training of their modality, and nothing else"
+    )
     instances: list[int] = Field(description="imaging visits to use: an ECG pairs with the cine of the same instance")
     default_instance: int = Field(description="instance of a NIfTI folder whose name gives none")
     shards: Count = Field(

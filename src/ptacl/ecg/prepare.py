@@ -87,6 +87,8 @@ def prepare_shard(members: Iterable[Mapping[str, str]], *, settings: config.Ecg,
     with store.Writer(directory, arrays=arrays, attributes=attributes) as writer:
         for member in members:
             visit = member["visit"]
+            if not member["ecg"]:  # it joins the pre-training of the other modality alone
+                continue
             try:
                 prepared = prepare_record(Path(member["ecg"]), settings=settings)
             except Excluded as error:

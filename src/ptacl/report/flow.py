@@ -53,6 +53,8 @@ def _details(flow: Mapping[str, Any], step: Mapping[str, Any]) -> list[tuple[str
                 rows.append((label, f"{count:,}"))
     if step["step"] == "usable":
         rows += [(f"crop centre from {source}", f"{n:,}") for source, n in flow["crop"].items()]
+        more = {"ecg": "ECGs", "cmr": "cines"}
+        rows += [(f"further {more[m]} in pre-training", f"{n:,}") for m, n in flow["pretraining"].items() if n]
         rows += [(f"used, {flag}", f"{n:,}") for flag, n in flow["flags"].items()]
     return rows
 
