@@ -183,6 +183,12 @@ gallery = ptacl.Gallery.load(results / "private/embeddings/ptacl-0.npz")
 nearest = model.retrieve(good[:2], gallery, num=3)
 found["ranks"] = nearest["rank"].tolist()
 found["ordered"] = bool((nearest.groupby("input")["similarity"].diff().dropna() <= 0).all())
+bad = [p for p in ecgs if p not in good]
+found["all_bad"] = [len(model.retrieve(bad[:2], gallery)), int(model.predict(bad[:1])["value"].notna().sum())]
+try:
+    model.embed(np.zeros((2, 12, 5000)), modality="cmr")
+except ValueError as error:
+    found["refused"] = str(error)
 predicted = model.predict(good[:2])
 found["phenotypes"] = len(predicted)
 found["within"] = bool(((predicted["low"] < predicted["value"]) & (predicted["value"] < predicted["high"])).all())
@@ -202,6 +208,7 @@ def test_a_trained_model_is_used_from_its_folder_alone(finished: Project) -> Non
         assert count >= 15 and same == count
     assert found["bad"] >= 5 and found["alone"] and found["ranks"] == [1, 2, 3, 1, 2, 3] and found["ordered"]
     assert found["phenotypes"] == 20 and found["within"]
+    assert found["all_bad"] == [2, 0] and found["refused"] == "arrays are ECGs: give the files of cines"
 
 
 def test_the_lines_of_the_readme_and_the_model_card_run(finished: Project, tmp_path: Path) -> None:

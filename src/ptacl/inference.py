@@ -142,7 +142,8 @@ class Model:
         if other not in gallery.embedding or f"{modality}" not in self.parts.projectors:
             raise ValueError(f"{self.folder} or the gallery has no shared space of ECG and CMR: use a contrastive model")
         names, arrays, reasons = self._run(source, modality, **_filled(options))
-        query, kept = _unit(arrays[f"{modality}_projected"]), _unit(gallery.embedding[other])
+        kept = _unit(gallery.embedding[other])
+        query = _unit(arrays.get(f"{modality}_projected", np.full((len(names), kept.shape[1]), np.nan)))  # none usable
         rows: list[pd.DataFrame] = []
         for name, reason, similarity in zip(names, reasons, query @ kept.T, strict=True):
             if reason:
@@ -168,6 +169,8 @@ class Model:
         """Names, arrays of :func:`ptacl.evaluation.embed.embed` with a row each (NaN where unusable), and reasons."""
         if modality not in self.preparation:
             raise ValueError(f"{self.folder} has no {modality.upper()} encoder; it has {', '.join(sorted(self.preparation))}")
+        if isinstance(source, np.ndarray) and modality != "ecg":
+            raise ValueError("arrays are ECGs: give the files of cines")
         inputs = _inputs(source, rate_hz=rate_hz, leads=leads, unit=unit)
         names, reasons, parts, waiting = [name for name, _ in inputs], [], [], []
         for position, (_, item) in enumerate(tqdm(inputs, desc=modality.upper(), unit="file", disable=not progress), start=1):
