@@ -1,6 +1,8 @@
 """Every format to one contract: real files where there are some, else files of an independent writer; and damaged ones."""
 
 import json
+import shutil
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable
@@ -94,6 +96,15 @@ def edf(path: Path, *, rate_hz: int = 500, leads: tuple[str, ...] = LEADS) -> Pa
 def test_edf_of_an_independent_writer(leads: tuple[str, ...], tmp_path: Path, settings: config.Ecg) -> None:
     found = formats.record(edf(tmp_path / "a.edf", leads=leads), settings=settings)
     np.testing.assert_allclose(found.signal_mv, SIGNAL_MV, atol=2e-3)
+
+
+@pytest.mark.skipif(not shutil.which("save2gdf"), reason="needs save2gdf of biosig-tools to write HL7 aECG")
+def test_hl7_aecg_of_an_independent_writer(tmp_path: Path, settings: config.Ecg) -> None:
+    command = ["save2gdf", "-f=HL7", str(edf(tmp_path / "a.edf")), str(tmp_path / "a.xml")]
+    subprocess.run(command, check=True, capture_output=True)
+    found = formats.record(tmp_path / "a.xml", settings=settings)
+    np.testing.assert_allclose(found.signal_mv, SIGNAL_MV, atol=2e-3)
+    assert prepare_record(tmp_path / "a.xml", settings=settings).quality["num_beats"] == 10
 
 
 def table(path: Path, values: np.ndarray, **facts: object) -> Path:
