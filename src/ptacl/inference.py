@@ -78,7 +78,7 @@ class Model:
         """Read a folder; ValueError or FileNotFoundError says what it lacks and what makes it."""
         folder = Path(folder)
         preparation = weights.description(folder).get("preparation")
-        if not preparation:
+        if not preparation or not all(preparation.values()):
             raise ValueError(f"{folder} does not say how its inputs were prepared: train it with this version of ptacl")
         parts = embed.load_model(folder)
         kinds: dict[str, TypeAdapter[Any]] = {"ecg": TypeAdapter(config.Ecg), "cmr": TypeAdapter(config.Cmr)}

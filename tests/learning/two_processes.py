@@ -11,6 +11,7 @@ from torch import nn
 
 from ptacl import config
 from ptacl.learning import data, fit, processes, train
+from ptacl.participants import read as read_participants
 
 
 class Double(nn.Module):
@@ -28,7 +29,7 @@ def main(participants, shards, inputs, contrastive, autoencoder, supervised, out
     out = Path(out)
     inputs = config.Inputs.model_validate_json(inputs)
     sizes = dict(inputs.encoders)
-    table = participants.read(Path(participants), splits=["train", "validation"])
+    table = read_participants(Path(participants), splits=["train", "validation"])
     manifests = {m: sorted((Path(shards) / m).glob("*.json")) for m in ("ecg", "cmr")}
     targets, labels = train.read_targets(table, ["LVEDV", "LVEF"])
     entries = {

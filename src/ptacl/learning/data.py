@@ -73,8 +73,8 @@ def load(visits: Sequence[str], *, ecg: Sequence[Path], cmr: Sequence[Path], zsc
 
 
 def prepared_by(manifests: Sequence[Path]) -> dict[str, object]:
-    """The settings that the stores of these shards were prepared with: what inference must do to a file."""
-    settings: dict[str, object] = store.read(Path(manifests[0]).with_suffix("")).attributes["settings"]
+    """The settings that the stores of these shards were prepared with: what inference must do to a file; empty if unknown."""
+    settings: dict[str, object] = store.read(Path(manifests[0]).with_suffix("")).attributes.get("settings", {})
     return settings
 
 
