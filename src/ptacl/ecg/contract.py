@@ -16,7 +16,7 @@ from ptacl.ecg.read import LEADS, EcgRecord
 from ptacl.exclusions import Excluded, Reason
 
 STEP_MV = 0.005  # of a recording whose resolution is not told: that of the device of UK Biobank
-_MV = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "v": 1e3, "nv": 1e-6}
+MV = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "v": 1e3, "nv": 1e-6}
 _NAMES = {lead.lower(): lead for lead in LEADS}
 _CUT, _ROUNDING = 2, 1e-6  # of counts, in the device and in floating point
 _INDEPENDENT = ("I", "II", *LEADS[6:])
@@ -39,14 +39,14 @@ def conform(
     """
     given = dict(zip(names, leads, strict=True)) if isinstance(leads, np.ndarray) else dict(leads)
     rows = _named(given)
-    if unit.lower() not in _MV:
+    if unit.lower() not in MV:
         raise Excluded(Reason.WRONG_UNIT, f"{unit or 'none'}, not one of mV, uV, V, nV")
     if not (math.isfinite(rate_hz) and rate_hz > 0):
         raise Excluded(Reason.WRONG_RATE, f"{rate_hz:g} Hz")
     needed = math.ceil(settings.num_samples * rate_hz / settings.rate_hz)
     if short := [name for name, row in rows.items() if row.ndim != 1 or len(row) < needed]:
         raise Excluded(Reason.WRONG_LENGTH, f"lead {short[0]} is shorter than {settings.num_samples / settings.rate_hz:g} s")
-    signal_mv = np.stack([rows[name][:needed] for name in LEADS]).astype(np.float64) * _MV[unit.lower()]
+    signal_mv = np.stack([rows[name][:needed] for name in LEADS]).astype(np.float64) * MV[unit.lower()]
     if not np.isfinite(signal_mv).all():
         raise Excluded(Reason.NOT_FINITE, "in a lead")
     # Files are often finer than the device was: a count is at least of this size. And devices cut each lead off by itself.

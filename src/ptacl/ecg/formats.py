@@ -19,7 +19,6 @@ from ptacl.exclusions import Excluded, Reason, demand_file
 
 _LARGEST_BYTES = 2**26
 _HEAD_BYTES = 4096
-_MV = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "v": 1e3, "nv": 1e-6}
 TABLES = (".csv", ".npy")
 
 
@@ -94,7 +93,7 @@ def _by_ecgdatakit(path: Path, *, settings: config.Ecg) -> EcgRecord:
         raise Excluded(Reason.WRONG_RATE, f"leads at {len(rates)} rates")
     if any(lead.units.lower() != "mv" or lead.is_raw for lead in leads.values()):
         raise Excluded(Reason.WRONG_UNIT, "the file does not say what a count is")
-    steps = [lead.resolution * _MV.get(lead.resolution_unit.lower(), np.nan) for lead in leads.values()]
+    steps = [lead.resolution * contract.MV.get(lead.resolution_unit.lower(), np.nan) for lead in leads.values()]
     known = [step for step in steps if np.isfinite(step) and step > 0]
     return contract.conform(
         {name: np.asarray(lead.samples, np.float64) for name, lead in leads.items()},
