@@ -141,7 +141,7 @@ class Model:
         other = "cmr" if modality == "ecg" else "ecg"
         if other not in gallery.embedding or f"{modality}" not in self.parts.projectors:
             raise ValueError(f"{self.folder} or the gallery has no shared space of ECG and CMR: use a contrastive model")
-        names, arrays, reasons = self._run(source, modality, **_filled(options))
+        names, arrays, reasons = self._run(source, modality, **options)
         kept = _unit(gallery.embedding[other])
         query = _unit(arrays.get(f"{modality}_projected", np.full((len(names), kept.shape[1]), np.nan)))  # none usable
         rows: list[pd.DataFrame] = []
@@ -160,11 +160,11 @@ class Model:
         source: Files | np.ndarray,
         modality: Modality,
         *,
-        rate_hz: float,
-        leads: Sequence[str],
-        unit: str,
-        segmentation: Path | None,
-        progress: bool,
+        rate_hz: float = 500,
+        leads: Sequence[str] = LEADS,
+        unit: str = "mV",
+        segmentation: Path | None = None,
+        progress: bool = False,
     ) -> tuple[list[str], dict[str, np.ndarray], list[str]]:
         """Names, arrays of :func:`ptacl.evaluation.embed.embed` with a row each (NaN where unusable), and reasons."""
         if modality not in self.preparation:
@@ -172,19 +172,25 @@ class Model:
         if isinstance(source, np.ndarray) and modality != "ecg":
             raise ValueError("arrays are ECGs: give the files of cines")
         inputs = _inputs(source, rate_hz=rate_hz, leads=leads, unit=unit)
-        names, reasons, parts, waiting = [name for name, _ in inputs], [], [], []
-        for position, (_, item) in enumerate(tqdm(inputs, desc=modality.upper(), unit="file", disable=not progress), start=1):
-            waiting.append(self._prepared(item, modality, segmentation))
-            if len(waiting) == _AT_ONCE or position == len(inputs):
-                reasons += [str(p) if isinstance(p, Excluded) else "" for p in waiting]
+        reasons: list[str] = []
+        waiting: list[ecg.Prepared | Examined] = []
+        parts: list[dict[str, np.ndarray]] = []
+        for _, item in tqdm(inputs, desc=modality.upper(), unit="file", disable=not progress):
+            prepared = self._prepared(item, modality, segmentation)
+            reasons.append(str(prepared) if isinstance(prepared, Excluded) else "")
+            if not isinstance(prepared, Excluded):
+                waiting.append(prepared)
+            if len(waiting) == _AT_ONCE:
                 parts.append(self._embedded(waiting, modality))
                 waiting = []
-        widths = {f"{k}": v.shape[1] for part in parts for k, v in part.items()} or {
-            modality: self.parts.encoders[modality].width
-        }
-        none = {k: np.full((0, width), np.nan, np.float32) for k, width in widths.items()}
-        arrays = {k: np.concatenate([none[k], *(part.get(k, _absent(part, widths[k])) for part in parts)]) for k in widths}
-        return names, arrays, reasons
+        if waiting or not parts:
+            parts.append(self._embedded(waiting, modality))
+        usable, arrays = [i for i, reason in enumerate(reasons) if not reason], {}
+        for name in parts[0]:
+            values = np.concatenate([part[name] for part in parts])
+            arrays[name] = np.full((len(inputs), *values.shape[1:]), np.nan, np.float32)
+            arrays[name][usable] = values
+        return [name for name, _ in inputs], arrays, reasons
 
     def _prepared(self, item: Any, modality: Modality, segmentation: Path | None) -> ecg.Prepared | Examined | Excluded:
         settings = self.preparation[modality]
@@ -200,35 +206,23 @@ class Model:
             return error
 
     def _embedded(self, prepared: Sequence[Any], modality: Modality) -> dict[str, np.ndarray]:
-        usable = [i for i, p in enumerate(prepared) if not isinstance(p, Excluded)]
-        if not usable:
-            return {modality: np.full((len(prepared), self.parts.encoders[modality].width), np.nan, np.float32)}
-        kept = [prepared[i] for i in usable]
-        visits = [str(i) for i in usable]
+        """Arrays of :func:`ptacl.evaluation.embed.embed` of usable inputs."""
+        if not prepared:
+            return {modality: np.zeros((0, self.parts.encoders[modality].width), np.float32)}
+        visits = [str(i) for i in range(len(prepared))]
         if modality == "ecg":
-            signal = np.stack([p.signal_mv for p in kept])
+            signal = np.stack([p.signal_mv for p in prepared])
             standardise(signal, axis=self.parts.zscore)
-            recordings = Recordings(visits, signal, np.stack([p.r_peaks for p in kept]), None)
+            recordings = Recordings(visits, signal, np.stack([p.r_peaks for p in prepared]), None)
         else:
-            systole = np.array([p.systole[0] for p in kept], np.int32)
-            recordings = Recordings(visits, None, None, np.stack([p.sequence for p in kept]), systole)
+            systole = np.array([p.systole[0] for p in prepared], np.int32)
+            recordings = Recordings(visits, None, None, np.stack([p.sequence for p in prepared]), systole)
         sizes = {str(modality): self.parts.encoders[modality].settings}
-        samples = Samples(recordings, list(np.arange(len(kept))[:, None]), sizes=sizes, seed=0)
-        one = self.parts.only(modality)
+        samples = Samples(recordings, list(np.arange(len(prepared))[:, None]), sizes=sizes, seed=0)
         nobody = np.zeros(0, np.int64)
-        found = embed.embed(one, samples, local_rows=nobody, batch_size=_BATCH, device=self.device, progress=False)
-        out = {name: np.full((len(prepared), *values.shape[1:]), np.nan, np.float32) for name, values in found.items()}
-        for name, values in found.items():
-            out[name][usable] = values
-        return out
-
-
-def _absent(part: Mapping[str, np.ndarray], width: int) -> np.ndarray:
-    return np.full((len(next(iter(part.values()))), width), np.nan, np.float32)
-
-
-def _filled(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {"rate_hz": 500, "leads": LEADS, "unit": "mV", "segmentation": None, "progress": False} | dict(options)
+        return embed.embed(
+            self.parts.only(modality), samples, local_rows=nobody, batch_size=_BATCH, device=self.device, progress=False
+        )
 
 
 def _inputs(source: Files | np.ndarray, *, rate_hz: float, leads: Sequence[str], unit: str) -> list[tuple[str, Any]]:
