@@ -14,6 +14,7 @@ import pywt
 from ptacl import config
 from ptacl.exclusions import Excluded, Reason
 
+_WAVELET = pywt.Wavelet("db6")
 _NORMAL = 0.6745  # median absolute deviation of a normal variable of unit variance
 _QRS_S = (0.05, 0.06)  # before and after the R-peak
 _P_S = (0.24, 0.06)  # before the R-peak, from and to
@@ -55,7 +56,8 @@ def _found(
     extreme = np.maximum(*((counts == edge(counts, 1)[:, None]).mean(1) for edge in (np.max, np.min)))
     if (cut := extreme > settings.max_extreme_share).any():
         yield Excluded(Reason.SATURATED, f"{where(cut)}: {extreme.max():.0%} of the samples at one extreme")
-    detail_mv = np.abs(pywt.dwt(counts.astype(np.float32), "db6", axis=-1)[1]) * resolution_mv
+    details = [pywt.downcoef("d", row, _WAVELET) for row in counts.astype(np.float32)]
+    detail_mv = np.abs(details) * np.float32(resolution_mv)
     noisy = np.count_nonzero(detail_mv > _NORMAL * settings.max_noise_mv, axis=-1) > detail_mv.shape[-1] / 2
     if noisy.any():
         noise_mv = np.median(detail_mv[noisy], axis=-1).max() / _NORMAL
