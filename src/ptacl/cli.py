@@ -65,6 +65,21 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="print JSON")
     check.set_defaults(run=_check)
 
+    shown = commands.add_parser(
+        "config",
+        help="the whole configuration as it is in force, or what a setting means",
+        description="The whole configuration as YAML, defaults and inheritance filled in; or what a setting means. "
+        "Exit status: 0 shown, 2 a wrong setting or an unknown key, and which.",
+    )
+    shown.add_argument(
+        "settings", nargs="*", type=Path, metavar="CONFIG.yaml", help="your files, partial; the last has the last word"
+    )
+    ways = shown.add_mutually_exclusive_group()
+    ways.add_argument("--explain", metavar="KEY", help="what a setting is, such as models.ptacl.local.beta, or a section")
+    ways.add_argument("--reference", action="store_true", help="print docs/configuration.md")
+    ways.add_argument("--schema", action="store_true", help="print workflow/config/schema.json, the JSON Schema for editors")
+    shown.set_defaults(run=_config)
+
     for command in (inspect, simulate):
         command.add_argument("--config", type=Path, help="settings (default: config.yaml here, else that of the project)")
     use.add_commands(commands)
@@ -140,12 +155,32 @@ def _simulate(args: argparse.Namespace) -> int:
     return USABLE
 
 
+def _config(args: argparse.Namespace) -> int:
+    from ptacl import explain
+    from ptacl.config.schema import schema
+
+    if args.schema:
+        print(json.dumps(schema(), indent=1, ensure_ascii=False))
+        return USABLE
+    own, values = config.read(*_files()[:1]), config.read(*_files(*args.settings))
+    if args.reference:
+        print(explain.reference(own), end="")
+    else:
+        print(explain.explain(args.explain, own, values) if args.explain is not None else explain.resolved(values).rstrip())
+    return USABLE
+
+
 def _settings(path: Path | None) -> config.Config:
-    path = path or (Path("config.yaml") if Path("config.yaml").is_file() else _OWN_CONFIG)
-    for needed in (_OWN_CONFIG, path):
+    return config.stack(*_files(*([path] if path else [])))
+
+
+def _files(*paths: Path) -> list[Path]:
+    """Files of settings, the project's own first; without a name config.yaml here."""
+    found = [_OWN_CONFIG, *(paths or [p for p in [Path("config.yaml")] if p.is_file()])]
+    for needed in found:
         if not needed.is_file():
-            raise FileNotFoundError(f"{needed} is missing: run ptacl in the project's folder, or name a file with --config")
-    return config.stack(_OWN_CONFIG, path)
+            raise FileNotFoundError(f"{needed} is missing: run ptacl in the project's folder, or name a file of settings")
+    return found
 
 
 if __name__ == "__main__":

@@ -93,6 +93,8 @@ __all__ = [
     "dump",
     "load",
     "parse",
+    "read",
+    "stack",
 ]  # fmt: skip
 
 
@@ -100,15 +102,19 @@ class Config(Section):
     """All of config.yaml."""
 
     seed: int = Field(description="the one seed of the project")
-    seeds: list[int] = Field(min_length=1, description="seeds of every model")
+    seeds: list[int] = Field(min_length=1, description="seeds of every model; an entry of models may have its own")
     simulation: Simulation = Field(description="simulated cohort, used where cohort.source is simulated")
     cohort: Cohort = Field(description="participants")
     ecg: Ecg = Field(description="ECG preparation")
     cmr: Cmr = Field(description="CMR preparation")
     encoders: Encoders = Field(description="model sizes")
-    models: dict[str, Model] = Field(description="everything that is trained, by name; an entry inherits from another by like")
+    models: dict[str, Model] = Field(
+        description="everything that is trained; an entry with `like` inherits from another, and null takes something away"
+    )
     embedding: Embedding = Field(description="inference")
-    rows: Literal["main", "all"] = Field(description="main: without the rows marked extra, and without training their models")
+    rows: Literal["main", "all"] = Field(
+        description="main: without the rows marked extra; all: also these, whose models are trained for them alone"
+    )
     regression: Regression = Field(description="Table 2")
     retrieval: Retrieval = Field(description="Table 1")
     alignment: Alignment = Field(description="Fig. 2")
@@ -217,10 +223,21 @@ def load(path: Path) -> Config:
 
 def stack(*paths: Path) -> Config:
     """Read configuration files that change one another, the last first in force, as Snakemake stacks them."""
+    return parse(read(*paths))
+
+
+def read(*paths: Path) -> dict[str, Any]:
+    """The same before validation and inheritance; ValueError for a file that is no YAML mapping."""
     values: dict[str, Any] = {}
     for path in paths:
-        values = merge(values, yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {})
-    return parse(values)
+        try:
+            changes = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        except yaml.YAMLError as error:
+            raise ValueError(f"{path} is no YAML: {error}") from None
+        if not isinstance(changes, dict):
+            raise ValueError(f"{path} holds no settings: it must be a YAML mapping, such as config.yaml")
+        values = merge(values, changes)
+    return values
 
 
 def dump(*sections: Section, **named: Any) -> str:

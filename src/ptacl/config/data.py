@@ -33,7 +33,7 @@ class Cohort(Section):
     """Which participants there are, where their files lie, and how they are divided."""
 
     source: Literal["simulated", "files", "table"] = Field(
-        description="simulated: make the input; files: read the folders below; table: a cohort that is no UK Biobank"
+        description="simulated: make the input; files: read the folders below; table: another cohort (docs/other-cohorts.md)"
     )
     table: str | None = Field(default=None, description="table of source: table (docs/other-cohorts.md)")
     ecg_folders: list[str] = Field(description="folders with ECG XML files, searched two levels deep")
@@ -163,7 +163,7 @@ class Cmr(Section):
     )
     size: Count = Field(description="side of the square crop, pixels")
     crop: Literal["auto", "segmentation", "motion"] = Field(
-        description="source of the crop centre; auto: segmentation where there is one"
+        description="source of the crop centre; auto: segmentation where there is one, else motion"
     )
     labels: Labels = Field(description="label values of seg_sa.nii.gz")
     density_g_per_ml: Positive = Field(description="density of myocardium")

@@ -1,0 +1,70 @@
+"""The JSON Schema of configuration files, for editors and for what `ptacl config` says of a setting."""
+
+import functools
+from typing import Any
+
+from ptacl.config import Config
+
+Node = dict[str, Any]
+_LIKE = {"type": "string", "description": "entry whose settings this one takes over; what stands beside it changes them"}
+
+
+@functools.cache
+def schema() -> Node:
+    """JSON Schema (2020-12) of a configuration file; to be read, not changed.
+
+    A file may be partial, so keys are only required in the items of lists, which are replaced as a whole. An entry of `models`
+    that leaves out its kind inherits it, and may hold the settings of any kind.
+    """
+    root = _untitled(Config.model_json_schema())
+    defs, models = root["$defs"], root["properties"]["models"]
+    for name in defs.keys() - _in_lists(root):
+        defs[name].pop("required", None)
+    root.pop("required")
+    kinds: dict[str, str] = models["additionalProperties"]["discriminator"]["mapping"]
+    variants: dict[str, list[Node]] = {}
+    for ref in kinds.values():
+        entry = defs[ref.rpartition("/")[2]]["properties"]
+        entry["like"] = _LIKE
+        for key, node in entry.items():
+            variants.setdefault(key, []).append(node)
+    defs["Model"] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {key: _union(nodes) for key, nodes in variants.items()},
+        "allOf": [
+            {"if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]}, "then": {"$ref": ref}}
+            for kind, ref in kinds.items()
+        ],
+    }
+    models["additionalProperties"] = {"$ref": "#/$defs/Model"}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **root}
+
+
+def _untitled(node: Any) -> Any:
+    """The same without the titles that pydantic makes of names; a property called title is no string."""
+    if isinstance(node, list):
+        return [_untitled(value) for value in node]
+    if isinstance(node, dict):
+        return {key: _untitled(value) for key, value in node.items() if key != "title" or not isinstance(value, str)}
+    return node
+
+
+def _in_lists(node: Any) -> set[str]:
+    """Names of the definitions that are items of a list."""
+    if isinstance(node, list):
+        return set().union(*map(_in_lists, node))
+    if not isinstance(node, dict):
+        return set()
+    ref = node["items"].get("$ref") if isinstance(node.get("items"), dict) else None
+    return ({ref.rpartition("/")[2]} if ref else set()).union(*map(_in_lists, node.values()))
+
+
+def _union(nodes: list[Node]) -> Node:
+    """A property that several kinds have: whatever one of them takes, with the description of each."""
+    if all("const" in node for node in nodes):
+        return {"type": "string", "enum": [node["const"] for node in nodes], "description": nodes[0]["description"]}
+    bare = [{key: value for key, value in node.items() if key != "description"} for node in nodes]
+    options = [node for i, node in enumerate(bare) if node not in bare[:i]]
+    texts = "; or: ".join(dict.fromkeys(node["description"] for node in nodes))
+    return {**(options[0] if len(options) == 1 else {"anyOf": options}), "description": texts}

@@ -1,0 +1,199 @@
+"""What each setting is, as the schema of the configuration says it: `ptacl config` and docs/configuration.md."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import yaml
+
+from ptacl import config
+from ptacl.config.schema import Node, schema
+
+_ABSENT = object()
+_TYPES = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false", "null": "null"}
+_LIMITS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<", "pattern": "matching"}
+_WIDTH = 100  # a longer value is counted, not printed
+_HEAD = """# Settings
+
+Written by `ptacl config --reference > docs/configuration.md` from the models in `src/ptacl/config` and from `config.yaml`.
+`ptacl config --explain KEY` says the same of one setting; `ptacl config my.yaml` prints all that a file of your own amounts to.
+A setting of the items of a list stands under the name of the list. An editor completes and checks a file whose first line is
+`# yaml-language-server: $schema=` and the path of `workflow/config/schema.json`.
+"""
+_MODELS = """Each entry has a name, here NAME, and values of its own: a default stands only beside what may be left out.
+`ptacl config --explain models.NAME.KEY` tells the value of an entry, with what it inherits.
+"""
+
+
+def resolved(values: dict[str, Any]) -> str:
+    """The whole configuration as YAML, inheritance and absent values filled in; ValueError where it is not valid."""
+    plain = config.parse(values).model_dump(mode="json")
+    return yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, allow_unicode=True, width=130)
+
+
+def explain(key: str, own: dict[str, Any], values: dict[str, Any]) -> str:
+    """Lines about one dotted key, with its settings below if it has any; ValueError names the nearest key if there is none such.
+
+    `own` are the values of config.yaml, whose value is the default; `values` those in force, told where they differ.
+    """
+    known, defaults = _known(values), _known(own)
+    if key not in known:
+        raise ValueError(f"there is no setting {key}{_nearest(key, known)}")
+    node, value = known[key]
+    lines = [key, f"  {_meaning(node, value)}", f"  type     {_type(node)}"]
+    default = defaults.get(key, (node, _ABSENT))[1]
+    if not isinstance(default, dict) and not (default is _ABSENT and isinstance(value, dict)):
+        lines.append(f"  default  {_stated(key, default, own)} (config.yaml)")
+    if value != default and not isinstance(value, dict):
+        lines.append(f"  here     {_stated(key, value, values)}")
+    below = [name for name in known if name.rpartition(".")[0] == key]
+    width = max(map(len, below), default=0)
+    return "\n".join([*lines, *(f"  {name:{width}}  {_meaning(*known[name])}" for name in below)])
+
+
+def _meaning(node: Node, value: Any) -> str:
+    """The description of a setting; an entry of models has none and is told by its title, nor has what is given by modality."""
+    if described := _target(node).get("description"):
+        return str(described)
+    return f"{value['title']}, {value['kind']}" if isinstance(value, dict) and "title" in value else "of this modality"
+
+
+def _nearest(key: str, known: Iterable[str]) -> str:
+    names = [name for name in known if name.endswith(f".{key}")] or difflib.get_close_matches(key, known, 1)
+    return f"; did you mean {names[0]}?" if names else "; ptacl config --reference lists all"
+
+
+def _stated(key: str, value: Any, values: dict[str, Any]) -> str:
+    """A value, and the entry of models in which it is written where another inherits it."""
+    first, _, path = key.partition(".")
+    if value is _ABSENT:
+        return f"none: {'no such entry, or a section above it is null' if first == 'models' else 'each item has its own'}"
+    name, _, path = path.partition(".")
+    origin = _origin(name, path.split("."), values["models"]) if first == "models" and path != "like" else name
+    return _text(value) + (f", of models.{origin}" if origin not in (name, None) else "")
+
+
+def _origin(name: str | None, path: list[str], entries: dict[str, Any]) -> str | None:
+    while name is not None:
+        place = entries[name]
+        for part in path:
+            place = place.get(part, _ABSENT) if isinstance(place, dict) else _ABSENT
+        if place is not _ABSENT:
+            return name
+        name = entries[name].get("like")
+    return None
+
+
+def reference(own: dict[str, Any]) -> str:
+    """Markdown with a table of settings a section; `own` are the values of config.yaml."""
+    known = _known(own)
+    sections = list(_below(schema()))
+    alone = [name for name in sections if not any(k.startswith(name + ".") for k in known)]
+    text = _HEAD + "\n" + _table((key, *known[key]) for key in alone)
+    for name in [section for section in sections if section not in alone]:
+        text += f"\n## {name}\n\n{_sentence(known[name][0])}\n"
+        own_keys = ((key, *found) for key, found in known.items() if key.startswith(name + "."))
+        text += "\n" + (_of_models() if name == "models" else _table(own_keys))
+    return text
+
+
+def _of_models() -> str:
+    entry = _target({"$ref": "#/$defs/Model"})
+    kinds = {rule["if"]["properties"]["kind"]["const"]: _target(rule["then"]) for rule in entry["allOf"]}
+    kinds_of = {key: [kind for kind, node in kinds.items() if key in node["properties"]] for key in entry["properties"]}
+    trained = [kind for kind in kinds if kind != "untrained"]
+    groups = {"every entry": list(kinds), "every training": trained}
+    text = _MODELS
+    for title, holders in groups.items():
+        text += f"\n### {title}\n\n" + _rows({k: entry["properties"][k] for k, of in kinds_of.items() if of == holders})
+    for kind in trained:
+        own = {k: node for k, node in kinds[kind]["properties"].items() if kinds_of[k] not in groups.values()}
+        text += f"\n### kind: {kind}\n\n{_sentence(kinds[kind])}\n\n" + _rows(own)
+    return text
+
+
+def _rows(nodes: dict[str, Node]) -> str:
+    return _table(_keys({"properties": nodes}, _ABSENT, "models.NAME."))
+
+
+def _table(rows: Iterable[tuple[str, Node, Any]]) -> str:
+    lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for key, node, value in rows:
+        value = node.get("default", _ABSENT) if value is _ABSENT else value
+        default = "" if value is _ABSENT or (value and _below(node)) else f"`{_text(value)}`"
+        cells = (f"`{key}`", _type(node), default, _meaning(node, value))
+        lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _sentence(node: Node) -> str:
+    """What a section is, by its docstring if it is a model."""
+    text = _target({"$ref": node["$ref"]} if "$ref" in node else node)["description"].partition("\n\n")[0].rstrip(".")
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _known(values: dict[str, Any]) -> dict[str, tuple[Node, Any]]:
+    """By dotted key, schema and value of every setting there is: inherited where it is."""
+    plain = config.parse(values).model_dump(mode="json")
+    for name, entry in values["models"].items():
+        plain["models"][name]["like"] = entry.get("like")
+    return {key: (node, value) for key, node, value in _keys(schema(), plain)}
+
+
+def _keys(node: Node, value: Any, prefix: str = "") -> Iterator[tuple[str, Node, Any]]:
+    for name, below in _below(node, value).items():
+        there = value.get(name, _ABSENT) if isinstance(value, dict) else _ABSENT
+        yield prefix + name, below, there
+        yield from _keys(below, there, f"{prefix}{name}.")
+
+
+def _below(node: Node, value: Any = None) -> dict[str, Node]:
+    """Settings under one, by name: of the kind that the value has, of the items of a list, of any of several alternatives."""
+    node = _target(node)
+    for rule in node.get("allOf", []):
+        if isinstance(value, dict) and value.get("kind") == rule["if"]["properties"]["kind"]["const"]:
+            return _below(rule["then"])
+    if "anyOf" in node:
+        return {k: v for option in reversed(node["anyOf"]) for k, v in _below(option, value).items()}
+    if "items" in node:
+        return _below(node["items"])
+    if isinstance(every := node.get("additionalProperties"), dict):
+        names = node["propertyNames"]["enum"] if "propertyNames" in node else value if isinstance(value, dict) else ()
+        return dict.fromkeys(names, every)
+    found: dict[str, Node] = node.get("properties", {})
+    return found
+
+
+def _target(node: Node) -> Node:
+    if "$ref" not in node:
+        return node
+    return {**schema()["$defs"][node["$ref"].rpartition("/")[2]], **{k: v for k, v in node.items() if k != "$ref"}}
+
+
+def _type(node: Node) -> str:
+    node = _target(node)
+    if "anyOf" in node:
+        return " or ".join(dict.fromkeys(map(_type, node["anyOf"])))
+    if "enum" in node or "const" in node:
+        *others, last = node.get("enum", [node.get("const")])
+        return f"{', '.join(others)} or {last}" if others else last
+    if "prefixItems" in node:
+        return f"[{', '.join(map(_type, node['prefixItems']))}]"
+    if "items" in node:
+        items = re.sub("(section|number)", r"\1s", _type(node["items"]))
+        return f"list of {node['minItems']} or more {items}" if "minItems" in node else f"list of {items}"
+    if node.get("type") == "object":
+        every = node.get("additionalProperties")
+        text = _type(every) if isinstance(every, dict) else "section"
+        by = f" by {'modality' if 'propertyNames' in node else 'name'}" if isinstance(every, dict) else ""
+        return (f"({text})" if " or " in text else text) + by
+    limits = " and ".join(f"{sign} {node[limit]}" for limit, sign in _LIMITS.items() if limit in node)
+    return f"{_TYPES.get(node.get('type', ''), 'anything')} {limits}".rstrip()
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str) and value:
+        return value
+    return text if len(text := json.dumps(value, ensure_ascii=False)) <= _WIDTH else f"{len(value)} items"
