@@ -184,8 +184,8 @@ def test_rescaling_is_one_factor_a_record(ecg_augmentation, signal):
 def test_share_of_augmented_records_is_the_probability(ecg_augmentation, cmr_augmentation):
     ecg = draw_ecg(ecg_augmentation.model_copy(update={"probability": 0.3}), range(1000))
     cmr = draw_cmr(cmr_augmentation.model_copy(update={"probability": 0.3, "flip_probability": 0.0}), range(1000))
-    for rows in (ecg.surrogate, ecg.jitter, cmr.affine, cmr.colour, cmr.blur, cmr.noise):
-        assert len(rows) == pytest.approx(300, abs=60)
+    assert [len(ecg.surrogate), len(ecg.jitter)] == pytest.approx([300, 300], abs=60)
+    assert [m.sum() for m in (cmr.moved_B, cmr.coloured_B, cmr.blurred_B, cmr.noisy_B)] == pytest.approx([300] * 4, abs=60)
     assert (ecg.factor_B != 1).mean() == pytest.approx(0.3, abs=0.06)
 
 
@@ -273,3 +273,28 @@ def test_noise_has_the_set_deviation(cmr_augmentation):
     out = apply_cmr(settings, flat, range(4))
     assert (out - flat).std((1, 2, 3)).numpy() == pytest.approx(0.05, rel=0.05)
     assert not torch.allclose(out[0], out[1], atol=0.01)
+
+
+def test_noise_is_a_window_of_a_pool_of_the_right_distribution():
+    place = np.random.default_rng(0).integers(2**32, size=50)
+    normal = augment._noise(place, (4, 1000), torch.device("cpu"), normal=True)
+    uniform = augment._noise(place, (1000,), torch.device("cpu"), normal=False)
+    assert normal.shape == (50, 4, 1000) and uniform.shape == (50, 1000)
+    assert [normal.mean(), normal.std(), (normal**4).mean()] == pytest.approx([0, 1, 3], abs=0.05)
+    assert [uniform.min(), uniform.mean(), uniform.max()] == pytest.approx([0, 0.5, 1], abs=0.01)
+    assert len({float(row[0]) for row in uniform}) == 50
+    longest = augment._noise(np.array([2**32 - 1]), (12, 5000), torch.device("cpu"), normal=True)
+    assert torch.isfinite(longest).all()
+
+
+def test_cines_of_a_batch_alone_or_together(cmr_augmentation):
+    """On a GPU all go through at once, on a CPU one by one."""
+    frames = torch.randint(0, 256, (6, 4, 20, 20), dtype=torch.uint8)
+    draw = draw_cmr(cmr_augmentation, range(6))
+    assert 0 < draw.moved_B.sum() < 6 and 0 < draw.coloured_B.sum() < 6 and 0 < draw.noisy_B.sum() < 6
+    out, clean = augment.cmr(frames, draw, settings=cmr_augmentation, clean=True)
+    moved = augment.move_cmr(frames.float() / 255, draw)
+    assert torch.allclose(clean, moved, atol=1e-6)
+    assert torch.allclose(out, augment.corrupt_cmr(moved, draw, settings=cmr_augmentation), atol=1e-6)
+    plain, none = augment.cmr(frames, None, settings=None)
+    assert none is None and torch.equal(plain, frames.float() / 255)

@@ -4,9 +4,13 @@ Drawing (NumPy, CPU) and applying (tensors, any device) are apart. A draw depend
 recording hold for the whole of it: a cine that stands still stands still afterwards, and all leads shift alike. What moves a
 recording (crop, rotation, flip, choice of frames) is apart from what corrupts it, which a reconstruction must not learn.
 
+Nothing loops over samples on a GPU: noise is a window of a fixed pool, at a place that was drawn. On a CPU a cine goes through
+all steps on its own, since one fits into the cache and a batch does not.
+
 Shape letters: B batch, L leads, S samples, T frames, H W image. There is no time or sign flip of the ECG: R-peaks would move.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +24,13 @@ from ptacl import seeds
 from ptacl.config import CmrAugmentation, EcgAugmentation
 
 JITTER_SHARE = 0.6  # of the signal, as in the published ECG pipelines that this follows
-_SEEDS = 2**32  # torch's CPU generator uses 32 bits of a seed
+_SEEDS = 2**32
+_POOL = 1 << 20  # numbers; a window of a record or image starts anywhere in them
 
 
 @dataclass(frozen=True)
 class EcgDraw:
-    """What was drawn for B ECGs. Rows are indices into the batch of the records that a transform is applied to."""
+    """What was drawn for B ECGs; rows are indices into the batch of the records that a transform is applied to."""
 
     start_B: np.ndarray
     noise_B: np.ndarray
@@ -36,7 +41,7 @@ class EcgDraw:
 
 @dataclass(frozen=True)
 class CmrDraw:
-    """What was drawn for B cines. Rows as in :class:`EcgDraw`."""
+    """What was drawn for B cines; masks (B,) say which of them a transform is applied to."""
 
     frame_BT: np.ndarray
     noise_B: np.ndarray
@@ -44,10 +49,14 @@ class CmrDraw:
     brightness_B: np.ndarray
     contrast_B: np.ndarray
     sigma_B: np.ndarray
-    affine: np.ndarray
-    colour: np.ndarray
-    blur: np.ndarray
-    noise: np.ndarray
+    moved_B: np.ndarray
+    coloured_B: np.ndarray
+    blurred_B: np.ndarray
+    noisy_B: np.ndarray
+
+    def part(self, rows: slice) -> "CmrDraw":
+        """Of some cines."""
+        return CmrDraw(**{name: values[rows] for name, values in vars(self).items()})
 
 
 def draw_ecg(samples: Sequence[int], *, settings: EcgAugmentation, seed: int, epoch: int, spare: int) -> EcgDraw:
@@ -90,10 +99,10 @@ def draw_cmr(samples: Sequence[int], *, settings: CmrAugmentation, seed: int, ep
         brightness_B=_between(unit_BU[:, 5], 1 - settings.brightness, 1 + settings.brightness),
         contrast_B=_between(unit_BU[:, 6], 1 - settings.contrast, 1 + settings.contrast),
         sigma_B=_between(unit_BU[:, 7], *settings.blur_sigma),
-        affine=np.flatnonzero(affine_B | flip_B),
-        colour=np.flatnonzero(colour_B & (settings.brightness > 0 or settings.contrast > 0)),
-        blur=np.flatnonzero(blur_B & (settings.blur_sigma[1] > 0)),
-        noise=np.flatnonzero(noisy_B & (settings.noise > 0)),
+        moved_B=affine_B | flip_B,
+        coloured_B=colour_B & (settings.brightness > 0 or settings.contrast > 0),
+        blurred_B=blur_B & (settings.blur_sigma[1] > 0),
+        noisy_B=noisy_B & (settings.noise > 0),
     )
 
 
@@ -139,8 +148,7 @@ def corrupt_ecg(signal_BLS: Tensor, draw: EcgDraw, *, settings: EcgAugmentation)
         signal_BLS[rows] = surrogate(signal_BLS[rows], phase * (2 * math.pi * settings.surrogate_magnitude))
     if len(draw.jitter):
         rows = _index(draw.jitter, device)
-        # Another seed than the phases have, which were drawn with the same generator.
-        noise = _noise(draw.noise_B[draw.jitter] ^ 1, tuple(signal_BLS.shape[1:]), device, normal=True)
+        noise = _noise(draw.noise_B[draw.jitter], tuple(signal_BLS.shape[1:]), device, normal=True)
         signal_BLS[rows] *= noise.mul_(JITTER_SHARE * settings.jitter).add_(1)
     signal_BLS *= torch.from_numpy(draw.factor_B).to(device)[:, None, None]
     return signal_BLS
@@ -160,33 +168,63 @@ def surrogate(signal_BLS: Tensor, phase_BF: Tensor) -> Tensor:
     return shifted_BLS
 
 
+def cmr(
+    frames_BTHW: Tensor, draw: CmrDraw | None, *, settings: CmrAugmentation | None, clean: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """Cines of uint8 as floating point, 0..1, moved and corrupted; with `clean` also as they were between the two."""
+    out_BTHW = torch.empty(frames_BTHW.shape, device=frames_BTHW.device)
+    clean_BTHW = torch.empty_like(out_BTHW) if clean else None
+    size = 1 if frames_BTHW.device.type == "cpu" else max(len(frames_BTHW), 1)
+    for start in range(0, len(frames_BTHW), size):
+        rows = slice(start, start + size)
+        part_CTHW = out_BTHW[rows].copy_(frames_BTHW[rows]).div_(255)
+        if draw is not None:
+            move_cmr(part_CTHW, draw.part(rows))
+        if clean_BTHW is not None:
+            clean_BTHW[rows] = part_CTHW
+        if draw is not None and settings is not None:
+            corrupt_cmr(part_CTHW, draw.part(rows), settings=settings)
+    return out_BTHW, clean_BTHW
+
+
 def move_cmr(frames_BTHW: Tensor, draw: CmrDraw) -> Tensor:
     """Rotation with crop and flip, in place."""
-    if len(draw.affine):
-        rows = _index(draw.affine, frames_BTHW.device)
-        theta = torch.from_numpy(draw.theta_B23[draw.affine]).to(frames_BTHW.device)
-        frames_BTHW[rows] = resample(frames_BTHW[rows], theta)
+    if draw.moved_B.any():
+        rows, device = np.flatnonzero(draw.moved_B), frames_BTHW.device
+        _replace(frames_BTHW, rows, resample(_rows(frames_BTHW, rows), torch.from_numpy(draw.theta_B23[rows]).to(device)))
     return frames_BTHW
 
 
 def corrupt_cmr(frames_BTHW: Tensor, draw: CmrDraw, *, settings: CmrAugmentation) -> Tensor:
     """Brightness and contrast, blur, noise, in this order; clamped to 0..1; in place."""
     device = frames_BTHW.device
-    if len(draw.colour):
-        rows = _index(draw.colour, device)
-        brightness, contrast = (_column(a[draw.colour], device) for a in (draw.brightness_B, draw.contrast_B))
-        part = frames_BTHW[rows] * brightness
+    if draw.coloured_B.any():
+        contrast = np.where(draw.coloured_B, draw.contrast_B, 1)
+        gain, share = contrast * np.where(draw.coloured_B, draw.brightness_B, 1), np.where(draw.coloured_B, 1 - contrast, 0)
         # The mean of the sequence, not of a frame, or a static part would flicker with what moves beside it.
-        mean = part.mean((1, 2, 3), keepdim=True)
-        frames_BTHW[rows] = part.mul_(contrast).add_(mean * (1 - contrast))
-    if len(draw.blur):
-        rows = _index(draw.blur, device)
-        frames_BTHW[rows] = blur(frames_BTHW[rows], torch.from_numpy(draw.sigma_B[draw.blur]).to(device))
-    if len(draw.noise):
-        rows = _index(draw.noise, device)
-        image = _noise(draw.noise_B[draw.noise], tuple(frames_BTHW.shape[2:]), device, normal=True)
-        frames_BTHW[rows] += image[:, None] * settings.noise
-    return frames_BTHW.clamp_(0, 1)
+        mean = frames_BTHW.mean((1, 2, 3), keepdim=True) * _column(np.where(draw.coloured_B, draw.brightness_B, 1), device)
+        frames_BTHW.mul_(_column(gain, device)).add_(mean * _column(share, device))
+    if draw.blurred_B.any():
+        rows = np.flatnonzero(draw.blurred_B)
+        _replace(frames_BTHW, rows, blur(_rows(frames_BTHW, rows), torch.from_numpy(draw.sigma_B[rows]).to(device)))
+    if draw.noisy_B.any():
+        image = _noise(draw.noise_B, tuple(frames_BTHW.shape[2:]), device, normal=True)
+        frames_BTHW.add_((image * _column(draw.noisy_B * settings.noise, device)[:, 0])[:, None])
+    if (draw.coloured_B | draw.noisy_B).any():
+        frames_BTHW.clamp_(0, 1)
+    return frames_BTHW
+
+
+def _rows(frames_BTHW: Tensor, rows: np.ndarray) -> Tensor:
+    """Some of a batch, or all of it without a copy."""
+    return frames_BTHW if len(rows) == len(frames_BTHW) else frames_BTHW[_index(rows, frames_BTHW.device)]
+
+
+def _replace(frames_BTHW: Tensor, rows: np.ndarray, values: Tensor) -> None:
+    if len(rows) == len(frames_BTHW):
+        frames_BTHW.copy_(values)
+    else:
+        frames_BTHW[_index(rows, frames_BTHW.device)] = values
 
 
 def resample(frames_BTHW: Tensor, theta_B23: Tensor) -> Tensor:
@@ -215,14 +253,19 @@ def _gaussian(size: int, sigma_B: Tensor) -> Tensor:
     return (-0.5 * distance**2).softmax(-1)
 
 
-def _noise(seed_B: np.ndarray, shape: tuple[int, ...], device: torch.device, *, normal: bool) -> Tensor:
-    """Noise of each sample by a generator seeded for it, on the device: (B, *shape)."""
-    out = torch.empty(len(seed_B), *shape, device=device)
-    generator = torch.Generator(device)
-    for row, seed in zip(out, seed_B.tolist(), strict=True):
-        generator.manual_seed(seed)
-        row.normal_(generator=generator) if normal else row.uniform_(generator=generator)
-    return out
+def _noise(draw_B: np.ndarray, shape: tuple[int, ...], device: torch.device, *, normal: bool) -> Tensor:
+    """Noise of each sample, a window of the pool at the place that its draw gives: (B, *shape)."""
+    values = math.prod(shape)
+    start_B = _index(draw_B % (_POOL - values + 1), device)
+    return _pool(normal, device).unfold(0, values, 1).index_select(0, start_B).view(-1, *shape)
+
+
+@functools.cache
+def _pool(normal: bool, device: torch.device) -> Tensor:
+    """Numbers, standard normal or uniform, the same on every device."""
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal(_POOL, np.float32) if normal else rng.random(_POOL, np.float32)
+    return torch.from_numpy(values).to(device)
 
 
 def _index(rows: np.ndarray, device: torch.device) -> Tensor:
@@ -230,4 +273,4 @@ def _index(rows: np.ndarray, device: torch.device) -> Tensor:
 
 
 def _column(values: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(values).to(device)[:, None, None, None]
+    return torch.from_numpy(values.astype(np.float32)).to(device)[:, None, None, None]

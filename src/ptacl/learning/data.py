@@ -236,14 +236,11 @@ class Samples:
     def finish(self, host: Host, *, device: torch.device) -> dict[str, Tensor]:
         """The batch on the device: floating point, augmented. Once for each `host`, whose memory may be used."""
         batch = {name: torch.from_numpy(array).to(device) for name, array in host.arrays.items()}
-        if "cmr" in batch:
-            batch["cmr"] = batch["cmr"].float().div_(255)
-        if host.cmr is not None:
-            batch["cmr"] = augment.move_cmr(batch["cmr"], host.cmr)
-        if self.masked:
-            batch |= {f"{name}_clean": batch[name].clone() for name in ("ecg", "cmr") if name in batch}
+        if "ecg" in batch and self.masked:
+            batch["ecg_clean"] = batch["ecg"].clone()
         if host.ecg is not None and self.ecg is not None:
             batch["ecg"] = augment.corrupt_ecg(batch["ecg"], host.ecg, settings=self.ecg)
-        if host.cmr is not None and self.cmr is not None:
-            batch["cmr"] = augment.corrupt_cmr(batch["cmr"], host.cmr, settings=self.cmr)
+        if "cmr" in batch:
+            batch["cmr"], clean = augment.cmr(batch["cmr"], host.cmr, settings=self.cmr, clean=self.masked > 0)
+            batch |= {} if clean is None else {"cmr_clean": clean}
         return batch

@@ -35,7 +35,9 @@ def patchify(x_BS: Tensor, patch: Sequence[int]) -> Tensor:
 
 def take(x_BNP: Tensor, tokens_BV: Tensor) -> Tensor:
     """The rows of each sample that `tokens_BV` names: (B, V, P)."""
-    return x_BNP.gather(1, tokens_BV[:, :, None].expand(-1, -1, x_BNP.shape[2]))
+    # Rows of one long list: several times as fast as `gather`, which addresses each value.
+    first_B1 = torch.arange(len(x_BNP), device=x_BNP.device)[:, None] * x_BNP.shape[1]
+    return x_BNP.flatten(0, 1).index_select(0, (first_B1 + tokens_BV).flatten()).view(*tokens_BV.shape, -1)
 
 
 def initialise(module: nn.Module) -> None:
