@@ -105,18 +105,23 @@ def _strip(recording: Recording) -> Line:
 
 
 def _signal(counts: np.ndarray, extra: tuple[Line, ...] = ()) -> list[Line]:
+    low = counts.min()
+    texts = np.array([str(v) for v in range(low, counts.max() + 1)], dtype=object)  # a value occurs often: one text for all
     return [
         _leaf("NumberOfLeads", len(counts)),
         _leaf("SampleRate", RATE_HZ, units="Hz"),
         _leaf("ChannelSampleCountTotal", counts.shape[1]),
         _leaf("Resolution", round(MV_PER_COUNT * 1000), units="uVperLsb"),
         *extra,
-        *(f'<WaveformData lead="{lead}">\t\t\t{_wrapped(row)}</WaveformData>' for lead, row in zip(LEADS, counts, strict=True)),
+        *(
+            f'<WaveformData lead="{lead}">\t\t\t{_wrapped(row)}</WaveformData>'
+            for lead, row in zip(LEADS, texts[counts - low], strict=True)
+        ),
     ]
 
 
-def _wrapped(row: np.ndarray) -> str:
-    values = [str(v) for v in row.tolist()]
+def _wrapped(texts: np.ndarray) -> str:
+    values = texts.tolist()
     return ",\r\n\t\t".join(",".join(values[i : i + _WRAP]) for i in range(0, len(values), _WRAP))
 
 

@@ -1,16 +1,13 @@
 """What lies around the heart in a short-axis image: lung, liver, chest wall with its fat, aorta, vessels."""
 
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ptacl.cohort.simulation.causes import Array, Causes
 from ptacl.cohort.simulation.heart import PIXEL_MM, Float32
 from ptacl.cohort.simulation.nuisance import CineNuisance
-
-Real = NDArray[np.floating[Any]]
 
 _COARSE = 9  # knots of the smooth texture along each side
 
@@ -63,47 +60,67 @@ def draw_chest(causes: Causes, rng: np.random.Generator, *, radius_px: float, se
     )
 
 
-def paint(chest: Chest, rng: np.random.Generator, *, shape: tuple[int, int], centre_px: Array, depth: float) -> Float32:
+def draw_knots(rng: np.random.Generator) -> Array:
+    """Knots of the textures of one slice: lung, liver, muscle and fat."""
+    return rng.standard_normal((4, _COARSE, _COARSE))
+
+
+def paint(chest: Chest, knots: Array, *, shape: tuple[int, int], centre_px: Array, depth: float) -> Float32:
     """(rows, columns) of one slice without the heart; `depth` runs from 0 at the base to 1 at the apex."""
-    row, col = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+    row, col = np.arange(shape[0], dtype=np.float32)[:, None], np.arange(shape[1], dtype=np.float32)
     dy, dx = row - np.float32(centre_px[0]), col - np.float32(centre_px[1])
-    out: Real = chest.lung * (1 + 1.5 * chest.texture * _smooth(rng, shape))
-    out = _cover(
-        out, _beyond(dx, dy, *chest.liver_at, shift=8 * (0.5 - depth)), chest.liver * (1 + chest.texture * _smooth(rng, shape))
-    )
-    angle, distance, curve = chest.wall_at
-    wall = _beyond(dx, dy, angle, distance, curve, shift=5 * (depth - 0.5))
-    out = _cover(out, wall, chest.wall_muscle * (1 + chest.texture * _smooth(rng, shape)))
-    fat = chest.fat * (1 + 0.7 * chest.texture * _smooth(rng, shape))
-    out = _cover(out, np.minimum(wall - 5, 5 + chest.fat_px - wall), fat)
-    out = _cover(out, -4 - chest.fat_px - 5 + wall, np.full(shape, chest.lung * 0.4, dtype=np.float32))  # air outside the skin
+    lung, liver, muscle, fat = knots
+    out = _texture(chest.lung, 1.5 * chest.texture, lung, shape)
+    _cover(out, _beyond(dx, dy, *chest.liver_at, shift=8 * (0.5 - depth)), _texture(chest.liver, chest.texture, liver, shape))
+    wall = _beyond(dx, dy, *chest.wall_at, shift=5 * (depth - 0.5))
+    _cover(out, wall.copy(), _texture(chest.wall_muscle, chest.texture, muscle, shape))
+    layer = np.minimum(wall - np.float32(5), np.float32(5 + chest.fat_px) - wall)
+    _cover(out, layer, _texture(chest.fat, 0.7 * chest.texture, fat, shape))
+    _cover(out, np.subtract(wall, np.float32(9 + chest.fat_px), out=wall), np.float32(chest.lung * 0.4))  # air outside the skin
     angle, distance, radius = chest.aorta_at
-    away = np.hypot(dx - distance * np.cos(angle), dy - distance * np.sin(angle))
-    out = _cover(out, radius - away, np.full(shape, 0.95, dtype=np.float32))
-    for y, x, size, bright in chest.spots:
-        out = _cover(out, size - np.hypot(col - x, row - y), np.full(shape, bright, dtype=np.float32))
-    return np.maximum(out, 0).astype(np.float32)
+    _disc(out, centre_px[0] + distance * np.sin(angle), centre_px[1] + distance * np.cos(angle), radius, 0.95)
+    for spot in chest.spots:
+        _disc(out, *spot)
+    return np.maximum(out, np.float32(0), out=out)
 
 
 def _beyond(dx: Float32, dy: Float32, angle: float, distance: float, curve: float, *, shift: float) -> Float32:
     """Signed distance in pixels beyond a curved front that faces the heart from the direction `angle`."""
-    along = dx * np.cos(angle) + dy * np.sin(angle)
-    across = -dx * np.sin(angle) + dy * np.cos(angle)
-    return np.asarray(along - distance - shift + curve * across * across, dtype=np.float32)
+    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    across = dy * cos - dx * sin
+    across *= across
+    across *= np.float32(curve)
+    across += dx * cos - np.float32(distance + shift)
+    across += dy * sin
+    return across
 
 
-def _cover(ground: Real, depth_px: Real, value: Real) -> Real:
-    """Paint `value` where `depth_px` is positive, over a border of about two pixels."""
-    return np.asarray(ground + np.clip(depth_px / 2 + 0.5, 0, 1) * (value - ground))
+def _cover(ground: Float32, depth_px: Float32, value: Float32 | np.float32) -> None:
+    """Paint `value` in place where `depth_px` is positive, over a border of about two pixels; `depth_px` is used up."""
+    depth_px *= np.float32(0.5)
+    depth_px += np.float32(0.5)
+    np.clip(depth_px, 0, 1, out=depth_px)
+    depth_px *= value - ground
+    ground += depth_px
 
 
-def _smooth(rng: np.random.Generator, shape: tuple[int, int]) -> Float32:
-    """A smooth random field of unit spread: knots on a coarse grid, interpolated linearly."""
-    knots = rng.standard_normal((_COARSE, _COARSE))
-    weights = [_hat(length) for length in shape]
-    return np.asarray(1.4 * weights[0] @ knots @ weights[1].T, dtype=np.float32)
+def _disc(ground: Float32, y: float, x: float, radius: float, bright: float) -> None:
+    """Paint a disc in place: only in its own square, since it is small."""
+    top, left = max(int(y - radius) - 2, 0), max(int(x - radius) - 2, 0)
+    part = ground[top : max(int(y + radius) + 4, 0), left : max(int(x + radius) + 4, 0)]
+    down = np.arange(top, top + part.shape[0], dtype=np.float32)[:, None] - np.float32(y)
+    right = np.arange(left, left + part.shape[1], dtype=np.float32) - np.float32(x)
+    _cover(part, np.float32(radius) - np.hypot(down, right), np.float32(bright))
 
 
+def _texture(mean: float, spread: float, knots: Array, shape: tuple[int, int]) -> Float32:
+    """A smooth random field about `mean` with a relative spread: knots on a coarse grid, interpolated linearly."""
+    field = np.asarray(1.4 * mean * spread * _hat(shape[0]) @ knots @ _hat(shape[1]).T, dtype=np.float32)
+    field += np.float32(mean)
+    return field
+
+
+@lru_cache(maxsize=64)  # of a handful of matrix sizes
 def _hat(length: int) -> Array:
     """(length, _COARSE) weights of linear interpolation."""
     at = np.linspace(0, _COARSE - 1, length)[:, None]

@@ -2,7 +2,6 @@
 
 import io
 import struct
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ptacl.cohort.simulation.archive import Archive
 from ptacl.cohort.simulation.cine import Cine
 from ptacl.cohort.simulation.heart import FRAMES, PIXEL_MM, SPACING_MM
 
@@ -23,7 +23,6 @@ DECOYS = (
 
 _ROOT = "1.2.826.0.1.3680043.8.498.20209"
 _MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
-_TIME = (2015, 1, 1, 0, 0, 0)
 _THICKNESS_MM = 8.0
 _INSTANCE, _TRIGGER = b"\x20\x00\x13\x00IS", b"\x18\x00\x60\x10DS"  # tag and type
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -46,21 +45,17 @@ def write_zip(path: Path, cine: Cine, *, person: str, rng: np.random.Generator, 
     date = f"{_MONTHS[day[1] - 1]} {day[2]}, {day[0]} {rng.integers(8, 12)}:{rng.integers(10, 60)}:00 AM"
     rows = ["filename,patientid,studyid,seriesid,date,series discription"]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w") as archive:
+    with path.open("wb") as file:
+        archive = Archive(file)
         series = [*(_short_axis(cine) if short_axis else ()), *_decoys(cine, rng)]
         for one in series:
             uid = f"{_ROOT}.{person}.{one.number}"
             for k, content in enumerate(_files(one, cine, person=person, uid=uid, day=day)):
                 name = f"{_instance_uid(uid, k)}.dcm"
-                archive.writestr(_entry(name), content, compresslevel=1)
+                archive.add(name, content)
                 rows.append(f"{name},{person},{_ROOT}.{person},{uid},{date},{one.description}")
-        archive.writestr(_entry(manifest), "\n".join(rows) + "\n")
-
-
-def _entry(name: str) -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo(name, date_time=_TIME)
-    info.compress_type = zipfile.ZIP_DEFLATED
-    return info
+        archive.add(manifest, ("\n".join(rows) + "\n").encode())
+        archive.finish()
 
 
 def _short_axis(cine: Cine) -> Iterator[Series]:

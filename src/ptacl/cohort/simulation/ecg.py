@@ -159,18 +159,27 @@ def _noise(time_s: Array, rng: np.random.Generator, *, breathing: Array, nuisanc
     """(8, 5000) mV of leads I, II, V1 to V6, from the noise of nine electrodes: right arm, left arm, leg, V1 to V6."""
     electrodes = 9
     wave_hz = rng.uniform(0.04, 0.6, (electrodes, 3))
-    waves = np.sin(2 * np.pi * (wave_hz[..., None] * time_s + rng.random((electrodes, 3, 1)))).sum(1)
+    waves = _sines(wave_hz, rng.random((electrodes, 3))).sum(1)
     wander = nuisance.wander_mv * rng.lognormal(0, 0.5) / 2 * (waves + rng.standard_normal((electrodes, 1)) * breathing)
     drift = nuisance.drift_mv * rng.standard_normal((electrodes, 2)) @ np.stack([np.ones_like(time_s), time_s / 10 - 0.5])
     white = rng.standard_normal((electrodes, len(time_s) + 2))
     muscle = 0.9 * (white[:, 1:-1] - 0.35 * (white[:, 2:] + white[:, :-2]))  # little below 20 Hz
-    bursts = 1 + 0.6 * np.sin(2 * np.pi * (rng.uniform(0.05, 0.4, (electrodes, 1)) * time_s + rng.random((electrodes, 1))))
+    bursts = 1 + 0.6 * _sines(rng.uniform(0.05, 0.4, electrodes), rng.random(electrodes))
     size = nuisance.muscle_mv * rng.lognormal(0, nuisance.muscle_log, (electrodes, 1)) * rng.lognormal(0, nuisance.muscle_log)
-    hum = np.sin(2 * np.pi * (50 * time_s + rng.random((electrodes, 1)))) * rng.lognormal(0, 0.5, (electrodes, 1))
+    hum = _sines(np.full(electrodes, 50.0), rng.random(electrodes)) * rng.lognormal(0, 0.5, (electrodes, 1))
     mains = nuisance.mains_mv * rng.lognormal(0, nuisance.mains_log) * hum
     at = wander + drift + size * bursts * muscle + mains
     central = at[:3].mean(0)
     return np.concatenate([at[1:2] - at[:1], at[2:3] - at[:1], at[3:] - central])
+
+
+def _sines(hz: Array, phase: Array) -> Array:
+    """(..., 5000) sin(2 pi (hz t + phase)) of waves of any shape: products of 50 by 100 phasors, far fewer than all sines."""
+    coarse, fine = np.arange(0, NUM_SAMPLES, 100) / RATE_HZ, np.arange(100) / RATE_HZ
+    start = np.exp(2j * np.pi * (hz[..., None] * coarse + phase[..., None]))[..., None]
+    step = np.exp(2j * np.pi * hz[..., None] * fine)[..., None, :]
+    sines = start.real * step.imag + start.imag * step.real
+    return np.asarray(sines.reshape(*hz.shape, NUM_SAMPLES))
 
 
 def _twelve(eight: np.ndarray) -> np.ndarray:

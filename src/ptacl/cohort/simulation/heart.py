@@ -95,8 +95,8 @@ def count(causes: Causes, rng: np.random.Generator, *, nuisance: CineNuisance) -
 
 def field(rng: np.random.Generator, *, centre_px: tuple[float, float], septum: float, nuisance: CineNuisance) -> SliceField:
     """Coordinates about an LV centre (row, column) in the square; `septum` is the direction of the RV in radians."""
-    row, col = np.mgrid[:FIELD, :FIELD].astype(np.float32)
-    dy, dx = row - np.float32(centre_px[0]), col - np.float32(centre_px[1])
+    along = np.arange(FIELD, dtype=np.float32)
+    dy, dx = along[:, None] - np.float32(centre_px[0]), along - np.float32(centre_px[1])
     rho = np.sqrt(dx * dx + dy * dy)
     turn = np.arctan2(dy, dx) - np.float32(septum)
     angle = np.arctan2(np.sin(turn), np.cos(turn))
@@ -110,26 +110,61 @@ def field(rng: np.random.Generator, *, centre_px: tuple[float, float], septum: f
 
 def label(place: SliceField, counts: SliceCounts, z: int) -> tuple[np.ndarray, Levels]:
     """Labels (T, FIELD, FIELD) uint8 of one slice, and the levels at which its borders lie."""
-    order = np.argsort(place.radius, axis=None, kind="stable")
-    ranks = np.empty(FIELD * FIELD, dtype=np.int32)
-    ranks[order] = np.arange(FIELD * FIELD)
-    rank = ranks.reshape(FIELD, FIELD)
+    cavity, whole, rv = counts.cavity[z], counts.cavity[z] + counts.muscle[z], counts.rv[z]
+    order = _innermost(place.radius.reshape(-1), int(whole.max()) + 1)
+    labels = np.zeros((FRAMES, FIELD * FIELD), dtype=np.uint8)
+    for flat, inner, outer in zip(labels, cavity, whole, strict=True):
+        flat[order[:inner]] = LV
+        flat[order[inner:outer]] = MYOCARDIUM
     sorted_radius = place.radius.reshape(-1)[order]
-    cavity, whole = counts.cavity[z], counts.cavity[z] + counts.muscle[z]
-    labels = (rank < whole[:, None, None]).astype(np.uint8) * np.uint8(MYOCARDIUM)
-    labels[rank < cavity[:, None, None]] = LV
-    outer = _level(sorted_radius, whole)
+    border = _level(sorted_radius, whole)
+    rank = np.full(FIELD * FIELD, len(order), dtype=np.int32)
+    rank[order] = np.arange(len(order))
+    levels = Levels(_level(sorted_radius, cavity), border, _add_rv(labels, place, border, rank, whole, wanted=rv))
+    return labels.reshape(FRAMES, FIELD, FIELD), levels
+
+
+def _innermost(radius: Float32, count: int) -> np.ndarray:
+    """Places of the `count` smallest values in their order: sorting these alone is far faster than sorting all."""
+    near = np.flatnonzero(radius <= np.partition(radius, count)[count])
+    return np.asarray(near[np.argsort(radius[near], kind="stable")])
+
+
+def _add_rv(
+    labels: np.ndarray, place: SliceField, border: Float32, rank: np.ndarray, whole: np.ndarray, *, wanted: np.ndarray
+) -> Float32:
+    """Write the RV into (T, FIELD * FIELD) labels and return its thickness by frame.
+
+    In each frame the LV holds the pixels of a `rank` below `whole` (T,) and ends at `border` (T,).
+    """
+    levels = np.zeros(FRAMES, dtype=np.float32)
     side = np.flatnonzero(place.rv_width > 0.02)
-    depth = place.rho.reshape(-1)[side] - outer[:, None] * place.shape.reshape(-1)[side]
-    depth = np.where(labels.reshape(FRAMES, -1)[:, side] == 0, depth / place.rv_width.reshape(-1)[side], np.inf)
-    rv_level = np.zeros(FRAMES, dtype=np.float32)
-    flat = labels.reshape(FRAMES, -1)
-    for t, wanted in enumerate(counts.rv[z]):
-        if wanted:
-            nearest = np.argpartition(depth[t], wanted)[: wanted + 1]
-            rv_level[t] = depth[t, nearest[-1]]
-            flat[t, side[nearest[:-1]]] = RV
-    return labels, Levels(_level(sorted_radius, cavity), outer, rv_level)
+    side = _reachable(side, side[rank[side] >= whole.max()], place, border, int(wanted.max()))
+    depth = _depth(side, place, border[:, None])
+    np.copyto(depth, np.inf, where=rank[side] < whole.astype(np.int32)[:, None])
+    for t in np.flatnonzero(wanted):
+        nearest = np.argpartition(depth[t], wanted[t])[: wanted[t] + 1]
+        levels[t] = depth[t, nearest[-1]]
+        labels[t, side[nearest[:-1]]] = RV
+    return levels
+
+
+def _reachable(side: np.ndarray, outside: np.ndarray, place: SliceField, border: Float32, wanted: int) -> np.ndarray:
+    """Pixels of `side` that may be among the `wanted` nearest to the LV in some frame: most of them never are.
+
+    Depth falls as the border grows. So the largest depth needed is that of pixels `outside` the LV in every frame, at the
+    smallest border, and the largest border says which pixels come that near.
+    """
+    if len(outside) <= wanted:
+        return side
+    bound = np.partition(_depth(outside, place, border.min()), wanted)[wanted]
+    return np.asarray(side[_depth(side, place, border.max()) <= bound])
+
+
+def _depth(side: np.ndarray, place: SliceField, border: Float32) -> Float32:
+    """Distance of pixels beyond the LV's border, over the width of the RV in their direction."""
+    rho, shape, width = (x.reshape(-1)[side] for x in (place.rho, place.shape, place.rv_width))
+    return np.asarray((rho - border * shape) / width)
 
 
 def _slice_edges(length: float, rng: np.random.Generator) -> Array:
