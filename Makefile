@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/pip install --quiet --disable-pip-version-check --constraint envs/requirements.lock
 
-.PHONY: run rows test faults check benchmark benchmark-run clean
+.PHONY: run rows test faults check docs benchmark benchmark-run clean
 
 # Small trainings run best side by side with few threads each, on a GPU too; a cohort of its own scale has one GPU a training.
 CORES = $(shell getconf _NPROCESSORS_ONLN)
@@ -37,6 +37,11 @@ check: $(VENV)/.test
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
 
+# the documentation as a site; a warning is an error
+docs: $(VENV)/.docs
+	PATH="$(CURDIR)/$(BIN):$$PATH" sphinx-build -q -E -n -W --keep-going docs docs/_build/html
+	@echo "Documentation: $(CURDIR)/docs/_build/html/index.html"
+
 # the methods at a larger scale: hours; whatever ends it, the next call goes on where it was
 benchmark-run: $(VENV)/.run
 	mkdir -p benchmark-run
@@ -59,6 +64,10 @@ $(VENV)/.test: $(VENV)/.python pyproject.toml envs/requirements.lock
 	$(PIP) --editable '.[test,slurm]'
 	touch $@ $(VENV)/.run
 
+$(VENV)/.docs: $(VENV)/.python pyproject.toml envs/requirements.lock
+	$(PIP) --editable '.[docs]'
+	touch $@
+
 clean:
-	rm -rf .snakemake
+	rm -rf .snakemake docs/_build
 	find results -mindepth 1 ! -path results/README.md -delete
