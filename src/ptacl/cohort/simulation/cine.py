@@ -64,9 +64,9 @@ def image(causes: Causes, rng: np.random.Generator, *, nuisance: CineNuisance) -
         labels[(slice(None), z, *window)], levels = heart.label(place, counts, z)
         ground = paint(chest, knots, shape=(rows, columns), centre_px=middle, depth=z / (slices - 1))
         layers = Layers(place, levels, tissue=tissue, rim_px=chest.rim_px, filling=counts.filling)
-        box = _moved(layers.box, corner)
+        box, still = _moved(layers.box, corner), ground * scanner.gain
         for frames in _BLOCKS:
-            scanner.receive(pixels[frames, z], ground, layers.paint(ground[box], frames), box, rng)
+            scanner.receive(pixels[frames, z], still, layers.paint(ground[box], frames), box, rng)
     return Cine(pixels, labels, axes, origin, 60000 / float(causes.heart_rate_bpm))
 
 
@@ -98,17 +98,17 @@ class _Scanner:
         sigma = rng.uniform(*nuisance.noise) * BLOOD_COUNTS
         return cls((gain / sigma).astype(np.float32), np.float32(sigma))
 
-    def receive(self, out: np.ndarray, ground: Float32, heart: Float32, box: Box, rng: np.random.Generator) -> None:
+    def receive(self, out: np.ndarray, still: Float32, heart: Float32, box: Box, rng: np.random.Generator) -> None:
         """Write counts (n, rows, columns): the magnitude of a complex signal with independent noise in both parts.
 
-        `ground` (rows, columns) is the same in all frames, `heart` stands in its `box`. Noise is read from a pool of draws at
-        random places, which costs a tenth of drawing each value.
+        `still` (rows, columns), gain included, is the same in all frames; `heart`, without gain, stands in its `box`. Noise is
+        read from a pool of draws at random places, which costs a tenth of drawing each value.
         """
         noise, squared = (
             x[start : start + out.size].reshape(out.shape)
             for x, start in zip(_noise_pool(), rng.integers(0, _NOISE_POOL - out.size, 2), strict=True)
         )
-        signal = noise + ground * self.gain
+        signal = noise + still
         heart *= self.gain[box]
         np.add(heart, noise[(..., *box)], out=signal[(..., *box)])
         signal *= signal

@@ -105,7 +105,9 @@ def field(rng: np.random.Generator, *, centre_px: tuple[float, float], septum: f
     shape = (1 + second * np.cos(2 * angle + phases[0]) + 0.5 * third * np.cos(3 * angle + phases[1])).astype(np.float32)
     reach = np.deg2rad(78 + nuisance.rv_angle_degrees * rng.standard_normal())
     width = np.clip(np.cos(angle * np.float32(np.pi / 2 / reach)), 0, 1) * (np.abs(angle) < reach)
-    return SliceField(rho, angle, shape, rho / shape, np.power(width, np.float32(0.75)))
+    towards = width > 0  # powers take long, and those of 0 are 0
+    width[towards] = np.power(width[towards], np.float32(0.75))
+    return SliceField(rho, angle, shape, rho / shape, width)
 
 
 def label(place: SliceField, counts: SliceCounts, z: int) -> tuple[np.ndarray, Levels]:

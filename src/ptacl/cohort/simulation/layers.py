@@ -73,8 +73,10 @@ class Layers:
         border = self._muscle[frames] * self._shape  # outer border of both ventricles along each angle
         border += self._rv[frames] * self._rv_width
         border -= self._rho
-        heart = np.repeat(ground[None], len(border), axis=0)
-        _blend(heart, border + self._to_fat[frames], np.float32(tissue.fat))
+        heart = border + self._to_fat[frames]
+        np.clip(heart, 0, 1, out=heart)
+        heart *= np.float32(tissue.fat) - ground
+        heart += ground
         _blend(heart, border + self._to_wall[frames], np.float32(tissue.muscle))
         border += self._to_rv[frames]
         _blend(heart, border, np.float32(tissue.rv_blood) * blood)
