@@ -97,8 +97,16 @@ class Block(nn.Module):
 
         All tokens are keys and values; queries and MLP are computed for the tokens asked for alone.
         """
+        return self.after_attention(x_BND[:, start:], attend(*self.heads_of(x_BND, start)).transpose(1, 2).flatten(2))
+
+    def heads_of(self, x_BND: Tensor, start: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """Query of the tokens from `start` on, key and value of all: (B, H, N, D / H)."""
         q, k, v = (t.view(*t.shape[:2], self.heads, -1).transpose(1, 2) for t in self._qkv(self.norm1(x_BND), start))
-        x_BND = x_BND[:, start:] + self.project(attend(q, k, v).transpose(1, 2).flatten(2))
+        return q, k, v
+
+    def after_attention(self, x_BND: Tensor, mixed_BND: Tensor) -> Tensor:
+        """The rest of the block, of its input and what attention made of it."""
+        x_BND = x_BND + self.project(mixed_BND)
         out: Tensor = x_BND + self.contract(F.gelu(self.expand(self.norm2(x_BND))))
         return out
 
