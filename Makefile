@@ -39,7 +39,7 @@ check: $(VENV)/.test
 
 # the documentation as a site; a warning is an error
 docs: $(VENV)/.docs
-	PATH="$(CURDIR)/$(BIN):$$PATH" sphinx-build -q -E -n -W --keep-going docs docs/_build/html
+	PATH="$(CURDIR)/$(BIN):$$PATH" sphinx-build -q -E -n -W --keep-going -d docs/_build/trees docs docs/_build/html
 	@echo "Documentation: $(CURDIR)/docs/_build/html/index.html"
 
 # the methods at a larger scale: hours; whatever ends it, the next call goes on where it was

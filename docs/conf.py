@@ -23,7 +23,7 @@ nitpick_ignore_regex = [
 ]
 
 _HEADING = re.compile(r"^-+$")
-_ARGUMENT = re.compile(r"(^|(?<=[.)] ))([a-z]\w*(?:, [a-z]\w*)*) : ")
+_ARGUMENT = re.compile(r"(^|(?<=[.;)] ))([a-z]\w*(?:, [a-z]\w*)*) : ")
 
 
 def setup(app):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ptacl import config
+from ptacl.cmr.volumes import pixels
 from ptacl.exclusions import Excluded, Reason
 
 _MIN_PIXELS = 10  # of a label in a slice: fewer are specks
@@ -36,7 +37,7 @@ def check(
     known = sum(np.count_nonzero(first == value) for value in labels.model_dump().values())
     if known < _MIN_KNOWN * np.count_nonzero(first):
         raise refuse("most of what is labelled has none of the known labels")
-    cavity_TZ = np.count_nonzero(labels_TZRC == labels.lv, axis=(2, 3))
+    cavity_TZ = np.stack([pixels(labels_TZRC[:, z], labels.lv) for z in range(labels_TZRC.shape[1])], axis=1)
     held = np.count_nonzero(cavity_TZ.any(axis=1))
     if 0 < held < _MIN_FRAMES * len(labels_TZRC):
         raise refuse(f"the cavity is labelled in {held} of {len(labels_TZRC)} frames")
