@@ -32,11 +32,10 @@ def test_links_lead_to_files(page: Path) -> None:
 
 def commands(page: Path, program: str) -> list[list[str]]:
     """Arguments of each call of a program, in fenced blocks and in code within a line."""
-    fenced = [
-        line for block in re.findall(r"^```.*?\n(.*?)^```", page.read_text(), flags=re.S | re.M) for line in block.split("\n")
-    ]
-    within = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.S | re.M))
-    found = [re.match(rf"(?:\w+=\S+\s+)*{program}\s+(.+)", line.strip()) for line in [*fenced, *within]]
+    text = page.read_text().replace("\\\n", " ")
+    fenced = [line for block in re.findall(r"^```.*?\n(.*?)^```", text, flags=re.S | re.M) for line in block.split("\n")]
+    within = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", re.sub(r"^```.*?^```", "", text, flags=re.S | re.M))
+    found = [re.match(rf"(?:\$ )?(?:\w+=\S+\s+)*{program}\s+(.+)", line.strip()) for line in [*fenced, *within]]
     return [shlex.split(match.group(1), comments=True) for match in found if match]
 
 
