@@ -1,3 +1,4 @@
+import json
 import math
 import sys
 
@@ -45,6 +46,7 @@ def inputs(tmp_path_factory):
             for i in range(9):
                 values = {"signal_mv": signal_mv[i], "r_peaks": peaks[i], "frames": frames[i], "systole": np.array(4, "i4")}
                 writer.append(VISITS[i], **{name: values[name] for name in arrays})
+        (folder / modality / "0.json").write_text(json.dumps({"stored": writer.digest}))
     rows = [f"{visit},{visit[:7]},{split}" for visit, split in zip(VISITS, SPLITS, strict=True)]
     (folder / "participants.csv").write_text("\n".join(["visit,participant,split", *rows[::-1]]) + "\n")
     return folder, signal_mv, frames

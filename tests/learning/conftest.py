@@ -1,5 +1,6 @@
 """A made-up cohort small enough to train on in seconds: 12 leads x 400 samples, 10 frames of 12 x 12."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
                         "systole": np.array(3 + i % 3, "i4"),
                     }
                     writer.append(visits[i], **{name: values[name] for name in kinds})
-            (folder / modality / f"{k}.json").write_text("{}")
+            (folder / modality / f"{k}.json").write_text(json.dumps({"stored": writer.digest}))
     order = rng.permutation(20)
     lvedv = [f"{150 + 10 * phase[i, 0, 0]:.3f}" if i % 7 else "" for i in range(20)]
     rows = [f"{visits[i]},{visits[i][:7]},2,{splits[i]},{lvedv[i]},{60 + i}" for i in order]

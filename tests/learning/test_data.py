@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,10 +30,11 @@ def zscored(signal):
 def test_round_trip_through_the_stores(cohort):
     recordings, rows = cohort.load("ecg", "cmr")
     assert recordings.visits == cohort.visits[:17] and [r.tolist() for r in rows] == [[i] for i in range(13)]
-    assert np.array_equal(recordings.frames, cohort.frames[:17]) and recordings.frames.dtype == np.uint8
-    assert np.array_equal(recordings.r_peaks, cohort.r_peaks[:17])
+    ecg, cmr = (recordings.at(m, np.arange(17)) for m in ("ecg", "cmr"))
+    assert np.array_equal(recordings.frames[cmr], cohort.frames[:17]) and recordings.frames.dtype == np.uint8
+    assert np.array_equal(recordings.r_peaks[ecg], cohort.r_peaks[:17])
     assert recordings.signal.dtype == np.float32
-    assert np.allclose(recordings.signal, zscored(cohort.signal_mv[:17]), atol=1e-5)
+    assert np.allclose(recordings.signal[ecg], zscored(cohort.signal_mv[:17]), atol=1e-5)
     assert cohort.load("cmr")[0].signal is None and cohort.load("ecg")[0].frames is None
     assert np.concatenate(cohort.load("ecg", split="validation")[1]).tolist() == [13, 14, 15, 16]
 
@@ -41,13 +45,16 @@ def test_missing_visit_is_counted_not_named(cohort):
     assert "9000" not in str(error.value)
 
 
-def test_digest_sees_data_and_splits(cohort):
+def test_digest_sees_data_and_splits(cohort, tmp_path):
     recordings, _ = cohort.load("ecg")
     table = participants.read(cohort.participants, splits=["train", "validation"])
     first = data.digest(recordings, table)
     assert data.digest(cohort.load("ecg")[0], table) == first
-    recordings.signal[5, 3, 7] += 1e-3
-    assert data.digest(recordings, table) != first
+    shutil.copytree(cohort.folder / "ecg", tmp_path / "ecg")
+    (tmp_path / "ecg/1.json").write_text(json.dumps({"stored": "another hash"}))
+    other = data.load(recordings.visits, ecg=[tmp_path / f"ecg/{k}.json" for k in range(2)], cmr=[], zscore="sample")
+    assert data.digest(other, table) != first
+    assert data.digest(data.load(recordings.visits, ecg=cohort.shards("ecg"), cmr=[], zscore="lead"), table) != first
     moved = table.assign(split=["validation", *table["split"][1:]])
     assert data.digest(cohort.load("ecg")[0], moved) != first
 
@@ -135,7 +142,8 @@ def test_one_visit_of_a_participant_an_epoch(cohort, sizes):
     made = data.Samples(recordings, rows, sizes={"ecg": sizes["ecg"]}, seed=3)
     assert len(made) == 3
     shown = {epoch: batch(made, range(3), epoch=epoch)["ecg"] for epoch in (*range(12), None)}
-    visits = {e: [int((recordings.signal[:6, :, :200] == x.numpy()).all((1, 2)).argmax()) for x in s] for e, s in shown.items()}
+    stored = recordings.signal[recordings.at("ecg", np.arange(6)), :, :200]
+    visits = {e: [int((stored == x.numpy()).all((1, 2)).argmax()) for x in s] for e, s in shown.items()}
     assert visits.pop(None) == [0, 1, 3]
     assert all(a in (0, 2) and b in (1, 4) and c == 3 for a, b, c in visits.values())
     assert len({tuple(v) for v in visits.values()}) > 2

@@ -48,6 +48,11 @@ def launcher(wildcards, resources):
     )
 
 
+def maps_argument(wildcards, resources):
+    """Where recordings are mapped from. As `launcher`, not tracked: another disk retrains nothing."""
+    return shlex.quote(schema.dump(CONFIG.maps))
+
+
 def current(*names):
     """Inputs: files of who there is and what the stores hold, which change with their content alone."""
     # Of both, in their order: Snakemake looks again only at what hangs on a checkpoint that ran, and the flow may turn out unneeded.

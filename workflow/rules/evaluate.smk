@@ -25,10 +25,12 @@ rule embed:
         runtime=240,
     params:
         settings=schema.dump(CONFIG.embedding),
+        maps=maps_argument,
         shards=lambda w: shards_of(w.model),
         code=code_version.digest("ptacl.evaluation.embed"),
     shell:
-        "python -m ptacl.evaluation.embed --settings {params.settings:q} --participants {input.participants} {params.shards}"
+        "python -m ptacl.evaluation.embed --settings {params.settings:q} --maps {params.maps}"
+        " --participants {input.participants} {params.shards}"
         " --model $(dirname {input.model}) --out {output} > {log} 2>&1"
 
 

@@ -40,6 +40,7 @@ from ptacl.config.parts import (
     Encoders,
     Head,
     Inputs,
+    Maps,
     Modality,
     ResNet,
     Training,
@@ -72,6 +73,7 @@ __all__ = [
     "Inputs",
     "Labels",
     "Local",
+    "Maps",
     "Modality",
     "Model",
     "Other", "Phenotype",
@@ -111,6 +113,7 @@ class Config(Section):
     models: dict[str, Model] = Field(
         description="everything that is trained; an entry with `like` inherits from another, and null takes something away"
     )
+    maps: Maps = Field(description="copies of the stores from which trainings read")
     embedding: Embedding = Field(description="inference")
     rows: Literal["main", "all"] = Field(
         description="main: without the rows marked extra; all: also these, whose models are trained for them alone"

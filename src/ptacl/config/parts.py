@@ -48,6 +48,15 @@ class ResNet(Section):
 AnyEncoder = Encoder | ResNet
 
 
+class Maps(Section):
+    """Plain copies of the stores on a local disk, from which trainings read; shared by all jobs of a machine."""
+
+    folder: str = Field(description="where they lie; may name variables such as $TMPDIR; empty: recordings are read into memory")
+    max_gb: float = Field(
+        ge=0, description="what they may take; the longest unused go first, and memory is used where one does not fit"
+    )
+
+
 class Encoders(Section):
     """The two encoders, and what is done to a stored sample before them."""
 

@@ -17,6 +17,7 @@ from ptacl import participants, stage
 from ptacl.config import Embedding
 from ptacl.learning import processes
 from ptacl.learning.data import Samples, Zscore, load, split_rows
+from ptacl.learning.maps import Place
 from ptacl.learning.steps import cmr_steps, ecg_steps
 from ptacl.models import heads, weights
 from ptacl.models.build import AnyEncoder
@@ -114,6 +115,7 @@ def main() -> None:
     parser.add_argument("--participants", required=True, type=Path, help="participants.csv")
     parser.add_argument("--ecg-shards", nargs="*", default=[], type=Path, help="manifests k.json of the ECG stores")
     parser.add_argument("--cmr-shards", nargs="*", default=[], type=Path, help="manifests k.json of the CMR stores")
+    parser.add_argument("--maps", type=Place.of, default=Place(), metavar="JSON", help="section maps; without: in memory")
     parser.add_argument("--model", required=True, type=Path, help="model folder")
     parser.add_argument("--out", required=True, type=Path, help="npz to write")
     options = parser.parse_args()
@@ -125,6 +127,7 @@ def main() -> None:
         ecg=options.ecg_shards if "ecg" in model.encoders else [],
         cmr=options.cmr_shards if "cmr" in model.encoders else [],
         zscore=model.zscore,
+        place=options.maps,
     )
     sizes = {name: encoder.settings for name, encoder in model.encoders.items()}
     samples = Samples(recordings, list(np.arange(len(table))[:, None]), sizes=sizes, seed=0, beats=model.local)

@@ -1,12 +1,13 @@
-"""From stores to batches: recordings stay in memory in their stored type, and become floating point on the device.
+"""From stores to batches: recordings stay in their stored type, mapped or in memory, and become floating point on the device.
 
 A batch is made in two halves: `collect` (NumPy: gather, crop, draw; may run ahead in a thread) and `finish` (tensors on the
 device: conversion and augmentation). Both depend on (seed, epoch, sample) alone.
 """
 
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +19,7 @@ from torch import Tensor
 from ptacl import seeds, store
 from ptacl.config import AnyEncoder, CmrAugmentation, EcgAugmentation, Encoder, ResNet
 from ptacl.ecg.beats import beat_matrices
-from ptacl.learning import augment
+from ptacl.learning import augment, maps
 
 GROUPS = {
     "lead": [slice(i, i + 1) for i in range(12)],
@@ -28,15 +29,15 @@ GROUPS = {
 Zscore = Literal["lead", "group", "sample"]
 _EPS_MV = 1e-6
 _FIXED_EPOCH = -1  # of the augmented views in evaluation
-_SLAB = 128  # visits read at a time: whole slabs are several times faster than single visits
 
 
 @dataclass(frozen=True)
 class Recordings:
-    """Recordings of n visits in memory; None for a modality that was not asked for.
+    """Recordings of n visits, mapped or in memory; None for a modality that was not asked for.
 
-    signal : (n, 12, 5000) float32, z-scored. r_peaks : (n, 64) int32, samples, padded with -1. frames : (n, 50, 84, 84) uint8.
-    systole : (n,) int32, frame of end-systole.
+    signal : (m, 12, 5000) float32, z-scored. r_peaks : (m, 64) int32, samples, padded with -1. frames : (m, 50, 84, 84) uint8.
+    systole : (m,) int32, frame of end-systole. places : by modality, the row of each visit in these; without, m is n. key : one
+    for each content of the arrays.
     """
 
     visits: list[str]
@@ -44,6 +45,12 @@ class Recordings:
     r_peaks: np.ndarray | None
     frames: np.ndarray | None
     systole: np.ndarray | None = None
+    places: Mapping[str, np.ndarray] = field(default_factory=dict)
+    key: str = ""
+
+    def at(self, modality: str, rows: np.ndarray) -> np.ndarray:
+        """Rows of the arrays of a modality, from rows of visits."""
+        return self.places[modality][rows] if modality in self.places else rows
 
 
 def split_rows(table: pd.DataFrame, split: str) -> np.ndarray:
@@ -58,18 +65,41 @@ def split_participants(table: pd.DataFrame, split: str) -> list[np.ndarray]:
     return [rows[person == p] for p in range(person.max(initial=-1) + 1)]
 
 
-def load(visits: Sequence[str], *, ecg: Sequence[Path], cmr: Sequence[Path], zscore: Zscore) -> Recordings:
-    """Read the recordings of these visits, in this order.
+def load(
+    visits: Sequence[str], *, ecg: Sequence[Path], cmr: Sequence[Path], zscore: Zscore, place: maps.Place | None = None
+) -> Recordings:
+    """The recordings of these visits, in this order.
 
     ecg, cmr : manifests k.json of the shards, whose stores lie in the folder of the same name; empty for a modality not wanted.
+    place : where maps lie (:mod:`ptacl.learning.maps`); None reads into memory.
     """
-    signal = r_peaks = frames = systole = None
-    if ecg:
-        signal, r_peaks = _read(visits, ecg, ["signal_mv", "r_peaks"])
-        standardise(signal, axis=zscore)
-    if cmr:
-        frames, systole = _read(visits, cmr, ["frames", "systole"])
-    return Recordings(list(visits), signal, r_peaks, frames, systole)
+    if not visits:
+        raise ValueError("participants.csv has no visit to read: see the flow diagram for the reasons of exclusion")
+    zscored = maps.Change(f"zscore {zscore}", functools.partial(standardise, axis=zscore))
+    wanted: dict[str, tuple[Sequence[Path], dict[str, maps.Change | None]]] = {
+        "ecg": (ecg, {"signal_mv": zscored, "r_peaks": None}),
+        "cmr": (cmr, {"frames": None, "systole": None}),
+    }
+    arrays, places, keys = dict[str, np.ndarray](), dict[str, np.ndarray](), []
+    for modality, (manifests, changes) in wanted.items():
+        if manifests:
+            found = maps.read(manifests, changes, place or maps.Place())
+            arrays |= found.arrays
+            places[modality] = _places(visits, found.visits, Path(manifests[0]).parent)
+            keys.append(found.key)
+    signal, r_peaks, frames, systole = (arrays.get(name) for name in ("signal_mv", "r_peaks", "frames", "systole"))
+    return Recordings(list(visits), signal, r_peaks, frames, systole, places, " ".join(keys))
+
+
+def _places(visits: Sequence[str], stored: Sequence[str], folder: Path) -> np.ndarray:
+    """Rows of visits among those that are stored."""
+    row_of = {visit: row for row, visit in enumerate(stored)}
+    found = [row_of[visit] for visit in visits if visit in row_of]
+    if len(found) != len(visits):
+        raise ValueError(
+            f"the stores in {folder} hold {len(found)} of the {len(visits)} visits of participants.csv: prepare the shards again"
+        )
+    return np.array(found, np.int64)
 
 
 def prepared_by(manifests: Sequence[Path]) -> dict[str, object]:
@@ -80,33 +110,7 @@ def prepared_by(manifests: Sequence[Path]) -> dict[str, object]:
 
 def digest(recordings: Recordings, table: pd.DataFrame) -> str:
     """A hash of the recordings and of who is in which split: what a resumed run must share with the interrupted one."""
-    h = hashlib.sha256("\n".join(recordings.visits + table["split"].tolist()).encode())
-    for array in (recordings.signal, recordings.r_peaks, recordings.frames, recordings.systole):
-        h.update(b"-" if array is None else np.ascontiguousarray(array).data)
-    return h.hexdigest()
-
-
-def _read(visits: Sequence[str], manifests: Sequence[Path], names: Sequence[str]) -> list[np.ndarray]:
-    row_of = {visit: row for row, visit in enumerate(visits)}
-    out: dict[str, np.ndarray] = {}
-    found = 0
-    for manifest in manifests:
-        shard = store.read(Path(manifest).with_suffix(""))
-        wanted = np.array([row_of.get(visit, -1) for visit in shard.visits], dtype=np.int64)
-        found += int((wanted >= 0).sum())
-        for start in range(0, len(wanted), _SLAB):
-            rows = wanted[start : start + _SLAB]
-            if (rows >= 0).any():
-                for name in names:
-                    block = shard.read(name, slice(start, start + _SLAB))
-                    array = out.setdefault(name, np.empty((len(visits), *block.shape[1:]), block.dtype))
-                    array[rows[rows >= 0]] = block[rows >= 0]
-    if found != len(visits):
-        where = f"the stores in {Path(manifests[0]).parent} hold {found} of the {len(visits)} visits of participants.csv"
-        raise ValueError(f"{where}: prepare the shards again")
-    if not visits:
-        raise ValueError("participants.csv has no visit to read: see the flow diagram for the reasons of exclusion")
-    return [out[name] for name in names]
+    return hashlib.sha256("\n".join([recordings.key, *recordings.visits, *table["split"]]).encode()).hexdigest()
 
 
 def standardise(signal_NLS: np.ndarray, *, axis: Zscore) -> None:
@@ -187,7 +191,8 @@ class Samples:
         if epoch is not None and self.ecg is not None:
             draw = augment.draw_ecg(ids, settings=self.ecg, seed=self.seed, epoch=epoch, spare=signal.shape[2] - size)
             start_B = draw.start_B
-        arrays = {"ecg": np.stack([signal[row, :, a : a + size] for row, a in zip(rows, start_B, strict=True)])}
+        places = self.recordings.at("ecg", rows)
+        arrays = {"ecg": np.stack([signal[row, :, a : a + size] for row, a in zip(places, start_B, strict=True)])}
         if self.beats:
             arrays["beats"], arrays["valid"] = self._beats(rows, start_B)
         return arrays, draw
@@ -204,15 +209,14 @@ class Samples:
             index_BT = draw.frame_BT
         if isinstance(self.sizes["cmr"], ResNet):  # end-diastole, half way to end-systole, end-systole
             index_BT = self._systole(rows)[:, None] * np.arange(3) // 2
-        arrays = {"cmr": frames[rows[:, None], index_BT]}
+        arrays = {"cmr": np.asarray(frames[self.recordings.at("cmr", rows)[:, None], index_BT])}
         if self.systole:
             arrays["systole"] = self._systole(rows).astype(np.int64) * self._steps // count
         return arrays, draw
 
     def _systole(self, rows: np.ndarray) -> np.ndarray:
         assert self.recordings.systole is not None
-        found: np.ndarray = self.recordings.systole[rows]
-        return found
+        return np.asarray(self.recordings.systole[self.recordings.at("cmr", rows)])
 
     @property
     def _steps(self) -> int:
@@ -228,7 +232,7 @@ class Samples:
 
     def _beats(self, rows: np.ndarray, start_B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         assert self.recordings.r_peaks is not None
-        ecg, steps, peaks = self.sizes["ecg"], self._steps, self.recordings.r_peaks[rows]
+        ecg, steps, peaks = self.sizes["ecg"], self._steps, self.recordings.r_peaks[self.recordings.at("ecg", rows)]
         assert isinstance(ecg, Encoder)
         matrices, counts = beat_matrices(peaks, start=start_B, num_samples=ecg.shape[1], patch=ecg.patch[1], steps=steps)
         return matrices, counts > 0

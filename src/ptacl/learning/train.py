@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from ptacl import config, participants, stage
 from ptacl.learning import chance, fit, memory, processes, resume
 from ptacl.learning.data import Samples, digest, load, prepared_by, split_participants
+from ptacl.learning.maps import Place
 from ptacl.learning.objectives.base import Objective, Targets, initial_weights
 from ptacl.models import weights
 from ptacl.models.build import AnyEncoder
@@ -101,7 +102,9 @@ def main() -> None:
         targets, labels = read_targets(table, options.phenotypes) if entry.labels else (None, None)
         shards = {"ecg": options.ecg_shards, "cmr": options.cmr_shards}
         description |= {"preparation": {m: prepared_by(shards[m]) for m in entry.modalities}}
-        recordings = load(table["visit"].tolist(), ecg=options.ecg_shards, cmr=options.cmr_shards, zscore=inputs.zscore)
+        recordings = load(
+            table["visit"].tolist(), ecg=options.ecg_shards, cmr=options.cmr_shards, zscore=inputs.zscore, place=options.maps
+        )
         objective = build(entry, inputs, seed=options.seed, start=start, targets=targets)
         data, validation = (
             Samples(
@@ -147,6 +150,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--phenotypes", nargs="*", default=[], metavar="NAME", help="columns to learn, where labels are needed")
     parser.add_argument("--ecg-shards", nargs="*", default=[], type=Path, help="manifests k.json of the ECG stores")
     parser.add_argument("--cmr-shards", nargs="*", default=[], type=Path, help="manifests k.json of the CMR stores")
+    parser.add_argument("--maps", type=Place.of, default=Place(), metavar="JSON", help="section maps; without: in memory")
     parser.add_argument(
         "--start", nargs="*", default=[], type=weights.named_folder, metavar="MODALITY=FOLDER", help="models to start from"
     )

@@ -127,6 +127,8 @@ def settings_text(config: Config) -> str:
     values = config.model_dump(mode="json")
     for key in ("ecg_folders", "cmr_folders", "phenotype_tables", "withdrawals"):
         values["cohort"][key] = f"{len(values['cohort'][key])}, not shown"
+    for section, key in (("cohort", "table"), ("maps", "folder")):
+        values[section][key] = values[section][key] and "not shown"
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
 
 

@@ -1,0 +1,157 @@
+"""The recordings of a modality in files on a local disk, mapped into memory.
+
+Zarr keeps the recordings, but a training reads them one by one in random order, and each read of a chunk costs more time than a
+step has. So one sequential pass over the stores makes plain arrays of them. The system's page cache holds these once for all
+processes and jobs of a machine; nobody loads or hashes a cohort again.
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ptacl import config, store
+
+log = logging.getLogger(__name__)
+
+_SLAB = 128  # visits read at a time: whole slabs are several times faster than single visits
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where maps lie and how many bytes they may take; without a folder recordings are read into memory."""
+
+    folder: Path | None = None
+    limit_bytes: float = np.inf
+
+    @classmethod
+    def of(cls, text: str) -> "Place":
+        """From the section `maps` of the configuration as JSON."""
+        settings = config.Maps.model_validate_json(text)
+        folder = Path(os.path.expandvars(settings.folder)) if settings.folder else None
+        return cls(folder, settings.max_gb * 1e9)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is done in place to a slab (n, ...) of an array, under a name that is part of the key."""
+
+    name: str
+    apply: Callable[[np.ndarray], None]
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Arrays by name over the visits of all shards; `key` stands for their content."""
+
+    visits: list[str]
+    arrays: dict[str, np.ndarray]
+    key: str
+
+
+def read(manifests: Sequence[Path], changes: Mapping[str, Change | None], place: Place) -> Arrays:
+    """Arrays of all shards, in their order, mapped from `place` or in memory.
+
+    manifests : k.json of the shards, whose stores lie in the folder of the same name. changes : by the name of an array, what is
+    done to it on the way, if anything. A map that is there already is used as it is; another is made by one process, while others
+    wait for it. Maps unused for longest go where the limit is reached.
+    """
+    shards = [store.read(Path(manifest).with_suffix("")) for manifest in manifests]
+    visits = [visit for shard in shards for visit in shard.visits]
+    content = [json.loads(Path(manifest).read_text())["stored"] for manifest in manifests]
+    keys = {name: _key(name, change.name if change else "", content, visits) for name, change in changes.items()}
+    key = _key(*sorted(keys.values()))
+    if place.folder is not None:
+        try:
+            with _held(place.folder):
+                paths = {name: place.folder / f"{key}.npy" for name, key in keys.items()}
+                missing = {name: path for name, path in paths.items() if not path.exists()}
+                if _make_room(place, _bytes(shards, missing), keep=set(paths.values())):
+                    _write(shards, missing, changes)
+                    for path in paths.values():
+                        os.utime(path)
+                    return Arrays(visits, {name: np.load(path, mmap_mode="r") for name, path in paths.items()}, key)
+                log.info("no room for a map in %s: recordings are read into memory", place.folder)
+        except OSError as error:
+            log.warning("no map can be made in %s (%s): recordings are read into memory", place.folder, error.strerror)
+    out = {name: np.empty((len(visits), *shape), dtype) for name, (shape, dtype) in _kinds(shards, changes).items()}
+    _fill(shards, out, changes)
+    return Arrays(visits, out, key)
+
+
+def _key(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _kinds(shards: Sequence[store.Store], names: Iterable[str]) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Shape of one visit and type by name."""
+    return {name: (a.shape[1:], a.dtype) for name in names for a in [shards[0].read(name, slice(0, 0))]}
+
+
+def _bytes(shards: Sequence[store.Store], names: Iterable[str]) -> int:
+    count = sum(len(shard.visits) for shard in shards)
+    return sum(count * int(np.prod(shape)) * dtype.itemsize for shape, dtype in _kinds(shards, names).values())
+
+
+def _make_room(place: Place, needed: int, *, keep: set[Path]) -> bool:
+    """Remove maps, the longest unused first, until `needed` bytes fit; whether they do."""
+    assert place.folder is not None
+    others = sorted((p for p in place.folder.glob("*.npy") if p not in keep), key=lambda p: p.stat().st_mtime)
+    used = sum(p.stat().st_size for p in place.folder.glob("*.npy"))
+    while others and (used + needed > place.limit_bytes or shutil.disk_usage(place.folder).free < needed):
+        used -= others[0].stat().st_size
+        others.pop(0).unlink()  # a process that has it mapped keeps it until it ends
+    return used + needed <= place.limit_bytes and shutil.disk_usage(place.folder).free >= needed
+
+
+def _write(shards: Sequence[store.Store], paths: Mapping[str, Path], changes: Mapping[str, Change | None]) -> None:
+    """Make the maps, each whole or not at all."""
+    count = sum(len(shard.visits) for shard in shards)
+    partial = {name: path.with_suffix(".partial") for name, path in paths.items()}
+    try:
+        out = {
+            name: np.lib.format.open_memmap(partial[name], "w+", dtype, (count, *shape))
+            for name, (shape, dtype) in _kinds(shards, paths).items()
+        }
+        _fill(shards, out, changes)
+        for name, array in out.items():
+            array.flush()
+            os.replace(partial[name], paths[name])
+    finally:
+        for path in partial.values():
+            path.unlink(missing_ok=True)
+
+
+def _fill(shards: Sequence[store.Store], out: Mapping[str, np.ndarray], changes: Mapping[str, Change | None]) -> None:
+    if not out:
+        return
+    row = 0
+    with tqdm(total=sum(len(s.visits) for s in shards), desc="reading", unit="visit", mininterval=2, leave=False) as bar:
+        for shard in shards:
+            for start in range(0, len(shard.visits), _SLAB):
+                size = len(shard.visits[start : start + _SLAB])
+                for name, array in out.items():
+                    slab = shard.read(name, slice(start, start + _SLAB))
+                    if change := changes[name]:
+                        change.apply(slab)
+                    array[row : row + size] = slab
+                row += size
+                bar.update(size)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Only one process at a time makes or removes maps of a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,118 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from ptacl import participants
+from ptacl.learning import data, maps
+
+NAMES = {"frames": None, "systole": None}
+
+
+def read(cohort, place, **changes):
+    return maps.read(cohort.shards("cmr"), NAMES | changes, place)
+
+
+def files(folder):
+    return sorted(p.name for p in folder.glob("*") if p.name != ".lock")
+
+
+def test_a_map_holds_what_is_read_into_memory(cohort, tmp_path):
+    memory, mapped = read(cohort, maps.Place()), read(cohort, maps.Place(tmp_path))
+    assert memory.visits == mapped.visits and memory.key == mapped.key
+    for name in NAMES:
+        assert np.array_equal(memory.arrays[name], mapped.arrays[name])
+        assert not isinstance(memory.arrays[name], np.memmap) and isinstance(mapped.arrays[name], np.memmap)
+    assert len(files(tmp_path)) == 2
+    with pytest.raises(ValueError, match="read-only"):
+        mapped.arrays["frames"][0] = 1
+
+
+def test_loaded_recordings_are_the_same_mapped_or_not(cohort, tmp_path):
+    table = participants.read(cohort.participants, splits=["train", "validation"])
+    visits = table["visit"].tolist()[::-1]
+    how = {"ecg": cohort.shards("ecg"), "cmr": cohort.shards("cmr"), "zscore": "group"}
+    memory, mapped = data.load(visits, **how), data.load(visits, **how, place=maps.Place(tmp_path))
+    assert data.digest(memory, table) == data.digest(mapped, table)
+    rows = np.arange(len(visits))
+    for name, modality in (("signal", "ecg"), ("r_peaks", "ecg"), ("frames", "cmr"), ("systole", "cmr")):
+        a, b = (getattr(r, name)[r.at(modality, rows)] for r in (memory, mapped))
+        assert np.array_equal(a, b)
+
+
+def test_a_map_is_made_once_and_again_where_the_content_changes(cohort, tmp_path, monkeypatch):
+    place = maps.Place(tmp_path / "maps")
+    read(cohort, place)
+    monkeypatch.setattr(maps, "_write", lambda shards, paths, changes: paths and pytest.fail("made again"))
+    read(cohort, place)
+    monkeypatch.undo()
+    other = shutil.copytree(cohort.folder / "cmr", tmp_path / "cmr")
+    (other / "0.json").write_text(json.dumps({"stored": "another"}))
+    maps.read([other / f"{k}.json" for k in range(2)], NAMES, place)
+    assert len(files(place.folder)) == 4
+    halved = maps.Change("halved", lambda slab: np.floor_divide(slab, 2, out=slab))
+    changed = read(cohort, place, frames=halved)
+    assert np.array_equal(changed.arrays["frames"], read(cohort, maps.Place()).arrays["frames"] // 2)
+
+
+def test_the_map_that_was_not_used_for_longest_makes_room(cohort, tmp_path):
+    read(cohort, maps.Place(tmp_path))
+    first = files(tmp_path)
+    for age, name in enumerate(first):
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    kept = read(cohort, maps.Place()).arrays["frames"]
+    used = sum((tmp_path / name).stat().st_size for name in first)
+    halved = maps.Change("halved", lambda slab: np.floor_divide(slab, 2, out=slab))
+    held = np.load(tmp_path / max(first, key=lambda n: (tmp_path / n).stat().st_size), mmap_mode="r")
+    changed = read(cohort, maps.Place(tmp_path, limit_bytes=used + 100), frames=halved)
+    assert np.array_equal(changed.arrays["frames"], kept // 2) and isinstance(changed.arrays["frames"], np.memmap)
+    assert sum(p.stat().st_size for p in tmp_path.glob("*.npy")) <= used + 100
+    assert np.array_equal(np.sort(held.ravel()), np.sort(kept.ravel())), "who has a map open keeps it"
+
+
+def test_where_there_is_no_room_recordings_are_in_memory(cohort, tmp_path, caplog):
+    small = read(cohort, maps.Place(tmp_path, limit_bytes=100))
+    assert not isinstance(small.arrays["frames"], np.memmap) and files(tmp_path) == []
+    (tmp_path / "file").write_text("")
+    blocked = read(cohort, maps.Place(tmp_path / "file"))
+    assert np.array_equal(blocked.arrays["frames"], small.arrays["frames"])
+    assert "read into memory" in caplog.text
+
+
+def test_one_process_makes_a_map_and_others_wait_for_it(cohort, tmp_path, monkeypatch):
+    made, real = [], maps._fill
+
+    def fill(shards, out, changes):
+        made.extend(out)
+        real(shards, out, changes)
+
+    monkeypatch.setattr(maps, "_fill", fill)
+    threads = [threading.Thread(target=read, args=(cohort, maps.Place(tmp_path))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(made) == sorted(NAMES) and len(files(tmp_path)) == 2
+
+
+def test_a_killed_process_leaves_no_map(cohort, tmp_path):
+    code = f"""
+import os, sys
+from pathlib import Path
+from ptacl.learning import maps
+real = maps._fill
+def fill(*args):
+    real(*args)
+    os._exit(9)
+maps._fill = fill
+maps.read([Path(p) for p in {[str(p) for p in cohort.shards("cmr")]}], {NAMES}, maps.Place(Path({str(tmp_path)!r})))
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 9
+    assert all(name.endswith(".partial") for name in files(tmp_path))
+    read(cohort, maps.Place(tmp_path))
+    assert len(files(tmp_path)) == 2 and all(name.endswith(".npy") for name in files(tmp_path))
