@@ -1,0 +1,101 @@
+"""A training step of both autoencoders at the paper's shapes, against the models of transformers with the same sizes.
+
+ViTMAE takes square images and patches alone: its patches have 25 values in place of 50, which hardly counts, and three of its
+functions are replaced for the shape.
+"""
+
+import statistics
+from collections.abc import Callable, Iterator
+
+import torch
+from common import Row, in_turns, rate, seconds
+from torch import Tensor, nn
+
+from ptacl import config
+from ptacl.learning import memory
+from ptacl.models import mae, vit
+
+BATCH, WIDTH, HEADS, DECODER = 16, 512, 8, config.Decoder(width=256, depth=1, heads=4)
+ECG_STEP_GFLOP = 21.9  # a sample, forward and backward: encoder of visible tokens, decoder of all, head of masked ones
+
+
+def step_of(module: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
+    optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], lr=1e-4, fused=True)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+
+    return step
+
+
+def ours(shape: list[int], patch: list[int], *, depth: int, mask_ratio: float) -> Callable[[], None]:
+    encoder = vit.Encoder(config.Encoder(shape=shape, patch=patch, width=WIDTH, depth=depth, heads=HEADS))
+    model = mae.MAE(encoder, DECODER, mask_ratio=mask_ratio)
+    x = torch.rand(BATCH, *shape)
+    return step_of(model, lambda: model(x, torch.rand(BATCH, encoder.num_tokens))["loss"])
+
+
+def sizes(depth: int) -> dict[str, int]:
+    return {
+        "hidden_size": WIDTH,
+        "num_hidden_layers": depth,
+        "num_attention_heads": HEADS,
+        "intermediate_size": 4 * WIDTH,
+        "decoder_hidden_size": DECODER.width,
+        "decoder_num_hidden_layers": DECODER.depth,
+        "decoder_num_attention_heads": DECODER.heads,
+        "decoder_intermediate_size": 4 * DECODER.width,
+    }
+
+
+def vit_mae() -> Callable[[], None]:
+    from transformers import ViTMAEConfig, ViTMAEForPreTraining
+    from transformers.models.vit_mae import modeling_vit_mae as theirs
+
+    theirs.ViTMAEEmbeddings.initialize_weights = lambda self: None
+    theirs.ViTMAEDecoder.initialize_weights = lambda self, num_patches: None
+    settings = ViTMAEConfig(image_size=(60, 250), patch_size=5, num_channels=1, mask_ratio=0.75, **sizes(6))
+    settings._attn_implementation = "sdpa"
+    model = ViTMAEForPreTraining(settings)
+    model.patchify = lambda x, interpolate_pos_encoding=False: vit.patchify(x[:, 0], (5, 5))
+    x = torch.rand(BATCH, 1, 60, 250)
+    return step_of(model, lambda: model(x).loss)
+
+
+def video_mae(frames: int) -> Callable[[], None]:
+    from transformers import VideoMAEConfig, VideoMAEForPreTraining
+
+    settings = VideoMAEConfig(
+        image_size=84, patch_size=12, num_channels=1, num_frames=frames, tubelet_size=2, norm_pix_loss=True, **sizes(4)
+    )
+    settings._attn_implementation = "sdpa"
+    model = VideoMAEForPreTraining(settings)
+    tokens = frames // 2 * 49
+    hidden = tokens - mae.num_visible(tokens, 0.9)
+    x = torch.rand(BATCH, frames, 1, 84, 84)
+
+    def loss() -> Tensor:
+        masked = torch.zeros(BATCH, tokens, dtype=torch.bool)
+        for row in masked:
+            row[torch.randperm(tokens)[:hidden]] = True
+        return model(x, bool_masked_pos=masked).loss
+
+    return step_of(model, loss)
+
+
+def rows(rounds: int) -> Iterator[Row]:
+    memory.keep()
+    step = ours([12, 2500], [1, 50], depth=6, mask_ratio=0.75)
+    yield rate("ECG MAE step, batch 16, 600 tokens", BATCH, "samples/s", in_turns(step, vit_mae(), rounds=rounds), 1.3)
+    square = torch.rand(2048, 2048)
+    both = [(BATCH * ECG_STEP_GFLOP / seconds(step), 2 * 2.048**3 / seconds(lambda: square @ square)) for _ in range(rounds + 1)][
+        1:
+    ]
+    mine, gemm = (statistics.median(column) for column in zip(*both, strict=True))
+    yield Row("the same against a matrix product of 2048", mine, gemm, "GFLOP/s", statistics.median(a / b for a, b in both), 0.87)
+    for frames, floor in ((26, 1.35), (50, 1.45)):
+        step = ours([frames, 84, 84], [2, 12, 12], depth=4, mask_ratio=0.9)
+        times = in_turns(step, video_mae(frames), rounds=rounds)
+        yield rate(f"CMR MAE step, batch 16, {frames} frames", BATCH, "samples/s", times, floor)

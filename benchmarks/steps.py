@@ -1,0 +1,74 @@
+"""What trainings do beside their models: local embeddings of beats, and random crops from the recordings."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import Row, in_turns, rate
+from torch import Tensor
+from torch.nn import functional as F
+
+from ptacl import store
+from ptacl.ecg.beats import beat_matrices
+from ptacl.learning import maps
+from ptacl.learning.augment import frame_index
+from ptacl.learning.steps import ecg_steps
+
+BATCH, STEPS, LEADS, TOKENS, WIDTH, PATCH = 256, 13, 12, 50, 512, 50
+VISITS, SHOWN = 1024, 64
+
+
+def beat_by_beat(tokens_BND: Tensor, peaks: np.ndarray) -> Tensor:
+    """The obvious way: cut each beat, interpolate it to the steps of the cycle, take the mean of the beats."""
+    mean_BMD = tokens_BND.view(len(tokens_BND), LEADS, TOKENS, WIDTH).mean(1)
+    of_record = []
+    for b, marks in enumerate(peaks):
+        beats = []
+        for start, end in zip(marks[:-1], marks[1:], strict=True):
+            part_MD = mean_BMD[b, start // PATCH : max(end // PATCH, start // PATCH + 1)]
+            beats.append(F.interpolate(part_MD.T[None], STEPS, mode="linear", align_corners=False)[0].T)
+        of_record.append(torch.stack(beats).mean(0))
+    return torch.stack(of_record)
+
+
+def local_embeddings(rounds: int) -> Row:
+    marks = np.arange(60, 2450, 400)[None] + np.random.default_rng(0).integers(0, 40, (BATCH, 1))
+    padded = np.full((BATCH, 64), -1)
+    padded[:, : marks.shape[1]] = marks
+    beats = torch.from_numpy(
+        beat_matrices(padded, start=np.zeros(BATCH), num_samples=TOKENS * PATCH, patch=PATCH, steps=STEPS)[0]
+    )
+    tokens = torch.randn(BATCH, LEADS * TOKENS, WIDTH, requires_grad=True)
+    times = in_turns(
+        lambda: ecg_steps(tokens, beats).sum().backward(),
+        lambda: beat_by_beat(tokens, marks).sum().backward(),
+        rounds=max(rounds // 2, 2),
+    )
+    return rate(f"ECG local embeddings, batch {BATCH}, forward and backward", BATCH, "records/s", times, 25)
+
+
+def crops(rounds: int) -> Row:
+    with tempfile.TemporaryDirectory() as name:
+        folder, rng = Path(name), np.random.default_rng(0)
+        kinds = {"frames": store.Array(("frame", "row", "column"), (50, 84, 84), "uint8", "1/255")}
+        with store.Writer(folder / "0", arrays=kinds, attributes={}) as writer:
+            for i in range(VISITS):
+                writer.append(f"{9000001 + i}_2", frames=rng.integers(0, 256, (50, 84, 84), np.uint8))
+        (folder / "0.json").write_text(f'{{"stored": "{writer.digest}"}}')
+        mapped = maps.read([folder / "0.json"], {"frames": None}, maps.Place(folder / "maps")).arrays["frames"]
+        stored, index = store.read(folder / "0"), frame_index(50, 26)
+        chosen = iter(np.concatenate([rng.permutation(VISITS) for _ in range(2 * (rounds + 2))]).reshape(-1, SHOWN))
+        times = in_turns(
+            lambda: mapped[next(chosen)[:, None], index],
+            lambda: stored.read("frames", next(chosen).tolist())[:, index],
+            rounds=rounds,
+            warm=2,
+        )
+        return rate("random cines of 26 frames, from maps against Zarr chunks", SHOWN, "cines/s", times, 6)
+
+
+def rows(rounds: int) -> Iterator[Row]:
+    yield local_embeddings(rounds)
+    yield crops(rounds)
