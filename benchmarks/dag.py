@@ -1,15 +1,16 @@
 """DAG build and dry run for a cohort of 100,000 participants in 64 shards: seconds and peak memory of the real command."""
 
-import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
+from common import Row
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTICIPANTS, SHARDS = 100_000, 64
@@ -41,7 +42,7 @@ def lay_out(folder: Path) -> None:
     (folder / "large.yaml").write_text(yaml.safe_dump({"cohort": settings}))
 
 
-def main() -> dict[str, float]:
+def rows(rounds: int) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         lay_out(folder)
@@ -62,8 +63,5 @@ def main() -> dict[str, float]:
         assert run.returncode == 0, run.stdout + run.stderr
         assert f"prepare_cmr {SHARDS}" in " ".join((run.stdout + run.stderr).split()), run.stdout
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    return {"seconds": round(seconds, 1), "peak_mib": round(memory)}
-
-
-if __name__ == "__main__":
-    print(json.dumps(main()))
+    yield Row(f"dry run, {PARTICIPANTS:,} participants in {SHARDS} shards, limit 5", seconds, None, "s", None)
+    yield Row("memory of it", memory, None, "MiB", None)

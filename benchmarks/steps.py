@@ -1,5 +1,6 @@
 """What trainings do beside their models: local embeddings of beats, and random crops from the recordings."""
 
+import itertools
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ def beat_by_beat(tokens_BND: Tensor, peaks: np.ndarray) -> Tensor:
     of_record = []
     for b, marks in enumerate(peaks):
         beats = []
-        for start, end in zip(marks[:-1], marks[1:], strict=True):
+        for start, end in itertools.pairwise(marks):
             part_MD = mean_BMD[b, start // PATCH : max(end // PATCH, start // PATCH + 1)]
             beats.append(F.interpolate(part_MD.T[None], STEPS, mode="linear", align_corners=False)[0].T)
         of_record.append(torch.stack(beats).mean(0))

@@ -1,0 +1,110 @@
+"""A contrastive step and the simulation, against the code of an earlier commit, taking turns in processes of their own.
+
+Needs the history of the repository; without it there is nothing to compare with.
+"""
+
+import io
+import os
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from common import Row
+
+ROOT = Path(__file__).resolve().parents[1]
+BEFORE = "4edbcab"  # the last commit before training and preparation were made faster
+PAIRS, VISITS = 64, 40
+
+STEP = f"""
+import sys
+import time
+from pathlib import Path
+import numpy as np
+import torch
+from ptacl import config
+from ptacl.learning import fit, train
+from ptacl.learning.data import Recordings, Samples
+try:
+    from ptacl.learning import memory
+    memory.keep()
+except ImportError:
+    pass
+torch.set_num_threads(1)
+settings = config.load(Path(sys.argv[1]))
+entry = settings.models["ptacl"].model_copy(update={{"start": None}})
+inputs = settings.inputs_of("ptacl")
+rng, n = np.random.default_rng(0), 256
+peaks = np.full((n, 64), -1, np.int32)
+peaks[:, :12] = 150 + 400 * np.arange(12)
+signal, frames = rng.normal(size=(n, 12, 5000)).astype(np.float32), rng.integers(0, 256, (n, 50, 84, 84), np.uint8)
+recordings = Recordings([f"{{9000001 + i}}_2" for i in range(n)], signal, peaks, frames, np.full(n, 18, np.int32))
+objective = train.build(entry, inputs, seed=0)
+data = Samples(recordings, list(np.arange(n)[:, None]), sizes=dict(inputs.encoders), seed=0,
+               ecg=entry.augmentation.ecg, cmr=entry.augmentation.cmr, **objective.needs)
+optimizer, taken = fit.build_optimizer(objective, entry.training), []
+for step in range(14):
+    start = time.process_time()
+    batch = data.finish(data.collect(np.arange({PAIRS}) + step % 4 * {PAIRS}, epoch=step), device=torch.device("cpu"))
+    middle = time.process_time()
+    optimizer.zero_grad()
+    objective(batch)["loss"].backward()
+    optimizer.step()
+    taken.append((time.process_time() - start, middle - start))
+print(*np.median(taken[4:], axis=0))
+"""
+
+SIMULATION = f"""
+import sys
+import tempfile
+import time
+from pathlib import Path
+from ptacl import config
+from ptacl.cohort import simulate
+settings = config.load(Path(sys.argv[1])).simulation
+def run(participants):
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.process_time()
+        few = settings.model_copy(update={{"participants": participants, "defects": 0}})
+        simulate.simulate(Path(folder) / "x", settings=few, seed=0, processes=1)
+        return time.process_time() - start
+fixed = run(2)
+print((run({VISITS} + 2) - fixed) / {VISITS})
+"""
+
+
+def earlier(folder: Path) -> bool:
+    """Lay out the code of then; False where the history does not have it."""
+    archive = subprocess.run(["git", "-C", ROOT, "archive", BEFORE, "src", "config.yaml"], capture_output=True)
+    if archive.returncode == 0:
+        with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
+            tar.extractall(folder, filter="data")
+    return archive.returncode == 0
+
+
+def run(code: str, root: Path) -> list[float]:
+    """What the code prints, with the package below `root`; one thread, so that time of the processor is what counts."""
+    environment = os.environ | {"PYTHONPATH": str(root / "src"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code, str(root / "config.yaml")]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return [float(word) for word in found.stdout.split()]
+
+
+def rows(rounds: int) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as name:
+        if not earlier(Path(name)):
+            print(f"the history has no commit {BEFORE}: nothing to compare with")
+            return
+        for code, title, count, unit, floor in (
+            (STEP, "contrastive step of the demonstration, a core", PAIRS, "pairs/s", 1.6),
+            (SIMULATION, "simulation, a core", 1, "visits/s", 2.0),
+        ):
+            pairs = [(run(code, ROOT), run(code, Path(name))) for _ in range(max(rounds // 2, 2))]
+            ours, peer = (statistics.median(of[0] for of in column) for column in zip(*pairs, strict=True))
+            yield Row(title, count / ours, count / peer, unit, statistics.median(b[0] / a[0] for a, b in pairs), floor)
+            if code is STEP:
+                share, then = (statistics.median(of[1] / of[0] for of in column) for column in zip(*pairs, strict=True))
+                yield Row("share of augmentation in it", share, then, "of the step", then / share)

@@ -1,0 +1,130 @@
+"""Training steps at the paper's shapes on a GPU: ten minutes, and the table for docs/performance.md.
+
+    python benchmarks/gpu.py [--device cuda] [--batch 256] [--steps 20] [--out gpu.md]
+
+Each line is a model as `workflow/config/ukb.yaml` has it, in float32 and in bfloat16, as it is and compiled; of the autoencoders
+also with the decoder that computes mask tokens once a batch, which is on by itself on CPUs alone until somebody has measured it.
+"""
+
+import argparse
+import gc
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ptacl import config
+from ptacl.learning import fit, train
+from ptacl.learning.data import Recordings, Samples
+from ptacl.models import mae
+
+ROOT = Path(__file__).resolve().parents[1]
+ENTRIES = ("ecg_mae", "cmr_mae", "global", "ptacl")
+
+
+def recordings(visits: int, modalities: Sequence[str]) -> Recordings:
+    """Noise in the shapes of stored recordings."""
+    rng = np.random.default_rng(0)
+    peaks = np.full((visits, 64), -1, np.int32)
+    peaks[:, :12] = 150 + 400 * np.arange(12)
+    signal = rng.normal(size=(visits, 12, 5000)).astype(np.float32) if "ecg" in modalities else None
+    frames = rng.integers(0, 256, (visits, 50, 84, 84), np.uint8) if "cmr" in modalities else None
+    return Recordings([str(i) for i in range(visits)], signal, peaks, frames, np.full(visits, 18, np.int32))
+
+
+def stepper(
+    name: str, settings: config.Config, *, batch: int, device: torch.device, bfloat16: bool, compiled: bool
+) -> Callable[[], None]:
+    """One training step from uint8 cines and raw ECGs in main memory, as in a training."""
+    entry = settings.models[name].model_copy(update={"start": None})
+    assert isinstance(entry, config.Trained)
+    inputs = settings.inputs_of(name)
+    objective = train.build(entry, inputs, seed=0).to(device).train()
+    data = Samples(
+        recordings(batch, entry.modalities),
+        list(np.arange(batch)[:, None]),
+        sizes={str(m): size for m, size in inputs.encoders.items()},
+        seed=0,
+        ecg=entry.augmentation.ecg,
+        cmr=entry.augmentation.cmr,
+        **objective.needs,
+    )
+    optimizer, compute = fit.build_optimizer(objective, entry.training), torch.compile(objective) if compiled else objective
+    host = data.collect(np.arange(batch), epoch=0)
+
+    def step() -> None:
+        made = data.finish(host, device=device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            loss = compute(made)["loss"]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def measure(step: Callable[[], None], *, steps: int, device: torch.device) -> tuple[float, float]:
+    """Median seconds a step, and peak GiB on the device."""
+    cuda = device.type == "cuda"
+    for _ in range(3):
+        step()
+    if cuda:
+        torch.cuda.reset_peak_memory_stats()
+    times = []
+    for _ in range(steps):
+        start = time.perf_counter()
+        step()
+        if cuda:
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times), torch.cuda.max_memory_allocated() / 2**30 if cuda else float("nan")
+
+
+def lines(settings: config.Config, *, batch: int, steps: int, device: torch.device, compile_too: bool) -> Iterator[str]:
+    yield "| Model | Precision | Compiled | Decoder by position | Samples/s | Peak GiB |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    as_it_is = mae.Decoder._few
+    for name in ENTRIES:
+        for bfloat16 in (False, True):
+            for compiled in (False, True) if compile_too else (False,):
+                for by_position in (False, True) if name.endswith("mae") and not compiled else (False,):
+                    mae.Decoder._few = lambda self, visible, on=by_position: on
+                    how = {"bfloat16": bfloat16, "compiled": compiled, "batch": batch, "device": device}
+                    try:
+                        seconds, peak = measure(stepper(name, settings, **how), steps=steps, device=device)
+                        result = f"{batch / seconds:,.0f} | {peak:.1f}"
+                    except torch.OutOfMemoryError:
+                        result = "out of memory | "
+                    gc.collect()
+                    yield (
+                        f"| {name} | {'bfloat16' if bfloat16 else 'float32'} | {'yes' if compiled else 'no'}"
+                        f" | {'yes' if by_position else 'no'} | {result} |"
+                    )
+    mae.Decoder._few = as_it_is
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=20, help="steps that are timed, after three")
+    parser.add_argument("--config", type=Path, nargs="*", default=[ROOT / "config.yaml", ROOT / "workflow/config/ukb.yaml"])
+    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
+    parser.add_argument("--out", type=Path, default=Path("gpu.md"))
+    args = parser.parse_args()
+    device = torch.device(args.device)
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+    text = [f"{name}, torch {torch.__version__}, batch {args.batch}, steps from main memory on.", ""]
+    print("\n".join(text))
+    settings = config.stack(*args.config)
+    for line in lines(settings, batch=args.batch, steps=args.steps, device=device, compile_too=not args.no_compile):
+        print(line, flush=True)
+        text.append(line)
+    args.out.write_text("\n".join(text) + "\n")
+
+
+if __name__ == "__main__":
+    main()
