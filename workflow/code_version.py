@@ -10,7 +10,7 @@ import hashlib
 import importlib.util
 from pathlib import Path
 
-SOURCE = Path(__file__).resolve().parents[1] / "src"
+SOURCE = Path(importlib.util.find_spec("ptacl").origin).parents[1]  # of the package that jobs will run
 _LEFT_OUT = "ptacl.config"
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 

@@ -3,6 +3,8 @@
 import argparse
 import json
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +20,10 @@ _KINDS = dict.fromkeys(_ECGS, "ECG (.xml, .dcm, .scp, .edf, .hea, .mwf, .csv, .n
     ".nii.gz": "NIfTI cine (.nii.gz, .nii)",
     ".nii": "its folder",
 }
-_OWN_CONFIG = Path(__file__).resolve().parents[2] / "config.yaml"
+_WORKFLOW = ("Snakefile", "config.yaml", "workflow", "profiles")
+_PACKED = Path(__file__).resolve().parent / "workflow_files"  # in a wheel; beside the sources it is the project's folder
+_HOME = _PACKED if _PACKED.is_dir() else Path(__file__).resolve().parents[2]
+_OWN_CONFIG = _HOME / "config.yaml"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,6 +57,15 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--seed", type=int, default=0, help="seed (default 0): the same seed gives the same bytes")
     simulate.add_argument("--processes", type=int, default=2, help="processes (default 2)")
     simulate.set_defaults(run=_simulate)
+
+    workflow = commands.add_parser(
+        "workflow",
+        help="lay out the workflow in a folder, to run snakemake there",
+        description="Lay out Snakefile, config.yaml, workflow and profiles in a folder, to run snakemake there. What is there "
+        "already stays as it is, and nothing is written then.",
+    )
+    workflow.add_argument("folder", type=Path, metavar="DIR", help="folder, new or without these files")
+    workflow.set_defaults(run=_workflow)
 
     check = commands.add_parser(
         "check",
@@ -152,6 +166,20 @@ def _simulate(args: argparse.Namespace) -> int:
 
     settings = _settings(args.config).simulation.model_copy(update={"participants": args.participants})
     simulate.simulate(args.out, settings=config.Simulation(**settings.model_dump()), seed=args.seed, processes=args.processes)
+    return USABLE
+
+
+def _workflow(args: argparse.Namespace) -> int:
+    if there := [name for name in _WORKFLOW if (args.folder / name).exists()]:
+        raise FileExistsError(f"{args.folder} has {', '.join(there)} already: name another folder, or take them away")
+    for name in _WORKFLOW:
+        source, target = _HOME / name, args.folder / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            args.folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    print(f"cd {shlex.quote(str(args.folder))} && snakemake --cores all --resources gpu=1")
     return USABLE
 
 
