@@ -3,6 +3,7 @@
 import ast
 from pathlib import Path
 
+import house
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "ptacl"
@@ -89,3 +90,7 @@ def test_source_reads_no_environment_network_or_clock(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_files_are_short(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 300
+
+
+def test_the_picture_of_the_house_is_that_of_the_imports() -> None:
+    assert house.PAGE.read_text() == house.page(), "python tests/house.py writes it anew"

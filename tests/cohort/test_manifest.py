@@ -187,6 +187,17 @@ def test_purge_takes_an_unfinished_shard_only_when_someone_has_withdrawn(tmp_pat
     assert not any(tmp_path.iterdir())
 
 
+def test_purge_takes_maps_where_a_shard_was_purged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCRATCH", str(tmp_path))
+    for purged, left in ((0, 1), (1, 0)):
+        (tmp_path / "maps").mkdir(exist_ok=True)
+        (tmp_path / "maps/frames-1-2.npy").touch()
+        withdrawal.purge_maps("$SCRATCH/maps", purged=purged)
+        assert len(list((tmp_path / "maps").glob("*.npy"))) == left
+    withdrawal.purge_maps("", purged=1)
+    withdrawal.purge_maps(str(tmp_path / "nowhere"), purged=1)
+
+
 def test_purge_leaves_what_a_link_points_to(tmp_path: Path) -> None:
     (tmp_path / "elsewhere/store.zarr").mkdir(parents=True)
     (tmp_path / "ecg").mkdir()

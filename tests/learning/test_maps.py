@@ -54,15 +54,20 @@ def test_a_map_is_made_once_and_again_where_the_content_changes(cohort, tmp_path
     other = shutil.copytree(cohort.folder / "cmr", tmp_path / "cmr")
     (other / "0.json").write_text(json.dumps({"stored": "another"}))
     maps.read([other / f"{k}.json" for k in range(2)], NAMES, place)
-    assert len(files(place.folder)) == 4
+    assert len(files(place.folder)) == 4, "of two places"
+    before = files(place.folder)
+    (other / "0.json").write_text(json.dumps({"stored": "somebody has withdrawn"}))
+    maps.read([other / f"{k}.json" for k in range(2)], NAMES, place)
+    assert len(files(place.folder)) == 4 and len(set(files(place.folder)) & set(before)) == 2, "of each place the newest alone"
     halved = maps.Change("halved", lambda slab: np.floor_divide(slab, 2, out=slab))
     changed = read(cohort, place, frames=halved)
     assert np.array_equal(changed.arrays["frames"], read(cohort, maps.Place()).arrays["frames"] // 2)
 
 
 def test_the_map_that_was_not_used_for_longest_makes_room(cohort, tmp_path):
-    read(cohort, maps.Place(tmp_path))
-    first = files(tmp_path)
+    elsewhere = shutil.copytree(cohort.folder / "cmr", tmp_path / "elsewhere")
+    maps.read([elsewhere / f"{k}.json" for k in range(2)], NAMES, maps.Place(tmp_path))
+    first = [p.name for p in tmp_path.glob("*.npy")]
     for age, name in enumerate(first):
         os.utime(tmp_path / name, (1000 - age, 1000 - age))
     kept = read(cohort, maps.Place()).arrays["frames"]

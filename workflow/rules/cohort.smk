@@ -47,11 +47,13 @@ checkpoint manifest:
         runtime=60,
     params:
         settings=schema.dump(CONFIG.cohort),
+        maps=maps_argument,
         code=code_version.digest("ptacl.cohort.manifest"),
         simulated=f"--simulated {PRIVATE}/simulated --simulated-summary {PRIVATE}/simulated.json" if SIMULATED else "",
     shell:
         "python -m ptacl.cohort.manifest --settings {params.settings:q} --out results/private/cohort"
-        " --stores results/private/ecg results/private/cmr --embeddings results/private/embeddings {params.simulated} > {log} 2>&1"
+        " --stores results/private/ecg results/private/cmr --embeddings results/private/embeddings --maps {params.maps}"
+        " {params.simulated} > {log} 2>&1"
 
 
 # Beside its outputs it keeps files in `current/` that no rule declares and that are rewritten only where their content changed: who

@@ -222,6 +222,7 @@ def main() -> None:
     parser.add_argument("--out", required=True, type=Path, help="folder of manifest.csv, exclusions.csv, summary.json, shards/")
     parser.add_argument("--stores", nargs="*", default=[], type=Path, help="folders of prepared shards, purged where needed")
     parser.add_argument("--embeddings", type=Path, help="folder of embeddings, purged of those with a withdrawn participant")
+    parser.add_argument("--maps", metavar="JSON", help="section maps, whose files are purged with the shards")
     parser.add_argument("--simulated", type=Path, help="folder of the simulated cohort")
     parser.add_argument("--simulated-summary", type=Path, help="summary of the simulated cohort")
     args = parser.parse_args()
@@ -231,6 +232,7 @@ def main() -> None:
     withdrawn = withdrawal.read_lists(source.withdrawals)
     purged = withdrawal.purge_shards(args.stores, shards=settings.shards, withdrawn=withdrawn)  # before anything that can fail
     withdrawal.purge_embeddings(args.embeddings, withdrawn=withdrawn)
+    withdrawal.purge_maps(config.Maps.model_validate_json(args.maps).folder if args.maps else "", purged=purged)
     manifest, paired, summary = build(settings, source, withdrawn=withdrawn)
     single, alone = unpaired(paired.single, settings=settings, given=paired.splits)
     texts = shard_lists([*paired.pairs, *single], shards=settings.shards, version=source.version)

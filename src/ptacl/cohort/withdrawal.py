@@ -1,6 +1,7 @@
 """Participants who withdrew: their lists, and what is stored of them."""
 
 import json
+import os
 import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -61,6 +62,13 @@ def purge_embeddings(folder: Path | None, *, withdrawn: Collection[str]) -> None
         if held & set(withdrawn):
             path.unlink()
             path.parents[1].joinpath(EXAMPLE).unlink(missing_ok=True)
+
+
+def purge_maps(folder: str, *, purged: int) -> None:
+    """Delete the maps of stores (:mod:`ptacl.learning.maps`) where shards were purged: they do not say whom they hold."""
+    if folder and purged:
+        for path in Path(os.path.expandvars(folder)).glob("*.npy"):
+            path.unlink(missing_ok=True)
 
 
 def _delete(path: Path) -> None:

@@ -63,7 +63,8 @@ def read(manifests: Sequence[Path], changes: Mapping[str, Change | None], place:
 
     manifests : k.json of the shards, whose stores lie in the folder of the same name. changes : by the name of an array, what is
     done to it on the way, if anything. A map that is there already is used as it is; another is made by one process, while others
-    wait for it. Maps unused for longest go where the limit is reached.
+    wait for it; it takes the place of what was made of other content of the same stores, which may hold who has withdrawn since.
+    Maps unused for longest go where the limit is reached.
     """
     shards = [store.read(Path(manifest).with_suffix("")) for manifest in manifests]
     visits = [visit for shard in shards for visit in shard.visits]
@@ -73,8 +74,12 @@ def read(manifests: Sequence[Path], changes: Mapping[str, Change | None], place:
     if place.folder is not None:
         try:
             with _held(place.folder):
-                paths = {name: place.folder / f"{key}.npy" for name, key in keys.items()}
+                owner = _key(str(Path(manifests[0]).resolve()))[:8]
+                paths = {name: place.folder / f"{name}-{owner}-{key}.npy" for name, key in keys.items()}
                 missing = {name: path for name, path in paths.items() if not path.exists()}
+                for name in missing:
+                    for path in place.folder.glob(f"{name}-{owner}-*.npy"):
+                        path.unlink()  # a process that has it mapped keeps it until it ends
                 if _make_room(place, _bytes(shards, missing), keep=set(paths.values())):
                     _write(shards, missing, changes)
                     for path in paths.values():
@@ -109,7 +114,7 @@ def _make_room(place: Place, needed: int, *, keep: set[Path]) -> bool:
     used = sum(p.stat().st_size for p in place.folder.glob("*.npy"))
     while others and (used + needed > place.limit_bytes or shutil.disk_usage(place.folder).free < needed):
         used -= others[0].stat().st_size
-        others.pop(0).unlink()  # a process that has it mapped keeps it until it ends
+        others.pop(0).unlink()
     return used + needed <= place.limit_bytes and shutil.disk_usage(place.folder).free >= needed
 
 
