@@ -1,6 +1,8 @@
 import os
 import shlex
 import sys
+import time
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
@@ -25,6 +27,7 @@ except (ValueError, FileNotFoundError) as error:
 # jobs run with the Python that runs snakemake, also where its environment is not activated
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
 
+STARTED = time.time()
 PRIVATE = "results/private"
 CURRENT = f"{PRIVATE}/cohort/current"
 SHARDS = range(CONFIG.cohort.shards)
@@ -70,3 +73,7 @@ rule data:
     input:
         f"{PRIVATE}/participants.csv",
         "results/cohort/flow.svg",
+
+
+onsuccess:
+    print(time_by_stage())

@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-WORKFLOW = ("Snakefile", "config.yaml", "workflow", "profiles")
+WORKFLOW = ("Snakefile", "config.yaml", "workflow", "profiles", "envs")
 
 
 class BuildWithWorkflow(build_py):

@@ -1,6 +1,7 @@
 """All benchmarks, each against its peer in the same run, one round after the other: `make benchmark`.
 
     python benchmarks [--only NAME] [--rounds 5] [--out results/benchmarks.json]
+    python benchmarks --page      the tables of docs/performance.md from that file, and the cost of large cohorts by arithmetic
 
 Ratios are what counts: machines are noisy, and under 15 % nothing is resolved.
 """
@@ -8,11 +9,52 @@ Ratios are what counts: machines are noisy, and under 15 % nothing is resolved.
 import argparse
 import importlib
 import json
+import re
 from pathlib import Path
 
 from common import HEAD
 
+from ptacl import check, config
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "performance.md"
+
 NAMES = ("models", "before", "steps", "ecg_preparation", "cmr_preparation", "evaluation", "dag")
+
+
+def table(found: list[dict[str, object]]) -> str:
+    """The comparisons as Markdown."""
+
+    def number(value: object) -> str:
+        return "" if value is None else f"{value:.3g}" if float(str(value)) < 1000 else f"{value:,.0f}"
+
+    lines = ["| what | ours | peer | unit | ratio | at least |", "| --- | --- | --- | --- | --- | --- |"]
+    lines += [
+        f"| {r['name']} | {number(r['ours'])} | {number(r['peer'])} | {r['unit']} | {number(r['ratio'])} | {number(r['floor'])} |"
+        for r in found
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def costs() -> str:
+    """Disk, memory and GPU hours of the paper's sizes, as `ptacl check` reckons them."""
+    lines = ["| visits | stores, and maps as much again | GPU hours, all models of the main rows |", "| --- | --- | --- |"]
+    for visits in (33_942, 100_000):
+        settings = config.stack(ROOT / "config.yaml", ROOT / "workflow/config/ukb.yaml")
+        facts = check.needs(settings, visits=visits, seconds={}, cores=1)
+        hours = "; ".join(
+            f"{gpu.removeprefix('one ')} {text.removesuffix(', estimate')}" for gpu, text in facts["all trainings"].items()
+        )
+        lines.append(f"| {visits:,} | {facts['disk']['stores']} | {hours} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_page(found: list[dict[str, object]]) -> None:
+    """Put both tables between their marks."""
+    text = PAGE.read_text()
+    for mark, content in (("benchmarks", table(found)), ("costs", costs())):
+        text = re.sub(f"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", lambda m, c=content: m[1] + c + m[2], text, flags=re.S)
+    PAGE.write_text(text)
 
 
 def main() -> None:
@@ -20,7 +62,11 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=NAMES, default=NAMES, help="some of them")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each comparison")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks.json"))
+    parser.add_argument("--page", action="store_true", help="write the tables of docs/performance.md, and measure nothing")
     args = parser.parse_args()
+    if args.page:
+        write_page(json.loads(args.out.read_text()))
+        return
     found = json.loads(args.out.read_text()) if args.out.exists() and args.only != NAMES else []
     for name in args.only:
         module = importlib.import_module(name)

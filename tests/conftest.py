@@ -5,6 +5,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from project import Project
 
 ROOT = Path(__file__).parents[1]
 
@@ -21,3 +22,26 @@ def real_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"no real recordings at {path}: set PTACL_REAL_DATA")
     return path
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("project") / "with space")
+    project.snakemake("--cores", "2")
+    return project
+
+
+@pytest.fixture
+def project(finished: Project):
+    """The finished project; its files are put back after the test."""
+    kept = {p: p.read_bytes() for p in finished.folder.rglob("*") if p.is_file() and p.suffix in (".py", ".yaml", ".smk")}
+    yield finished
+    for path, content in kept.items():
+        if path.read_bytes() != content:
+            path.write_bytes(content)
+
+
+@pytest.fixture
+def scratch(finished: Project, tmp_path: Path) -> Project:
+    """A copy of the finished project, results and all, for a test that runs something."""
+    return Project(tmp_path / "scratch", like=finished)

@@ -33,11 +33,11 @@ def run(site: Path, folder: Path, *command: str) -> "subprocess.CompletedProcess
     return subprocess.run([sys.executable, "-m", *command], cwd=folder, env=environment, capture_output=True, text=True)
 
 
-def test_the_workflow_is_laid_out_and_plans_its_jobs(site: Path, tmp_path: Path) -> None:
+def test_the_workflow_is_laid_out_and_runs(site: Path, tmp_path: Path) -> None:
     laid = run(site, tmp_path, "ptacl.cli", "workflow", "my study")
     assert laid.returncode == 0, laid.stderr
     study = tmp_path / "my study"
-    for name in ("Snakefile", "config.yaml", "workflow", "profiles"):
+    for name in ("Snakefile", "config.yaml", "workflow", "profiles", "envs"):
         pairs = [(ROOT / name, study / name)]
         if (ROOT / name).is_dir():
             pairs = [(p, study / name / p.relative_to(ROOT / name)) for p in (ROOT / name).rglob("*") if p.is_file()]
@@ -45,7 +45,11 @@ def test_the_workflow_is_laid_out_and_plans_its_jobs(site: Path, tmp_path: Path)
     assert os.access(study / "workflow/torchrun_node.sh", os.X_OK)
     planned = run(site, study, "snakemake", "-n", "--cores", "1")
     assert planned.returncode == 0, planned.stderr
-    assert "simulate" in planned.stdout + planned.stderr
+    assert "prepare_cmr" in planned.stdout + planned.stderr
+    few = ["--config", "simulation={participants: 12, defects: 0}", "cohort={shards: 1, test_fraction: 0.4}"]
+    made = run(site, study, "snakemake", "data", "--cores", "2", *few)
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "Minutes by stage" in made.stdout and (study / "results/private/participants.csv").is_file()
     again = run(site, tmp_path, "ptacl.cli", "workflow", "my study")
     assert again.returncode == 2 and "has Snakefile" in again.stderr
 

@@ -33,7 +33,7 @@ def run(settings: config.Config, *, sample: int, cores: int) -> dict[str, Any]:
     settings.cohort.demand_paths()
     if settings.cohort.source == "simulated":
         visits = settings.simulation.participants
-        return {"cohort": {"source": "simulated", "visits": visits}} | _needs(settings, visits=visits, seconds={}, cores=cores)
+        return {"cohort": {"source": "simulated", "visits": visits}} | needs(settings, visits=visits, seconds={}, cores=cores)
     source = manifest.sources(settings.cohort, simulated=None, summary=None)
     withdrawn = withdrawal.read_lists(source.withdrawals)
     table, paired, summary = manifest.build(settings.cohort, source, withdrawn=withdrawn)
@@ -51,7 +51,7 @@ def run(settings: config.Config, *, sample: int, cores: int) -> dict[str, Any]:
         "phenotypes": values,
         "tables": {k: v for k, v in summary["tables"].items() if v},
         "sample": {"visits": used, "usable": used - sum(reasons.values()), "excluded": dict(reasons.most_common())},
-    } | _needs(settings, visits=len(table), seconds=seconds, cores=cores)
+    } | needs(settings, visits=len(table), seconds=seconds, cores=cores)
 
 
 def _sample(
@@ -79,15 +79,15 @@ def _sample(
     return reasons, {m: s / max(len(chosen), 1) for m, s in spent.items()}, len(chosen)
 
 
-def _needs(settings: config.Config, *, visits: int, seconds: Mapping[str, float], cores: int) -> dict[str, Any]:
-    """Disk, memory and time."""
+def needs(settings: config.Config, *, visits: int, seconds: Mapping[str, float], cores: int) -> dict[str, Any]:
+    """Disk, memory and time of so many visits; `seconds` a record by modality, measured, for the time of the preparation."""
     ecg_bytes, cmr_bytes = 12 * settings.ecg.num_samples * 4, settings.cmr.frames * settings.cmr.size**2
     flops, samples = _trainings(settings, visits=visits)
     here = os.path.abspath("results" if os.path.isdir("results") else ".")
-    total, rate = sum(flops.values()), _SHARE_CPU * _rate()
+    total, rate, stored = sum(flops.values()), _SHARE_CPU * _rate(), _gb(visits * (ecg_bytes + cmr_bytes))
     return {
-        "disk": {"stores": _gb(visits * (ecg_bytes + cmr_bytes)), "free": _gb(shutil.disk_usage(here).free)},
-        "memory": {"a training that sees both": _gb(visits * (ecg_bytes + cmr_bytes)), "of this machine": _gb(_memory())},
+        "disk": {"stores": stored, "maps": stored if settings.maps.folder else _gb(0), "free": _gb(shutil.disk_usage(here).free)},
+        "memory": {"to hold what trainings read": stored, "of this machine": _gb(_memory())},
         "preparation": {m: _hours(s * visits / cores) + f" on {cores} cores, measured" for m, s in seconds.items()},
         "trainings": {
             name: _hours(f / rate + _SAMPLE_S * samples[name]) + " on this machine, estimate" for name, f in flops.items()

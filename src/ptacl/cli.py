@@ -20,7 +20,7 @@ _KINDS = dict.fromkeys(_ECGS, "ECG (.xml, .dcm, .scp, .edf, .hea, .mwf, .csv, .n
     ".nii.gz": "NIfTI cine (.nii.gz, .nii)",
     ".nii": "its folder",
 }
-_WORKFLOW = ("Snakefile", "config.yaml", "workflow", "profiles")
+_WORKFLOW = ("Snakefile", "config.yaml", "workflow", "profiles", "envs")
 _PACKED = Path(__file__).resolve().parent / "workflow_files"  # in a wheel; beside the sources it is the project's folder
 _HOME = _PACKED if _PACKED.is_dir() else Path(__file__).resolve().parents[2]
 _OWN_CONFIG = _HOME / "config.yaml"
@@ -61,8 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     workflow = commands.add_parser(
         "workflow",
         help="lay out the workflow in a folder, to run snakemake there",
-        description="Lay out Snakefile, config.yaml, workflow and profiles in a folder, to run snakemake there. What is there "
-        "already stays as it is, and nothing is written then.",
+        description="Lay out Snakefile, config.yaml, workflow, profiles and envs in a folder, to run snakemake there. Where one "
+        "of them is there already, nothing is written.",
     )
     workflow.add_argument("folder", type=Path, metavar="DIR", help="folder, new or without these files")
     workflow.set_defaults(run=_workflow)

@@ -128,3 +128,15 @@ def of_table(section):
 def models_of(section):
     """Models that the rows of a section show."""
     return [row.model for row in section.rows if row.model]
+
+
+def time_by_stage():
+    """What the jobs of this run took, by rule, the longest first; jobs run side by side, so it adds up to more than the clock says."""
+    seconds = {}
+    for path in Path("results/benchmarks").rglob("*.tsv"):
+        if path.stat().st_mtime >= STARTED:
+            stage = path.relative_to("results/benchmarks").parts[0].removesuffix(".tsv")
+            seconds[stage] = seconds.get(stage, 0) + float(path.read_text().split("\n")[1].split("\t")[0])
+    spent = sorted(seconds.items(), key=lambda item: -item[1])
+    text = ", ".join(f"{stage} {s / 60:.1f}" for stage, s in spent if s >= 6)
+    return f"Minutes by stage, jobs side by side: {text or 'less than a tenth each'}" if seconds else "Nothing was to be done."
