@@ -125,7 +125,8 @@ def test_the_notebook_runs_from_its_first_cell_to_its_last(finished: Project, tm
     assert all(not cell.get("outputs") for cell in cells), "results belong to a run: clear the outputs"
     code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     drawn = tmp_path / "figure"
-    script = f"import matplotlib\nmatplotlib.use('agg')\n{code}\nfor n in plt.get_fignums(): plt.figure(n).savefig(f'{drawn}{{n}}.png')"
+    save = f"for n in plt.get_fignums(): plt.figure(n).savefig(f'{drawn}{{n}}.png')"
+    script = f"import matplotlib\nmatplotlib.use('agg')\n{code}\n{save}"
     environment = os.environ | {"PYTHONPATH": str(finished.folder / "src")}
     run = subprocess.run([sys.executable, "-c", script], cwd=finished.folder, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-3000:]
