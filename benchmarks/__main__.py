@@ -17,7 +17,7 @@ from common import HEAD
 from ptacl import check, config
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "performance.md"
+PAGES = (ROOT / "docs" / "performance.md", ROOT / "README.md")
 
 NAMES = ("models", "before", "steps", "ecg_preparation", "cmr_preparation", "evaluation", "dag")
 
@@ -49,12 +49,14 @@ def costs() -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_page(found: list[dict[str, object]]) -> None:
-    """Put both tables between their marks."""
-    text = PAGE.read_text()
-    for mark, content in (("benchmarks", table(found)), ("costs", costs())):
-        text = re.sub(f"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", lambda m, c=content: m[1] + c + m[2], text, flags=re.S)
-    PAGE.write_text(text)
+def write_pages(found: list[dict[str, object]]) -> None:
+    """Put both tables between their marks, in docs/performance.md and README.md."""
+    contents = {"benchmarks": table(found), "costs": costs()}
+    for page in PAGES:
+        text = page.read_text()
+        for mark, content in contents.items():
+            text = re.sub(f"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", lambda m, c=content: m[1] + c + m[2], text, flags=re.S)
+        page.write_text(text)
 
 
 def main() -> None:
@@ -62,10 +64,12 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=NAMES, default=NAMES, help="some of them")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each comparison")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks.json"))
-    parser.add_argument("--page", action="store_true", help="write the tables of docs/performance.md, and measure nothing")
+    parser.add_argument(
+        "--page", action="store_true", help="write the tables of docs/performance.md and README.md, and measure nothing"
+    )
     args = parser.parse_args()
     if args.page:
-        write_page(json.loads(args.out.read_text()))
+        write_pages(json.loads(args.out.read_text()))
         return
     found = json.loads(args.out.read_text()) if args.out.exists() and args.only != NAMES else []
     for name in args.only:

@@ -167,7 +167,7 @@ CMR = {"patch": [2, 12, 12], "width": 64, "depth": 3, "heads": 2}
         (("regression", "reference"), "Globl", "Globl is no ECG row of regression.rows"),
         (("models", "ptacl", "frozen_layers"), 9, r"models\.ptacl freezes more layers than the 3"),
         (("models", "global", "training", "batch_size"), 1, "batch_size must be 2 or more"),
-        (("models", "ecg_mae", "training", "warmup_epochs"), 40, "warmup_epochs 40 leave nothing of 40 epochs"),
+        (("models", "ecg_mae", "training", "warmup_epochs"), 60, "warmup_epochs 60 leave nothing of 60 epochs"),
         (("encoders", "cmr", "shape"), [52, 84, 84], "more frames than a cine"),
         (("encoders", "ecg", "shape"), [12, 6000], "longer than a record"),
         (("models", "cmr_mae", "encoders"), {"cmr": {**CMR, "shape": [60, 84, 84]}}, r"models\.cmr_mae\.encoders\.cmr.*frames"),

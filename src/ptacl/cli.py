@@ -73,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
         description="What a configuration finds, loses, needs and costs; nothing is written, no id is told. "
         "Exit status: 0 it can run, 2 it cannot, and why.",
     )
-    check.add_argument("settings", type=Path, metavar="CONFIG.yaml", help="your configuration; partial, as for snakemake")
+    check.add_argument(
+        "settings", nargs="+", type=Path, metavar="CONFIG.yaml", help="your files, partial; the last has the last word"
+    )
     check.add_argument("--sample", type=int, default=50, metavar="N", help="visits to prepare on trial (default 50)")
     check.add_argument("--cores", type=int, default=os.cpu_count() or 1, metavar="N", help="cores to reckon with (default: all)")
     check.add_argument("--json", action="store_true", help="print JSON")
@@ -122,7 +124,7 @@ def _inspect(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     from ptacl import check
 
-    facts = check.run(_settings(args.settings), sample=args.sample, cores=args.cores)
+    facts = check.run(config.stack(*_files(*args.settings)), sample=args.sample, cores=args.cores)
     print(json.dumps(facts, indent=2) if args.json else "\n".join(check.lines(facts)))
     return USABLE
 

@@ -23,6 +23,7 @@ from ptacl import config, store
 
 log = logging.getLogger(__name__)
 
+_HEADER = 128  # bytes of an .npy file before its values
 _SLAB = 128  # visits read at a time: whole slabs are several times faster than single visits
 
 
@@ -85,7 +86,7 @@ def read(manifests: Sequence[Path], changes: Mapping[str, Change | None], place:
                     for path in paths.values():
                         os.utime(path)
                     return Arrays(visits, {name: np.load(path, mmap_mode="r") for name, path in paths.items()}, key)
-                log.info("no room for a map in %s: recordings are read into memory", place.folder)
+                log.info(f"no room for a map in {place.folder}: recordings are read into memory")
         except OSError as error:
             log.warning("no map can be made in %s (%s): recordings are read into memory", place.folder, error.strerror)
     out = {name: np.empty((len(visits), *shape), dtype) for name, (shape, dtype) in _kinds(shards, changes).items()}
@@ -104,7 +105,7 @@ def _kinds(shards: Sequence[store.Store], names: Iterable[str]) -> dict[str, tup
 
 def _bytes(shards: Sequence[store.Store], names: Iterable[str]) -> int:
     count = sum(len(shard.visits) for shard in shards)
-    return sum(count * int(np.prod(shape)) * dtype.itemsize for shape, dtype in _kinds(shards, names).values())
+    return sum(_HEADER + count * int(np.prod(shape)) * dtype.itemsize for shape, dtype in _kinds(shards, names).values())
 
 
 def _make_room(place: Place, needed: int, *, keep: set[Path]) -> bool:
@@ -127,6 +128,8 @@ def _write(shards: Sequence[store.Store], paths: Mapping[str, Path], changes: Ma
             name: np.lib.format.open_memmap(partial[name], "w+", dtype, (count, *shape))
             for name, (shape, dtype) in _kinds(shards, paths).items()
         }
+        for path in partial.values():
+            _reserve(path)
         _fill(shards, out, changes)
         for name, array in out.items():
             array.flush()
@@ -134,6 +137,13 @@ def _write(shards: Sequence[store.Store], paths: Mapping[str, Path], changes: Ma
     finally:
         for path in partial.values():
             path.unlink(missing_ok=True)
+
+
+def _reserve(path: Path) -> None:
+    """Take the room of a file on the disk now: a full disk is an error here, and later the end of the process without a word."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _fill(shards: Sequence[store.Store], out: Mapping[str, np.ndarray], changes: Mapping[str, Change | None]) -> None:
