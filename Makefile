@@ -17,7 +17,7 @@ run: $(VENV)/.run
 	$(SNAKEMAKE)
 	@echo "Report: $(CURDIR)/results/report.html"
 
-# as run, with every row of both tables: half an hour more
+# as run, with every row of both tables: a quarter of an hour more
 rows: $(VENV)/.run
 	$(SNAKEMAKE) --configfile workflow/config/rows.yaml
 	@echo "Report: $(CURDIR)/results/report.html"
