@@ -10,6 +10,8 @@ import argparse
 import importlib
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from common import HEAD
@@ -71,7 +73,12 @@ def main() -> None:
     if args.page:
         write_pages(json.loads(args.out.read_text()))
         return
-    found = json.loads(args.out.read_text()) if args.out.exists() and args.only != NAMES else []
+    if len(args.only) > 1:  # each in a process of its own: memory that one has held would count for the next
+        for name in args.only:
+            again = ["--only", name, "--rounds", str(args.rounds), "--out", str(args.out)]
+            subprocess.run([sys.executable, str(Path(__file__).parent), *again], check=True)
+        return
+    found = json.loads(args.out.read_text()) if args.out.exists() else []
     for name in args.only:
         module = importlib.import_module(name)
         print(f"\n{(module.__doc__ or '').splitlines()[0]}\n{HEAD}", flush=True)

@@ -16,11 +16,10 @@ from typing import IO, Any
 
 import numpy as np
 import pydicom
-from pydicom.datadict import tag_for_keyword
 from pydicom.filereader import read_partial
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from ptacl.cmr import stack
+from ptacl.cmr import elements, stack
 from ptacl.cmr.cine import Cine, no_faults
 from ptacl.cmr.stack import Frame
 from ptacl.exclusions import Excluded, Reason
@@ -34,13 +33,7 @@ _RATIO, _RATIO_FROM_BYTES = 200, 2**20  # of deflated files; an image hardly shr
 _RAW = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 _NEEDED = ("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "PixelData")
 _DESCRIPTION = 0x0008103E
-_KEYWORDS = [
-    *("PatientID", "SeriesDescription", "SeriesInstanceUID", "SeriesNumber", "AcquisitionTime", "InstanceNumber", "TriggerTime"),
-    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SpacingBetweenSlices", "SliceThickness"),
-    *("CardiacNumberOfImages", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames"),
-    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "PixelData"),
-]
-_TAGS: list[Any] = [tag_for_keyword(keyword) for keyword in _KEYWORDS]
+_TAGS: list[Any] = list(elements.TAGS.values())
 
 Open = Callable[[], IO[bytes] | io.FileIO]
 
@@ -122,7 +115,7 @@ def _frame(file: IO[bytes] | io.FileIO) -> Frame | None:
     content = head + file.read(_LARGEST_FILE_BYTES)
     if len(content) > _LARGEST_FILE_BYTES:
         raise _Undecodable(f"larger than {_LARGEST_FILE_BYTES // 2**20} MiB")
-    dataset = pydicom.dcmread(io.BytesIO(content), specific_tags=_TAGS)
+    dataset = elements.read(content) or pydicom.dcmread(io.BytesIO(content), specific_tags=_TAGS)
     if "SeriesDescription" not in dataset and "PixelData" not in dataset:
         raise EOFError("the file ends before it says what it is")
     match = _SHORT_AXIS.fullmatch(str(dataset.get("SeriesDescription", "")).strip())
@@ -151,6 +144,8 @@ def _frame(file: IO[bytes] | io.FileIO) -> Frame | None:
 
 def _description(head: bytes) -> str | None:
     """The series description from the front of a file, None where it is not there."""
+    if quick := elements.read(head, until=_DESCRIPTION):
+        return str(quick.get("SeriesDescription", "")) or None
     try:
         dataset = read_partial(io.BytesIO(head), stop_when=lambda tag, vr, length: tag > _DESCRIPTION, specific_tags=_TAGS[:1])
         return str(dataset.SeriesDescription).strip()
@@ -158,7 +153,7 @@ def _description(head: bytes) -> str | None:
         return None
 
 
-def _pixels(dataset: pydicom.Dataset) -> np.ndarray:
+def _pixels(dataset: pydicom.Dataset | elements.Elements) -> np.ndarray:
     """The image (R, C) in the units of the file, bright where it is bright; ValueError where it is not one plane of numbers."""
     if dataset.get("SamplesPerPixel", 1) != 1 or int(dataset.get("NumberOfFrames") or 1) != 1:
         raise _Undecodable("not one plane of grey values")

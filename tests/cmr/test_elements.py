@@ -1,0 +1,79 @@
+"""The quick reader of regular DICOM files says what pydicom says, and nothing of any other file."""
+
+import io
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from ptacl.cmr import elements
+
+
+def dataset(syntax: str = ExplicitVRLittleEndian, **changes: object) -> Dataset:
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = syntax
+    data.file_meta.MediaStorageSOPClassUID, data.file_meta.MediaStorageSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.4", "1.2.3"
+    data.PatientID, data.SeriesDescription, data.SeriesInstanceUID = "odd", "CINE_segmented_SAX_b1", "1.2.33"
+    data.SeriesNumber, data.AcquisitionTime, data.InstanceNumber, data.TriggerTime = 3, "101112.5", 7, "12.5"
+    data.ImagePositionPatient, data.ImageOrientationPatient = [1.5, -2, 3], [1, 0, 0, 0, 1, 0]
+    data.PixelSpacing, data.SpacingBetweenSlices, data.SliceThickness = [1.8269, 1.8269], 10, 8
+    data.CardiacNumberOfImages, data.SamplesPerPixel, data.PhotometricInterpretation = 50, 1, "MONOCHROME2"
+    inner = Dataset()
+    inner.ReferencedSOPInstanceUID = "1.2.4"
+    data.ReferencedImageSequence = Sequence([inner])
+    data.add_new(0x00290010, "LO", "SIEMENS CSA HEADER")
+    data.add_new(0x00291010, "OB", bytes(1000))
+    data.Rows, data.Columns, data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 4, 3, 16, 16, 15, 0
+    data.PixelData = np.arange(12, dtype="<u2").tobytes()
+    for keyword, value in changes.items():
+        setattr(data, keyword, value)
+    return data
+
+
+def content(data: Dataset) -> bytes:
+    file = io.BytesIO()
+    data.save_as(file, enforce_file_format=True)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_values_are_those_of_pydicom(syntax: str) -> None:
+    raw = content(dataset(syntax))
+    quick, slow = elements.read(raw), pydicom.dcmread(io.BytesIO(raw))
+    assert quick is not None and quick.file_meta["TransferSyntaxUID"] == syntax
+    assert set(quick) == {"file_meta", *(keyword for keyword in elements.KEYWORDS if keyword in slow)}
+    for keyword in set(quick) - {"file_meta"}:
+        value = slow[keyword].value
+        assert quick[keyword] == ([float(v) for v in value] if isinstance(quick[keyword], list) else value), keyword
+    front = elements.read(raw[:700], until=elements.TAGS["SeriesDescription"])
+    assert front is not None and front.SeriesDescription == "CINE_segmented_SAX_b1"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        content(dataset())[:-4],
+        content(dataset(DeflatedExplicitVRLittleEndian)),
+        content(dataset(TriggerTime="")),
+        content(dataset(PixelSpacing=[1, 2, 3])),
+        content(dataset(BitsAllocated=32)),
+        content(dataset())[128:],
+        b"",
+        bytes(2000),
+    ],
+    ids=["cut", "deflated", "empty value", "three spacings", "32 bits", "no preamble", "nothing", "zeros"],
+)
+def test_of_a_file_that_is_not_regular_nothing_is_read(raw: bytes) -> None:
+    assert elements.read(raw) is None
+
+
+def test_undefined_lengths_and_other_orders_are_left_to_pydicom() -> None:
+    data = dataset()
+    data["ReferencedImageSequence"].is_undefined_length = True
+    assert elements.read(content(data)) is None
+    big = content(dataset()).replace(ExplicitVRLittleEndian.encode(), ExplicitVRBigEndian.encode())
+    assert elements.read(big) is None
