@@ -61,7 +61,7 @@ def test_resnet_beside_a_transformer_sees_three_frames(cohort, inputs, change, p
     batch = samples.finish(samples.collect(np.arange(4), epoch=None), device=CPU)
     recordings, rows = cohort.load("ecg", "cmr")
     for i in range(4):
-        visit = rows[i][0]
+        visit = recordings.at("cmr", rows[i])[0]
         frames = recordings.frames[visit, [0, recordings.systole[visit] // 2, recordings.systole[visit]]]
         assert torch.equal(batch["cmr"][i], torch.from_numpy(frames) / 255)
     history = fit.fit(objective, samples, validation=samples, training=entry.training, seed=0, state=tmp_path, device=CPU)
@@ -71,7 +71,8 @@ def test_resnet_beside_a_transformer_sees_three_frames(cohort, inputs, change, p
 def test_two_phases_are_those_of_end_diastole_and_end_systole(entries, cohort, inputs):
     objective, samples = built(entries["edes"], cohort, inputs)
     batch = samples.finish(samples.collect(np.arange(1, 6), epoch=None), device=CPU)
-    systole = cohort.load("ecg", "cmr")[0].systole[[r[0] for r in samples.rows[1:6]]]
+    recordings, _ = cohort.load("ecg", "cmr")
+    systole = recordings.systole[recordings.at("cmr", np.array([r[0] for r in samples.rows[1:6]]))]
     assert batch["systole"].tolist() == (systole * 3 // 10).tolist()
     assert objective(batch)["local_chance"].item() == pytest.approx(np.log(2))
 
