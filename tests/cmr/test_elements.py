@@ -77,3 +77,9 @@ def test_undefined_lengths_and_other_orders_are_left_to_pydicom() -> None:
     assert elements.read(content(data)) is None
     big = content(dataset()).replace(ExplicitVRLittleEndian.encode(), ExplicitVRBigEndian.encode())
     assert elements.read(big) is None
+
+
+def test_without_pixels_or_in_another_order_pydicom_decides() -> None:
+    data = dataset()
+    del data.PixelData
+    assert elements.read(content(data)) is None

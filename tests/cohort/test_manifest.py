@@ -14,6 +14,7 @@ from ptacl import config
 from ptacl.cohort import manifest, withdrawal
 from ptacl.cohort.inventory import BulkFile
 from ptacl.exclusions import Reason
+from ptacl.learning import maps
 
 Visits = set[tuple[int, int]]
 
@@ -191,9 +192,12 @@ def test_purge_takes_maps_where_a_shard_was_purged(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("SCRATCH", str(tmp_path))
     for purged, left in ((0, 1), (1, 0)):
         (tmp_path / "maps").mkdir(exist_ok=True)
-        (tmp_path / "maps/frames-1-2.npy").touch()
+        for name in ("ptacl-map-frames-1-2.npy", "ptacl-map-frames-1-3.partial", "somebody_elses.npy"):
+            (tmp_path / "maps" / name).touch()
         withdrawal.purge_maps("$SCRATCH/maps", purged=purged)
-        assert len(list((tmp_path / "maps").glob("*.npy"))) == left
+        assert len(list((tmp_path / "maps").glob("ptacl-map-*"))) == 2 * left
+        assert (tmp_path / "maps/somebody_elses.npy").exists()
+    assert withdrawal.MAPS == maps.PREFIX, "a lower layer names what a higher one writes"
     withdrawal.purge_maps("", purged=1)
     withdrawal.purge_maps(str(tmp_path / "nowhere"), purged=1)
 

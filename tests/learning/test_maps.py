@@ -68,16 +68,18 @@ def test_a_map_is_made_once_and_again_where_the_content_changes(cohort, tmp_path
 def test_the_map_that_was_not_used_for_longest_makes_room(cohort, tmp_path, oldest):
     elsewhere = shutil.copytree(cohort.folder / "cmr", tmp_path / "elsewhere")
     maps.read([elsewhere / f"{k}.json" for k in range(2)], NAMES, maps.Place(tmp_path))
-    first = [p.name for p in tmp_path.glob("*.npy")]
+    first = [p.name for p in tmp_path.glob(f"{maps.PREFIX}*.npy")]
     for name in first:
-        os.utime(tmp_path / name, (1000, 1000 if name.startswith(oldest) else 2000))
+        os.utime(tmp_path / name, (1000, 1000 if f"-{oldest}-" in name else 2000))
     kept = read(cohort, maps.Place()).arrays["frames"]
     used = sum((tmp_path / name).stat().st_size for name in first)
     halved = maps.Change("halved", lambda slab: np.floor_divide(slab, 2, out=slab))
+    (tmp_path / "somebody_elses.npy").write_bytes(bytes(1000))
     held = np.load(tmp_path / max(first, key=lambda n: (tmp_path / n).stat().st_size), mmap_mode="r")
     changed = read(cohort, maps.Place(tmp_path, limit_bytes=used + 50), frames=halved)
     assert np.array_equal(changed.arrays["frames"], kept // 2) and isinstance(changed.arrays["frames"], np.memmap)
-    assert sum(p.stat().st_size for p in tmp_path.glob("*.npy")) <= used + 50
+    assert sum(p.stat().st_size for p in tmp_path.glob(f"{maps.PREFIX}*.npy")) <= used + 50
+    assert (tmp_path / "somebody_elses.npy").stat().st_size == 1000, "a folder may hold other files"
     assert np.array_equal(np.sort(held.ravel()), np.sort(kept.ravel())), "who has a map open keeps it"
 
 

@@ -36,13 +36,15 @@ class Elements(dict[str, Any]):
         return self[keyword]
 
 
-def read(content: bytes, *, until: int = 0x7FE00010) -> Elements | None:
+def read(content: bytes, *, until: int = TAGS["PixelData"]) -> Elements | None:
     """The values of the elements up to a tag, and "file_meta"; None for a file that is not regular up to there."""
     try:
         found = _values(content, until)
     except (ValueError, struct.error):
         return None
-    return None if found is None or found.get("BitsAllocated", 16) not in (8, 16) else found
+    if found is None or found.get("BitsAllocated", 16) not in (8, 16):
+        return None
+    return None if until == TAGS["PixelData"] and "PixelData" not in found else found  # none, or not in the order of tags
 
 
 def _values(content: bytes, until: int) -> Elements | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 EXAMPLE = "alignment_example.png"
+MAPS = "ptacl-map-"  # begins the names of maps, and of nothing else
 
 
 def read_lists(paths: Sequence[Path | str]) -> set[str]:
@@ -67,7 +68,7 @@ def purge_embeddings(folder: Path | None, *, withdrawn: Collection[str]) -> None
 def purge_maps(folder: str, *, purged: int) -> None:
     """Delete the maps of stores (:mod:`ptacl.learning.maps`) where shards were purged: they do not say whom they hold."""
     if folder and purged:
-        for path in Path(os.path.expandvars(folder)).glob("*.npy"):
+        for path in Path(os.path.expandvars(folder)).glob(f"{MAPS}*"):
             path.unlink(missing_ok=True)
 
 

@@ -23,6 +23,7 @@ from ptacl import config, store
 
 log = logging.getLogger(__name__)
 
+PREFIX = "ptacl-map-"  # of every file here: a folder may hold other files, which are never touched
 _HEADER = 128  # bytes of an .npy file before its values
 _SLAB = 128  # visits read at a time: whole slabs are several times faster than single visits
 
@@ -76,11 +77,11 @@ def read(manifests: Sequence[Path], changes: Mapping[str, Change | None], place:
         try:
             with _held(place.folder):
                 owner = _key(str(Path(manifests[0]).resolve()))[:8]
-                paths = {name: place.folder / f"{name}-{owner}-{key}.npy" for name, key in keys.items()}
+                paths = {name: place.folder / f"{PREFIX}{name}-{owner}-{key}.npy" for name, key in keys.items()}
                 missing = {name: path for name, path in paths.items() if not path.exists()}
-                for name in missing:
-                    for path in place.folder.glob(f"{name}-{owner}-*.npy"):
-                        path.unlink()  # a process that has it mapped keeps it until it ends
+                dead = list(place.folder.glob(f"{PREFIX}*.partial"))  # of a process that was killed: only we make maps now
+                for path in [*dead, *(old for name in missing for old in place.folder.glob(f"{PREFIX}{name}-{owner}-*.npy"))]:
+                    path.unlink()  # a process that has it mapped keeps it until it ends
                 if _make_room(place, _bytes(shards, missing), keep=set(paths.values())):
                     _write(shards, missing, changes)
                     for path in paths.values():
@@ -111,8 +112,8 @@ def _bytes(shards: Sequence[store.Store], names: Iterable[str]) -> int:
 def _make_room(place: Place, needed: int, *, keep: set[Path]) -> bool:
     """Remove maps, the longest unused first, until `needed` bytes fit; whether they do."""
     assert place.folder is not None
-    others = sorted((p for p in place.folder.glob("*.npy") if p not in keep), key=lambda p: p.stat().st_mtime)
-    used = sum(p.stat().st_size for p in place.folder.glob("*.npy"))
+    others = sorted((p for p in place.folder.glob(f"{PREFIX}*.npy") if p not in keep), key=lambda p: p.stat().st_mtime)
+    used = sum(p.stat().st_size for p in place.folder.glob(f"{PREFIX}*.npy"))
     while others and (used + needed > place.limit_bytes or shutil.disk_usage(place.folder).free < needed):
         used -= others[0].stat().st_size
         others.pop(0).unlink()
