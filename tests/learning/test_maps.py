@@ -1,14 +1,16 @@
+import argparse
 import json
 import os
 import shutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ptacl import participants
+from ptacl import config, participants
 from ptacl.learning import data, maps
 
 NAMES = {"frames": None, "systole": None}
@@ -124,3 +126,11 @@ maps.read([Path(p) for p in {[str(p) for p in cohort.shards("cmr")]}], {NAMES}, 
     assert all(name.endswith(".partial") for name in files(tmp_path))
     read(cohort, maps.Place(tmp_path))
     assert len(files(tmp_path)) == 2 and all(name.endswith(".npy") for name in files(tmp_path))
+
+
+def test_a_variable_that_is_not_set_is_named(monkeypatch):
+    monkeypatch.setenv("SCRATCH", "/scratch")
+    assert maps.Place.of(config.dump(folder="$SCRATCH/maps", max_gb=2)) == maps.Place(Path("/scratch/maps"), 2e9)
+    assert maps.Place.of(config.dump(folder="", max_gb=2)).folder is None
+    with pytest.raises(argparse.ArgumentTypeError, match=r"maps\.folder: \$NOWHERE/maps names a variable that is not set"):
+        maps.Place.of(config.dump(folder="$NOWHERE/maps", max_gb=2))

@@ -5,6 +5,7 @@ step has. So one sequential pass over the stores makes plain arrays of them. The
 processes and jobs of a machine; nobody loads or hashes a cohort again.
 """
 
+import argparse
 import fcntl
 import hashlib
 import json
@@ -37,10 +38,12 @@ class Place:
 
     @classmethod
     def of(cls, text: str) -> "Place":
-        """From the section `maps` of the configuration as JSON."""
+        """From the section `maps` of the configuration as JSON, an argument of a stage."""
         settings = config.Maps.model_validate_json(text)
-        folder = Path(os.path.expandvars(settings.folder)) if settings.folder else None
-        return cls(folder, settings.max_gb * 1e9)
+        folder = os.path.expandvars(settings.folder)
+        if "$" in folder:
+            raise argparse.ArgumentTypeError(f"maps.folder: {folder} names a variable that is not set on this machine")
+        return cls(Path(folder) if folder else None, settings.max_gb * 1e9)
 
 
 @dataclass(frozen=True)
