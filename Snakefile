@@ -1,5 +1,6 @@
 import os
 import shlex
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ min_version("9.14")
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
 
 import code_version
+import progress
 import ptacl.config as schema
 
 
@@ -73,6 +75,15 @@ rule data:
     input:
         f"{PRIVATE}/participants.csv",
         "results/cohort/flow.svg",
+
+
+onstart:
+    progress.follow(
+        workflow,
+        CONFIG,
+        benchmarks=Path("results/benchmarks"),
+        guess=shutil.which("nvidia-smi") is None and not workflow.remote_exec,
+    )
 
 
 onsuccess:

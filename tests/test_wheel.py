@@ -49,6 +49,7 @@ def test_the_workflow_is_laid_out_and_runs(site: Path, tmp_path: Path) -> None:
     few = ["--config", "simulation={participants: 12, defects: 0}", "cohort={shards: 1, test_fraction: 0.4}"]
     made = run(site, study, "snakemake", "data", "--cores", "2", *few)
     assert made.returncode == 0, made.stdout + made.stderr
+    assert " left, until" in made.stdout + made.stderr
     assert "Minutes by stage" in made.stdout and (study / "results/private/participants.csv").is_file()
     again = run(site, tmp_path, "ptacl.cli", "workflow", "my study")
     assert again.returncode == 2 and "has Snakefile" in again.stderr

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ptacl import config
+from ptacl import config, operations
 from ptacl.cmr import prepare as cmr
 from ptacl.cohort import manifest, withdrawal
 from ptacl.cohort.inventory import BulkFile
@@ -20,8 +20,6 @@ from ptacl.exclusions import Excluded
 # Peak rates of bfloat16 matrix products from the makers' data sheets, and the share of it that a small transformer reaches.
 GPUS = {"NVIDIA A100": 312e12, "NVIDIA H100": 989e12, "NVIDIA L4": 121e12, "NVIDIA T4 (float16)": 65e12}
 _SHARE_GPU, _SHARE_CPU = 0.15, 0.3
-_BACKWARD = 3  # a step costs about three times its forward pass
-_SAMPLE_S = 0.002  # a modality: crops, augmentation and batches on a CPU
 _MATRIX = 1024
 
 
@@ -82,52 +80,19 @@ def _sample(
 def needs(settings: config.Config, *, visits: int, seconds: Mapping[str, float], cores: int) -> dict[str, Any]:
     """Disk, memory and time of so many visits; `seconds` a record by modality, measured, for the time of the preparation."""
     ecg_bytes, cmr_bytes = 12 * settings.ecg.num_samples * 4, settings.cmr.frames * settings.cmr.size**2
-    flops, samples = _trainings(settings, visits=visits)
+    works = operations.trainings(settings, visits=visits)
     here = os.path.abspath("results" if os.path.isdir("results") else ".")
-    total, rate, stored = sum(flops.values()), _SHARE_CPU * _rate(), _gb(visits * (ecg_bytes + cmr_bytes))
+    total, rate = sum(work.flops for work in works.values()), _SHARE_CPU * _rate()
+    stored = _gb(visits * (ecg_bytes + cmr_bytes))
     return {
         "disk": {"stores": stored, "maps": stored if settings.maps.folder else _gb(0), "free": _gb(shutil.disk_usage(here).free)},
         "memory": {"to hold what trainings read": stored, "of this machine": _gb(_memory())},
         "preparation": {m: _hours(s * visits / cores) + f" on {cores} cores, measured" for m, s in seconds.items()},
-        "trainings": {
-            name: _hours(f / rate + _SAMPLE_S * samples[name]) + " on this machine, estimate" for name, f in flops.items()
-        },
+        "trainings": {name: _hours(work.seconds(rate)) + " on this machine, estimate" for name, work in works.items()},
         "all trainings": {
             f"one {gpu}": "at least " + _hours(total / (_SHARE_GPU * peak)) + ", estimate" for gpu, peak in GPUS.items()
         },
     }
-
-
-def _trainings(settings: config.Config, *, visits: int) -> tuple[dict[str, float], dict[str, float]]:
-    """By training of the rows shown, all seeds together: operations of matrix products, and samples by modality."""
-    tables = (settings.regression, settings.retrieval, settings.alignment)
-    waiting = [row.model for table in tables for row in settings.shown(table.rows) if row.model]
-    flops: dict[str, float] = {}
-    samples: dict[str, float] = {}
-    share = 1 - settings.cohort.test_fraction - settings.cohort.validation_fraction
-    while waiting:
-        name = waiting.pop(0)
-        entry = settings.models[name]
-        if name in flops or not isinstance(entry, config.Trained):
-            continue
-        waiting += entry.starts.values()
-        encoders = settings.inputs_of(name).encoders.values()
-        passes = visits * share * entry.training.epochs * len(settings.seeds_of(name))
-        one = sum(
-            _forward(encoder, decoder=getattr(entry, "decoder", None), hidden=getattr(entry, "mask_ratio", 0.0))
-            for encoder in encoders
-        )
-        flops[name], samples[name] = _BACKWARD * one * passes, passes * len(encoders)
-    return flops, samples
-
-
-def _forward(encoder: config.AnyEncoder, *, decoder: Any, hidden: float) -> float:
-    """Operations of a forward pass of one sample through an encoder that sees what is not hidden, and its decoder."""
-    if isinstance(encoder, config.ResNet):
-        return 8.2e9 * (encoder.base_width / 64) ** 2 * (encoder.shape[1] / 224) ** 2
-    tokens = float(np.prod([n // p for n, p in zip(encoder.shape, encoder.patch, strict=True)]))
-    parts = [((1 - hidden) * tokens, encoder)] + ([(tokens, decoder)] if decoder else [])
-    return float(sum(part.depth * (24 * n * part.width**2 + 4 * n**2 * part.width) for n, part in parts))
 
 
 def _rate() -> float:

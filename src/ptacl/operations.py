@@ -1,0 +1,52 @@
+"""What trainings cost, by arithmetic: operations of matrix products and samples, for estimates before and during a run."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ptacl import config
+
+_BACKWARD = 3  # a step costs about three times its forward pass
+_SAMPLE_S = 0.002  # crops, augmentation and batches on a CPU
+
+
+class Work(NamedTuple):
+    """Of a training, all its seeds together: operations of matrix products, and samples, of each modality one."""
+
+    flops: float
+    samples: float
+
+    def seconds(self, rate: float) -> float:
+        """At so many operations a second."""
+        return self.flops / rate + _SAMPLE_S * self.samples
+
+
+def trainings(settings: config.Config, *, visits: int) -> dict[str, Work]:
+    """By training of the rows shown and what these start from."""
+    tables = (settings.regression, settings.retrieval, settings.alignment)
+    waiting = [row.model for table in tables for row in settings.shown(table.rows) if row.model]
+    found: dict[str, Work] = {}
+    share = 1 - settings.cohort.test_fraction - settings.cohort.validation_fraction
+    while waiting:
+        name = waiting.pop(0)
+        entry = settings.models[name]
+        if name in found or not isinstance(entry, config.Trained):
+            continue
+        waiting += entry.starts.values()
+        encoders = settings.inputs_of(name).encoders.values()
+        passes = visits * share * entry.training.epochs * len(settings.seeds_of(name))
+        one = sum(
+            _forward(encoder, decoder=getattr(entry, "decoder", None), hidden=getattr(entry, "mask_ratio", 0.0))
+            for encoder in encoders
+        )
+        found[name] = Work(_BACKWARD * one * passes, passes * len(encoders))
+    return found
+
+
+def _forward(encoder: config.AnyEncoder, *, decoder: Any, hidden: float) -> float:
+    """Operations of a forward pass of one sample through an encoder that sees what is not hidden, and its decoder."""
+    if isinstance(encoder, config.ResNet):
+        return 8.2e9 * (encoder.base_width / 64) ** 2 * (encoder.shape[1] / 224) ** 2
+    tokens = float(np.prod([n // p for n, p in zip(encoder.shape, encoder.patch, strict=True)]))
+    parts = [((1 - hidden) * tokens, encoder)] + ([(tokens, decoder)] if decoder else [])
+    return float(sum(part.depth * (24 * n * part.width**2 + 4 * n**2 * part.width) for n, part in parts))

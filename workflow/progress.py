@@ -1,0 +1,158 @@
+"""How long a run will still take: a line after each job, from what jobs of its rule took in this run and in earlier ones."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ptacl import config, operations
+
+FLOPS = 50e9  # operations a second of a small training on two cores, until the first training of a run tells better
+_EVERY_S = 5  # jobs that end in a burst share a line
+
+
+def follow(workflow: Any, settings: config.Config, *, benchmarks: Path, guess: bool) -> None:
+    """Tell the time left after each job of this run, through Snakemake's own log."""
+    from snakemake.logging import logger
+
+    estimate = Estimate(costs(settings), seconds_before(benchmarks), guess=guess)
+    logger.addHandler(_Follower(workflow, estimate, tell=logger.info))
+
+
+def costs(settings: config.Config) -> dict[str, float]:
+    """Seconds of a training by model, by arithmetic, for one seed: relative to each other they hold on any machine."""
+    visits = settings.simulation.participants  # of another cohort all change alike
+    works = operations.trainings(settings, visits=visits)
+    return {name: work.seconds(FLOPS) / max(len(settings.seeds_of(name)), 1) for name, work in works.items()}
+
+
+def seconds_before(benchmarks: Path) -> dict[str, dict[str, float]]:
+    """Seconds of jobs of earlier runs, by rule and by the model or shard that their file names."""
+    found: dict[str, dict[str, float]] = {}
+    for path in benchmarks.rglob("*.tsv"):
+        rule, *of = path.relative_to(benchmarks).with_suffix("").parts
+        try:
+            found.setdefault(rule, {})["/".join(of)] = float(path.read_text().split("\n")[1].split("\t")[0])
+        except (ValueError, IndexError):
+            continue  # a killed job's file
+    return found
+
+
+class Estimate:
+    """Seconds of a job to come. A rule's jobs are as long as those known of it, a training in proportion to its arithmetic."""
+
+    def __init__(self, costs: Mapping[str, float], before: Mapping[str, Mapping[str, float]], *, guess: bool) -> None:
+        self.costs = costs
+        self.guess = guess  # whether arithmetic alone says something about trainings here
+        self.known: dict[str, list[tuple[float, float]]] = {
+            rule: [(self._amount(rule, of.rpartition("-")[0]), s) for of, s in jobs.items()] for rule, jobs in before.items()
+        }
+        self.fresh: set[str] = set()
+
+    def add(self, rule: str, model: str, seconds: float) -> None:
+        """A job of this run ended; from now on earlier runs do not count for its rule."""
+        if rule not in self.fresh:
+            self.fresh.add(rule)
+            self.known[rule] = []
+        self.known[rule].append((self._amount(rule, model), seconds))
+
+    def seconds(self, rule: str, model: str) -> float:
+        """Of one job; NaN where nothing is known."""
+        amount, known = self._amount(rule, model), self.known.get(rule, [])
+        if total := sum(a for a, _ in known):
+            return amount * sum(s for _, s in known) / total
+        if known and not amount:
+            return sum(s for _, s in known) / len(known)
+        return amount if rule == "train" and (self.guess or not amount) else math.nan
+
+    def _amount(self, rule: str, model: str) -> float:
+        return self.costs.get(model, 0.0) if rule == "train" else 1.0
+
+
+def left(
+    jobs: Iterable[Any],
+    *,
+    seconds: Callable[[Any], float],
+    before: Callable[[Any], Iterable[Any]],
+    spent: Mapping[Any, float],
+    at_once: float,
+) -> float:
+    """Seconds until `jobs` are done: all work over `at_once` jobs side by side, and no less than the longest chain of jobs.
+
+    `before` gives the jobs that a job waits for, `spent` the seconds that running ones have had.
+    """
+    rest = {job: max(seconds(job) - spent.get(job, 0.0), 0.0) for job in jobs}
+    ends: dict[Any, float] = {}
+
+    def end(job: Any) -> float:
+        if job not in ends:
+            ends[job] = rest[job] + max((end(other) for other in before(job) if other in rest), default=0.0)
+        return ends[job]
+
+    return max(sum(rest.values()) / max(at_once, 1.0), max(map(end, rest), default=0.0))
+
+
+def line(seconds: float, unknown: Iterable[str], *, now: float) -> str:
+    """What is told: rounded, with the time of day; `unknown` are rules of which no job has run, so that nothing is known."""
+    number = len(set(unknown))
+    if number and seconds < 1:
+        return "Nothing is known yet of how long the jobs left take."
+    until = time.localtime(now + seconds)
+    text = f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+    day = "" if seconds < 43200 else time.strftime("%a ", until)
+    beside = f", and {number} stage{'s' * (number > 1)} of which none has run yet" if number else ""
+    return f"{'At least' if number else 'About'} {text} left, until {day}{time.strftime('%H:%M', until)}{beside}."
+
+
+class _Follower(logging.Handler):
+    """Reads Snakemake's own events, in the thread that writes them."""
+
+    def __init__(self, workflow: Any, estimate: Estimate, *, tell: Callable[[str], None]) -> None:
+        super().__init__()
+        self.workflow, self.estimate, self.tell = workflow, estimate, tell
+        self.started: dict[int, float] = {}
+        self.ended: set[int] = set()
+        self.told, self.busy, self.begin = -math.inf, 0.0, math.nan
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take an event in; an error here must not cost a run."""
+        try:
+            self._take(str(getattr(record, "event", "")), record)
+        except Exception:
+            self.handleError(record)
+
+    def _take(self, event: str, record: Any) -> None:
+        now = time.time()
+        if event == "job_started":
+            self.begin = now if math.isnan(self.begin) else self.begin
+            self.started.update(dict.fromkeys(record.jobs, now))
+        elif event == "job_finished" and record.job_id in self.started:
+            self.ended.add(record.job_id)
+            job = next((job for job in self.workflow.dag.needrun_jobs() if job.jobid == record.job_id), None)
+            seconds = now - self.started.pop(record.job_id)
+            self.busy += seconds
+            if job is not None:
+                self.estimate.add(job.rule.name, _model(job), seconds)
+        elif event == "progress" and record.done < record.total and now - self.told >= _EVERY_S:
+            self.told = now
+            self.tell(self._line(now))
+
+    def _line(self, now: float) -> str:
+        jobs = [j for j in self.workflow.dag.needrun_jobs() if j.jobid not in self.ended and j.rule.name != "all"]
+        expected = {job: self.estimate.seconds(job.rule.name, _model(job)) for job in jobs}
+        running = {job: now - self.started[job.jobid] for job in jobs if job.jobid in self.started}
+        at_once = (self.busy + sum(running.values())) / max(now - self.begin, 1.0)
+        seconds = left(
+            jobs,
+            seconds=lambda job: 0.0 if math.isnan(expected[job]) else expected[job],
+            before=lambda job: self.workflow.dag.dependencies[job],
+            spent=running,
+            at_once=at_once,
+        )
+        return line(seconds, (job.rule.name for job in jobs if math.isnan(expected[job])), now=now)
+
+
+def _model(job: Any) -> str:
+    return str(job.wildcards_dict.get("model", ""))
