@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import shlex
 import shutil
@@ -25,6 +26,8 @@ try:
     CONFIG.cohort.demand_paths()
 except (ValueError, FileNotFoundError) as error:
     raise WorkflowError(str(error))
+if CONFIG.tensorboard and not importlib.util.find_spec("tensorboard"):
+    raise WorkflowError("tensorboard: true needs the package: pip install 'ptacl[tensorboard]', or set it to false")
 
 # jobs run with the Python that runs snakemake, also where its environment is not activated
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))

@@ -53,6 +53,11 @@ def maps_argument(wildcards, resources):
     return shlex.quote(schema.dump(CONFIG.maps))
 
 
+def board_argument(wildcards, resources):
+    """Where a training under way writes curves. Not tracked either: to look on changes nothing."""
+    return f"--tensorboard results/tensorboard/{wildcards.model}-{wildcards.seed}" if CONFIG.tensorboard else ""
+
+
 def current(*names):
     """Inputs: files of who there is and what the stores hold, which change with their content alone."""
     # Of both, in their order: Snakemake looks again only at what hangs on a checkpoint that ran, and the flow may turn out unneeded.

@@ -29,6 +29,7 @@ rule train:
     params:
         launch=launcher,
         maps=maps_argument,
+        board=board_argument,
         shards=lambda w: shards_of(w.model) if is_trained(w.model) else "",
         settings=lambda w: schema.dump(CONFIG.models[w.model].model_copy(update={"title": w.model, "seeds": None})),
         inputs=lambda w: schema.dump(CONFIG.inputs_of(w.model)),
@@ -39,5 +40,5 @@ rule train:
     shell:
         "{params.launch} ptacl.learning.train --model {wildcards.model} --settings {params.settings:q} --inputs {params.inputs:q}"
         " --seed {wildcards.seed} --maps {params.maps} --participants {input.participants} {params.labels} {params.shards}"
-        " {params.start} --state {params.state} --identity {params.code} --out $(dirname {output.model}) --metrics {output.metrics}"
+        " {params.start} {params.board} --state {params.state} --identity {params.code} --out $(dirname {output.model}) --metrics {output.metrics}"
         " 2>&1 | tee {log}"

@@ -114,6 +114,7 @@ class Config(Section):
         description="everything that is trained; an entry with `like` inherits from another, and null takes something away"
     )
     maps: Maps = Field(description="copies of the stores from which trainings read")
+    tensorboard: bool = Field(description="write curves of trainings under way, for TensorBoard, into results/tensorboard")
     embedding: Embedding = Field(description="inference")
     rows: Literal["main", "all"] = Field(
         description="main: without the rows marked extra; all: also these, whose models are trained for them alone"

@@ -9,7 +9,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +51,7 @@ def fit(
     seed: int,
     state: Path,
     device: torch.device,
+    watch: Callable[[Row], None] = lambda row: None,
 ) -> list[Row]:
     """Train `objective` in place, and return one row an epoch; `chosen` is 1 in that of the weights that are kept, 0 elsewhere.
 
@@ -58,7 +59,7 @@ def fit(
     than a batch is one batch. `validation` is evaluated after every epoch, without augmentation and always with the same masks;
     `select: best` and `patience` go by its mean of the value that the objective names in `selection`, of the loss if it names
     none, and only they need it. `state` is a folder of :func:`ptacl.learning.resume.resumable`: a checkpoint in it is resumed,
-    within an epoch too.
+    within an epoch too. `watch` is given the row of each epoch when it ends, and those of a resumed checkpoint at once.
 
     FloatingPointError names the step of a loss that is not finite. SystemExit after SIGTERM or Ctrl-C, with the state saved.
     """
@@ -69,11 +70,15 @@ def fit(
     if (checkpoint := resume.load(state)) is not None:
         loop.load_state(checkpoint)
         log.info("resuming after step %d of %d", loop.progress.step, loop.total)
+        for row in loop.progress.history:
+            watch(row)
     saved = time.perf_counter()
     with resume.stoppable() as stop, _bar(loop) as bar:
         for hosts in loop.collected():
             values = loop.take_step(hosts, stop)
             bar.update()
+            if loop.progress.step % loop.steps_per_epoch == 0:
+                watch(loop.progress.history[-1])
             bar.set_postfix({"loss": f"{values['loss']:.4f}", "samples/s": f"{loop.samples_per_second:.0f}"}, refresh=False)
             if loop.stopped or time.perf_counter() - saved >= training.checkpoint_seconds:
                 if processes.rank() == 0:

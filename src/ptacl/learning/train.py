@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 
 from ptacl import config, participants, stage
 from ptacl.learning import chance, fit, memory, processes, resume
+from ptacl.learning.board import board
 from ptacl.learning.data import Samples, digest, load, prepared_by, split_participants
 from ptacl.learning.maps import Place
 from ptacl.learning.objectives.base import Objective, Targets, initial_weights
@@ -128,9 +129,17 @@ def main() -> None:
         log.info(
             "%d training and %d validation samples on %s, %d process(es)", len(data), len(validation), device, processes.count()
         )
-        with _state(options.state, identity) as state:
+        folder = options.tensorboard if processes.rank() == 0 else None
+        with _state(options.state, identity) as state, board(folder) as watch:
             history = fit.fit(
-                objective, data, validation=validation, training=entry.training, seed=options.seed, state=state, device=device
+                objective,
+                data,
+                validation=validation,
+                training=entry.training,
+                seed=options.seed,
+                state=state,
+                device=device,
+                watch=watch,
             )
             processes.wait()
             if processes.rank() == 0:
@@ -155,6 +164,7 @@ def _arguments() -> argparse.Namespace:
         "--start", nargs="*", default=[], type=weights.named_folder, metavar="MODALITY=FOLDER", help="models to start from"
     )
     parser.add_argument("--state", required=True, type=Path, help="folder of checkpoints; removed after success")
+    parser.add_argument("--tensorboard", type=Path, help="folder for curves under way; needs the extra of this name")
     parser.add_argument("--identity", required=True, help="what else decides the result, such as the version of the code")
     parser.add_argument("--out", required=True, type=Path, help="model folder to write")
     parser.add_argument("--metrics", required=True, type=Path, help="CSV to write, one row an epoch")

@@ -1,0 +1,37 @@
+"""Curves of a training under way, for TensorBoard, which is an extra: pip install 'ptacl[tensorboard]'."""
+
+import math
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+_SPLITS = ("train", "validation")
+_PLACES = ("epoch", "step")
+
+
+@contextmanager
+def board(folder: Path | None) -> Iterator[Callable[[Mapping[str, float]], None]]:
+    """Takes the rows of a training, an epoch each, all of them again where it is resumed: the folder is made anew.
+
+    Curves of both splits stand in one group, such as loss/train and loss/validation. Nothing is written without a folder.
+    """
+    if folder is None:
+        yield lambda row: None
+        return
+    from torch.utils.tensorboard import SummaryWriter
+
+    shutil.rmtree(folder, ignore_errors=True)
+    writer = SummaryWriter(str(folder))
+
+    def write(row: Mapping[str, float]) -> None:
+        for name, value in row.items():
+            if name not in _PLACES and math.isfinite(value):
+                split, _, rest = name.partition("_")
+                writer.add_scalar(f"{rest}/{split}" if split in _SPLITS else name, value, int(row["step"]))
+        writer.flush()
+
+    try:
+        yield write
+    finally:
+        writer.close()
