@@ -108,7 +108,7 @@ def lines(settings: config.Config, *, batch: int, steps: int, device: torch.devi
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default="cuda", help="cpu, with --batch 2 --steps 1, shows that the script runs")
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--steps", type=int, default=20, help="steps that are timed, after three")
     parser.add_argument("--config", type=Path, nargs="*", default=[ROOT / "config.yaml", ROOT / "workflow/config/ukb.yaml"])
@@ -116,6 +116,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("gpu.md"))
     args = parser.parse_args()
     device = torch.device(args.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        parser.error("no GPU is seen by torch: run it where there is one")
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
     text = [f"{name}, torch {torch.__version__}, batch {args.batch}, steps from main memory on.", ""]
     print("\n".join(text))
