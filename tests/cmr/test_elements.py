@@ -71,10 +71,45 @@ def test_of_a_file_that_is_not_regular_nothing_is_read(raw: bytes) -> None:
     assert elements.read(raw) is None
 
 
-def test_undefined_lengths_and_other_orders_are_left_to_pydicom() -> None:
-    data = dataset()
-    data["ReferencedImageSequence"].is_undefined_length = True
-    assert elements.read(content(data)) is None
+def nested(syntax: str, *, depth: int) -> Dataset:
+    """Sequences in items in sequences, all of undefined length, one of them empty, one private."""
+    inner = Dataset()
+    inner.ReferencedSOPInstanceUID, inner.ImageType = "1.2.4", ["ORIGINAL", "PRIMARY"]
+    for _ in range(depth):
+        outer = Dataset()
+        outer.is_undefined_length_sequence_item = True
+        outer.PurposeOfReferenceCodeSequence = Sequence([inner, inner])
+        outer["PurposeOfReferenceCodeSequence"].is_undefined_length = True
+        outer.Rows = 77
+        inner = outer
+    data = dataset(syntax, ReferencedImageSequence=Sequence([inner, inner]), RelatedSeriesSequence=Sequence([]))
+    data.add_new(0x00291020, "SQ", Sequence([inner]))
+    for keyword in ("ReferencedImageSequence", "RelatedSeriesSequence", 0x00291020):
+        data[keyword].is_undefined_length = True
+    return data
+
+
+@pytest.mark.parametrize("depth", [0, 1, 3])
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_sequences_of_undefined_length_are_passed_over(syntax: str, depth: int) -> None:
+    raw = content(nested(syntax, depth=depth))
+    quick, slow = elements.read(raw), pydicom.dcmread(io.BytesIO(raw))
+    assert quick is not None and raw.count(b"\xff\xff\xff\xff") >= 3
+    assert (quick.Rows, quick.PixelData) == (slow.Rows, slow.PixelData) == (4, np.arange(12, dtype="<u2").tobytes())
+    for end in range(600, len(raw) - 1, 7):
+        assert elements.read(raw[:end]) is None
+
+
+def test_a_file_of_sequences_without_end_is_left_to_pydicom() -> None:
+    start = content(dataset())[:-44]
+    opened = start + b"\x29\0\x20\x10SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\0\xe0\xff\xff\xff\xff" * 100_000
+    assert elements.read(opened) is None
+
+
+def test_encapsulated_pixels_and_other_orders_are_left_to_pydicom() -> None:
+    raw = content(dataset())
+    at = raw.index(b"\xe0\x7f\x10\0OW") + 8
+    assert elements.read(raw[:at] + b"\xff\xff\xff\xff" + raw[at + 4 :]) is None
     big = content(dataset()).replace(ExplicitVRLittleEndian.encode(), ExplicitVRBigEndian.encode())
     assert elements.read(big) is None
 

@@ -57,7 +57,9 @@ def _relative_harmonic(frames_TRC: np.ndarray) -> np.ndarray:
     phase = 2 * np.pi * np.arange(num_frames) / num_frames
     basis = np.stack([np.cos(phase) * (num_frames > 1), np.sin(phase), np.ones(num_frames)]).astype(np.float32)
     pixels = frames_TRC.reshape(num_frames, -1).astype(np.float32)
-    cosine, sine, total = basis @ np.nan_to_num(pixels, copy=False, posinf=0, neginf=0)
+    if frames_TRC.dtype.kind == "f":
+        np.nan_to_num(pixels, copy=False, posinf=0, neginf=0)
+    cosine, sine, total = basis @ pixels
     brightness = np.abs(total)
     tissue = brightness[brightness >= brightness.mean()].mean()
     relative: np.ndarray = np.hypot(cosine, sine) / (brightness + tissue + np.finfo(np.float32).tiny)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -21,6 +21,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEnd
 
 from ptacl.cmr import elements, stack
 from ptacl.cmr.cine import Cine, no_faults
+from ptacl.cmr.member import Member
 from ptacl.cmr.stack import Frame
 from ptacl.exclusions import Excluded, Reason
 
@@ -35,7 +36,7 @@ _NEEDED = ("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient
 _DESCRIPTION = 0x0008103E
 _TAGS: list[Any] = list(elements.TAGS.values())
 
-Open = Callable[[], IO[bytes] | io.FileIO]
+Open = Callable[[], Member | io.FileIO]
 
 
 class _Undecodable(ValueError):
@@ -47,7 +48,8 @@ def read_zip(path: Path) -> Cine:
     try:
         if Path(path).stat().st_size > _LARGEST_BYTES:
             raise Excluded(Reason.UNREADABLE, f"zip: larger than {_LARGEST_BYTES // 2**20} MiB")
-        archive = zipfile.ZipFile(io.BytesIO(Path(path).read_bytes()))
+        data = Path(path).read_bytes()
+        archive = zipfile.ZipFile(io.BytesIO(data))
     except Excluded:
         raise
     except (OSError, zipfile.BadZipFile, ValueError) as error:
@@ -56,16 +58,16 @@ def read_zip(path: Path) -> Cine:
         members = sorted((m for m in archive.infolist() if not m.is_dir()), key=lambda m: m.filename)
         if len(members) > _MOST_FILES:
             raise Excluded(Reason.UNREADABLE, f"zip: {len(members):,} files")
-        return _read(((m.filename, partial(_open, archive, m)) for m in members), format="dicom-zip")
+        return _read(((m.filename, partial(_open, memoryview(data), m)) for m in members), format="dicom-zip")
 
 
-def _open(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
+def _open(data: memoryview, member: zipfile.ZipInfo) -> Member:
     """A file of a zip, unless it is locked or would inflate beyond what an image can be."""
     if member.flag_bits & 1:
         raise _Undecodable("encrypted")
     if member.file_size > max(_RATIO_FROM_BYTES, _RATIO * member.compress_size):
         raise _Undecodable("inflates beyond an image")
-    return archive.open(member)
+    return Member(data, member)
 
 
 def read_folder(path: Path) -> Cine:
@@ -104,7 +106,7 @@ def _read(files: Iterable[tuple[str, Open]], *, format: str) -> Cine:
     return stack.build(frames, counts=counts, causes=dict(causes), format=format)
 
 
-def _frame(file: IO[bytes] | io.FileIO) -> Frame | None:
+def _frame(file: Member | io.FileIO) -> Frame | None:
     """One image, or None for a file of another series, of which no more than the front is read."""
     head = file.read(_HEAD_BYTES)
     description = _description(head)

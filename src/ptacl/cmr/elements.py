@@ -1,7 +1,7 @@
 """The few elements of a DICOM file that a cine needs, read many times as fast as by pydicom where the file is regular.
 
-Regular is: little-endian, not compressed, every element of known length, every value in its plain form. Of any other file nothing
-is read here, and pydicom decides.
+Regular is: little-endian, not compressed, every value in its plain form; sequences are passed over. Of any other file nothing is
+read here, and pydicom decides.
 """
 
 import struct
@@ -26,6 +26,8 @@ _SHORT = {
     *(b"LO", b"LT", b"PN", b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"),
 }
 _UNDEFINED, _START = 0xFFFFFFFF, 132
+_ITEMS, _ITEM_END, _SEQUENCE_END, _DEEPEST = 0xFFFE, 0xFFFEE00D, 0xFFFEE0DD, 8
+_EXPLICIT, _LENGTH = struct.Struct("<HH2sH").unpack_from, struct.Struct("<I").unpack_from
 _SEVERAL = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
 
 
@@ -50,44 +52,68 @@ def read(content: bytes, *, until: int = TAGS["PixelData"]) -> Elements | None:
 def _values(content: bytes, until: int) -> Elements | None:
     if content[128:_START] != b"DICM":
         return None
-    view, at, implicit, found = memoryview(content), _START, False, Elements()
-    while at < len(content):
-        group, element = struct.unpack_from("<HH", content, at)
-        if group << 16 | element > until:
+    at, end, later, found = _START, len(content), False, Elements()
+    while at < end:
+        implicit = later and content[at : at + 2] != b"\2\0"  # the front is always explicit
+        tag, vr, start, length = _header(content, at, implicit=implicit)
+        if tag > until:
             break
-        if group != 2 and "file_meta" not in found:
+        if tag >> 16 != 2 and "file_meta" not in found:
             return None
-        if group != 2 and implicit:
-            head, (length,) = 8, struct.unpack_from("<I", content, at + 4)
-        elif (vr := content[at + 4 : at + 6]) in _LONG:
-            head, (length,) = 12, struct.unpack_from("<I", content, at + 8)
-        elif vr in _SHORT:
-            head, (length,) = 8, struct.unpack_from("<H", content, at + 6)
-        else:
+        if length == _UNDEFINED:
+            if vr not in (b"SQ", b"UN", b""):
+                return None
+            at = _after_items(content, start, implicit=implicit or vr == b"UN", depth=0)
+            continue
+        at = start + length
+        if at > end:
             return None
-        start, at = at + head, at + head + length
-        if length == _UNDEFINED or at > len(content):
-            return None
-        tag = group << 16 | element
         if tag == _SYNTAX:
             syntax = content[start:at].decode("ascii").rstrip("\0 ")
             if syntax not in _SYNTAXES:
                 return None
-            found["file_meta"], implicit = {"TransferSyntaxUID": syntax}, _SYNTAXES[syntax]
+            found["file_meta"], later = {"TransferSyntaxUID": syntax}, _SYNTAXES[syntax]
         elif tag in _BY_TAG:
             keyword, kind = _BY_TAG[tag]
-            found[keyword] = _value(view[start:at], keyword, kind)
+            found[keyword] = _value(content[start:at], keyword, kind)
     return found
 
 
-def _value(raw: memoryview, keyword: str, kind: str) -> Any:
+def _header(content: bytes, at: int, *, implicit: bool) -> tuple[int, bytes, int, int]:
+    """Tag, value representation (empty where it is implicit), start and length of an element; ValueError for no such thing."""
+    group, element, vr, short = _EXPLICIT(content, at)
+    tag = group << 16 | element
+    if implicit or group == _ITEMS:
+        return tag, b"", at + 8, _LENGTH(content, at + 4)[0]
+    if vr in _SHORT:
+        return tag, vr, at + 8, short
+    if vr in _LONG:
+        return tag, vr, at + 12, _LENGTH(content, at + 8)[0]
+    raise ValueError(f"value representation {vr!r}")
+
+
+def _after_items(content: bytes, at: int, *, implicit: bool, depth: int) -> int:
+    """Where a sequence or an item of undefined length ends, after its delimiter; ValueError where there is none."""
+    if depth > _DEEPEST:
+        raise ValueError("sequences within sequences without end")
+    while True:
+        tag, vr, start, length = _header(content, at, implicit=implicit)
+        if tag in (_ITEM_END, _SEQUENCE_END):
+            return start
+        if length == _UNDEFINED:
+            at = _after_items(content, start, implicit=implicit or vr == b"UN", depth=depth + 1)
+        else:
+            at = start + length
+
+
+def _value(raw: bytes, keyword: str, kind: str) -> Any:
     """One value in its plain form; ValueError for any other, an empty one too."""
     if keyword == "PixelData":
-        return bytes(raw)
+        return raw
     if kind == "US":
         (number,) = struct.unpack("<H", raw)
         return number
-    text = bytes(raw).decode("ascii").strip("\0 ")
+    text = raw.decode("ascii").strip("\0 ")
     if kind not in ("DS", "IS"):
         return text
     numbers = [float(part) if kind == "DS" else int(part) for part in text.split("\\")]

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,10 +39,12 @@ class Frame:
     expected: int
     pixels: np.ndarray
 
-    @property
+    @cached_property
     def depth_mm(self) -> float:
         """Position along the normal; SliceLocation is not that."""
-        return float(np.cross(self.axes[0], self.axes[1]) @ self.position_mm)
+        (a, b, c), (d, e, f) = self.axes.tolist()
+        x, y, z = self.position_mm.tolist()
+        return float((b * f - c * e) * x + (c * d - a * f) * y + (a * e - b * d) * z)
 
 
 def build(frames: Sequence[Frame], *, counts: dict[str, int], causes: dict[str, int], format: str) -> Cine:
@@ -133,14 +136,16 @@ def _from_first(slices: list[list[Frame]]) -> list[list[Frame]]:
 
 def _check_geometry(slices: Sequence[Sequence[Frame]]) -> None:
     first = slices[0][0]
-    for frame in (f for s in slices for f in s):
-        cosines = np.sum(frame.axes * first.axes, axis=1)
+    frames = [f for s in slices for f in s]
+    for frame in frames:
         if frame.pixels.shape != first.pixels.shape:
             raise Excluded(Reason.UNEVEN_SLICES, f"images of {first.pixels.shape} and {frame.pixels.shape} pixels")
-        if not np.allclose(frame.spacing_mm, first.spacing_mm, rtol=_SAME_SPACING):
-            raise Excluded(Reason.UNEVEN_SLICES, f"pixels of {first.spacing_mm} and {frame.spacing_mm} mm")
-        if cosines.min() < _SAME_DIRECTION:
-            raise Excluded(Reason.UNEVEN_SLICES, f"slices turned by {np.degrees(np.arccos(cosines.min())):.0f} degrees")
+    spacings = np.array([f.spacing_mm for f in frames])
+    if not (same := np.isclose(spacings, spacings[0], rtol=_SAME_SPACING).all(axis=1)).all():
+        raise Excluded(Reason.UNEVEN_SLICES, f"pixels of {first.spacing_mm} and {frames[int(np.argmin(same))].spacing_mm} mm")
+    cosine = (np.array([f.axes for f in frames]) * first.axes).sum(axis=2).min()
+    if not cosine >= _SAME_DIRECTION:
+        raise Excluded(Reason.UNEVEN_SLICES, f"slices turned by {np.degrees(np.arccos(cosine)):.0f} degrees")
 
 
 def _slice_mm(slices: Sequence[Sequence[Frame]]) -> float:
