@@ -205,3 +205,28 @@ def test_frozen_layers_stay_in_evaluation_mode() -> None:
 def test_freezing_layers_that_do_not_exist_is_an_error(layers: int) -> None:
     with pytest.raises(ValueError, match="has 3"):
         _encoder().freeze(layers)
+
+
+@pytest.mark.parametrize("frozen", [0, 1])
+def test_recomputed_activations_give_the_same_gradients_from_less_memory(frozen: int) -> None:
+    torch.manual_seed(0)
+    encoder = vit.Encoder(config.Encoder(shape=[4, 60], patch=[1, 10], width=16, depth=3, heads=2))
+    encoder.freeze(frozen)
+    x, kept, found = torch.randn(3, 4, 60), {}, {}
+
+    def note(tensor: Tensor) -> Tensor:
+        sizes.append(tensor.nbytes)
+        return tensor
+
+    for encoder.recompute in (False, True):
+        sizes: list[int] = []
+        encoder.zero_grad(set_to_none=True)
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            loss = encoder(x).square().mean()
+        kept[encoder.recompute] = sum(sizes)
+        loss.backward()
+        found[encoder.recompute] = [None if p.grad is None else p.grad.clone() for p in encoder.parameters()]
+    assert all(a is b is None or torch.equal(a, b) for a, b in zip(found[False], found[True], strict=True))
+    assert kept[True] < kept[False] / 4
+    with torch.no_grad():
+        assert torch.equal(encoder(x), encoder(x))

@@ -24,7 +24,7 @@ rule train:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=64000,
+        mem_mb=16000 if CONFIG.maps.folder else 64000,  # maps lie in the page cache, which is given up where memory is short
         runtime=2880,
     params:
         launch=launcher,

@@ -114,6 +114,9 @@ class Training(Section):
     clip_norm: float = Field(ge=0, description="gradient norm limit; 0 for none")
     precision: Literal["float32", "bfloat16"] = Field(description="autocast type")
     compile: bool = Field(description="torch.compile")
+    recompute: bool = Field(
+        default=False, description="compute activations of transformer blocks again in the backward pass: less memory, more time"
+    )
     select: Literal["last", "best"] = Field(
         description="weights kept: the last, or those of the best validation loss (contrastive: of its global term)"
     )

@@ -25,6 +25,7 @@ from ptacl.learning.objectives.base import Objective, Targets, initial_weights
 from ptacl.models import weights
 from ptacl.models.build import AnyEncoder
 from ptacl.models.build import encoder as new_encoder
+from ptacl.models.vit import Encoder
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,8 @@ def build(
     for modality in entry.modalities:
         frozen = entry.frozen(modality)
         encoders[modality].freeze(len(encoders[modality].blocks) if frozen == "all" else frozen)
+        if isinstance(encoder := encoders[modality], Encoder):
+            encoder.recompute = entry.training.recompute
     # By name: another objective is no part of this one's code, and a change of it retrains nothing here.
     module, _, name = entry.objective_class.partition(":")
     kind: type[Objective] = getattr(importlib.import_module(module), name)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from ptacl import config
 
@@ -123,7 +124,8 @@ class Block(nn.Module):
 class Encoder(nn.Module):
     """Patches to tokens: embedding, blocks, final norm. No class token.
 
-    Attributes: `settings`; `patch`; `grid` (tokens an axis); `num_tokens`; `width`; `frozen` (blocks kept fixed).
+    Attributes: `settings`; `patch`; `grid` (tokens an axis); `num_tokens`; `width`; `frozen` (blocks kept fixed); `recompute`
+    (whether the backward pass computes what happens within a block again, in place of keeping it).
     """
 
     def __init__(self, settings: config.Encoder) -> None:
@@ -132,7 +134,7 @@ class Encoder(nn.Module):
         self.patch = tuple(settings.patch)
         self.grid = tuple(s // p for s, p in zip(settings.shape, settings.patch, strict=True))
         self.num_tokens = math.prod(self.grid)
-        self.frozen = 0
+        self.frozen, self.recompute = 0, False
         self.embedding = PatchEmbedding(self.num_tokens, math.prod(self.patch), self.width)
         self.blocks = nn.ModuleList(Block(self.width, settings.heads) for _ in range(settings.depth))
         self.norm = nn.LayerNorm(self.width, eps=NORM_EPS)
@@ -171,7 +173,8 @@ class Encoder(nn.Module):
             tokens: Tensor = self.embedding(patches_BNP, visible_BV)
             for block in self.blocks[: self.frozen]:
                 tokens = block(tokens)
+        again = self.recompute and torch.is_grad_enabled()
         for block in self.blocks[self.frozen :]:
-            tokens = block(tokens)
+            tokens = checkpoint(block, tokens, use_reentrant=False, preserve_rng_state=False) if again else block(tokens)
         tokens = self.norm(tokens)
         return tokens
