@@ -25,10 +25,12 @@ def probe(features_nd: Array, targets_np: Array, unseen_md: Array) -> Array:
     if not known.any(axis=0).all():
         raise ValueError("a phenotype has no value in the training split: drop it from cohort.phenotypes")
     predictions = np.empty((len(unseen_md), targets_np.shape[1]))
-    patterns, group = np.unique(known, axis=1, return_inverse=True)
-    for g, rows in enumerate(patterns.T):
-        targets = np.flatnonzero(group.ravel() == g)
-        fitted = LinearRegression().fit(features_nd[rows], targets_np[np.ix_(rows, targets)])
+    alike: dict[bytes, list[int]] = {}
+    for target, rows in enumerate(known.T):
+        alike.setdefault(rows.tobytes(), []).append(target)
+    for targets in alike.values():
+        rows = known[:, targets[0]]
+        fitted = LinearRegression(copy_X=False).fit(features_nd[rows], targets_np[rows][:, targets])
         predictions[:, targets] = fitted.predict(unseen_md)
     return predictions
 
