@@ -26,8 +26,6 @@ try:
     CONFIG.cohort.demand_paths()
 except (ValueError, FileNotFoundError) as error:
     raise WorkflowError(str(error))
-if CONFIG.tensorboard and not importlib.util.find_spec("tensorboard"):
-    raise WorkflowError("tensorboard: true needs the package: pip install 'ptacl[tensorboard]', or set it to false")
 
 # jobs run with the Python that runs snakemake, also where its environment is not activated
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
@@ -45,6 +43,9 @@ wildcard_constraints:
 
 
 include: "workflow/rules/common.smk"
+
+
+demand_surroundings()
 
 
 MODELS = needed(row for table in (CONFIG.regression, CONFIG.retrieval, CONFIG.alignment) for row in CONFIG.shown(table.rows))

@@ -113,6 +113,27 @@ def test_my_yaml_runs_to_the_list_of_participants(world: Path) -> None:
     assert len((world / "results/private/participants.csv").read_text().splitlines()) > 15
 
 
+def test_a_forgotten_configuration_replaces_nothing(tmp_path: Path) -> None:
+    """The defaults are the simulated cohort: in a folder with results of somebody's files they stop before the first job."""
+    listed = tmp_path / "results/private/participants.csv"
+    listed.parent.mkdir(parents=True)
+    listed.write_text("participant\n")
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "-n",
+        "--cores",
+        "2",
+        "-s",
+        str(ROOT / "Snakefile"),
+        "--directory",
+        str(tmp_path),
+    ]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode != 0 and "results holds a cohort of your files" in run.stdout + run.stderr
+
+
 SETTINGS = [(page, block) for page in PAGES for block in blocks(page, "yaml")]
 
 

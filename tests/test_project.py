@@ -96,6 +96,7 @@ def test_entries_inherit_and_change_what_stands_beside() -> None:
         ("ecg_mae", {"start": {"ecg": "ptacl"}}, "starts from itself"),
         ("ecg_mae", {"start": {"cmr": "cmr_mae"}}, "which the modalities"),
         ("ecg_mae", {"modalities": ["ecg", "cmr"]}, "takes 1 modality, not"),
+        ("ecg_mae", {"kind": "simclr"}, "mask_ratio: .*; it belongs to another kind: mask_ratio: null takes away"),
         ("ecg-2", {"kind": "untrained", "title": "x", "modalities": ["ecg"]}, "letters, digits and underscores"),
     ],
 )

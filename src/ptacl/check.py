@@ -18,7 +18,7 @@ from ptacl.ecg import prepare as ecg
 from ptacl.exclusions import Excluded
 
 # Peak rates of bfloat16 matrix products from the makers' data sheets, and the share of it that a small transformer reaches.
-GPUS = {"NVIDIA A100": 312e12, "NVIDIA H100": 989e12, "NVIDIA L4": 121e12, "NVIDIA T4 (float16)": 65e12}
+GPUS = {"NVIDIA A100": 312e12, "NVIDIA H100": 989e12, "NVIDIA L4": 121e12}
 _SHARE_GPU, _SHARE_CPU = 0.15, 0.3
 _MATRIX = 1024
 
@@ -88,7 +88,7 @@ def needs(settings: config.Config, *, visits: int, seconds: Mapping[str, float],
         "disk": {"stores": stored, "maps": stored if settings.maps.folder else _gb(0), "free": _gb(shutil.disk_usage(here).free)},
         "memory": {"to hold what trainings read": stored, "of this machine": _gb(_memory())},
         "preparation": {m: _hours(s * visits / cores) + f" on {cores} cores, measured" for m, s in seconds.items()},
-        "trainings": {name: _hours(work.seconds(rate)) + " on this machine, estimate" for name, work in works.items()},
+        "trainings": {name: _hours(work.seconds(rate)) + " on the CPU of this machine, estimate" for name, work in works.items()},
         "all trainings": {
             f"one {gpu}": "at least " + _hours(total / (_SHARE_GPU * peak)) + ", estimate" for gpu, peak in GPUS.items()
         },

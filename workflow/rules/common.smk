@@ -1,6 +1,18 @@
 # Functions that rules share: inputs that depend on wildcards or files, and how a training is started.
 
 
+def demand_surroundings():
+    """Before anything is planned: what an option needs is installed, and no cohort of somebody's files would be replaced."""
+    if CONFIG.tensorboard and not importlib.util.find_spec("tensorboard"):
+        raise WorkflowError("tensorboard: true needs pip install tensorboard, or set it to false")
+    simulated = CONFIG.cohort.source == "simulated"
+    if simulated and os.path.exists(f"{PRIVATE}/participants.csv") and not os.path.exists(f"{PRIVATE}/simulated.json"):
+        raise WorkflowError(
+            "results holds a cohort of your files, and this configuration would replace it by a simulated one: give your"
+            " configuration files again (--configfile), or run in another folder (--directory)"
+        )
+
+
 def bulk_sources(wildcards):
     """What tells that the cohort changed: the simulation, or the folders themselves and those below that hold several records."""
     if SIMULATED:

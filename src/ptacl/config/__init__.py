@@ -210,9 +210,13 @@ def parse(values: dict[str, Any]) -> Config:
 
 
 def _meant(error: Any) -> str:
-    """A known name that resembles an unknown key."""
+    """What to do about an unknown key: a known name that resembles it, or take away what another kind of entry has."""
+    if error["type"] != "extra_forbidden":
+        return ""
     names = sorted({name for section in _sections(Section) for name in section.model_fields})
-    close = difflib.get_close_matches(str(error["loc"][-1]), names, 1) if error["type"] == "extra_forbidden" else []
+    if (name := str(error["loc"][-1])) in names:
+        return f"; it belongs to another kind: {name}: null takes away what is inherited" if error["loc"][0] == "models" else ""
+    close = difflib.get_close_matches(name, names, 1)
     return f"; did you mean {close[0]}?" if close else ""
 
 

@@ -2,7 +2,7 @@
 
 CardioSoft files have a reader of their own (:mod:`ptacl.ecg.read`). A table (.csv, .npy) comes with a sidecar `NAME.json` that
 says what no table says: {"rate_hz": 500, "unit": "mV", "leads": ["I", ...]}. All else is read by ecgdatakit, an extra of this
-package (`pip install ptacl[formats]`), and checked by :func:`ptacl.ecg.contract.conform`.
+package, and checked by :func:`ptacl.ecg.contract.conform`.
 """
 
 import json
@@ -79,7 +79,7 @@ def _by_ecgdatakit(path: Path, *, settings: config.Ecg) -> EcgRecord:
     try:
         import ecgdatakit
     except ImportError:
-        raise Excluded(Reason.UNREADABLE, "not a CardioSoft file; other formats need pip install 'ptacl[formats]'") from None
+        raise Excluded(Reason.UNREADABLE, "not a CardioSoft file; other formats need pip install ecgdatakit") from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Curves of a training under way, for TensorBoard, which is an extra: pip install 'ptacl[tensorboard]'."""
+"""Curves of a training under way, for TensorBoard, which is an extra of this package."""
 
 import math
 import shutil
