@@ -86,7 +86,7 @@ onstart:
         workflow,
         CONFIG,
         benchmarks=Path("results/benchmarks"),
-        guess=shutil.which("nvidia-smi") is None and not workflow.remote_exec,
+        guess=SIMULATED and workflow.local_exec and shutil.which("nvidia-smi") is None,
     )
 
 

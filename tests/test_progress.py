@@ -24,6 +24,8 @@ def test_a_training_is_expected_in_proportion_to_its_arithmetic() -> None:
     estimate.add("train", "small", 5.0)
     assert estimate.seconds("train", "large") == 20.0
     assert estimate.seconds("train", "random") == 0.0
+    estimate.add("train", "random", 3000.0)
+    assert estimate.seconds("train", "large") == 20.0
 
 
 def test_arithmetic_alone_is_a_guess_where_it_may_be() -> None:
@@ -62,10 +64,11 @@ def test_files_of_earlier_runs_and_of_killed_jobs(tmp_path: Path) -> None:
 
 def test_time_left_is_bound_by_work_and_by_the_longest_chain() -> None:
     seconds, before = {"a": 10.0, "b": 10.0, "c": 5.0, "d": 1.0}, {"c": ["a", "done"], "d": ["c"]}
-    how = {"seconds": seconds.get, "before": lambda job: before.get(job, [])}
+    how = {"seconds": seconds.get, "before": lambda job: before.get(job, []), "on_gpu": "ab".__contains__, "gpus": math.inf}
     assert progress.left("abcd", **how, spent={}, at_once=1) == 26
     assert progress.left("abcd", **how, spent={}, at_once=8) == 16
     assert progress.left("abcd", **how, spent={"a": 4.0, "b": 99.0}, at_once=8) == 12
+    assert progress.left("abcd", **how | {"gpus": 1}, spent={}, at_once=8) == 20
     assert progress.left([], **how, spent={}, at_once=0) == 0
 
 
@@ -89,12 +92,12 @@ def job(number: int, rule: str, **wildcards: str) -> Job:
 
 
 def test_events_become_lines_and_an_error_costs_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs = [job(1, "train", model="small"), job(2, "train", model="large"), job(3, "all")]
+    jobs = [job(1, "train", model="small"), job(2, "train", model="large"), job(3, "all"), job(4, "data")]
     dag = SimpleNamespace(needrun_jobs=lambda: iter(jobs), dependencies={j: {} for j in jobs})
     told, clock = [], [1000.0]
     monkeypatch.setattr(progress.time, "time", lambda: clock[0])
     estimate = progress.Estimate({"small": 10.0, "large": 40.0}, {}, guess=False)
-    follower = progress._Follower(SimpleNamespace(dag=dag), estimate, tell=told.append)
+    follower = progress._Follower(SimpleNamespace(dag=dag, global_resources={"gpu": 4}), estimate, tell=told.append)
 
     def event(name: str, **values: object) -> None:
         follower.handle(logging.makeLogRecord({"event": name, **values}))
@@ -112,3 +115,7 @@ def test_events_become_lines_and_an_error_costs_no_run(monkeypatch: pytest.Monke
     clock[0] += 30
     event("progress", done=1, total=3)
     assert told[1].startswith("About 50 s left")
+    event("job_error", jobid=2)
+    clock[0] += 60
+    event("progress", done=1, total=3)
+    assert told[2].startswith("About 80 s left")

@@ -149,7 +149,7 @@ def test_lock_holds_every_dependency_at_a_version_in_its_range() -> None:
 def test_conda_environment_and_container_install_the_lock() -> None:
     conda = yaml.safe_load((ROOT / "envs" / "environment.yaml").read_text())
     pip = next(d["pip"] for d in conda["dependencies"] if isinstance(d, dict))
-    assert pip == ["--constraint requirements.lock", "--editable ..[slurm]"]
+    assert pip == ["--constraint requirements.lock", "--editable ..[slurm,tensorboard]"]
     container = (ROOT / "envs" / "Containerfile").read_text()
     assert "--constraint /opt/ptacl/envs/requirements.lock" in container
     python = re.search(r"FROM python:(\S+)-slim", container).group(1)

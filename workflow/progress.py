@@ -11,6 +11,8 @@ from ptacl import config, operations
 
 FLOPS = 50e9  # operations a second of a small training on two cores, until the first training of a run tells better
 _EVERY_S = 5  # jobs that end in a burst share a line
+_ON_GPU = ("train", "embed")
+_NO_WORK = ("all", "data")  # rules that only gather
 
 
 def follow(workflow: Any, settings: config.Config, *, benchmarks: Path, guess: bool) -> None:
@@ -60,11 +62,10 @@ class Estimate:
 
     def seconds(self, rule: str, model: str) -> float:
         """Of one job; NaN where nothing is known."""
-        amount, known = self._amount(rule, model), self.known.get(rule, [])
-        if total := sum(a for a, _ in known):
-            return amount * sum(s for _, s in known) / total
-        if known and not amount:
-            return sum(s for _, s in known) / len(known)
+        amount = self._amount(rule, model)
+        known = [(a, s) for a, s in self.known.get(rule, []) if a]  # without weights that were only drawn
+        if known:
+            return amount * sum(s for _, s in known) / sum(a for a, _ in known)
         return amount if rule == "train" and (self.guess or not amount) else math.nan
 
     def _amount(self, rule: str, model: str) -> float:
@@ -78,8 +79,10 @@ def left(
     before: Callable[[Any], Iterable[Any]],
     spent: Mapping[Any, float],
     at_once: float,
+    on_gpu: Callable[[Any], bool],
+    gpus: float,
 ) -> float:
-    """Seconds until `jobs` are done: all work over `at_once` jobs side by side, and no less than the longest chain of jobs.
+    """Seconds until `jobs` are done: all work over `at_once` jobs at a time, and no less than GPUs or the longest chain allow.
 
     `before` gives the jobs that a job waits for, `spent` the seconds that running ones have had.
     """
@@ -91,7 +94,8 @@ def left(
             ends[job] = rest[job] + max((end(other) for other in before(job) if other in rest), default=0.0)
         return ends[job]
 
-    return max(sum(rest.values()) / max(at_once, 1.0), max(map(end, rest), default=0.0))
+    gpu = sum(seconds for job, seconds in rest.items() if on_gpu(job))
+    return max(sum(rest.values()) / max(at_once, 1.0), gpu / gpus, max(map(end, rest), default=0.0))
 
 
 def line(seconds: float, unknown: Iterable[str], *, now: float) -> str:
@@ -115,6 +119,8 @@ class _Follower(logging.Handler):
         self.started: dict[int, float] = {}
         self.ended: set[int] = set()
         self.told, self.busy, self.begin = -math.inf, 0.0, math.nan
+        gpus = workflow.global_resources.get("gpu")
+        self.gpus = float(getattr(gpus, "value", gpus) or math.inf)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take an event in; an error here must not cost a run."""
@@ -135,12 +141,14 @@ class _Follower(logging.Handler):
             self.busy += seconds
             if job is not None:
                 self.estimate.add(job.rule.name, _model(job), seconds)
+        elif event == "job_error" and record.jobid in self.started:
+            self.busy += now - self.started.pop(record.jobid)
         elif event == "progress" and record.done < record.total and now - self.told >= _EVERY_S:
             self.told = now
             self.tell(self._line(now))
 
     def _line(self, now: float) -> str:
-        jobs = [j for j in self.workflow.dag.needrun_jobs() if j.jobid not in self.ended and j.rule.name != "all"]
+        jobs = [j for j in self.workflow.dag.needrun_jobs() if j.jobid not in self.ended and j.rule.name not in _NO_WORK]
         expected = {job: self.estimate.seconds(job.rule.name, _model(job)) for job in jobs}
         running = {job: now - self.started[job.jobid] for job in jobs if job.jobid in self.started}
         at_once = (self.busy + sum(running.values())) / max(now - self.begin, 1.0)
@@ -150,6 +158,8 @@ class _Follower(logging.Handler):
             before=lambda job: self.workflow.dag.dependencies[job],
             spent=running,
             at_once=at_once,
+            on_gpu=lambda job: job.rule.name in _ON_GPU,
+            gpus=self.gpus,
         )
         return line(seconds, (job.rule.name for job in jobs if math.isnan(expected[job])), now=now)
 

@@ -68,12 +68,15 @@ def test_damaged_bytes_never_pass(method: int) -> None:
 def test_lists_that_lie_are_refused() -> None:
     data = bytes(archive())
 
-    def read(**changes: object) -> bytes:
-        info = zipfile.ZipFile(io.BytesIO(data)).infolist()[0]
+    def read(size: int = 2**24, *, number: int = 0, **changes: object) -> bytes:
+        info = zipfile.ZipFile(io.BytesIO(data)).infolist()[number]
         for name, value in changes.items():
             setattr(info, name, value)
-        return ours(data, info, size=2**24)
+        return ours(data, info, size=size)
 
+    for changes in ({"file_size": 90_000}, {"CRC": 1}):  # of the file that ends where the first read does
+        with pytest.raises(zipfile.BadZipFile):
+            read(4096, number=3, **changes)
     assert read() == CONTENTS["a.dcm"]
     for changes in (
         {"file_size": 99_999},
@@ -85,8 +88,9 @@ def test_lists_that_lie_are_refused() -> None:
         {"header_offset": 10**9},
         {"orig_filename": "b.dcm"},
     ):
-        with pytest.raises(zipfile.BadZipFile):
-            read(**changes)
+        for size in (1000, 2**24):
+            with pytest.raises(zipfile.BadZipFile):
+                read(size=size, **changes)
     with pytest.raises(RuntimeError, match="encrypted"):
         read(flag_bits=1)
     with pytest.raises(NotImplementedError, match="99"):

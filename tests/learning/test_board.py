@@ -46,3 +46,16 @@ def test_what_there_is_not_is_left_out_and_no_folder_is_no_file(tmp_path):
     with board(None) as watch:
         watch({"epoch": 1, "step": 3, "train_loss": 1.0})
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_full_disk_costs_the_curves_alone(tmp_path, monkeypatch, caplog):
+    from torch.utils.tensorboard import SummaryWriter
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with board(tmp_path / "a") as watch:
+        monkeypatch.setattr(SummaryWriter, "flush", full)
+        watch({"epoch": 1, "step": 3, "train_loss": 1.0})
+        watch({"epoch": 2, "step": 6, "train_loss": 0.5})
+    assert "no more curves for TensorBoard: No space left" in caplog.text

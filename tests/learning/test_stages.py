@@ -52,6 +52,22 @@ def test_pretraining_leaves_a_model_and_metrics(maes, sizes):
         assert weights.encoder(folder, modality).settings == sizes[modality]
 
 
+def test_curves_and_recomputed_activations_change_no_weight(call, ecg_mae, change, tmp_path):
+    plain, rows = call(ecg_mae, "ecg_mae")
+    watched, same = call(ecg_mae, "watched", "--tensorboard", tmp_path / "curves")
+    recomputed, _ = call(change(ecg_mae, training_recompute=True), "recomputed")
+    states = [weights.encoder(folder, "ecg").state_dict() for folder in (plain, watched, recomputed)]
+    assert all(torch.equal(states[0][name], other[name]) for other in states[1:] for name in states[0])
+    assert [r["train_loss"] for r in rows] == [r["train_loss"] for r in same]
+    assert list((tmp_path / "curves").glob("events.*"))
+
+
+def test_recompute_reaches_the_encoders(ptacl, change, inputs):
+    for wanted in (False, True):
+        built = train.build(change(ptacl, training_recompute=wanted), inputs(), seed=0)
+        assert {encoder.recompute for encoder in built.encoders.values()} == {wanted}
+
+
 def test_contrastive_training_starts_from_the_autoencoders(call, maes, ptacl, change):
     settings = change(ptacl, start={"ecg": "ecg_mae", "cmr": "cmr_mae"}, frozen_layers=1)
     folders = {modality: folder for modality, (folder, _) in maes.items()}

@@ -24,7 +24,8 @@ rule train:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=16000 if CONFIG.maps.folder else 64000,  # maps lie in the page cache, which is given up where memory is short
+        # maps lie in the page cache, which is given up where memory is short; where there was no room for them, the next try has more
+        mem_mb=lambda w, attempt: 16000 if CONFIG.maps.folder and attempt == 1 else 64000,
         runtime=2880,
     params:
         launch=launcher,

@@ -47,7 +47,7 @@ class Member:
         if self._inflate is None:
             out, self._rest = bytes(self._rest[:size]), self._rest[size:]
         elif self._inflate.eof:
-            return b""
+            out = b""
         else:
             try:
                 out = self._inflate.decompress(self._rest, size)

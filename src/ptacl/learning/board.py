@@ -1,10 +1,13 @@
 """Curves of a training under way, for TensorBoard, which is an extra of this package."""
 
+import logging
 import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 _SPLITS = ("train", "validation")
 _PLACES = ("epoch", "step")
@@ -22,16 +25,22 @@ def board(folder: Path | None) -> Iterator[Callable[[Mapping[str, float]], None]
     from torch.utils.tensorboard import SummaryWriter
 
     shutil.rmtree(folder, ignore_errors=True)
-    writer = SummaryWriter(str(folder))
+    writer, failed = SummaryWriter(str(folder)), False
 
     def write(row: Mapping[str, float]) -> None:
-        for name, value in row.items():
-            if name not in _PLACES and math.isfinite(value):
-                split, _, rest = name.partition("_")
-                writer.add_scalar(f"{rest}/{split}" if split in _SPLITS else name, value, int(row["step"]))
-        writer.flush()
+        nonlocal failed
+        try:
+            for name, value in row.items():
+                if name not in _PLACES and math.isfinite(value) and not failed:
+                    split, _, rest = name.partition("_")
+                    writer.add_scalar(f"{rest}/{split}" if split in _SPLITS else name, value, int(row["step"]))
+            writer.flush()
+        except OSError as error:  # a full disk, say: it costs the curves and not the training
+            failed = True
+            log.warning("WARNING: no more curves for TensorBoard: %s", error.strerror)
 
     try:
         yield write
     finally:
-        writer.close()
+        with suppress(OSError):
+            writer.close()
