@@ -75,7 +75,10 @@ def test_time_left_is_bound_by_work_and_by_the_longest_chain() -> None:
 def test_the_line_says_what_it_does_not_know() -> None:
     noon = time.mktime((2026, 1, 5, 12, 0, 0, 0, 0, -1))
     assert progress.line(300, [], now=noon) == "About 5 min left, until 12:05."
-    assert progress.line(60, ["embed", "embed"], now=noon).startswith("At least 60 s left, until 12:01, and 1 stage of")
+    assert (
+        progress.line(60, ["embed", "embed"], now=noon)
+        == "About 60 s left, until 12:01, without 1 stage of which none has run yet."
+    )
     assert progress.line(15 * 3600, [], now=noon) == "About 15.0 h left, until Tue 03:00."
     assert "Nothing is known" in progress.line(0, ["embed"], now=noon)
 

@@ -106,8 +106,8 @@ def line(seconds: float, unknown: Iterable[str], *, now: float) -> str:
     until = time.localtime(now + seconds)
     text = f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
     day = "" if seconds < 43200 else time.strftime("%a ", until)
-    beside = f", and {number} stage{'s' * (number > 1)} of which none has run yet" if number else ""
-    return f"{'At least' if number else 'About'} {text} left, until {day}{time.strftime('%H:%M', until)}{beside}."
+    beside = f", without {number} stage{'s' * (number > 1)} of which none has run yet" if number else ""
+    return f"About {text} left, until {day}{time.strftime('%H:%M', until)}{beside}."
 
 
 class _Follower(logging.Handler):

@@ -56,7 +56,7 @@ def _relative_harmonic(frames_TRC: np.ndarray) -> np.ndarray:
     num_frames = len(frames_TRC)
     phase = 2 * np.pi * np.arange(num_frames) / num_frames
     basis = np.stack([np.cos(phase) * (num_frames > 1), np.sin(phase), np.ones(num_frames)]).astype(np.float32)
-    pixels = frames_TRC.reshape(num_frames, -1).astype(np.float32)
+    pixels = frames_TRC.astype(np.float32).reshape(num_frames, -1)  # in this order a slice of a volume is copied once
     if frames_TRC.dtype.kind == "f":
         np.nan_to_num(pixels, copy=False, posinf=0, neginf=0)
     cosine, sine, total = basis @ pixels
