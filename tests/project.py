@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +56,17 @@ class Project:
         """Change settings in tiny.yaml."""
         path = self.folder / "tiny.yaml"
         path.write_text(yaml.safe_dump(merge(yaml.safe_load(path.read_text()), sections)))
+
+
+def checkout(target: Path) -> None:
+    """The files that a checkout would have."""
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode != 0:
+        pytest.skip("no git checkout: files of the project cannot be told from others")
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
 
 
 def merge(base: dict, other: dict) -> dict:

@@ -8,6 +8,7 @@ Shape letters: B batch, C channels, H height, W width, N tokens (places of the l
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from ptacl import config
@@ -89,7 +90,7 @@ class ResNet50(nn.Module):
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, *shape) to tokens (B, N, D)."""
         assert list(x_BCHW.shape[1:]) == self.settings.shape, f"sample {tuple(x_BCHW.shape[1:])}, not {self.settings.shape}"
-        x_BCHW = self.stem(x_BCHW)
+        x_BCHW = self.stem(x_BCHW.contiguous(memory_format=torch.channels_last))  # a forward and backward pass in 3/4 of the time
         for block in self.blocks:
             x_BCHW = block(x_BCHW)
         return x_BCHW.flatten(2).transpose(1, 2)
