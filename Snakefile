@@ -1,4 +1,5 @@
 import importlib.util
+import json
 import os
 import shlex
 import shutil
@@ -48,7 +49,9 @@ include: "workflow/rules/common.smk"
 demand_surroundings()
 
 
-MODELS = needed(row for table in (CONFIG.regression, CONFIG.retrieval, CONFIG.alignment) for row in CONFIG.shown(table.rows))
+MODELS = CONFIG.needed(
+    row for table in (CONFIG.regression, CONFIG.retrieval, CONFIG.alignment) for row in CONFIG.shown(table.rows)
+)
 
 
 include: "workflow/rules/cohort.smk"

@@ -3,6 +3,7 @@
 The reader's world is a finished run with the files that the pages name: a bulk folder in the platform's layout, my.yaml, an ECG.
 """
 
+import json
 import os
 import re
 import shlex
@@ -113,11 +114,12 @@ def test_my_yaml_runs_to_the_list_of_participants(world: Path) -> None:
     assert len((world / "results/private/participants.csv").read_text().splitlines()) > 15
 
 
-def test_a_forgotten_configuration_replaces_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", ["files", "table", "simulated"])
+def test_a_forgotten_configuration_replaces_nothing(source: str, tmp_path: Path) -> None:
     """The defaults are the simulated cohort: in a folder with results of somebody's files they stop before the first job."""
-    listed = tmp_path / "results/private/participants.csv"
-    listed.parent.mkdir(parents=True)
-    listed.write_text("participant\n")
+    (tmp_path / "results/private/cohort").mkdir(parents=True)
+    (tmp_path / "results/private/cohort/summary.json").write_text(json.dumps({"source": source}))
+    (tmp_path / "results/private/simulated.json").write_text("{}")  # of a demonstration before
     command = [
         sys.executable,
         "-m",
@@ -131,7 +133,8 @@ def test_a_forgotten_configuration_replaces_nothing(tmp_path: Path) -> None:
         str(tmp_path),
     ]
     run = subprocess.run(command, capture_output=True, text=True)
-    assert run.returncode != 0 and "results holds a cohort of your files" in run.stdout + run.stderr
+    refused = "results holds a cohort of your files" in run.stdout + run.stderr
+    assert refused == (run.returncode != 0) == (source != "simulated")
 
 
 SETTINGS = [(page, block) for page in PAGES for block in blocks(page, "yaml")]

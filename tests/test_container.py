@@ -121,17 +121,17 @@ def test_the_wheel_suffices_where_nothing_else_is(clean: Clean, tmp_path: Path) 
     build = "import sys, setuptools.build_meta as b; print(b.build_sdist(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=tmp_path / "source", check=True, capture_output=True)
     sdist = next(tmp_path.glob("ptacl-*.tar.gz"))
-    shutil.copy(sdist, clean.folder / "tmp")
-    clean.place = "/tmp"
+    shutil.copy(sdist, clean.folder / "srv")
+    clean.place = "/srv"
     clean.run("pip", "uninstall", "--yes", "ptacl")
     shutil.rmtree(clean.folder / "opt/ptacl")
-    clean.run("pip", "wheel", "--no-deps", f"/tmp/{sdist.name}")
-    wheel = next((clean.folder / "tmp").glob("ptacl-*.whl"))
-    clean.run("pip", "install", "--no-deps", f"/tmp/{wheel.name}")
+    clean.run("pip", "wheel", "--no-deps", f"/srv/{sdist.name}")
+    wheel = next((clean.folder / "srv").glob("ptacl-*.whl"))
+    clean.run("pip", "install", "--no-deps", f"/srv/{wheel.name}")
     assert "No broken requirements" in clean.run("pip", "check")
     assert "workflow" in clean.run("ptacl", "--help")
     assert "Model" in clean.run("python3", "-c", "import ptacl; print(ptacl.Model, ptacl.__file__)")
     clean.run("ptacl", "simulate", "my_cohort", "--participants", "2", "--processes", "1")
     clean.run("ptacl", "workflow", "my_study")
-    clean.place = "/tmp/my_study"
+    clean.place = "/srv/my_study"
     assert "Minutes by stage" in clean.run(*shlex.split("snakemake data --cores 2 --resources gpu=1"), *FEW)

@@ -23,16 +23,13 @@ class Work(NamedTuple):
 
 def trainings(settings: config.Config, *, visits: int) -> dict[str, Work]:
     """By training of the rows shown and what these start from."""
-    tables = (settings.regression, settings.retrieval, settings.alignment)
-    waiting = [row.model for table in tables for row in settings.shown(table.rows) if row.model]
+    rows = [row for table in (settings.regression, settings.retrieval, settings.alignment) for row in settings.shown(table.rows)]
     found: dict[str, Work] = {}
     share = 1 - settings.cohort.test_fraction - settings.cohort.validation_fraction
-    while waiting:
-        name = waiting.pop(0)
+    for name in settings.needed(rows):
         entry = settings.models[name]
-        if name in found or not isinstance(entry, config.Trained):
+        if not isinstance(entry, config.Trained):
             continue
-        waiting += entry.starts.values()
         encoders = settings.inputs_of(name).encoders.values()
         passes = visits * share * entry.training.epochs * len(settings.seeds_of(name))
         one = sum(

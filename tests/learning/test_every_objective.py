@@ -1,5 +1,7 @@
 """What holds for each objective: which parts learn, a handful of samples by heart, and a ResNet beside a transformer."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -107,3 +109,39 @@ def test_cosine_loss_is_zero_where_steps_agree_and_ignores_patients_without_a_be
     assert losses.cosine_loss(steps, steps, alignment=alignment, valid_B=valid).item() == pytest.approx(0, abs=1e-6)
     assert losses.cosine_loss(steps, -broken, alignment=alignment, valid_B=valid).item() == pytest.approx(2, abs=1e-6)
     assert losses.cosine_loss(steps, steps, alignment=alignment, valid_B=torch.zeros(3, dtype=torch.bool)) == 0
+
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "losses.csv"
+
+
+def test_losses_are_those_written_down(cohort, inputs, sizes, entries, ptacl, tmp_path):
+    """20 steps of each objective. The tolerance, one in 2000, is for other processors and libraries; changes are larger."""
+    table = participants.read(cohort.participants, splits=["train", "validation"])
+    targets, labels = train.read_targets(table, ["LVEDV", "LVEF"])
+    training = ptacl.training.model_copy(update={"epochs": 20, "batch_size": 13, "checkpoint_seconds": 1e9})
+    lines = []
+    for name, entry in entries.items():
+        objective = train.build(entry, inputs(*entry.modalities), seed=0, targets=targets)
+        train_set, validation = (
+            data.Samples(
+                *cohort.load(*entry.modalities, split=split),
+                sizes=sizes,
+                seed=0,
+                ecg=ptacl.augmentation.ecg,
+                cmr=ptacl.augmentation.cmr,
+                targets=labels if entry.labels else None,
+                **objective.needs,
+            )
+            for split in ("train", "validation")
+        )
+        (tmp_path / name).mkdir()
+        history = fit.fit(
+            objective, train_set, validation=validation, training=training, seed=0, state=tmp_path / name, device=CPU
+        )
+        lines += [f"{name},{row['step']:.0f},{row['train_loss']:.6f},{row['validation_loss']:.6f}" for row in history]
+    text = "\n".join(["objective,step,train_loss,validation_loss", *lines]) + "\n"
+    message = f"if the change is meant, {GOLDEN.name} is now:\n{text}"
+    found, expected = ([line.split(",") for line in t.splitlines()[1:]] for t in (text, GOLDEN.read_text()))
+    assert [row[:2] for row in found] == [row[:2] for row in expected], message
+    numbers = [np.array([row[2:] for row in rows], float) for rows in (found, expected)]
+    assert np.allclose(*numbers, rtol=5e-4, atol=0), message

@@ -5,8 +5,9 @@ def demand_surroundings():
     """Before anything is planned: what an option needs is installed, and no cohort of somebody's files would be replaced."""
     if CONFIG.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise WorkflowError("tensorboard: true needs pip install tensorboard, or set it to false")
-    simulated = CONFIG.cohort.source == "simulated"
-    if simulated and os.path.exists(f"{PRIVATE}/participants.csv") and not os.path.exists(f"{PRIVATE}/simulated.json"):
+    summary = Path(PRIVATE, "cohort/summary.json")
+    of = json.loads(summary.read_text())["source"] if summary.exists() else "simulated"
+    if CONFIG.cohort.source == "simulated" and of != "simulated":
         raise WorkflowError(
             "results holds a cohort of your files, and this configuration would replace it by a simulated one: give your"
             " configuration files again (--configfile), or run in another folder (--directory)"
@@ -113,16 +114,6 @@ def starts(wildcards):
 def objectives_of(model):
     """The module of an entry's objective, whose code alone is part of the training's."""
     return [CONFIG.models[model].objective_class.partition(":")[0]] if is_trained(model) else []
-
-
-def needed(rows):
-    """Models that rows show, in their order, and those that these start from."""
-    found, waiting = {}, [row.model for row in rows if row.model]
-    while waiting:
-        name = waiting.pop(0)
-        found.setdefault(name)
-        waiting += CONFIG.models[name].starts.values()
-    return list(found)
 
 
 def files(pattern, models):

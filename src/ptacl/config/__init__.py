@@ -127,6 +127,15 @@ class Config(Section):
         """The rows of a table that are asked for."""
         return [row for row in table if self.rows == "all" or not row.extra]
 
+    def needed(self, rows: Iterable[Row]) -> list[str]:
+        """Models that rows show, in their order, and those that these start from."""
+        found, waiting = dict[str, None](), [row.model for row in rows if row.model]
+        while waiting:
+            name = waiting.pop(0)
+            found.setdefault(name)
+            waiting += self.models[name].starts.values()
+        return list(found)
+
     def seeds_of(self, model: str) -> list[int]:
         """Seeds of an entry of the list."""
         return self.models[model].seeds or self.seeds
