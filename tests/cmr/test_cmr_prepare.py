@@ -114,5 +114,5 @@ def test_memory_does_not_grow_with_the_shard(tmp_path: Path, members: list[dict[
 
     peak(1)
     sequence_bytes = settings.frames * settings.size**2
-    # Rows and their facts, and one cine more or less at the moment of the peak: 0.55 MB, give or take 2 %. Cines kept would be 9 MB.
+    # Rows, their facts, and a cine more or less at the moment of the peak: 0.55 MB within 2 %; cines kept would be 9 MB.
     assert peak(60) - peak(30) < 30 * sequence_bytes + 2 * cine_bytes < 30 * cine_bytes / 10
