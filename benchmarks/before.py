@@ -19,7 +19,15 @@ ROOT = Path(__file__).resolve().parents[1]
 BEFORE = "4edbcab"  # the last commit before training and preparation were made faster
 PAIRS, VISITS = 64, 40
 
-STEP = f"""
+KEEP = """
+try:
+    from ptacl import memory
+    memory.keep()  # as a job does
+except ImportError:
+    pass
+"""
+
+STEP = f"""{KEEP}
 import sys
 import time
 from pathlib import Path
@@ -28,11 +36,6 @@ import torch
 from ptacl import config
 from ptacl.learning import fit, train
 from ptacl.learning.data import Recordings, Samples
-try:
-    from ptacl.learning import memory
-    memory.keep()
-except ImportError:
-    pass
 torch.set_num_threads(1)
 settings = config.load(Path(sys.argv[1]))
 entry = settings.models["ptacl"].model_copy(update={{"start": None}})
@@ -57,7 +60,7 @@ for step in range(14):
 print(*np.median(taken[4:], axis=0))
 """
 
-SIMULATION = f"""
+SIMULATION = f"""{KEEP}
 import sys
 import tempfile
 import time

@@ -15,13 +15,14 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pydicom
-from common import Row, in_turns
+from common import Row, as_used, in_turns, seconds
 from pydicom.dataset import Dataset, FileMetaDataset
 
 from ptacl import config
@@ -132,11 +133,9 @@ def rows(rounds: int) -> Iterator[Row]:
         writer.join()
         for name, obvious, floor in (("sa.nii.gz", nibabel_way, 2.2), ("sa.zip", pydicom_way, 2.0)):
             path = str(folder / name)
-            ours, peer, ratio = in_turns(
-                lambda path=path: prepare.prepare_record(path, segmentation="", settings=settings),
-                lambda path=path, obvious=obvious: obvious(path),
-                rounds=max(rounds // 2, 2),
-            )
+            with as_used(seconds) as clocks:
+                way = partial(prepare.prepare_record, path, segmentation="", settings=settings)
+                ours, peer, ratio = in_turns(way, partial(obvious, path), rounds=rounds, warm=2, clocks=clocks)
             yield Row(f"CMR preparation from {name}, a participant", ours, peer, "s", ratio, floor)
         for name in ("sa.nii.gz", "sa.zip"):
             row = {"cmr": str(folder / name), "segmentation": ""}

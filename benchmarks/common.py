@@ -2,8 +2,14 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+
+from ptacl import memory
+
+Clock = Callable[[Callable[[], object]], float]
 
 
 @dataclass(frozen=True)
@@ -39,9 +45,31 @@ def seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def in_turns(ours: Callable[[], object], peer: Callable[[], object], *, rounds: int, warm: int = 1) -> tuple[float, float, float]:
+def of_processor(function: Callable[[], object]) -> float:
+    """Processor time of one call, in seconds."""
+    start = time.process_time()
+    function()
+    return time.process_time() - start
+
+
+@contextmanager
+def as_used(clock: Clock) -> Iterator[tuple[Clock, Clock]]:
+    """Clocks in two processes of their own: one keeps its memory, as a job of this project does, one is as Python starts."""
+    spawn = get_context("spawn")
+    with spawn.Pool(1, memory.keep) as ours, spawn.Pool(1) as peer:
+        yield (lambda f: ours.apply(clock, (f,))), (lambda f: peer.apply(clock, (f,)))
+
+
+def in_turns(
+    ours: Callable[[], object],
+    peer: Callable[[], object],
+    *,
+    rounds: int,
+    warm: int = 1,
+    clocks: tuple[Clock, Clock] = (seconds, seconds),
+) -> tuple[float, float, float]:
     """Median seconds of both, and the median over rounds of peer / ours: a slow minute of the machine hits both."""
-    pairs = [(seconds(ours), seconds(peer)) for _ in range(warm + rounds)][warm:]
+    pairs = [(clocks[0](ours), clocks[1](peer)) for _ in range(warm + rounds)][warm:]
     return (
         statistics.median(a for a, _ in pairs),
         statistics.median(b for _, b in pairs),

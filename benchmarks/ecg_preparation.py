@@ -5,27 +5,28 @@ lead II. Delineation (PR, QRS, QT) is ours alone, so both are shown.
 """
 
 import os
-import statistics
 import sys
 import tempfile
-import time
 import warnings
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import neurokit2
 import numpy as np
 import pywt
-from common import Row
+from common import Row, as_used, in_turns, of_processor
 
 from ptacl import config
 from ptacl.ecg import prepare
 
 ROOT = Path(__file__).parents[1]
+TURN = 20
 
 
 def obvious(path: Path) -> np.ndarray:
+    warnings.simplefilter("ignore")
     strip = ElementTree.parse(path).getroot().find("StripData")
     resolution_mv = float(strip.find("Resolution").text) / 1000
     leads = []
@@ -39,11 +40,10 @@ def obvious(path: Path) -> np.ndarray:
     return neurokit2.ecg_peaks(clean, sampling_rate=500)[1]["ECG_R_Peaks"]
 
 
-def milliseconds(function: Callable[[], object]) -> float:
-    """Time of the processor."""
-    start = time.process_time()
-    function()
-    return 1000 * (time.process_time() - start)
+def again(way: Callable[[Path], object], path: Path) -> None:
+    """A turn: some records after one another, as in a job."""
+    for _ in range(TURN):
+        way(path)
 
 
 def default_file(folder: Path) -> Path:
@@ -60,18 +60,12 @@ def default_file(folder: Path) -> Path:
 
 
 def rows(rounds: int) -> Iterator[Row]:
-    warnings.simplefilter("ignore")
     settings = config.load(ROOT / "config.yaml").ecg
     alone = settings.model_copy(update={"delineation": "none"})
     with tempfile.TemporaryDirectory() as name:
         path = default_file(Path(name))
-        ways = {
-            "without delineation": lambda: prepare.prepare_record(path, settings=alone),
-            "with it": lambda: prepare.prepare_record(path, settings=settings),
-            "the obvious way": lambda: obvious(path),
-        }
-        times = [{title: milliseconds(way) for title, way in ways.items()} for _ in range(10 * rounds + 3)][3:]
-        middle = {title: statistics.median(t[title] for t in times) for title in ways}
-        for title, floor in (("without delineation", 3.0), ("with it", None)):
-            ratio = statistics.median(t["the obvious way"] / t[title] for t in times)
-            yield Row(f"ECG preparation {title}, a record and core", middle[title], middle["the obvious way"], "ms", ratio, floor)
+        for title, chosen, floor in (("without delineation", alone, 3.0), ("with it", settings, None)):
+            with as_used(of_processor) as clocks:
+                ways = [partial(again, way) for way in (partial(prepare.prepare_record, settings=chosen), obvious)]
+                ours, peer, ratio = in_turns(*(partial(way, path) for way in ways), rounds=2 * rounds, clocks=clocks)
+            yield Row(f"ECG preparation {title}, a record and core", 1000 * ours / TURN, 1000 * peer / TURN, "ms", ratio, floor)

@@ -11,8 +11,7 @@ import torch
 from common import Row, in_turns, rate, seconds
 from torch import Tensor, nn
 
-from ptacl import config
-from ptacl.learning import memory
+from ptacl import config, memory
 from ptacl.models import mae, vit
 
 BATCH, WIDTH, HEADS, DECODER = 16, 512, 8, config.Decoder(width=256, depth=1, heads=4)

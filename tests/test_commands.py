@@ -114,11 +114,11 @@ def test_my_yaml_runs_to_the_list_of_participants(world: Path) -> None:
     assert len((world / "results/private/participants.csv").read_text().splitlines()) > 15
 
 
-@pytest.mark.parametrize("source", ["files", "table", "simulated"])
+@pytest.mark.parametrize("source", ["files", "table", "simulated", None])  # None: of a version that did not write it
 def test_a_forgotten_configuration_replaces_nothing(source: str, tmp_path: Path) -> None:
     """The defaults are the simulated cohort: in a folder with results of somebody's files they stop before the first job."""
     (tmp_path / "results/private/cohort").mkdir(parents=True)
-    (tmp_path / "results/private/cohort/summary.json").write_text(json.dumps({"source": source}))
+    (tmp_path / "results/private/cohort/summary.json").write_text(json.dumps({"source": source} if source else {}))
     (tmp_path / "results/private/simulated.json").write_text("{}")  # of a demonstration before
     command = [
         sys.executable,

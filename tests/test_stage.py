@@ -64,3 +64,10 @@ def test_a_full_disk_says_so(capsys):
     with pytest.raises(SystemExit) as ended:
         stage.run(main)
     assert ended.value.code == 2 and "the disk is full" in capsys.readouterr().err
+
+
+def test_a_stage_keeps_its_memory(monkeypatch):
+    order = []
+    monkeypatch.setattr(stage.memory, "keep", lambda: order.append("keep"))
+    stage.run(lambda: order.append("main"))
+    assert order == ["keep", "main"]

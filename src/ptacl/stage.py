@@ -1,15 +1,18 @@
-"""How a stage ends: what its settings, files or disk forbid is one line and status 2, everything else a traceback."""
+"""A stage runs with memory that it keeps. What settings, files or disk forbid is one line and status 2, all else a traceback."""
 
 import errno
 import re
 import sys
 from collections.abc import Callable
 
+from ptacl import memory
+
 _PARTICIPANT = re.compile(r"(?<!\d)[1-9]\d{6}(?!\d)")
 
 
 def run(main: Callable[[], None]) -> None:
     """Call the main function of a stage. SystemExit(2) after a ValueError or an OSError, whose text names file and remedy."""
+    memory.keep()
     try:
         main()
     except OSError as error:

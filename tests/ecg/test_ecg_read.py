@@ -87,6 +87,21 @@ def test_entities_are_refused_before_parsing(encoding: str, tmp_path: Path, sett
             read(written(tmp_path, text.replace("ISO-8859-1", encoding), encoding=encoding), settings=settings)
 
 
+@pytest.mark.parametrize("encoding", ["ISO-8859-1", "UTF-8", "UTF-16"])
+def test_the_encoding_is_that_which_the_file_names(encoding: str, tmp_path: Path, settings: config.Ecg) -> None:
+    text = TEXT.replace("ISO-8859-1", encoding)
+    letters = text.replace("</CardiologyXML>", "<Note>\u00e9\u00fc</Note></CardiologyXML>")
+    plain = read(written(tmp_path, text, encoding=encoding), settings=settings)
+    accented = written(tmp_path, letters, encoding=encoding)
+    assert open_document(accented).findtext("Note") == "\u00e9\u00fc"
+    np.testing.assert_array_equal(read(accented, settings=settings).signal_mv, plain.signal_mv)
+
+
+def test_a_false_encoding_is_refused(tmp_path: Path, settings: config.Ecg) -> None:
+    with pytest.raises(Excluded):
+        read(written(tmp_path, TEXT.replace("ISO-8859-1", "UTF-16"), encoding="latin-1"), settings=settings)
+
+
 @pytest.mark.parametrize("path", ["missing.xml", "."])
 def test_no_file(path: str, tmp_path: Path, settings: config.Ecg) -> None:
     with pytest.raises(Excluded) as caught:

@@ -6,7 +6,7 @@ def demand_surroundings():
     if CONFIG.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise WorkflowError("tensorboard: true needs pip install tensorboard, or set it to false")
     summary = Path(PRIVATE, "cohort/summary.json")
-    of = json.loads(summary.read_text())["source"] if summary.exists() else "simulated"
+    of = json.loads(summary.read_text()).get("source") if summary.exists() else "simulated"
     if CONFIG.cohort.source == "simulated" and of != "simulated":
         raise WorkflowError(
             "results holds a cohort of your files, and this configuration would replace it by a simulated one: give your"

@@ -19,7 +19,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ptacl import seeds, stage
+from ptacl import memory, seeds, stage
 from ptacl.cohort.simulation import ceiling, defects, tables, visit
 from ptacl.cohort.simulation.defects import Defect
 from ptacl.cohort.simulation.visit import FIRST_INSTANCE, REPEAT_INSTANCE, Order, Written
@@ -80,7 +80,7 @@ def _run(orders: Sequence[Order], out: Path, processes: int) -> Iterator[Written
     if processes <= 1 or len(orders) <= 1:
         yield from (visit.write(order, out) for order in orders)
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), memory.keep) as pool:
         yield from pool.map(partial(visit.write, out=out), orders, chunksize=4)
 
 

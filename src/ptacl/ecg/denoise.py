@@ -21,14 +21,23 @@ def denoise(signal_mv: np.ndarray, *, wavelet: config.Wavelet) -> np.ndarray:
     approximation = np.asarray(signal_mv, dtype=np.float32)
     details = []
     for level in range(1, wavelet.level + 1):
-        length = approximation.shape[-1]
-        approximation, detail = pywt.dwt(approximation, filters, mode=wavelet.mode, axis=-1)
-        details.append((length, None if f"D{level}" in wavelet.zeroed else detail))
+        length, detail = approximation.shape[-1], None
+        if f"D{level}" in wavelet.zeroed:  # a band that is None costs nothing, here and below
+            approximation = _approximation(approximation, filters, mode=wavelet.mode)
+        else:
+            approximation, detail = pywt.dwt(approximation, filters, mode=wavelet.mode, axis=-1)
+        details.append((length, detail))
     kept = None if f"A{wavelet.level}" in wavelet.zeroed else approximation
     for length, detail in reversed(details):
-        if kept is not None or detail is not None:  # a band that is None costs nothing
+        if kept is not None or detail is not None:
             kept = pywt.idwt(kept, detail, filters, mode=wavelet.mode, axis=-1)[..., :length]
     return np.zeros(signal_mv.shape, np.float32) if kept is None else np.asarray(kept, np.float32)
+
+
+def _approximation(rows: np.ndarray, filters: "pywt.Wavelet", *, mode: str) -> np.ndarray:
+    """The first of the two bands that `pywt.dwt` gives along the last axis, without the second."""
+    halves = [pywt.downcoef("a", row, filters, mode=mode) for row in rows.reshape(-1, rows.shape[-1])]
+    return np.asarray(halves).reshape(*rows.shape[:-1], -1)
 
 
 def _filters(wavelet: config.Wavelet, *, num_samples: int) -> "pywt.Wavelet":

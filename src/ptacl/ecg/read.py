@@ -23,6 +23,7 @@ LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V
 _NAMES = {lead.lower(): lead for lead in LEADS}
 _MV_PER_UNIT = {"uvperlsb": 1e-3, "mvperlsb": 1.0}
 _LARGEST_BYTES = 2**24  # thirty times a real file; as many empty elements take 0.6 GB
+_DECLARATION_BYTES = 80
 _COUNTS = np.iinfo(np.int16)
 _FILTERS = {
     "CubicSpline": "cubic_spline",
@@ -85,10 +86,18 @@ def document(path: Path) -> etree._Element:
         data = Path(path).read_bytes()
     except OSError as error:
         raise Excluded(Reason.UNREADABLE, type(error).__name__) from None
-    if b"<!DOCTYPE" in (data.replace(b"\0", b"") if b"\0" in data else data):  # without the zeros of UTF-16
+    # Most files hold no such sign at all. UTF-16 writes zeros between the letters.
+    if b"!" in data and b"<!DOCTYPE" in (data.replace(b"\0", b"") if b"\0" in data else data):
         raise Excluded(Reason.UNREADABLE, "document type declaration")
     parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, remove_comments=True, remove_pis=True
+        # The device writes ISO-8859-1 and uses what it shares with UTF-8, which takes half the time.
+        encoding="utf-8" if data.isascii() and b'encoding="ISO-8859-1"' in data[:_DECLARATION_BYTES] else None,
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=True,
+        remove_comments=True,
+        remove_pis=True,
     )
     try:
         root = etree.fromstring(data, parser)

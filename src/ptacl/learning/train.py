@@ -17,7 +17,7 @@ import torch
 from pydantic import TypeAdapter
 
 from ptacl import config, participants, stage
-from ptacl.learning import chance, fit, memory, processes, resume
+from ptacl.learning import chance, fit, processes, resume
 from ptacl.learning.board import board
 from ptacl.learning.data import Samples, digest, load, prepared_by, split_participants
 from ptacl.learning.maps import Place
@@ -100,7 +100,6 @@ def main() -> None:
         weights.save(options.out, build_encoders(entry, inputs, seed=options.seed, start=start), description=description)
         write_metrics(options.metrics, [])
         return
-    memory.keep()
     with processes.started() as device:
         table = participants.read(options.participants, splits=_SPLITS)
         targets, labels = read_targets(table, options.phenotypes) if entry.labels else (None, None)

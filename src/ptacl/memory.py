@@ -1,4 +1,4 @@
-"""Memory that a training gives back is kept for its next step."""
+"""Memory that a step of a training, or a record of a preparation, gives back is kept for the next one."""
 
 import ctypes
 import sys
@@ -11,7 +11,7 @@ def keep() -> bool:
     """Tell glibc not to return large blocks to the system; whether it could be told.
 
     A step frees what it allocated, tensors of tens of megabytes. By default each is mapped anew, and the first touch of its pages
-    costs more than filling them: a tenth of a contrastive step at the demonstration's sizes.
+    costs more than filling them: a tenth of a contrastive step at the demonstration's sizes, a fifth of an ECG's preparation.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -4,12 +4,12 @@ import sys
 
 import pytest
 
-from ptacl.learning import memory
+from ptacl import memory
 
 FAULTS = """
 import resource
 import torch
-from ptacl.learning import memory
+from ptacl import memory
 torch.set_num_threads(1)
 kept = KEEP and memory.keep()
 for i in range(20):
