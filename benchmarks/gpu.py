@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ptacl import config
 from ptacl.learning import fit, train
@@ -35,10 +36,10 @@ def recordings(visits: int, modalities: Sequence[str]) -> Recordings:
     return Recordings([str(i) for i in range(visits)], signal, peaks, frames, np.full(visits, 18, np.int32))
 
 
-def stepper(
-    name: str, settings: config.Config, *, batch: int, device: torch.device, bfloat16: bool, compiled: bool
-) -> Callable[[], None]:
-    """One training step from uint8 cines and raw ECGs in main memory, as in a training."""
+def halves(
+    name: str, settings: config.Config, *, batch: int, device: torch.device, bfloat16: bool = False, compiled: bool = False
+) -> tuple[Callable[[], dict[str, Tensor]], Callable[[dict[str, Tensor]], None]]:
+    """A training step in two: the batch from uint8 cines and raw ECGs in main memory, augmented; and what is learned of it."""
     entry = settings.models[name].model_copy(update={"start": None})
     assert isinstance(entry, config.Trained)
     inputs = settings.inputs_of(name)
@@ -55,15 +56,14 @@ def stepper(
     optimizer, compute = fit.build_optimizer(objective, entry.training), torch.compile(objective) if compiled else objective
     host = data.collect(np.arange(batch), epoch=0)
 
-    def step() -> None:
-        made = data.finish(host, device=device)
+    def learn(made: dict[str, Tensor]) -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
             loss = compute(made)["loss"]
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
 
-    return step
+    return lambda: data.finish(host, device=device), learn
 
 
 def measure(step: Callable[[], None], *, steps: int, device: torch.device) -> tuple[float, float]:
@@ -94,7 +94,8 @@ def lines(settings: config.Config, *, batch: int, steps: int, device: torch.devi
                     mae.Decoder._few = lambda self, visible, on=by_position: on
                     how = {"bfloat16": bfloat16, "compiled": compiled, "batch": batch, "device": device}
                     try:
-                        seconds, peak = measure(stepper(name, settings, **how), steps=steps, device=device)
+                        made, learn = halves(name, settings, **how)
+                        seconds, peak = measure(lambda made=made, learn=learn: learn(made()), steps=steps, device=device)
                         result = f"{batch / seconds:,.0f} | {peak:.1f}"
                     except torch.OutOfMemoryError:
                         result = "out of memory | "

@@ -1,22 +1,25 @@
-"""What trainings do beside their models: local embeddings of beats, and random crops from the recordings."""
+"""What trainings do beside their models: local embeddings of beats, random crops from the recordings, augmentation."""
 
 import itertools
+import statistics
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import gpu
 import numpy as np
 import torch
-from common import Row, in_turns, rate
+from common import Row, in_turns, rate, seconds
 from torch import Tensor
 from torch.nn import functional as F
 
-from ptacl import store
+from ptacl import config, memory, store
 from ptacl.ecg.beats import beat_matrices
 from ptacl.learning import maps
 from ptacl.learning.augment import frame_index
 from ptacl.learning.steps import ecg_steps
 
+ROOT = Path(__file__).parents[1]
 BATCH, STEPS, LEADS, TOKENS, WIDTH, PATCH = 256, 13, 12, 50, 512, 50
 VISITS, SHOWN = 1024, 64
 
@@ -70,6 +73,22 @@ def crops(rounds: int) -> Row:
         return rate("random cines of 26 frames, from maps against Zarr chunks", SHOWN, "cines/s", times, 6)
 
 
+def augmentation(name: str, rounds: int) -> Row:
+    """Its share in a step at the paper's sizes."""
+    settings = config.stack(ROOT / "config.yaml", ROOT / "workflow/config/ukb.yaml")
+    made, learn = gpu.halves(name, settings, batch=16, device=torch.device("cpu"))
+    shares = []
+    for _ in range(rounds + 1):
+        before, batch = seconds(made), made()
+        shares.append(before / (before + seconds(lambda batch=batch: learn(batch))))
+    return Row(
+        f"share of augmentation in a step of {name}, paper's sizes", statistics.median(shares[1:]), None, "of the step", None
+    )
+
+
 def rows(rounds: int) -> Iterator[Row]:
+    memory.keep()  # as a training does
     yield local_embeddings(rounds)
     yield crops(rounds)
+    for name in ("ecg_mae", "cmr_mae"):
+        yield augmentation(name, rounds)

@@ -173,13 +173,17 @@ def _counts(strip: etree._Element, *, num_samples: int) -> np.ndarray:
     declared = _number(strip.find("ChannelSampleCountTotal"))
     if declared != num_samples:
         raise Excluded(Reason.WRONG_LENGTH, f"{declared or 0:g} samples declared, not {num_samples}")
-    counts = np.empty((len(LEADS), num_samples), np.int32)
-    for row, lead in zip(counts, LEADS, strict=True):
-        values = _integers(texts[lead], lead=lead)
-        if len(values) != num_samples:
-            raise Excluded(Reason.WRONG_LENGTH, f"lead {lead} has {len(values)} samples, not {num_samples}")
-        row[:] = values
-    return counts
+    counts = np.empty((len(LEADS), num_samples), np.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # what NumPy before 2.4 says of junk
+        for row, lead in zip(counts, LEADS, strict=True):
+            values = _integers(texts[lead], lead=lead)
+            if len(values) != num_samples:
+                raise Excluded(Reason.WRONG_LENGTH, f"lead {lead} has {len(values)} samples, not {num_samples}")
+            row[:] = values
+    if (beyond := (counts.min(axis=1) < _COUNTS.min) | (counts.max(axis=1) > _COUNTS.max)).any():
+        raise Excluded(Reason.UNREADABLE, f"lead {LEADS[beyond.argmax()]} has a value beyond 16 bits")
+    return counts.astype(np.int32)
 
 
 def _integers(text: str, *, lead: str) -> np.ndarray:
@@ -192,15 +196,10 @@ def _integers(text: str, *, lead: str) -> np.ndarray:
     if not all("," in (before[-1], after[0]) for before, after in pairwise(parts)):
         raise Excluded(Reason.UNREADABLE, f"lead {lead} has values without a comma between them")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", DeprecationWarning)  # what NumPy before 2.4 says of junk
-            values = np.fromstring("".join(parts), dtype=np.int64, sep=",")
+        return np.fromstring("".join(parts), dtype=np.int64, sep=",")
     except (ValueError, DeprecationWarning):
         finite = not any(word in text.lower() for word in ("nan", "inf"))
         raise Excluded(Reason.UNREADABLE if finite else Reason.NOT_FINITE, f"lead {lead} is not a list of integers") from None
-    if len(values) and (values.min() < _COUNTS.min or values.max() > _COUNTS.max):
-        raise Excluded(Reason.UNREADABLE, f"lead {lead} has a value beyond 16 bits")
-    return values
 
 
 def _beats_ms(strip: etree._Element) -> tuple[float, ...]:
