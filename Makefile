@@ -26,9 +26,9 @@ test: $(VENV)/.test
 	sh tests/system.sh
 	PATH="$(CURDIR)/$(BIN):$$PATH" pytest
 
-# the long campaign of faults: kills at random moments, a full disk (as root), a memory limit
+# tests marked slow: the long campaign of faults (kills at random moments, a full disk as root, a memory limit), real compilation
 faults: $(VENV)/.test
-	PATH="$(CURDIR)/$(BIN):$$PATH" pytest -m slow tests/faults
+	PATH="$(CURDIR)/$(BIN):$$PATH" pytest -m slow
 
 # formatting, lint and types
 check: $(VENV)/.test

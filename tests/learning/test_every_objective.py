@@ -1,5 +1,6 @@
 """What holds for each objective: which parts learn, a handful of samples by heart, and a ResNet beside a transformer."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,23 @@ def test_a_handful_of_samples_is_learnt_by_heart(name, entries, cohort, inputs, 
     training = entries[name].training.model_copy(update=how)
     history = fit.fit(objective, few, validation=None, training=training, seed=0, state=tmp_path, device=CPU)
     assert history[-1][f"train_{term}"] < bound < history[0][f"train_{term}"]
+
+
+@pytest.mark.slow  # two minutes
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on a CPU")
+@pytest.mark.parametrize("name", ["cmr", "ptacl"])
+def test_compiled_it_learns_the_same(name, entries, cohort, inputs, tmp_path):
+    """By the real compiler: batches of two sizes, training and validation."""
+    history = {}
+    for compiled in (False, True):
+        objective, samples = built(entries[name], cohort, inputs)
+        few = data.Samples(**{**vars(samples), "rows": samples.rows[:13]})
+        training = entries[name].training.model_copy(update={"compile": compiled, "batch_size": 7, "epochs": 2})
+        (tmp_path / str(compiled)).mkdir()
+        how = {"training": training, "seed": 0, "state": tmp_path / str(compiled), "device": CPU}
+        history[compiled] = fit.fit(objective, few, validation=few, **how)
+    for term in ("train_loss", "validation_loss"):
+        assert [row[term] for row in history[True]] == pytest.approx([row[term] for row in history[False]], rel=1e-4), term
 
 
 def test_resnet_beside_a_transformer_sees_three_frames(cohort, inputs, change, ptacl, tmp_path):

@@ -71,7 +71,8 @@ def test_predictions_depend_on_visible_patches_alone() -> None:
 
     assert torch.equal(changed(int(masked[0, 4])), predicted)
     moved = changed(int(visible[0, 4])) - predicted
-    assert moved[0].abs().min() > 0 and torch.count_nonzero(moved[1]) == 0
+    # The other sample may differ by rounding: where attention goes by position, samples share a sum.
+    assert moved[0].abs().min() > 1e-9 and moved[1].abs().max() < 1e-12
 
 
 def test_loss_is_the_mean_square_of_masked_patches() -> None:

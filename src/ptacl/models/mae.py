@@ -112,7 +112,7 @@ class Decoder(nn.Module):
 
     def _few(self, visible_BV: Tensor) -> bool:
         """Whether so few tokens are visible that attention by position is less work; measured on a CPU alone."""
-        return len(self.blocks) == 1 and visible_BV.device.type == "cpu" and 4 * visible_BV.shape[1] < len(self.positions)
+        return len(self.blocks) == 1 and visible_BV.device.type == "cpu" and 4 * visible_BV.shape[1] <= len(self.positions)
 
     def _by_position(self, x_BVD: Tensor, visible_BV: Tensor, masked_BM: Tensor) -> Tensor | None:
         """The block for masked tokens, (B, M, D); None where too many digits would be lost."""
