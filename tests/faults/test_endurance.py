@@ -39,7 +39,10 @@ def products(project: Project) -> dict[str, bytes]:
         if name.startswith("training/"):  # losses of every epoch, and how long it took
             table = pd.read_csv(io.BytesIO(found[name]))
             found[name] = table.drop(columns=[c for c in table if "second" in c]).to_csv().encode()
-    return {name: content for name, content in found.items() if not re.search(r"log|provenance|simulated/", name)}
+    named = {
+        re.sub(r"(ptacl-map-\w+)-\w{8}-", r"\1-", name): content for name, content in found.items()
+    }  # without the owner's folder
+    return {name: content for name, content in named.items() if not re.search(r"log|provenance|simulated/", name)}
 
 
 @pytest.fixture(scope="module")
