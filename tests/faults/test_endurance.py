@@ -39,9 +39,8 @@ def products(project: Project) -> dict[str, bytes]:
         if name.startswith("training/"):  # losses of every epoch, and how long it took
             table = pd.read_csv(io.BytesIO(found[name]))
             found[name] = table.drop(columns=[c for c in table if "second" in c]).to_csv().encode()
-    named = {
-        re.sub(r"(ptacl-map-\w+)-\w{8}-", r"\1-", name): content for name, content in found.items()
-    }  # without the owner's folder
+    # A map's name holds the folder of its stores.
+    named = {re.sub(r"(ptacl-map-\w+)-\w{8}-", r"\1-", name): content for name, content in found.items()}
     return {name: content for name, content in named.items() if not re.search(r"log|provenance|simulated/", name)}
 
 
