@@ -1,17 +1,28 @@
 """What a stage's code is, for Snakemake: a digest of the module and of every ptacl module that it imports, however deep.
 
 The digest is taken from the syntax tree without docstrings: a comment or a line break changes nothing, a changed line reruns
-the stages that reach it. `ptacl.config` is left out: it only types the settings, and these are parameters of the rules.
+the stages that reach it. Imports that cannot change what a stage computes are not followed (`_WITHOUT_EFFECT`), and neither
+are those that only serve the type checker.
 """
 
 import ast
 import functools
 import hashlib
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 
 SOURCE = Path(importlib.util.find_spec("ptacl").origin).parents[1]  # of the package that jobs will run
-_LEFT_OUT = "ptacl.config"
+# By importing module: what it imports without an effect on the numbers that a stage writes.
+_WITHOUT_EFFECT = {
+    "*": [
+        "ptacl.config",  # only types the settings, which are parameters of the rules
+        "ptacl.stage",  # starts a stage and words its errors
+        "ptacl.memory",  # speed
+    ],
+    "ptacl.learning.train": ["ptacl.learning.board", "ptacl.learning.chance"],  # curves and warnings of a training
+    "ptacl.models.weights": ["ptacl.models.card"],  # text for people
+}
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -36,10 +47,15 @@ def closure(module: str) -> frozenset[str]:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name not in found and not name.startswith(_LEFT_OUT):
+        if name not in found:
             found.add(name)
             waiting += _imports(name)
     return frozenset(found)
+
+
+def _has_effect(importer: str, module: str) -> bool:
+    left_out = _WITHOUT_EFFECT["*"] + _WITHOUT_EFFECT.get(importer, [])
+    return not any(module == name or module.startswith(f"{name}.") for name in left_out)
 
 
 def _path(module: str) -> Path | None:
@@ -59,12 +75,22 @@ def _tree(module: str) -> ast.Module:
 
 def _imports(module: str) -> list[str]:
     names = []
-    for node in ast.walk(_tree(module)):
+    for node in _walk(_tree(module)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [name for name in names if name.split(".")[0] == "ptacl" and _path(name)]
+    ours = [name for name in names if name.split(".")[0] == "ptacl" and _path(name)]
+    return [name for name in ours if _has_effect(module, name)]
+
+
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes below, without the body of `if TYPE_CHECKING`."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            continue
+        yield from _walk(child)
 
 
 def _other_digest(module: str) -> str:

@@ -28,7 +28,7 @@ from ptacl.ecg import prepare as ecg
 from ptacl.ecg.read import LEADS, EcgRecord
 from ptacl.evaluation import embed, readout
 from ptacl.exclusions import Excluded
-from ptacl.learning.data import Recordings, Samples, standardise
+from ptacl.learning.data import Recordings, Samples
 from ptacl.models import weights
 
 Modality = Literal["ecg", "cmr"]
@@ -212,8 +212,8 @@ class Model:
         visits = [str(i) for i in range(len(prepared))]
         if modality == "ecg":
             signal = np.stack([p.signal_mv for p in prepared])
-            standardise(signal, axis=self.parts.zscore)
             recordings = Recordings(visits, signal, np.stack([p.r_peaks for p in prepared]), None)
+            recordings = recordings.standardised(self.parts.zscore)
         else:
             systole = np.array([p.systole[0] for p in prepared], np.int32)
             recordings = Recordings(visits, None, None, np.stack([p.sequence for p in prepared]), systole)

@@ -18,7 +18,7 @@ ENCODERS = config.Encoders.model_validate(
         "cmr": {"shape": [6, 12, 12], "patch": [2, 6, 6], "width": 16, "depth": 1, "heads": 2},
     }
 )
-DESCRIPTION = {"inputs": {"zscore": "lead"}}
+DESCRIPTION = {"zscore": {"over": "lead"}}
 SPLITS = ["train"] * 4 + ["validation"] * 2 + ["test"] * 3
 VISITS = [f"{9000001 + i}_2" for i in range(9)]
 

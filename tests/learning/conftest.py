@@ -22,6 +22,7 @@ from ptacl.config import (
     Supervised,
     Training,
 )
+from ptacl.ecg.zscore import Zscore
 from ptacl.learning import data
 
 ECG = EcgAugmentation(random_crop=True, surrogate_magnitude=0.1, jitter=0.2, rescaling=0.3, probability=0.7)
@@ -77,7 +78,8 @@ class Cohort:
         """Recordings of training and validation, and the rows of each participant of one split."""
         table = participants.read(self.participants, splits=["train", "validation"])
         shards = {m: self.shards(m) if m in modalities else [] for m in ("ecg", "cmr")}
-        return data.load(table["visit"].tolist(), **shards, zscore="sample"), data.split_participants(table, split)
+        recordings = data.load(table["visit"].tolist(), **shards).standardised(Zscore("sample"))
+        return recordings, data.split_participants(table, split)
 
 
 @pytest.fixture(scope="session")

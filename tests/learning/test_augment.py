@@ -298,3 +298,13 @@ def test_cines_of_a_batch_alone_or_together(cmr_augmentation):
     assert torch.allclose(out, augment.corrupt_cmr(moved, draw, settings=cmr_augmentation), atol=1e-6)
     plain, none = augment.cmr(frames, None, settings=None)
     assert none is None and torch.equal(plain, frames.float() / 255)
+
+
+def test_rescaling_never_changes_the_sign_and_is_as_often_up_as_down(ecg_augmentation):
+    """At the strength of the paper's configuration a normal factor would turn one record in fifty upside down."""
+    settings = ecg_augmentation.model_copy(update={"rescaling": 0.5, "probability": 1.0})
+    draw = augment.draw_ecg(range(4000), settings=settings, seed=1, epoch=0, spare=0)
+    assert draw.factor_B.min() > 0
+    logarithm = np.log(draw.factor_B)
+    assert abs(logarithm.mean()) < 0.03
+    assert logarithm.std() == pytest.approx(0.5, abs=0.02)

@@ -84,8 +84,11 @@ def test_resnet_beside_a_transformer_sees_three_frames(cohort, inputs, change, p
         visit = recordings.at("cmr", rows[i])[0]
         frames = recordings.frames[visit, [0, recordings.systole[visit] // 2, recordings.systole[visit]]]
         assert torch.equal(batch["cmr"][i], torch.from_numpy(frames) / 255)
-    history = fit.fit(objective, samples, validation=samples, training=entry.training, seed=0, state=tmp_path, device=CPU)
-    assert history[-1]["train_global"] < history[0]["train_global"]
+    few = data.Samples(**{**vars(samples), "rows": samples.rows[1:7]})
+    how = {"epochs": 150, "batch_size": 6, "learning_rate": 5e-3, "warmup_epochs": 5, "checkpoint_seconds": 1e9}
+    training = entry.training.model_copy(update=how)
+    history = fit.fit(objective, few, validation=None, training=training, seed=0, state=tmp_path, device=CPU)
+    assert history[-1]["train_global"] < 0.3 < history[0]["train_global"]
 
 
 def test_two_phases_are_those_of_end_diastole_and_end_systole(entries, cohort, inputs):

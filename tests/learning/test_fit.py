@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from ptacl import config
 from ptacl.learning import data, fit, resume, train
 from ptacl.learning.objectives.contrastive import Contrastive
 from ptacl.learning.objectives.reconstruction import Reconstruction
@@ -88,28 +89,34 @@ def test_learning_rate_warms_up_and_falls_to_zero(training):
     assert fit.learning_rate(0, steps_per_epoch=5, training=flat) == 3.0
 
 
-def test_weight_decay_is_for_matrices_alone(inputs, ptacl):
-    frozen = ptacl.model_copy(update={"frozen_layers": 1})
-    objective = built(frozen, inputs())
-    decayed, plain = fit.build_optimizer(objective, ptacl.training).param_groups
+def decayed(objective, training):
+    """Names of the parameters with and without weight decay."""
+    groups = fit.build_optimizer(objective, training).param_groups
+    assert [group["weight_decay"] for group in groups] == [training.weight_decay, 0]
     names = {id(p): name for name, p in objective.named_parameters()}
-    assert decayed["weight_decay"] == ptacl.training.weight_decay and plain["weight_decay"] == 0
-    assert all(names[id(p)].endswith("weight") and "norm" not in names[id(p)] for p in decayed["params"])
-    assert {names[id(p)].rsplit(".", 1)[1] for p in plain["params"]} == {"weight", "bias"}
-    assert all("norm" in names[id(p)] for p in plain["params"] if names[id(p)].endswith("weight"))
-    ids = {id(p) for p in decayed["params"] + plain["params"]}
-    assert ids == {id(p) for p in objective.parameters() if p.requires_grad} and len(ids) < len(names)
+    return [{names[id(p)] for p in group["params"]} for group in groups]
 
 
-def test_positions_do_not_decay(inputs, ecg_mae):
-    objective = train.build(ecg_mae, inputs("ecg"), seed=0)
-    plain = fit.build_optimizer(objective, ecg_mae.training).param_groups[1]["params"]
-    for parameter in (
-        objective.mae.encoder.embedding.positions,
-        objective.mae.decoder.positions,
-        objective.mae.decoder.mask_token,
-    ):
-        assert any(parameter is p for p in plain)
+def test_weight_decay_is_for_tensors_of_two_or_more_dimensions(inputs, ptacl, ecg_mae):
+    frozen = ptacl.model_copy(update={"frozen_layers": 1})
+    for objective in (built(frozen, inputs()), train.build(ecg_mae, inputs("ecg"), seed=0)):
+        with_decay, without = decayed(objective, ptacl.training)
+        learning = {name: p for name, p in objective.named_parameters() if p.requires_grad}
+        assert with_decay == {name for name, p in learning.items() if p.ndim >= 2}
+        assert without == {name for name, p in learning.items() if p.ndim < 2}
+        assert without
+        assert with_decay | without == learning.keys()
+
+
+def test_convolutions_decay(inputs, ptacl, change):
+    resnet = config.ResNet(shape=[3, 12, 12], base_width=4)
+    sizes = inputs().model_copy(update={"encoders": {**inputs().encoders, "cmr": resnet}})
+    objective = train.build(change(ptacl, local=None, encoders={"cmr": resnet}), sizes, seed=0)
+    with_decay, without = decayed(objective, ptacl.training)
+    kernels = {name for name, p in objective.named_parameters() if p.ndim == 4}
+    assert len(kernels) == 53
+    assert kernels <= with_decay
+    assert all(p.ndim == 1 for name, p in objective.named_parameters() if name in without)
 
 
 def test_epochs_are_permutations_without_the_last_incomplete_batch(go):

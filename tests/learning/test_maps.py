@@ -13,11 +13,11 @@ import pytest
 from ptacl import config, participants
 from ptacl.learning import data, maps
 
-NAMES = {"frames": None, "systole": None}
+NAMES = ["frames", "systole"]
 
 
-def read(cohort, place, **changes):
-    return maps.read(cohort.shards("cmr"), NAMES | changes, place)
+def read(cohort, place):
+    return maps.read(cohort.shards("cmr"), NAMES, place)
 
 
 def files(folder):
@@ -35,10 +35,23 @@ def test_a_map_holds_what_is_read_into_memory(cohort, tmp_path):
         mapped.arrays["frames"][0] = 1
 
 
+def test_a_map_is_a_copy_of_what_is_stored(cohort, tmp_path):
+    """Whatever is done to a sample on its way into a batch: the code that does it may change, the map stays."""
+    mapped = maps.read(cohort.shards("ecg"), ["signal_mv", "r_peaks"], maps.Place(tmp_path))
+    rows = [cohort.visits.index(visit) for visit in mapped.visits]
+    assert np.array_equal(mapped.arrays["signal_mv"], cohort.signal_mv[rows])
+    assert np.array_equal(mapped.arrays["r_peaks"], cohort.r_peaks[rows])
+    batches = []
+    for place in (None, maps.Place(tmp_path)):
+        recordings = data.load(cohort.visits, ecg=cohort.shards("ecg"), cmr=[], place=place)
+        batches.append(recordings.signal[recordings.at("ecg", np.arange(4))])
+    assert np.array_equal(*batches)
+
+
 def test_loaded_recordings_are_the_same_mapped_or_not(cohort, tmp_path):
     table = participants.read(cohort.participants, splits=["train", "validation"])
     visits = table["visit"].tolist()[::-1]
-    how = {"ecg": cohort.shards("ecg"), "cmr": cohort.shards("cmr"), "zscore": "group"}
+    how = {"ecg": cohort.shards("ecg"), "cmr": cohort.shards("cmr")}
     memory, mapped = data.load(visits, **how), data.load(visits, **how, place=maps.Place(tmp_path))
     assert data.digest(memory, table) == data.digest(mapped, table)
     rows = np.arange(len(visits))
@@ -50,7 +63,7 @@ def test_loaded_recordings_are_the_same_mapped_or_not(cohort, tmp_path):
 def test_a_map_is_made_once_and_again_where_the_content_changes(cohort, tmp_path, monkeypatch):
     place = maps.Place(tmp_path / "maps")
     read(cohort, place)
-    monkeypatch.setattr(maps, "_write", lambda shards, paths, changes: paths and pytest.fail("made again"))
+    monkeypatch.setattr(maps, "_write", lambda shards, paths: paths and pytest.fail("made again"))
     read(cohort, place)
     monkeypatch.undo()
     other = shutil.copytree(cohort.folder / "cmr", tmp_path / "cmr")
@@ -61,9 +74,6 @@ def test_a_map_is_made_once_and_again_where_the_content_changes(cohort, tmp_path
     (other / "0.json").write_text(json.dumps({"stored": "somebody has withdrawn"}))
     maps.read([other / f"{k}.json" for k in range(2)], NAMES, place)
     assert len(files(place.folder)) == 4 and len(set(files(place.folder)) & set(before)) == 2, "of each place the newest alone"
-    halved = maps.Change("halved", lambda slab: np.floor_divide(slab, 2, out=slab))
-    changed = read(cohort, place, frames=halved)
-    assert np.array_equal(changed.arrays["frames"], read(cohort, maps.Place()).arrays["frames"] // 2)
 
 
 @pytest.mark.parametrize("oldest", ["frames", "systole"])
@@ -75,11 +85,11 @@ def test_the_map_that_was_not_used_for_longest_makes_room(cohort, tmp_path, olde
         os.utime(tmp_path / name, (1000, 1000 if f"-{oldest}-" in name else 2000))
     kept = read(cohort, maps.Place()).arrays["frames"]
     used = sum((tmp_path / name).stat().st_size for name in first)
-    halved = maps.Change("halved", lambda slab: np.floor_divide(slab, 2, out=slab))
     (tmp_path / "somebody_elses.npy").write_bytes(bytes(1000))
     held = np.load(tmp_path / max(first, key=lambda n: (tmp_path / n).stat().st_size), mmap_mode="r")
-    changed = read(cohort, maps.Place(tmp_path, limit_bytes=used + 50), frames=halved)
-    assert np.array_equal(changed.arrays["frames"], kept // 2) and isinstance(changed.arrays["frames"], np.memmap)
+    changed = read(cohort, maps.Place(tmp_path, limit_bytes=used + 50))
+    assert np.array_equal(changed.arrays["frames"], kept)
+    assert isinstance(changed.arrays["frames"], np.memmap)
     assert sum(p.stat().st_size for p in tmp_path.glob(f"{maps.PREFIX}*.npy")) <= used + 50
     assert (tmp_path / "somebody_elses.npy").stat().st_size == 1000, "a folder may hold other files"
     assert np.array_equal(np.sort(held.ravel()), np.sort(kept.ravel())), "who has a map open keeps it"
@@ -97,9 +107,9 @@ def test_where_there_is_no_room_recordings_are_in_memory(cohort, tmp_path, caplo
 def test_one_process_makes_a_map_and_others_wait_for_it(cohort, tmp_path, monkeypatch):
     made, real = [], maps._fill
 
-    def fill(shards, out, changes):
+    def fill(shards, out):
         made.extend(out)
-        real(shards, out, changes)
+        real(shards, out)
 
     monkeypatch.setattr(maps, "_fill", fill)
     threads = [threading.Thread(target=read, args=(cohort, maps.Place(tmp_path))) for _ in range(4)]

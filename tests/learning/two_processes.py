@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ptacl import config
+from ptacl.ecg.zscore import Zscore
 from ptacl.learning import data, fit, processes, train
 from ptacl.participants import read as read_participants
 
@@ -47,7 +48,7 @@ def main(participants, shards, inputs, contrastive, autoencoder, supervised, out
                 nn.init.normal_(next(part.parameters()))
         for name, (objective, entry) in cases.items():
             paths = {m: manifests[m] if m in entry.modalities else [] for m in manifests}
-            recordings = data.load(table["visit"].tolist(), **paths, zscore=inputs.zscore)
+            recordings = data.load(table["visit"].tolist(), **paths).standardised(Zscore(inputs.zscore))
             more = objective.needs | {"targets": labels if entry.labels else None}
             train_set, validation = (
                 data.Samples(

@@ -84,9 +84,15 @@ def is_trained(model):
     return isinstance(CONFIG.models[model], schema.Trained)
 
 
+def reads_recordings(model):
+    """Whether making the model needs the cohort: every training does, and a z-score over the cohort does."""
+    cohort = CONFIG.encoders.zscore == "cohort" and "ecg" in CONFIG.models[model].modalities
+    return is_trained(model) or cohort
+
+
 def people_of(model):
     """Who is trained on: with phenotypes for models that learn from these."""
-    if not is_trained(model):
+    if not reads_recordings(model):
         return []
     entry = CONFIG.models[model]
     if entry.labels:
@@ -112,8 +118,14 @@ def starts(wildcards):
 
 
 def objectives_of(model):
-    """The module of an entry's objective, whose code alone is part of the training's."""
+    """The module of an entry's objective: the code of other objectives is no part of its training."""
     return [CONFIG.models[model].objective_class.partition(":")[0]] if is_trained(model) else []
+
+
+def encoders_of(model):
+    """Modules of encoders that only some entries have."""
+    sizes = CONFIG.inputs_of(model).encoders.values()
+    return ["ptacl.models.resnet"] if any(isinstance(size, schema.ResNet) for size in sizes) else []
 
 
 def files(pattern, models):

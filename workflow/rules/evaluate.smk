@@ -27,7 +27,7 @@ rule embed:
         settings=schema.dump(CONFIG.embedding),
         maps=maps_argument,
         shards=lambda w: shards_of(w.model),
-        code=code_version.digest("ptacl.evaluation.embed"),
+        code=lambda w: code_version.digest("ptacl.evaluation.embed", *encoders_of(w.model)),
     shell:
         "python -m ptacl.evaluation.embed --settings {params.settings:q} --maps {params.maps}"
         " --participants {input.participants} {params.shards}"

@@ -7,7 +7,7 @@ PHENOTYPES = [p.name for p in CONFIG.cohort.phenotypes]
 rule train:
     input:
         participants=lambda w: people_of(w.model),
-        stores=lambda w: stores_of(w.model) if is_trained(w.model) else [],
+        stores=lambda w: stores_of(w.model) if reads_recordings(w.model) else [],
         start=lambda w: [f"{folder}/model.safetensors" for folder in starts(w).values()],
     output:
         model="results/models/{model}-{seed}/model.safetensors",
@@ -31,12 +31,12 @@ rule train:
         launch=launcher,
         maps=maps_argument,
         board=board_argument,
-        shards=lambda w: shards_of(w.model) if is_trained(w.model) else "",
+        shards=lambda w: shards_of(w.model) if reads_recordings(w.model) else "",
         settings=lambda w: schema.dump(CONFIG.models[w.model].model_copy(update={"title": w.model, "seeds": None})),
         inputs=lambda w: schema.dump(CONFIG.inputs_of(w.model)),
         labels=lambda w: f"--phenotypes {shlex.join(PHENOTYPES)}" if CONFIG.models[w.model].labels else "",
         start=lambda w: f"--start {' '.join(f'{m}={folder}' for m, folder in starts(w).items())}" if starts(w) else "",
-        code=lambda w: code_version.digest("ptacl.learning.train", *objectives_of(w.model)),
+        code=lambda w: code_version.digest("ptacl.learning.train", *objectives_of(w.model), *encoders_of(w.model)),
         state=f"{PRIVATE}/state/{{model}}-{{seed}}",
     shell:
         "{params.launch} ptacl.learning.train --model {wildcards.model} --settings {params.settings:q} --inputs {params.inputs:q}"

@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from ptacl import participants as people
 from ptacl import stage
 from ptacl.exclusions import Reason
 
@@ -49,7 +50,9 @@ def merge(shards: Iterable[Mapping[str, Any]]) -> Prepared:
         usable.update(shard["visits"])
         excluded.extend(shard["excluded"])
         quality.update(shard["quality"])
-    return Prepared(frozenset(usable), sorted(excluded, key=lambda row: row["visit"]), quality, digest.hexdigest())
+    return Prepared(
+        frozenset(usable), sorted(excluded, key=lambda row: people.visit_order(row["visit"])), quality, digest.hexdigest()
+    )
 
 
 def keep(folder: Path, texts: Mapping[str, str]) -> None:
@@ -75,7 +78,7 @@ def check(visits: Iterable[str], prepared: Prepared, *, stage: str) -> None:
 
 def join(manifest: pd.DataFrame, *, ecg: Prepared, cmr: Prepared) -> pd.DataFrame:
     """The rows usable in both modalities, with ECG measurements as `ecg_x`, and `evaluate`: the first usable visit of each."""
-    rows = manifest[manifest["visit"].isin(ecg.usable & cmr.usable)].sort_values("visit").reset_index(drop=True)
+    rows = people.in_order(manifest[manifest["visit"].isin(ecg.usable & cmr.usable)])
     measured = pd.DataFrame([ecg.quality[visit].get("measurements", {}) for visit in rows["visit"]], index=rows.index)
     rows = pd.concat([rows, measured.add_prefix("ecg_")], axis=1)
     return rows.assign(evaluate=~rows["participant"].duplicated())
@@ -94,7 +97,7 @@ def join_pretraining(
     half = manifest.loc[~manifest["visit"].isin(participants["visit"]) & (manifest["split"] != "test"), _LISTED]
     more = pd.concat([alone, half])
     rows = pd.concat([participants[_LISTED], more[more["visit"].isin(usable)]])
-    return rows.sort_values("visit", ignore_index=True)
+    return people.in_order(rows)
 
 
 def exclusions(cohort: pd.DataFrame, *, ecg: Prepared, cmr: Prepared) -> pd.DataFrame:

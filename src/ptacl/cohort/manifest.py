@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from ptacl import config, seeds, stage
+from ptacl import config, participants, seeds, stage
 from ptacl.cohort import inventory, listing, phenotypes, withdrawal
 from ptacl.cohort.inventory import BulkFile
 from ptacl.cohort.pairing import Pairing, pair
@@ -60,16 +60,16 @@ def table(
     given : splits of participants that the source decides; others follow from the id.
     """
     fractions = {"validation_fraction": settings.validation_fraction, "test_fraction": settings.test_fraction}
-    participants = [ecg.participant for ecg, _ in pairs]
-    split = {p: given.get(p) or divide(p, **fractions) for p in set(participants)}
-    shard = {p: place(p, shards=settings.shards) for p in set(participants)}
+    people = [ecg.participant for ecg, _ in pairs]
+    split = {p: given.get(p) or divide(p, **fractions) for p in set(people)}
+    shard = {p: place(p, shards=settings.shards) for p in set(people)}
     rows = pd.DataFrame(
         {
             "visit": [ecg.visit for ecg, _ in pairs],
-            "participant": participants,
+            "participant": people,
             "instance": [ecg.instance for ecg, _ in pairs],
-            "split": [split[p] for p in participants],
-            "shard": [shard[p] for p in participants],
+            "split": [split[p] for p in people],
+            "shard": [shard[p] for p in people],
         }
     )
     values = values.assign(sex=values["sex"].astype("Int64")).reindex(rows["visit"])
@@ -194,7 +194,7 @@ def build(
 
 def _demand_values(manifest: pd.DataFrame, names: Sequence[str]) -> None:
     """ValueError names phenotypes that a split lacks at the first visit, by which participants are judged."""
-    first = manifest.sort_values("visit").drop_duplicates("participant")
+    first = participants.in_order(manifest).drop_duplicates("participant")
     for split in ("train", "test"):
         values = first.loc[first["split"] == split, names]
         if len(values) > 1 and (empty := [name for name in names if values[name].notna().sum() < 2]):

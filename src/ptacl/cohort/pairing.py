@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ptacl import participants
 from ptacl.cohort import inventory
 from ptacl.cohort.inventory import BulkFile
 from ptacl.exclusions import Reason
@@ -38,7 +39,7 @@ def pair(
             "other_instances": sum(f.instance not in instances for f in files),
             "visits": len(used[kind]),
         }
-    visits = sorted({**used["ECG"], **used["cine"]})
+    visits = sorted({**used["ECG"], **used["cine"]}, key=participants.visit_order)
     reasons = {visit: _reason(visit, used["ECG"], used["cine"], withdrawn) for visit in visits}
     # who withdrew is counted and named nowhere
     exclusions += [(visit, reason, "") for visit, reason in reasons.items() if reason and reason is not Reason.WITHDRAWN]
@@ -50,7 +51,7 @@ def pair(
     return Pairing(
         pairs=pairs,
         single=[(used["ECG"].get(visit), used["cine"].get(visit)) for visit in alone],
-        exclusions=sorted(exclusions),
+        exclusions=sorted(exclusions, key=lambda row: (participants.visit_order(row[0]), *row[1:])),
         counts={
             "files": counts,
             "found": _count(visits),

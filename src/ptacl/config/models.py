@@ -153,6 +153,9 @@ class Contrastive(Trained):
     whole_batches = True
     kind: Literal["contrastive"] = Field(description="kind of entry")
     projection_width: Count = Field(description="width of the shared space of the global loss")
+    projection_hidden: Count | None = Field(
+        default=None, description="hidden width of two-layer projectors (Turgut et al. 2025); none: linear ones"
+    )
     direction_weight: float = Field(ge=0, le=1, description="weight of ECG to CMR; the rest goes to CMR to ECG")
     temperature: Positive = Field(description="temperature of the global loss")
     local: Local | None = Field(default=None, description="the local loss; none is the Global baseline")

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from ptacl.config.section import Count, Positive, Section
 
 Modality = Literal["ecg", "cmr"]
+Over = Literal["lead", "group", "sample", "cohort"]
 
 
 class Encoder(Section):
@@ -60,8 +61,9 @@ class Maps(Section):
 class Encoders(Section):
     """The two encoders, and what is done to a stored sample before them."""
 
-    zscore: Literal["lead", "group", "sample"] = Field(
-        description="axis of the ECG z-score: each lead, limb/augmented/chest group, or whole record"
+    zscore: Over = Field(
+        description="what an ECG is z-scored over: each lead; each group of leads (I-III, aVR-aVF, V1-V6); the whole record, "
+        "which keeps the ratios of leads; or the training cohort, which also keeps voltages"
     )
     ecg: Encoder = Field(description="ECG: leads x samples")
     cmr: Encoder = Field(description="CMR: frames x height x width")
@@ -70,7 +72,7 @@ class Encoders(Section):
 class Inputs(Section):
     """What one model takes of the section `encoders`: the settings of another modality must not rerun it."""
 
-    zscore: Literal["lead", "group", "sample"] = Field(description="axis of the ECG z-score")
+    zscore: Over = Field(description="what an ECG is z-scored over")
     encoders: dict[Modality, AnyEncoder] = Field(description="encoders by modality")
 
 
@@ -80,7 +82,7 @@ class EcgAugmentation(Section):
     random_crop: bool = Field(description="crop at a random start; otherwise the first samples")
     surrogate_magnitude: float = Field(ge=0, le=1, description="Fourier surrogate: phases shift by up to this share of a turn")
     jitter: float = Field(ge=0, description="multiplicative noise: x + 0.6 x N(0, jitter)")
-    rescaling: float = Field(ge=0, description="one factor N(1, rescaling) a record")
+    rescaling: float = Field(ge=0, description="one factor exp(N(0, rescaling)) per record; the sign stays")
     probability: float = Field(ge=0, le=1, description="probability of surrogate, jitter and rescaling")
 
 
@@ -109,7 +111,7 @@ class Training(Section):
     accumulate: Count = Field(description="micro-batches a step")
     learning_rate: Positive = Field(description="peak learning rate of AdamW, never derived from the batch")
     warmup_epochs: float = Field(ge=0, description="linear warm-up; cosine decay to zero afterwards")
-    weight_decay: float = Field(ge=0, description="AdamW weight decay, on matrices alone")
+    weight_decay: float = Field(ge=0, description="AdamW weight decay, on tensors of two or more dimensions")
     betas: tuple[float, float] = Field(description="AdamW betas")
     clip_norm: float = Field(ge=0, description="gradient norm limit; 0 for none")
     precision: Literal["float32", "bfloat16"] = Field(description="autocast type")

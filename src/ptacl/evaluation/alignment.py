@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ptacl import seeds, stage
+from ptacl import participants, seeds, stage
 from ptacl.config import Alignment
 from ptacl.evaluation import samples, uncertainty
 
@@ -85,9 +85,10 @@ def read_steps(path: Path) -> Steps:
         if lacking := [a for a in ("test_visits", "ecg_local", "cmr_local", "local_valid") if a not in stored]:
             raise ValueError(f"{path} has no {', '.join(lacking)}: only contrastive models have local embeddings")
         visits, valid, ecg, cmr = (stored[a] for a in ("test_visits", "local_valid", "ecg_local", "cmr_local"))
-    order = np.argsort(visits)
-    _, first = np.unique([v.split("_")[0] for v in visits[order]], return_index=True)
-    chosen = order[first]
+    first: dict[str, int] = {}
+    for row in sorted(range(len(visits)), key=lambda row: participants.visit_order(visits[row])):
+        first.setdefault(participants.visit_order(visits[row])[0], row)
+    chosen = np.array(list(first.values()))
     usable = chosen[valid[chosen]]
     if not usable.size:
         raise ValueError(f"{path}: no test participant has a complete beat in the crop")

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 from tqdm import tqdm
 
 from ptacl import participants, stage
 from ptacl.config import Embedding
+from ptacl.ecg.zscore import Zscore
 from ptacl.learning import processes
-from ptacl.learning.data import Samples, Zscore, load, split_rows
+from ptacl.learning.data import Samples, load, split_rows
 from ptacl.learning.maps import Place
 from ptacl.learning.steps import cmr_steps, ecg_steps
 from ptacl.models import heads, weights
@@ -33,7 +33,7 @@ class Model:
     """Encoders, projectors and heads of a model folder by modality, and the z-score of its ECGs."""
 
     encoders: dict[str, AnyEncoder]
-    projectors: dict[str, nn.Linear]
+    projectors: dict[str, heads.Projector]
     heads: dict[str, heads.Head]
     zscore: Zscore
 
@@ -64,7 +64,7 @@ def load_model(folder: Path) -> Model:
         encoders={m: weights.encoder(folder, m) for m in MODALITIES if m in names},
         projectors={m: weights.projector(folder, f"{m}_projector") for m in MODALITIES if f"{m}_projector" in names},
         heads={m: weights.head(folder, f"{m}_head") for m in MODALITIES if f"{m}_head" in names},
-        zscore=weights.description(folder)["inputs"]["zscore"],
+        zscore=Zscore(**weights.description(folder)["zscore"]),
     )
 
 
@@ -126,9 +126,8 @@ def main() -> None:
         table["visit"].tolist(),
         ecg=options.ecg_shards if "ecg" in model.encoders else [],
         cmr=options.cmr_shards if "cmr" in model.encoders else [],
-        zscore=model.zscore,
         place=options.maps,
-    )
+    ).standardised(model.zscore)
     sizes = {name: encoder.settings for name, encoder in model.encoders.items()}
     samples = Samples(recordings, list(np.arange(len(table))[:, None]), sizes=sizes, seed=0, beats=model.local)
     test = split_rows(table, "test")

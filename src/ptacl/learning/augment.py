@@ -76,7 +76,7 @@ def _draw_ecg(rng: np.random.Generator, settings: EcgAugmentation, spare: int) -
     return (
         int(start) if settings.random_crop else 0,
         int(noise),
-        1 + settings.rescaling * factor if rescaling else 1.0,
+        math.exp(settings.rescaling * factor) if rescaling else 1.0,
         bool(surrogate) and settings.surrogate_magnitude > 0,
         bool(jitter) and settings.jitter > 0,
     )

@@ -4,40 +4,36 @@ A batch is made in two halves: `collect` (NumPy: gather, crop, draw; may run ahe
 device: conversion and augmentation). Both depend on (seed, epoch, sample) alone.
 """
 
-import functools
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from ptacl import seeds, store
 from ptacl.config import AnyEncoder, CmrAugmentation, EcgAugmentation, Encoder, ResNet
+from ptacl.ecg import zscore as zscores
 from ptacl.ecg.beats import beat_matrices
+from ptacl.ecg.zscore import Zscore
 from ptacl.learning import augment, maps
 
-GROUPS = {
-    "lead": [slice(i, i + 1) for i in range(12)],
-    "group": [slice(0, 3), slice(3, 6), slice(6, 12)],
-    "sample": [slice(0, 12)],
-}
-Zscore = Literal["lead", "group", "sample"]
-_EPS_MV = 1e-6
 _FIXED_EPOCH = -1  # of the augmented views in evaluation
+_SCALE = "ecg scale, mV"  # of a batch, until its ECGs are standardised
 
 
 @dataclass(frozen=True)
 class Recordings:
-    """Recordings of n visits, mapped or in memory; None for a modality that was not asked for.
+    """Recordings of n visits as they are stored, mapped or in memory; None for a modality that was not asked for.
 
-    signal : (m, 12, 5000) float32, z-scored. r_peaks : (m, 64) int32, samples, padded with -1. frames : (m, 50, 84, 84) uint8.
+    signal : (m, 12, 5000) float32, mV. r_peaks : (m, 64) int32, samples, padded with -1. frames : (m, 50, 84, 84) uint8.
     systole : (m,) int32, frame of end-systole. places : by modality, the row of each visit in these; without, m is n. key : one
-    for each content of the arrays.
+    for each content of the arrays. scale_mv : (n, 2, 12) float32, mean and standard deviation of each lead that batches of ECGs
+    are standardised with (:meth:`standardised`).
     """
 
     visits: list[str]
@@ -47,10 +43,25 @@ class Recordings:
     systole: np.ndarray | None = None
     places: Mapping[str, np.ndarray] = field(default_factory=dict)
     key: str = ""
+    scale_mv: np.ndarray | None = None
 
     def at(self, modality: str, rows: np.ndarray) -> np.ndarray:
         """Rows of the arrays of a modality, from rows of visits."""
         return self.places[modality][rows] if modality in self.places else rows
+
+    def signals(self, rows: np.ndarray) -> Iterator[np.ndarray]:
+        """The ECGs of some visits one by one, (12, 5000) in mV."""
+        assert self.signal is not None
+        for row in self.at("ecg", rows):
+            yield self.signal[row]
+
+    def standardised(self, zscore: Zscore) -> "Recordings":
+        """The same recordings, whose ECGs come out of a batch z-scored; the arrays stay as they are stored."""
+        if self.signal is None:
+            return self
+        signals = self.signals(np.arange(len(self.visits)))
+        bar = tqdm(signals, total=len(self.visits), desc="z-score", unit="ECG", delay=2, leave=False)
+        return replace(self, scale_mv=np.stack([zscores.statistics(signal, zscore) for signal in bar]))
 
 
 def split_rows(table: pd.DataFrame, split: str) -> np.ndarray:
@@ -65,9 +76,7 @@ def split_participants(table: pd.DataFrame, split: str) -> list[np.ndarray]:
     return [rows[person == p] for p in range(person.max(initial=-1) + 1)]
 
 
-def load(
-    visits: Sequence[str], *, ecg: Sequence[Path], cmr: Sequence[Path], zscore: Zscore, place: maps.Place | None = None
-) -> Recordings:
+def load(visits: Sequence[str], *, ecg: Sequence[Path], cmr: Sequence[Path], place: maps.Place | None = None) -> Recordings:
     """The recordings of these visits, in this order.
 
     ecg, cmr : manifests k.json of the shards, whose stores lie in the folder of the same name; empty for a modality not wanted.
@@ -75,15 +84,11 @@ def load(
     """
     if not visits:
         raise ValueError("participants.csv has no visit to read: see the flow diagram for the reasons of exclusion")
-    zscored = maps.Change(f"zscore {zscore}", functools.partial(standardise, axis=zscore))
-    wanted: dict[str, tuple[Sequence[Path], dict[str, maps.Change | None]]] = {
-        "ecg": (ecg, {"signal_mv": zscored, "r_peaks": None}),
-        "cmr": (cmr, {"frames": None, "systole": None}),
-    }
+    wanted = {"ecg": (ecg, ["signal_mv", "r_peaks"]), "cmr": (cmr, ["frames", "systole"])}
     arrays, places, keys = dict[str, np.ndarray](), dict[str, np.ndarray](), []
-    for modality, (manifests, changes) in wanted.items():
+    for modality, (manifests, names) in wanted.items():
         if manifests:
-            found = maps.read(manifests, changes, place or maps.Place())
+            found = maps.read(manifests, names, place or maps.Place())
             arrays |= found.arrays
             places[modality] = _places(visits, found.visits, Path(manifests[0]).parent)
             keys.append(found.key)
@@ -111,15 +116,6 @@ def prepared_by(manifests: Sequence[Path]) -> dict[str, object]:
 def digest(recordings: Recordings, table: pd.DataFrame) -> str:
     """A hash of the recordings and of who is in which split: what a resumed run must share with the interrupted one."""
     return hashlib.sha256("\n".join([recordings.key, *recordings.visits, *table["split"]]).encode()).hexdigest()
-
-
-def standardise(signal_NLS: np.ndarray, *, axis: Zscore) -> None:
-    """Z-score (N, 12, S) in place over the whole record: each lead, each of I-III / aVR-aVF / V1-V6, or all leads together."""
-    for record_LS in signal_NLS:
-        for group in GROUPS[axis]:
-            part = record_LS[group]
-            part -= part.mean(dtype=np.float64)
-            part /= max(part.std(dtype=np.float64), _EPS_MV)
 
 
 @dataclass(frozen=True)
@@ -193,6 +189,8 @@ class Samples:
             start_B = draw.start_B
         places = self.recordings.at("ecg", rows)
         arrays = {"ecg": np.stack([signal[row, :, a : a + size] for row, a in zip(places, start_B, strict=True)])}
+        if self.recordings.scale_mv is not None:
+            arrays[_SCALE] = self.recordings.scale_mv[rows]
         if self.beats:
             arrays["beats"], arrays["valid"] = self._beats(rows, start_B)
         return arrays, draw
@@ -240,6 +238,9 @@ class Samples:
     def finish(self, host: Host, *, device: torch.device) -> dict[str, Tensor]:
         """The batch on the device: floating point, augmented. Once for each `host`, whose memory may be used."""
         batch = {name: _to(torch.from_numpy(array), device) for name, array in host.arrays.items()}
+        if _SCALE in batch:
+            mean_BL1, sd_BL1 = batch.pop(_SCALE)[..., None].unbind(1)
+            batch["ecg"].sub_(mean_BL1).div_(sd_BL1)
         if "ecg" in batch and self.masked:
             batch["ecg_clean"] = batch["ecg"].clone()
         if host.ecg is not None and self.ecg is not None:

@@ -102,12 +102,11 @@ def learning_rate(step: int, *, steps_per_epoch: int, training: Training) -> flo
 
 
 def build_optimizer(objective: nn.Module, training: Training) -> torch.optim.AdamW:
-    """AdamW on what is not frozen; weight decay on the matrices of linear layers alone, not on biases, norms and positions."""
-    matrices = {id(m.weight) for m in objective.modules() if isinstance(m, nn.Linear)}
+    """AdamW on what is not frozen; weight decay on tensors of two or more dimensions, not on biases and norms."""
     parameters = [p for p in objective.parameters() if p.requires_grad]
     groups = [
-        {"params": [p for p in parameters if id(p) in matrices], "weight_decay": training.weight_decay},
-        {"params": [p for p in parameters if id(p) not in matrices], "weight_decay": 0.0},
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": training.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
     fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
     return torch.optim.AdamW(groups, lr=training.learning_rate, betas=training.betas, fused=fused)

@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,14 +47,6 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Change:
-    """What is done in place to a slab (n, ...) of an array, under a name that is part of the key."""
-
-    name: str
-    apply: Callable[[np.ndarray], None]
-
-
-@dataclass(frozen=True)
 class Arrays:
     """Arrays by name over the visits of all shards; `key` stands for their content."""
 
@@ -63,18 +55,23 @@ class Arrays:
     key: str
 
 
-def read(manifests: Sequence[Path], changes: Mapping[str, Change | None], place: Place) -> Arrays:
-    """Arrays of all shards, in their order, mapped from `place` or in memory.
+def read(manifests: Sequence[Path], names: Sequence[str], place: Place) -> Arrays:
+    """Arrays of all shards as they are stored, in the order of the shards, mapped from `place` or in memory.
 
-    manifests : k.json of the shards, whose stores lie in the folder of the same name. changes : by the name of an array, what is
-    done to it on the way, if anything. A map that is there already is used as it is; another is made by one process, while others
-    wait for it; it takes the place of what was made of other content of the same stores, which may hold who has withdrawn since.
-    Maps unused for longest go where the limit is reached.
+    A map that exists already is used. Otherwise one process makes it while others wait. A new map replaces those made from
+    earlier content of the same stores, which may hold people who have withdrawn since. Where the limit is reached, the maps
+    unused for longest are removed.
+
+    Parameters
+    ----------
+    manifests : k.json of the shards, whose stores are in the folder of the same name.
+    names : arrays to read.
+    place : where maps are kept.
     """
     shards = [store.read(Path(manifest).with_suffix("")) for manifest in manifests]
     visits = [visit for shard in shards for visit in shard.visits]
     content = [json.loads(Path(manifest).read_text())["stored"] for manifest in manifests]
-    keys = {name: _key(name, change.name if change else "", content, visits) for name, change in changes.items()}
+    keys = {name: _key(name, content, visits) for name in names}
     key = _key(*sorted(keys.values()))
     if place.folder is not None:
         try:
@@ -86,15 +83,15 @@ def read(manifests: Sequence[Path], changes: Mapping[str, Change | None], place:
                 for path in [*dead, *(old for name in missing for old in place.folder.glob(f"{PREFIX}{name}-{owner}-*.npy"))]:
                     path.unlink()  # a process that has it mapped keeps it until it ends
                 if _make_room(place, _bytes(shards, missing), keep=set(paths.values())):
-                    _write(shards, missing, changes)
+                    _write(shards, missing)
                     for path in paths.values():
                         os.utime(path)
                     return Arrays(visits, {name: np.load(path, mmap_mode="r") for name, path in paths.items()}, key)
                 log.info(f"no room for a map in {place.folder}: recordings are read into memory")
         except OSError as error:
             log.warning("no map can be made in %s (%s): recordings are read into memory", place.folder, error.strerror)
-    out = {name: np.empty((len(visits), *shape), dtype) for name, (shape, dtype) in _kinds(shards, changes).items()}
-    _fill(shards, out, changes)
+    out = {name: np.empty((len(visits), *shape), dtype) for name, (shape, dtype) in _kinds(shards, names).items()}
+    _fill(shards, out)
     return Arrays(visits, out, key)
 
 
@@ -123,7 +120,7 @@ def _make_room(place: Place, needed: int, *, keep: set[Path]) -> bool:
     return used + needed <= place.limit_bytes and shutil.disk_usage(place.folder).free >= needed
 
 
-def _write(shards: Sequence[store.Store], paths: Mapping[str, Path], changes: Mapping[str, Change | None]) -> None:
+def _write(shards: Sequence[store.Store], paths: Mapping[str, Path]) -> None:
     """Make the maps, each whole or not at all."""
     count = sum(len(shard.visits) for shard in shards)
     partial = {name: path.with_suffix(".partial") for name, path in paths.items()}
@@ -134,7 +131,7 @@ def _write(shards: Sequence[store.Store], paths: Mapping[str, Path], changes: Ma
         }
         for path in partial.values():
             _reserve(path)
-        _fill(shards, out, changes)
+        _fill(shards, out)
         for name, array in out.items():
             array.flush()
             os.replace(partial[name], paths[name])
@@ -150,7 +147,7 @@ def _reserve(path: Path) -> None:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
-def _fill(shards: Sequence[store.Store], out: Mapping[str, np.ndarray], changes: Mapping[str, Change | None]) -> None:
+def _fill(shards: Sequence[store.Store], out: Mapping[str, np.ndarray]) -> None:
     if not out:
         return
     row = 0
@@ -159,10 +156,7 @@ def _fill(shards: Sequence[store.Store], out: Mapping[str, np.ndarray], changes:
             for start in range(0, len(shard.visits), _SLAB):
                 size = len(shard.visits[start : start + _SLAB])
                 for name, array in out.items():
-                    slab = shard.read(name, slice(start, start + _SLAB))
-                    if change := changes[name]:
-                        change.apply(slab)
-                    array[row : row + size] = slab
+                    array[row : row + size] = shard.read(name, slice(start, start + _SLAB))
                 row += size
                 bar.update(size)
 

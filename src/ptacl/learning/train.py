@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import dataclasses
 import hashlib
 import importlib
 import logging
@@ -17,9 +18,11 @@ import torch
 from pydantic import TypeAdapter
 
 from ptacl import config, participants, stage
+from ptacl.ecg import zscore as zscores
+from ptacl.ecg.zscore import Zscore
 from ptacl.learning import chance, fit, processes, resume
 from ptacl.learning.board import board
-from ptacl.learning.data import Samples, digest, load, prepared_by, split_participants
+from ptacl.learning.data import Recordings, Samples, digest, load, prepared_by, split_participants, split_rows
 from ptacl.learning.maps import Place
 from ptacl.learning.objectives.base import Objective, Targets, initial_weights
 from ptacl.models import weights
@@ -87,6 +90,26 @@ def read_targets(table: pd.DataFrame, names: Sequence[str]) -> tuple[Targets, np
     return Targets(list(names), mean.tolist(), std.tolist()), ((values - mean) / std).astype(np.float32)
 
 
+def zscore_of(inputs: config.Inputs, recordings: Recordings, train: np.ndarray, *, start: Path | None) -> Zscore:
+    """The z-score of the ECGs of a model: that of the model its ECG encoder starts from, or of the training visits.
+
+    train : rows of the training visits. start : folder of the model to start from. ValueError if that was trained with another.
+    """
+    if start is not None:
+        found = zscore_in(start)
+        if found.over != inputs.zscore:
+            raise ValueError(f"{start} was trained with encoders.zscore {found.over}, not {inputs.zscore}: train it again")
+        return found
+    if inputs.zscore == "cohort" and recordings.signal is not None:
+        return zscores.of_cohort(recordings.signals(train))
+    return Zscore(inputs.zscore)
+
+
+def zscore_in(folder: Path) -> Zscore:
+    """The z-score that a model folder holds."""
+    return Zscore(**weights.description(folder)["zscore"])
+
+
 def main() -> None:
     """Run the stage."""
     options = _arguments()
@@ -97,6 +120,12 @@ def main() -> None:
     facts |= {"model": options.model, "code": options.identity}
     description = facts | {"title": options.model}
     if not isinstance(entry, config.Trained):
+        zscore = Zscore(inputs.zscore)
+        if options.participants and "ecg" in entry.modalities:
+            table = participants.read(options.participants, splits=["train"])
+            recordings = load(table["visit"].tolist(), ecg=options.ecg_shards, cmr=[], place=options.maps)
+            zscore = zscore_of(inputs, recordings, np.arange(len(table)), start=None)
+        description |= {"zscore": dataclasses.asdict(zscore)}
         weights.save(options.out, build_encoders(entry, inputs, seed=options.seed, start=start), description=description)
         write_metrics(options.metrics, [])
         return
@@ -105,9 +134,10 @@ def main() -> None:
         targets, labels = read_targets(table, options.phenotypes) if entry.labels else (None, None)
         shards = {"ecg": options.ecg_shards, "cmr": options.cmr_shards}
         description |= {"preparation": {m: prepared_by(shards[m]) for m in entry.modalities}}
-        recordings = load(
-            table["visit"].tolist(), ecg=options.ecg_shards, cmr=options.cmr_shards, zscore=inputs.zscore, place=options.maps
-        )
+        recordings = load(table["visit"].tolist(), ecg=options.ecg_shards, cmr=options.cmr_shards, place=options.maps)
+        zscore = zscore_of(inputs, recordings, split_rows(table, "train"), start=start.get("ecg"))
+        recordings = recordings.standardised(zscore)
+        description |= {"zscore": dataclasses.asdict(zscore)}
         objective = build(entry, inputs, seed=options.seed, start=start, targets=targets)
         data, validation = (
             Samples(

@@ -1,10 +1,14 @@
 """What stands between tokens and a loss: pooling and projection. Shape letters: B batch, N tokens, D width."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from ptacl import config
 from ptacl.models import vit
+
+Projector = nn.Linear | nn.Sequential
 
 
 def pool(tokens_BND: Tensor) -> Tensor:
@@ -19,16 +23,32 @@ def projector(width_in: int, width_out: int) -> nn.Linear:
     return linear
 
 
+def two_layer_projector(width_in: int, hidden: int, width_out: int) -> nn.Sequential:
+    """Two linear layers with a ReLU between them (Turgut et al. 2025, whose projectors have no norm)."""
+    return nn.Sequential(projector(width_in, hidden), nn.ReLU(), projector(hidden, width_out))
+
+
+def like(state: Mapping[str, Tensor]) -> Projector:
+    """A projector of the sizes of these weights, without the weights."""
+    if "weight" in state:
+        width_out, width_in = state["weight"].shape
+        return projector(width_in, width_out)
+    hidden, width_in = state["0.weight"].shape
+    return two_layer_projector(width_in, hidden, len(state["2.weight"]))
+
+
 @torch.no_grad()
-def centre(linear: nn.Linear, pooled_ND: Tensor) -> None:
-    """Set a linear layer so that its output starts centred and of even spread over these samples; also under autocast."""
+def centre(projector: Projector, pooled_ND: Tensor) -> None:
+    """Set a projector so that its first layer starts centred and of even spread over these samples; also under autocast."""
+    linear = projector[0] if isinstance(projector, nn.Sequential) else projector
+    assert isinstance(linear, nn.Linear)
     spread_D = pooled_ND.std(0, unbiased=False).clamp_min(1e-6)
     linear.weight.div_(spread_D)
     with torch.autocast(pooled_ND.device.type, enabled=False):  # the mean is far larger than the spread
         linear.bias.copy_(-linear.weight @ pooled_ND.mean(0))
 
 
-def project(tokens_BND: Tensor, projector: nn.Linear) -> Tensor:
+def project(tokens_BND: Tensor, projector: Projector) -> Tensor:
     """Pooled and projected, (B, P); also under autocast in float32, since the projector takes the mean away (:func:`pool`)."""
     with torch.autocast(tokens_BND.device.type, enabled=False):
         projected: Tensor = projector(pool(tokens_BND))

@@ -13,11 +13,11 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from ptacl import config
-from ptacl.models import build, heads
+from ptacl.models import build, card, heads
 from ptacl.models.build import AnyEncoder
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-FORMAT = "ptacl-model-1"
+FORMAT = "ptacl-model-2"
 Part = TypeVar("Part", bound=nn.Module)
 PICKLES = {".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle"}
 
@@ -33,8 +33,8 @@ def save(folder: Path, modules: Mapping[str, nn.Module], *, description: Mapping
     tensors = {f"{name}.{key}": value for name, module in modules.items() for key, value in _state(module).items()}
     facts = {
         "format": FORMAT,
-        "encoders": {name: m.settings.model_dump() for name, m in modules.items() if isinstance(m, AnyEncoder)},
-        "heads": {name: m.settings.model_dump() for name, m in modules.items() if isinstance(m, heads.Head)},
+        "encoders": _settings(modules, config.Encoder, config.ResNet),
+        "heads": _settings(modules, config.Head),
         "parameters": {name: sum(p.numel() for p in m.parameters()) for name, m in modules.items()},
         "description": dict(description),
     }
@@ -43,7 +43,7 @@ def save(folder: Path, modules: Mapping[str, nn.Module], *, description: Mapping
     # Old weights go first and new ones come last, so that weights never lie beside a description of others.
     (folder / WEIGHTS).unlink(missing_ok=True)
     _write(folder / CONFIG, (json.dumps(facts, indent=2, sort_keys=True) + "\n").encode())
-    _write(folder / CARD, card(facts).encode())
+    _write(folder / CARD, card.text(facts, weights=WEIGHTS, settings=CONFIG).encode())
     _write(folder / WEIGHTS, safetensors.torch.save(tensors))
 
 
@@ -78,15 +78,14 @@ def head(folder: Path, name: str) -> heads.Head:
     return _rebuilt(folder, name, "heads", lambda values: heads.Head(config.Head.model_validate(values)))
 
 
-def projector(folder: Path, name: str) -> nn.Linear:
+def projector(folder: Path, name: str) -> heads.Projector:
     """The projector saved under `name`. ValueError if there is none of that name."""
     modules, _ = load(folder)
     if name not in modules:
         raise ValueError(f"{folder} holds no {name!r}: it holds {sorted(modules)}")
-    width_out, width_in = modules[name]["weight"].shape
-    linear = nn.Linear(width_in, width_out)
-    linear.load_state_dict(modules[name])
-    return linear.eval()
+    found = heads.like(modules[name])
+    found.load_state_dict(modules[name])
+    return found.eval()
 
 
 def modules_of(folder: Path) -> list[str]:
@@ -97,7 +96,8 @@ def modules_of(folder: Path) -> list[str]:
 def description(folder: Path) -> dict[str, Any]:
     """The facts that the model was saved with."""
     facts: dict[str, Any] = _facts(folder)["description"]
-    return facts
+    checked: dict[str, Any] = facts
+    return checked
 
 
 def named_folder(text: str) -> tuple[str, Path]:
@@ -128,63 +128,10 @@ def _rebuilt(folder: Path, name: str, group: str, make: Callable[[Any], Part]) -
     return module.eval()
 
 
-_CARD = """# {title}
-
-{summary}
-
-| part | parameters | input |
-|---|---|---|
-{sizes}
-
-## Intended use
-Research on what an ECG tells of the structure and function of the heart: embeddings, linear probes, retrieval, fine-tuning.
-Not a medical device; not for the diagnosis or treatment of a person. Inputs must be prepared as in training. Performance
-outside the population and the devices of the training data is unknown.
-
-## Data
-Weights trained on individual-level data of UK Biobank are derived from those data and fall under their terms: keep them where
-the data may lie, and clear with UK Biobank before you share or publish them. Weights trained on the simulated cohort hold no
-person's data.
-
-## Use
-```python
-import ptacl
-
-model = ptacl.Model.load("FOLDER")  # this folder
-table = model.embed(["ecg.xml"])  # or an array of leads in mV: model.embed(signal, rate_hz=500)
-table = model.predict(["ecg.xml"])  # phenotypes with intervals, where probe.json lies here
-```
-
-## Files
-`{weights}` holds the tensors (no pickle), `{config}` the sizes, the preparation of inputs and the origin, `probe.json` the linear
-probe of the phenotypes with what it reaches on test participants. Any reader of safetensors opens the weights.
-
-## Origin
-```json
-{origin}
-```
-"""
-
-
-def card(facts: Mapping[str, Any]) -> str:
-    """The model card, in Markdown, from the contents of config.json."""
-    origin = dict(facts["description"])
-    title = origin.pop("title", "ECG and cardiac MRI model")
-    summary = origin.pop("summary", "Representations of 12-lead ECG and short-axis cine cardiac MRI.")
-    sizes = "\n".join(f"| {name} | {count:,} | {_input(facts, name)} |" for name, count in sorted(facts["parameters"].items()))
-    text = json.dumps(origin, indent=2, sort_keys=True)
-    return _CARD.format(title=title, summary=summary, sizes=sizes, weights=WEIGHTS, config=CONFIG, origin=text)
-
-
-def _input(facts: Mapping[str, Any], name: str) -> str:
-    if name not in facts["encoders"]:
-        return "tokens or embeddings"
-    settings = facts["encoders"][name]
-    shape = " x ".join(map(str, settings["shape"]))
-    if "patch" not in settings:
-        return f"{shape}, ResNet-50 with {settings['base_width']} channels at first"
-    patch = " x ".join(map(str, settings["patch"]))
-    return f"{shape}, patch {patch}, {settings['depth']} layers, width {settings['width']}"
+def _settings(modules: Mapping[str, nn.Module], *kinds: type[config.Section]) -> dict[str, Any]:
+    """Settings of the modules that have some of these kinds."""
+    found = {name: getattr(module, "settings", None) for name, module in modules.items()}
+    return {name: settings.model_dump() for name, settings in found.items() if isinstance(settings, kinds)}
 
 
 def _state(module: nn.Module) -> dict[str, Tensor]:
@@ -200,6 +147,7 @@ def _write(path: Path, content: bytes) -> None:
 
 def _facts(folder: Path) -> dict[str, Any]:
     """config.json of a model folder, checked."""
+    facts: Any
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is missing: train the model first, or give the folder of a trained one")
@@ -213,6 +161,13 @@ def _facts(folder: Path) -> dict[str, Any]:
         facts = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except ValueError:
         facts = None
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        raise ValueError(f"{folder / CONFIG} was not written by ptacl (format {FORMAT}): give a model folder of ptacl")
-    return facts
+    format_ = facts.get("format") if isinstance(facts, dict) else None
+    if not str(format_).startswith(FORMAT.rpartition("-")[0]):
+        raise ValueError(f"{folder / CONFIG} was not written by ptacl: give a model folder of ptacl")
+    if format_ != FORMAT:
+        raise ValueError(
+            f"{folder} was written by another version of ptacl ({format_}; this version reads {FORMAT}): "
+            "train the model again, or use it with the version that trained it"
+        )
+    checked: dict[str, Any] = facts
+    return checked

@@ -32,8 +32,8 @@ class Contrastive(Objective):
         super().__init__(settings, encoders, seed=seed)
         ecg, cmr, self.local = encoders["ecg"], encoders["cmr"], settings.local
         with initial_weights(seed, "projectors"):
-            self.ecg_projector = heads.projector(ecg.width, settings.projection_width)
-            self.cmr_projector = heads.projector(cmr.width, settings.projection_width)
+            self.ecg_projector = _projector(ecg.width, settings)
+            self.cmr_projector = _projector(cmr.width, settings)
         if self.local:
             if ecg.width != cmr.width:
                 raise ValueError(
@@ -93,6 +93,12 @@ class Contrastive(Objective):
                 how = {"temperature": self.local.temperature, "direction_weight": self.settings.direction_weight}
                 loss = losses.local_loss(*steps, alignment=alignment, valid_B=valid_B, **how)
         return weighted(loss, batch["valid"].sum()) if self.training else loss
+
+
+def _projector(width: int, settings: config.Contrastive) -> heads.Projector:
+    if settings.projection_hidden is None:
+        return heads.projector(width, settings.projection_width)
+    return heads.two_layer_projector(width, settings.projection_hidden, settings.projection_width)
 
 
 def _two_phases(steps_BTD: Tensor, systole_B: Tensor) -> Tensor:

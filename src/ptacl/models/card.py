@@ -1,0 +1,63 @@
+"""The card of a model folder: what the model is, what it is for, and where it comes from."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+_CARD = """# {title}
+
+{summary}
+
+| part | parameters | input |
+|---|---|---|
+{sizes}
+
+## Intended use
+Research on what an ECG tells of the structure and function of the heart: embeddings, linear probes, retrieval, fine-tuning.
+Not a medical device; not for the diagnosis or treatment of a person. Inputs must be prepared as in training. Performance
+outside the population and the devices of the training data is unknown.
+
+## Data
+Weights trained on individual-level data of UK Biobank are derived from those data and fall under their terms: keep them where
+the data may lie, and clear with UK Biobank before you share or publish them. Weights trained on the simulated cohort hold no
+person's data.
+
+## Use
+```python
+import ptacl
+
+model = ptacl.Model.load("FOLDER")  # this folder
+table = model.embed(["ecg.xml"])  # or an array of leads in mV: model.embed(signal, rate_hz=500)
+table = model.predict(["ecg.xml"])  # phenotypes with intervals, where probe.json lies here
+```
+
+## Files
+`{weights}` holds the tensors (no pickle), `{config}` the sizes, the preparation of inputs and the origin, `probe.json` the linear
+probe of the phenotypes with what it reaches on test participants. Any reader of safetensors opens the weights.
+
+## Origin
+```json
+{origin}
+```
+"""
+
+
+def text(facts: Mapping[str, Any], *, weights: str, settings: str) -> str:
+    """The model card, in Markdown, from the contents of config.json and the names of both files."""
+    origin = dict(facts["description"])
+    title = origin.pop("title", "ECG and cardiac MRI model")
+    summary = origin.pop("summary", "Representations of 12-lead ECG and short-axis cine cardiac MRI.")
+    sizes = "\n".join(f"| {name} | {count:,} | {_input(facts, name)} |" for name, count in sorted(facts["parameters"].items()))
+    facts_text = json.dumps(origin, indent=2, sort_keys=True)
+    return _CARD.format(title=title, summary=summary, sizes=sizes, weights=weights, config=settings, origin=facts_text)
+
+
+def _input(facts: Mapping[str, Any], name: str) -> str:
+    if name not in facts["encoders"]:
+        return "tokens or embeddings"
+    settings = facts["encoders"][name]
+    shape = " x ".join(map(str, settings["shape"]))
+    if "patch" not in settings:
+        return f"{shape}, ResNet-50 with {settings['base_width']} channels at first"
+    patch = " x ".join(map(str, settings["patch"]))
+    return f"{shape}, patch {patch}, {settings['depth']} layers, width {settings['width']}"
