@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -112,6 +114,20 @@ def test_bright_tissue_that_moves_a_little_does_not_draw_the_centre() -> None:
     image[:, :, 35:, :6] = 3000 + 250 * np.sin(2 * np.pi * np.arange(8) / 8)[:, None, None, None]
     centre = motion_centre(slices_of(image), spacing_mm=SPACING)
     assert centre == pytest.approx(motion_centre(slices_of(IMAGE), spacing_mm=SPACING), abs=4)
+
+
+@pytest.mark.parametrize("columns", sorted(set(itertools.permutations([20, 20, 32, 32]))))
+def test_each_slice_counts_the_same_however_strong_its_motion_and_wherever_it_is(
+    columns: tuple[int, ...],
+) -> None:
+    """Two of four slices move at one place, two at another: the centre is halfway."""
+    phase = np.sin(2 * np.pi * np.arange(8) / 8)[:, None, None]
+    slices = []
+    for column, strength in zip(columns, [50, 10, 30, 20], strict=True):
+        frames = np.full((8, 48, 53), 100, np.float32)
+        frames[:, 22:27, column - 2 : column + 3] += strength * phase
+        slices.append(frames)
+    assert motion_centre(slices, spacing_mm=SPACING) == (24, 26)
 
 
 def test_a_pixel_that_is_no_number_does_not_hide_motion() -> None:

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from ptacl.cmr.systole import end_systole
 
@@ -23,6 +24,14 @@ def test_motion_finds_it_without_a_segmentation():
     for systole in (14, 18, 22):
         frame, source = end_systole(beating(systole=systole, noise=15), volume_ml={})
         assert abs(frame - systole) <= 1 and source == "motion"
+
+
+@pytest.mark.parametrize("frame", [8, 9, 10])
+def test_one_frame_brighter_than_its_neighbours_is_not_taken_for_end_systole(frame):
+    """It differs from frame 0 more than end-systole does, but the frames around it do not."""
+    cine = beating()
+    cine[frame] += 20
+    assert abs(end_systole(cine, volume_ml={})[0] - 18) <= 1
 
 
 def test_it_never_lies_at_the_end_of_the_cycle():

@@ -63,3 +63,15 @@ def test_our_intervals_of_a_record_of_known_waves() -> None:
     )
     assert found["own_pr_ms"] == pytest.approx(200, abs=60) and found["own_qt_ms"] == pytest.approx(400, abs=80)
     assert found["own_qtc_ms"] == pytest.approx(found["own_qt_ms"], rel=0.02)
+
+
+@pytest.mark.parametrize("bpm", [50, 75, 100, 120])
+def test_qtc_divides_qt_by_the_square_root_of_the_rr_interval_in_seconds(bpm: float) -> None:
+    """Bazett 1920. At 60 bpm every power of the RR interval gives the same value."""
+    times_s = beat_times(bpm)
+    peaks = np.rint(times_s * RATE_HZ).astype(int)
+    lead_mv = synthetic_mv(times_s)[LEADS.index("II")]
+    found = intervals(lead_mv, r_peaks=peaks, rate_hz=RATE_HZ, method="prominence")
+    assert found["own_qt_ms"] is not None
+    rr_s = 60 / bpm
+    assert found["own_qtc_ms"] == pytest.approx(found["own_qt_ms"] / rr_s**0.5, rel=0.002)

@@ -114,6 +114,18 @@ def test_peaks_move_with_the_signal(settings: config.Ecg) -> None:
     np.testing.assert_allclose(far - near[: len(far)], 0.1 * RATE_HZ, atol=1)
 
 
+@pytest.mark.parametrize("delay_s", [0.12, 0.16, 0.2, 0.23])
+def test_a_second_wave_within_a_quarter_of_a_second_is_not_counted_as_a_beat(
+    delay_s: float,
+    settings: config.Ecg,
+) -> None:
+    """The heart cannot be excited again so early: the larger of two waves is the beat."""
+    times_s = beat_times(60)
+    signal_mv = synthetic_mv(times_s) + 0.7 * synthetic_mv(times_s + delay_s, seed=1)
+    peaks, _ = find(signal_mv, settings)
+    np.testing.assert_allclose(peaks / RATE_HZ, times_s, atol=0.02)
+
+
 def test_longest_over_shortest_interval(settings: config.Ecg) -> None:
     times_s = np.array([0.5, 1.5, 2.5, 3.1, 4.5, 5.5, 6.5, 7.5, 8.5])
     _, quality = find(synthetic_mv(times_s), settings)

@@ -44,6 +44,19 @@ def test_the_probe_predicts_within_its_interval(settings) -> None:
     assert (far > probe["limit"]).all()
 
 
+@pytest.mark.parametrize("spread", [0.5, 3.0])
+def test_the_limit_leaves_one_in_two_hundred_test_participants_outside(settings, spread) -> None:
+    """Training participants would set it too low: the mean is theirs, so they are closer to it."""
+    seen, train = people(400, seed=0)
+    unseen, test = people(600, seed=1)
+    unseen = spread * unseen
+    how = {"train": train, "test": test, "names": NAMES, "settings": settings, "seed": 0}
+    probe = readout.fit(seen, unseen, **how)
+    mean, precision = np.array(probe["mean"]), np.array(probe["precision"])
+    outside = readout.distance(unseen, mean=mean, precision=precision) > probe["limit"]
+    assert np.count_nonzero(outside) == 3
+
+
 def test_a_phenotype_without_values_is_left_out_and_collinear_features_do_no_harm(settings) -> None:
     (seen, train), (unseen, test) = people(200, seed=0), people(100, seed=1)
     train.targets[:, 0] = np.nan

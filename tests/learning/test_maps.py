@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,11 @@ NAMES = ["frames", "systole"]
 
 def read(cohort, place):
     return maps.read(cohort.shards("cmr"), NAMES, place)
+
+
+def moved(cohort, folder):
+    """The same cohort at another place, which has maps of its own."""
+    return replace(cohort, folder=shutil.copytree(cohort.folder, folder))
 
 
 def files(folder):
@@ -95,6 +101,23 @@ def test_the_map_that_was_not_used_for_longest_makes_room(cohort, tmp_path, olde
     assert np.array_equal(np.sort(held.ravel()), np.sort(kept.ravel())), "who has a map open keeps it"
 
 
+def test_a_map_that_was_used_recently_is_kept_however_long_ago_it_was_made(cohort, tmp_path):
+    folder = tmp_path / "maps"
+    first, second, third = (moved(cohort, tmp_path / name) for name in ("1", "2", "3"))
+    read(first, maps.Place(folder))
+    of_first = set(files(folder))
+    read(second, maps.Place(folder))
+    of_second = set(files(folder)) - of_first
+    for name in of_first | of_second:
+        os.utime(folder / name, (1000, 1000 if name in of_first else 2000))
+    read(first, maps.Place(folder))
+    room_for_two = sum((folder / name).stat().st_size for name in of_first | of_second)
+    read(third, maps.Place(folder, limit_bytes=room_for_two))
+    assert of_first <= set(files(folder)), "made first, used last"
+    assert not of_second & set(files(folder))
+    assert len(files(folder)) == 4
+
+
 def test_where_there_is_no_room_recordings_are_in_memory(cohort, tmp_path, caplog):
     small = read(cohort, maps.Place(tmp_path, limit_bytes=100))
     assert not isinstance(small.arrays["frames"], np.memmap) and files(tmp_path) == []
@@ -136,6 +159,15 @@ maps.read([Path(p) for p in {[str(p) for p in cohort.shards("cmr")]}], {NAMES}, 
     assert all(name.endswith(".partial") for name in files(tmp_path))
     read(cohort, maps.Place(tmp_path))
     assert len(files(tmp_path)) == 2 and all(name.endswith(".npy") for name in files(tmp_path))
+
+
+def test_what_a_killed_process_left_of_a_map_that_nobody_wants_now_is_removed(cohort, tmp_path):
+    """No later process makes a map of that name, so none would replace it."""
+    (tmp_path / f"{maps.PREFIX}frames-of-other-content.partial").write_bytes(bytes(1000))
+    (tmp_path / "somebody_elses.partial").write_bytes(bytes(1000))
+    read(cohort, maps.Place(tmp_path))
+    partial = [name for name in files(tmp_path) if name.endswith(".partial")]
+    assert partial == ["somebody_elses.partial"], "a folder may hold other files"
 
 
 def test_a_variable_that_is_not_set_is_named(monkeypatch):
