@@ -3,10 +3,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ptacl.config import Alignment
-from ptacl.evaluation import alignment
+from ptacl.evaluation import alignment, uncertainty
 
 T, D = 13, 24
 
@@ -33,6 +34,7 @@ def write(path: Path, *, noise: float, seed: int = 0, people: int = 60, shift: i
         test_visits=np.array([f"{9000001 + i}_2" for i in range(people)]),
         ecg_local=ecg.astype(np.float16),
         cmr_local=cmr.astype(np.float16),
+        cmr_local_still=rng.normal(size=(T, D)).astype(np.float16),
         local_valid=np.ones(people, bool),
     )
     return path
@@ -76,7 +78,8 @@ def test_participants_without_a_beat_and_second_visits_are_left_out(tmp_path):
     stored["test_visits"][3] = "9000001_3"  # the second visit of the first participant
     stored["local_valid"][5] = False
     order = np.random.default_rng(0).permutation(8)
-    np.savez(path, **{name: values[order] for name, values in stored.items()})
+    still = stored.pop("cmr_local_still")
+    np.savez(path, cmr_local_still=still, **{name: values[order] for name, values in stored.items()})
     steps = alignment.read_steps(path)
     assert steps.visits == [f"900000{i}_2" for i in (1, 2, 3, 5, 7, 8)]
     assert steps.num_without_beat == 1
@@ -120,7 +123,7 @@ def test_other_participants_are_refused(tmp_path):
 
 def test_models_without_local_embeddings_are_refused(tmp_path):
     np.savez(tmp_path / "a.npz", test_visits=np.array(["9000001_2"]))
-    with pytest.raises(ValueError, match="has no ecg_local, cmr_local, local_valid"):
+    with pytest.raises(ValueError, match="has no local_valid, ecg_local, cmr_local, cmr_local_still"):
         alignment.read_steps(tmp_path / "a.npz")
 
 
@@ -146,7 +149,8 @@ def test_controls_tell_the_own_cine_from_others_and_from_order(tmp_path):
     common, people = rng.normal(size=(1, T, D)), 80
     arrays = {"test_visits": np.array([f"{9000001 + i}_2" for i in range(people)]), "local_valid": np.ones(people, bool)}
     for name, steps in (("shared", np.broadcast_to(common, (people, T, D))), ("own", rng.normal(size=(people, T, D)))):
-        np.savez(tmp_path / f"{name}.npz", **arrays, ecg_local=steps.astype("f2"), cmr_local=steps.astype("f2"))
+        of_people = {f"{modality}_local": steps.astype("f2") for modality in ("ecg", "cmr")}
+        np.savez(tmp_path / f"{name}.npz", **arrays, **of_people, cmr_local_still=common[0].astype("f2"))
     embeddings = {name: {0: tmp_path / f"{name}.npz"} for name in ("shared", "own")}
     result = evaluate(settings("shared", "own"), embeddings=embeddings, seed=0)
     shared, own = (result["models"][name] for name in ("shared", "own"))
@@ -156,3 +160,77 @@ def test_controls_tell_the_own_cine_from_others_and_from_order(tmp_path):
     for entry in (shared, own):
         assert entry["permuted_share"] == pytest.approx(37 / 169, abs=0.04)
         assert entry["permuted_share_low"] <= entry["permuted_share"] <= entry["permuted_share_high"]
+
+
+def test_a_still_image_leaves_what_needs_no_beating_heart(tmp_path):
+    """Where the phases of all people and of the still image are the same, the own cine adds nothing to it."""
+    rng = np.random.default_rng(0)
+    common, people = rng.normal(size=(T, D)), 60
+    visits = np.array([f"{9000001 + i}_2" for i in range(people)])
+    shared = np.broadcast_to(common, (people, T, D)).astype("f2")
+    own = rng.normal(size=(people, T, D)).astype("f2")
+    stills = {"positions": common, "motion": rng.normal(size=(T, D))}
+    files = {}
+    for (name, still), steps in zip(stills.items(), (shared, own), strict=True):
+        files[name] = {0: tmp_path / f"{name}.npz"}
+        arrays = {"test_visits": visits, "ecg_local": steps, "cmr_local": steps, "cmr_local_still": still.astype("f2")}
+        np.savez(files[name][0], local_valid=np.ones(people, bool), **arrays)
+    result = evaluate(settings("positions", "motion"), embeddings=files, seed=0)
+    positions, motion = result["models"].values()
+    assert positions["still_share"] == 1
+    assert positions["beyond_still_difference"] == 0
+    assert motion["still_share"] == pytest.approx(37 / 169, abs=0.05)
+    assert motion["beyond_still_difference_low"] > 0.5
+
+
+def truth(path: Path, shift: np.ndarray) -> Path:
+    """Timing of people whose cine is later than their ECG by a share of the cycle."""
+    visits = [f"{9000001 + i}_2" for i in range(len(shift))]
+    cine = {"heart_rate_bpm": 60.0, "systole_ms": 1000 * (0.4 + shift)}
+    ecg = {"ecg_rate_bpm": 75.0, "ecg_qt_ms": 0.4 * 800}
+    pd.DataFrame({"visit": visits, **cine, **ecg}).to_csv(path, index=False)
+    return path
+
+
+def test_the_shift_of_each_person_is_compared_with_the_true_one(tmp_path):
+    """The CMR of every person is `late` phases late, and the truth says so, or speaks of somebody else."""
+    rng = np.random.default_rng(0)
+    people = 40
+    late = rng.integers(0, 3, people)
+    phases = rng.normal(size=(people, T, D))
+    cmr = np.stack([np.roll(steps, k, axis=0) for steps, k in zip(phases, late, strict=True)])
+    arrays = {"ecg_local": phases.astype("f2"), "cmr_local": cmr.astype("f2"), "cmr_local_still": phases[0].astype("f2")}
+    visits = np.array([f"{9000001 + i}_2" for i in range(people)])
+    np.savez(tmp_path / "e.npz", test_visits=visits, local_valid=np.ones(people, bool), **arrays)
+    files = {"ptacl": {0: tmp_path / "e.npz"}}
+    steps = alignment.read_steps(tmp_path / "e.npz")
+    known = alignment.read_phase_shifts(truth(tmp_path / "truth.csv", late / T), visits=steps.visits)
+    np.testing.assert_allclose(known, late / T, atol=1e-9)
+    how = {"embeddings": files, "seed": 0}
+    right = evaluate(settings("ptacl"), truth=tmp_path / "truth.csv", **how)["models"]["ptacl"]
+    found = alignment.phase_shifts(alignment.cosines(steps.ecg, steps.cmr))
+    np.testing.assert_allclose(found, late / T)
+    assert right["shift_correlation"] == pytest.approx(1)
+    wrong = evaluate(settings("ptacl"), truth=truth(tmp_path / "other.csv", rng.permutation(late) / T), **how)
+    assert abs(wrong["models"]["ptacl"]["shift_correlation"]) < 0.4
+    assert "shift_correlation" not in evaluate(settings("ptacl"), **how)["models"]["ptacl"]
+
+
+def test_phase_shifts_are_positive_where_the_cine_is_later():
+    cosines = np.zeros((2, T, T), np.float32)
+    for k in range(T):
+        cosines[0, k, k] = 1
+        cosines[1, k, min(k + 1, T - 1)] = 1
+    np.testing.assert_allclose(alignment.phase_shifts(cosines), [0, (T - 1) / T**2])
+
+
+def test_correlations_agree_with_numpy_in_every_draw():
+    rng = np.random.default_rng(2)
+    first, second = rng.normal(size=(2, 30))
+    second += first
+    counts = uncertainty.draw_counts(30, draws=20, generator=rng)
+    found = alignment.correlations(first, second, counts=counts)
+    for draw, value in zip(counts.astype(int), found, strict=True):
+        expected = np.corrcoef(np.repeat(first, draw), np.repeat(second, draw))[0, 1]
+        assert value == pytest.approx(expected)
+    assert np.isnan(alignment.correlations(first, np.ones(30), counts=counts)).all()

@@ -15,7 +15,7 @@ PHENOTYPES = ["LVEDV", "LVEF", "LVM"]
 
 def evaluate(*args, **how) -> pd.DataFrame:
     """The first table of the stage."""
-    return regression.evaluate(*args, **how)[0]
+    return regression.evaluate(*args, **how).regression
 
 
 def settings(rows: list[tuple[str, str, str]], reference: str = "Global") -> Regression:
@@ -117,7 +117,10 @@ def test_table_orders_methods_by_what_they_know(cohort):
     perfect, untrained, baseline, better = (table.iloc[i] for i in range(4))
     assert all(perfect[f"{p}_R2"] == pytest.approx(1, abs=1e-9) for p in [*PHENOTYPES, "mean"])
     assert untrained["mean_R2"] < 0.1 < baseline["mean_R2"] < better["mean_R2"]
-    assert better["mean_difference"] == pytest.approx(better["mean_R2"] - baseline["mean_R2"])
+    one = embeddings | {"ptacl": {0: embeddings["ptacl"][0]}}  # the seed that the reference has too
+    alone = evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=one, seed=0).iloc[3]
+    assert alone["mean_difference"] == pytest.approx(alone["mean_R2"] - baseline["mean_R2"])
+    assert better["mean_difference"] == pytest.approx(alone["mean_difference"])
     assert better["mean_p"] < 0.05
     for _, row in table.iterrows():
         assert row["mean_R2"] == pytest.approx(np.mean([row[f"{p}_R2"] for p in PHENOTYPES]))
@@ -155,7 +158,8 @@ def test_stage_writes_the_same_table_twice(cohort, tmp_path, monkeypatch):
     arguments += ["--embeddings", json.dumps(embeddings, default=str)]
     written = []
     for out in (tmp_path / "new" / "a.csv", tmp_path / "b.csv"):
-        monkeypatch.setattr("sys.argv", [*arguments, "--out", str(out), "--strata", str(out.with_suffix(".strata.csv"))])
+        others = ["--strata", str(out.with_suffix(".strata.csv")), "--by-seed", str(out.with_suffix(".seeds.csv"))]
+        monkeypatch.setattr("sys.argv", [*arguments, "--out", str(out), *others])
         regression.main()
         written.append(out.read_bytes())
     assert written[0] == written[1]
@@ -267,7 +271,7 @@ def test_r2_by_sex_and_age_is_that_of_the_group_alone(cohort):
     participants.to_csv(path, index=False)
     rows = [("cmr", "MAE", "cmr_mae"), ("ecg", "Global", "global"), ("ecg", "PTACL", "ptacl")]
     how = {"participants": path, "phenotypes": PHENOTYPES, "embeddings": embeddings, "seed": 0}
-    table = regression.evaluate(settings(rows), **how)[1]
+    table = regression.evaluate(settings(rows), **how).strata
     names = ["women", "men", "below 55 years", "55 to 64 years", "65 years and above"]
     assert table["method"].tolist() == ["Global"] * 5 + ["PTACL"] * 5 and table["group"].tolist() == names * 2
     test = participants[(participants["split"] == "test") & participants["evaluate"]]
@@ -280,3 +284,20 @@ def test_r2_by_sex_and_age_is_that_of_the_group_alone(cohort):
     alone = evaluate(settings(rows), **how)
     assert table.loc[1, "LVEF_R2"] == pytest.approx(alone.loc[1, "LVEF_R2"])
     assert strata.read(path, visits=test["visit"].tolist()[:12]).keys() <= set(names)
+
+
+def test_values_and_differences_are_written_seed_by_seed(cohort):
+    path, embeddings, _ = cohort
+    embeddings |= {"global": {0: embeddings["global"][0], 1: embeddings["ecg_mae"][0]}}
+    rows = [("ecg", "Global", "global"), ("ecg", "PTACL", "ptacl")]
+    how = {"participants": path, "phenotypes": PHENOTYPES, "embeddings": embeddings, "seed": 0}
+    tables = regression.evaluate(settings(rows), **how)
+    assert tables.seeds["seed"].tolist() == [0] * 4 + [1] * 4 + [0] * 4 + [1] * 4
+    assert tables.seeds["phenotype"].tolist() == [*PHENOTYPES, "mean"] * 4
+    means = tables.seeds[tables.seeds["phenotype"] == "mean"].set_index(["method", "seed"])
+    for seed in (0, 1):
+        difference = means.loc[("PTACL", seed), "R2"] - means.loc[("Global", seed), "R2"]
+        assert means.loc[("PTACL", seed), "difference"] == pytest.approx(difference)
+    assert means.loc["Global", "difference"].isna().all()
+    of_table = tables.regression.set_index("method").loc["PTACL", "mean_difference"]
+    assert means.loc["PTACL", "difference"].mean() == pytest.approx(of_table)

@@ -166,7 +166,7 @@ def cohort(tmp_path: Path) -> tuple[Path, dict[str, dict[int, Path]], Retrieval]
 def test_table_has_both_galleries_and_the_chosen_one_first(cohort):
     path, embeddings, settings = cohort
     arguments = {"participants": path, "phenotypes": ["LVEDV", "LVEF"], "embeddings": embeddings, "seed": 0}
-    table = retrieval.evaluate(settings, **arguments)
+    table, by_seed = retrieval.evaluate(settings, **arguments)
     assert table["method"].tolist() == ["Global", "PTACL", "Random"] * 4
     assert table["gallery"].tolist() == (["without own CMR"] * 3 + ["with own CMR"] * 3) * 2
     assert table["direction"].tolist() == ["ECG to CMR"] * 6 + ["CMR to ECG"] * 6
@@ -175,12 +175,17 @@ def test_table_has_both_galleries_and_the_chosen_one_first(cohort):
     base, better, chance = (table.iloc[i] for i in range(3))
     assert chance["mean_P@1"] < base["mean_P@1"] < better["mean_P@1"]
     assert better["mean_MnR"] < base["mean_MnR"] < chance["mean_MnR"]
-    assert better["LVEDV_P@10_difference"] == pytest.approx(better["LVEDV_P@10"] - base["LVEDV_P@10"])
+    views = ["direction", "gallery", "phenotype", "statistic", "method", "seed"]
+    of_seed = by_seed.set_index(views).sort_index().loc[("ECG to CMR", "without own CMR", "LVEDV", "P@10")]
+    assert of_seed.loc["PTACL", "value"].mean() == pytest.approx(better["LVEDV_P@10"])
+    expected = of_seed.loc[("PTACL", 0), "value"] - base["LVEDV_P@10"]  # the seed that both have
+    assert of_seed.loc[("PTACL", 0), "difference"] == pytest.approx(expected)
+    assert better["LVEDV_P@10_difference"] == pytest.approx(expected)
     assert better["mean_P@15_p"] < 0.05
     assert table.filter(like="difference").iloc[0].isna().all()
     assert table.iloc[4]["mean_P@1"] > better["mean_P@1"]  # the own CMR helps
 
-    other = retrieval.evaluate(settings.model_copy(update={"own_cmr": True}), **arguments)
+    other, _ = retrieval.evaluate(settings.model_copy(update={"own_cmr": True}), **arguments)
     assert other["gallery"].tolist() == (["with own CMR"] * 3 + ["without own CMR"] * 3) * 2
     columns = [c for c in table.columns if "@" in c or "M" in c]
     np.testing.assert_allclose(
@@ -191,7 +196,7 @@ def test_table_has_both_galleries_and_the_chosen_one_first(cohort):
 def test_models_with_the_same_embedding_do_not_differ(cohort):
     path, embeddings, settings = cohort
     twins = {"global": embeddings["global"], "local": embeddings["global"]}
-    table = retrieval.evaluate(settings, participants=path, phenotypes=["LVEF"], embeddings=twins, seed=0)
+    table, _ = retrieval.evaluate(settings, participants=path, phenotypes=["LVEF"], embeddings=twins, seed=0)
     twin = table.iloc[1]
     assert (twin[[c for c in table.columns if "difference" in c]] == 0).all()
     assert (twin[[c for c in table.columns if c.endswith("_p")]] == 1).all()
@@ -203,6 +208,7 @@ def test_stage_writes_every_column(cohort, tmp_path, monkeypatch):
     arguments = ["retrieval", "--settings", settings.model_dump_json(), "--phenotypes", json.dumps(["LVEDV", "LVEF"])]
     arguments += ["--participants", str(path), "--seed", "1"]
     arguments += ["--embeddings", json.dumps(embeddings, default=str), "--out", str(out)]
+    arguments += ["--by-seed", str(tmp_path / "by_seed.csv")]
     monkeypatch.setattr("sys.argv", arguments)
     retrieval.main()
     table = pd.read_csv(out)
@@ -227,7 +233,7 @@ def test_own_rank_counts_the_candidates_above_the_own_one(cohort, monkeypatch):
     assert ranking.own_ranks(query, gallery).tolist() == [1 + sum(c > row[i] for c in row) for i, row in enumerate(cosine)]
     assert ranking.own_ranks(query, query).tolist() == [1] * 30
     path, embeddings, settings = cohort
-    table = retrieval.evaluate(settings, participants=path, phenotypes=["LVEF"], embeddings=embeddings, seed=0)
+    table, _ = retrieval.evaluate(settings, participants=path, phenotypes=["LVEF"], embeddings=embeddings, seed=0)
     base, better, chance = (table.iloc[i] for i in range(3))
     assert better["own_MdR"] < base["own_MdR"] < chance["own_MdR"] == 115.5
     assert better["own_MdR_low"] <= better["own_MdR"] <= better["own_MdR_high"]
@@ -243,7 +249,7 @@ def test_the_other_direction_is_that_of_exchanged_embeddings(cohort, tmp_path):
                 np.savez(tmp_path / f"turned-{name}-{seed}.npz", **arrays, cmr_projected=stored["ecg_projected"])
             turned.setdefault(name, {})[seed] = tmp_path / f"turned-{name}-{seed}.npz"
     how = {"participants": path, "phenotypes": ["LVEDV"], "seed": 0}
-    one, other = (retrieval.evaluate(settings, embeddings=files, **how) for files in (embeddings, turned))
+    one, other = (retrieval.evaluate(settings, embeddings=files, **how)[0] for files in (embeddings, turned))
     numbers = [c for c in one.columns if "@" in c or "Md" in c or "Mn" in c]
     np.testing.assert_allclose(one[numbers].iloc[6:].to_numpy(float), other[numbers].iloc[:6].to_numpy(float))
     assert not np.allclose(one.loc[6, "own_MdR"], one.loc[0, "own_MdR"])
@@ -251,7 +257,7 @@ def test_the_other_direction_is_that_of_exchanged_embeddings(cohort, tmp_path):
 
 def test_recall_is_the_share_of_queries_that_find_their_own_among_the_first(cohort):
     path, embeddings, settings = cohort
-    table = retrieval.evaluate(settings, participants=path, phenotypes=["LVEDV"], embeddings=embeddings, seed=0)
+    table, _ = retrieval.evaluate(settings, participants=path, phenotypes=["LVEDV"], embeddings=embeddings, seed=0)
     visits = [f"{9000001 + i}_2" for i in range(30, 260)]
     with np.load(embeddings["global"][0]) as stored:
         rows = [stored["visits"].tolist().index(v) for v in visits]

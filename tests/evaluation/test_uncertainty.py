@@ -1,9 +1,12 @@
-import itertools
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from ptacl.evaluation import uncertainty
+from ptacl.evaluation.uncertainty import Estimates
 
 
 def draw(n: int, draws: int, seed: int = 0) -> np.ndarray:
@@ -83,38 +86,108 @@ def test_p_values_are_rarely_small_under_the_null():
     assert 0.4 < np.mean(p) < 0.6
 
 
+def estimates(*of_seed: np.ndarray, seeds: list[int | None] | None = None, people: int = 100) -> Estimates:
+    """Of one statistic, (B,) per seed."""
+    return Estimates(np.stack(of_seed), seeds or list(range(len(of_seed))), people)
+
+
 def test_pairing_gives_a_narrower_interval_than_two_separate_bootstraps():
     rng = np.random.default_rng(6)
     base = rng.normal(size=(150, 1))
     other = base + rng.normal(scale=0.1, size=(150, 1))
     counts, separate = draw(150, 500), draw(150, 500, seed=1)
-    reference = uncertainty.means(base, counts=counts)[:, 0]
-    paired = uncertainty.paired_columns("x", uncertainty.means(other, counts=counts)[:, 0], reference=reference, confidence=0.95)
-    loose = uncertainty.paired_columns("x", uncertainty.means(other, counts=separate)[:, 0], reference=reference, confidence=0.95)
-    assert paired["x_difference_high"] - paired["x_difference_low"] < 0.3 * (
-        loose["x_difference_high"] - loose["x_difference_low"]
-    )
+    reference = estimates(uncertainty.means(base, counts=counts)[:, 0])
+    widths = []
+    for drawn in (counts, separate):
+        found = estimates(uncertainty.means(other, counts=drawn)[:, 0])
+        columns = uncertainty.paired_columns("x", found, reference=reference, confidence=0.95)
+        widths.append(columns["x_difference_high"] - columns["x_difference_low"])
+    assert widths[0] < 0.3 * widths[1]
 
 
 def test_the_reference_itself_has_no_difference():
-    columns = uncertainty.paired_columns("x", np.arange(4.0), reference=None, confidence=0.95)
+    columns = uncertainty.paired_columns("x", estimates(np.arange(4.0)), reference=None, confidence=0.95)
     assert list(columns) == ["x_difference", "x_difference_low", "x_difference_high", "x_p"]
     assert np.isnan(list(columns.values())).all()
 
 
-def test_seeds_are_drawn_again_in_every_draw_and_alike_in_all_rows():
+def test_differences_are_taken_seed_by_seed():
     rng = np.random.default_rng(0)
-    spread = [np.full((401, 2), value) for value in (0.1, 0.2, 0.6)]
-    mean = uncertainty.over_seeds(spread, seed=3)
-    assert mean[0] == pytest.approx([0.3, 0.3]) and set(np.unique(mean.round(6))) <= {
-        round(sum(c) / 3, 6) for c in itertools.product((0.1, 0.2, 0.6), repeat=3)
-    }
-    low, high = uncertainty.interval(mean[:, 0], confidence=0.95)
-    assert low < 0.2 and high > 0.4
-    shifted = [s + 0.05 for s in spread]
-    assert np.allclose(uncertainty.over_seeds(shifted, seed=3) - mean, 0.05)  # paired by seed
-    one = rng.normal(size=(401, 2))
-    assert np.array_equal(uncertainty.over_seeds([one], seed=3), one)
+    reference = estimates(*rng.normal(size=(3, 11)), seeds=[0, 1, 2])
+    row = replace(reference, values=reference.values[[2, 1]] + 0.5, seeds=[2, 1])
+    found = row.minus(reference)
+    assert found.seeds == [2, 1]
+    np.testing.assert_allclose(found.values, 0.5)
+    of_no_seed = estimates(np.zeros(11), seeds=[None])
+    np.testing.assert_array_equal(of_no_seed.minus(reference).values, -reference.values)
+    np.testing.assert_array_equal(reference.minus(of_no_seed).values, reference.values)
+    assert [of_no_seed.num_seeds, reference.num_seeds] == [0, 3]
+    elsewhere = replace(row, seeds=[7, 8])
+    assert math.isnan(uncertainty.summarise(elsewhere.minus(reference), confidence=0.95).value)
+
+
+def test_values_and_differences_are_listed_seed_by_seed():
+    reference = estimates(np.full(3, 1.0), np.full(3, 2.0), seeds=[0, 1])
+    row = estimates(np.full(3, 1.5), np.full(3, 4.0), seeds=[1, 5])
+    (first, of_first, shared), (second, of_second, nothing) = row.by_seed(reference)
+    assert (first, of_first, shared) == (1, 1.5, -0.5)
+    assert (second, of_second) == (5, 4.0)
+    assert np.isnan(nothing)
+    alone = estimates(np.full(3, 3.0), seeds=[None])
+    assert [(s, float(v), float(d)) for s, v, d in alone.by_seed(reference)] == [(0, 3, 2), (1, 3, 1)]
+    assert [s for s, _, _ in alone.by_seed(None)] == [None]
+
+
+def test_one_seed_has_the_percentile_interval():
+    values = np.random.default_rng(1).normal(size=401)
+    found = uncertainty.summarise(estimates(values), confidence=0.9)
+    assert (found.low, found.high) == uncertainty.interval(values, confidence=0.9)
+    assert found.p == uncertainty.p_value(values)
+    assert found.value == values[0]
+
+
+def test_without_a_spread_of_participants_the_interval_is_that_of_a_t_test():
+    of_seed = [0.1, 0.2, 0.6, 0.3, 0.4]
+    found = uncertainty.summarise(estimates(*(np.full(301, x) for x in of_seed)), confidence=0.95)
+    expected = stats.ttest_1samp(of_seed, 0)
+    low, high = expected.confidence_interval(0.95)
+    assert [found.value, found.low, found.high, found.p] == pytest.approx([0.32, low, high, expected.pvalue])
+
+
+def test_without_a_spread_of_seeds_the_interval_is_that_of_the_participants():
+    alike = np.random.default_rng(2).normal(0.4, 0.1, 2001)
+    found = uncertainty.summarise(estimates(*[alike] * 5, people=500), confidence=0.95)
+    half_width = stats.t.ppf(0.975, 499) * alike[1:].std(ddof=1)
+    assert found.high - found.value == pytest.approx(half_width, rel=1e-6)
+
+
+def test_rows_without_any_difference_have_p_one_and_an_interval_of_no_width():
+    found = uncertainty.summarise(estimates(*[np.zeros(21)] * 3), confidence=0.95)
+    assert [found.value, found.low, found.high, found.p] == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("interaction", [0.0, 1.0])
+@pytest.mark.parametrize("ratio", [0.0, 0.5, 1.0, 2.0, 10.0])
+def test_five_seeds_find_a_difference_that_is_none_in_one_of_twenty_trials(ratio: float, interaction: float):
+    """Whatever the variance of seeds over that of participants, 5 plus or minus 1.5 % of intervals exclude zero.
+
+    A participant adds to all seeds alike with variance 1; `interaction` is the variance of what it adds to one seed only.
+    """
+    rng = np.random.default_rng(7)
+    seeds, people, trials = 5, 200, 3000
+    excluded = small = 0
+    for _ in range(trials):
+        of_seed = math.sqrt(ratio * seeds / people) * rng.normal(size=(seeds, 1))
+        values = of_seed + rng.normal(size=people) + math.sqrt(interaction) * rng.normal(size=(seeds, people))
+        # What a bootstrap of these means converges to, without drawing people again: normal draws of their covariance.
+        covariance = np.cov(values) / people
+        sample = values.mean(axis=1)
+        draws = rng.multivariate_normal(sample, covariance, size=300).T
+        found = uncertainty.summarise(estimates(*np.column_stack([sample, draws]), people=people), confidence=0.95)
+        excluded += found.low > 0 or found.high < 0
+        small += found.p < 0.05
+    assert abs(excluded - small) <= 2
+    assert 0.035 <= excluded / trials <= 0.065
 
 
 def test_holm_agrees_with_the_textbook():

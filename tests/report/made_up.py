@@ -42,15 +42,15 @@ def write(folder: Path) -> Path:
     participants, embeddings = _embeddings(folder / "private", names)
     common = {"participants": participants, "phenotypes": names, "embeddings": embeddings, "seed": 0}
     fewer = {"bootstrap": 200}
-    tables, _ = regression.evaluate(of_main(chosen, "regression").model_copy(update=fewer), **common)
-    tables.to_csv(folder / "regression.csv", index=False)
-    retrieval.evaluate(of_main(chosen, "retrieval").model_copy(update=fewer), **common).to_csv(
-        folder / "retrieval.csv", index=False
-    )
+    tables = regression.evaluate(of_main(chosen, "regression").model_copy(update=fewer), **common)
+    tables.regression.to_csv(folder / "regression.csv", index=False)
+    ranks, _ = retrieval.evaluate(of_main(chosen, "retrieval").model_copy(update=fewer), **common)
+    ranks.to_csv(folder / "retrieval.csv", index=False)
     result, _ = alignment.evaluate(
         of_main(chosen, "alignment").model_copy(update=fewer),
         embeddings=embeddings,
         seed=0,
+        truth=_truth(folder / "private/truth.csv"),
     )
     (folder / "alignment.json").write_text(json.dumps(result))
     alignment.draw(result, paths=[folder / "alignment.svg"])
@@ -115,10 +115,23 @@ def _embeddings(folder: Path, names: list[str]) -> tuple[Path, dict[str, dict[in
             arrays |= {
                 f"{m}_local": (phase + steps * rng.normal(size=(PEOPLE - TRAIN, 13, 24))).astype("f2") for m in ("ecg", "cmr")
             }
+            arrays["cmr_local_still"] = phase[0].astype("f2")
             arrays["local_valid"] = np.arange(PEOPLE - TRAIN) != 3
         paths[model] = {0: folder / f"{model}-0.npz"}
         np.savez(paths[model][0], **arrays)
     return folder / "participants.csv", paths
+
+
+def _truth(path: Path) -> Path:
+    """Timing of systole in the cycles of ECG and cine, by visit."""
+    rng = np.random.default_rng(3)
+    table = pd.DataFrame({"visit": [f"{9000001 + i}_2" for i in range(PEOPLE)]})
+    for modality, systole in (("", "systole_ms"), ("ecg_", "ecg_qt_ms")):
+        rate = "ecg_rate_bpm" if modality else "heart_rate_bpm"
+        table[rate] = rng.normal(62, 5, PEOPLE)
+        table[systole] = rng.normal(400, 20, PEOPLE)
+    table.to_csv(path, index=False)
+    return path
 
 
 def _flow(folder: Path) -> None:

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from ptacl.report import comparison, paper
+from ptacl.report import comparison, paper, verdict
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +116,37 @@ def test_own_partners_come_with_their_share_of_the_gallery_and_recall(retrieval)
     for own in (*partners[:2], *partners[3:5]):
         values = [cell.value for cell in own.recalls.values()]
         assert own.rank.low <= own.rank.value <= own.rank.high and own.rank.value < 75 and values == sorted(values)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (-0.01, 0.03, ("\N{MINUS SIGN}0.01", "0.03")),
+        (-0.0049, 0.027, ("\N{MINUS SIGN}0.005", "0.027")),  # two digits would read [0.00, 0.03]
+        (0.0004, 0.031, ("0.0004", "0.0310")),
+        (0.0, 0.0, ("0.00", "0.00")),
+        (-1e-9, 0.5, ("0.00000", "0.50000")),
+    ],
+)
+def test_an_interval_has_the_digits_that_show_its_signs(low, high, expected):
+    assert comparison.ends(low, high) == expected
+
+
+def test_headline_and_table_show_the_same_interval(regression):
+    table = regression.copy()
+    leading = table["method"] == "PTACL"
+    table.loc[leading, ["mean_difference_low", "mean_difference_high"]] = -0.005, 0.027
+    row = next(r for r in comparison.regression(table) if (r.group, r.method, r.evaluation) == ("ECG", "PTACL", "LP"))
+    assert row.difference.bounds == ("\N{MINUS SIGN}0.005", "0.027")
+    sentence = next(v.sentence for v in verdict.of_regression(table, unlearned=[]) if v.method == "PTACL")
+    assert "CI \N{MINUS SIGN}0.005 to 0.027" in sentence
+
+
+def test_differences_of_retrieval_go_by_precision_at_ten(retrieval):
+    assert comparison.decisive(retrieval) == "P@10"
+    row = comparison.retrieval(retrieval)[1]
+    assert row.method == "PTACL (retrieval)"
+    expected = retrieval[(retrieval["method"] == row.method) & retrieval["shown"]].iloc[0]
+    assert row.difference.value == expected["mean_P@10_difference"]
+    few = retrieval.drop(columns=[c for c in retrieval if "P@10" in c or "P@15" in c])
+    assert comparison.decisive(few) == "P@5"

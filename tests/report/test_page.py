@@ -1,4 +1,5 @@
 import json
+import math
 import re
 from html.parser import HTMLParser
 
@@ -98,7 +99,7 @@ def test_all_parts_are_there(outline, inputs):
     assert "10 rows of the paper that this run does not have" in shown and "Untrained" not in shown
     assert "LVM: 3 cells not read (unit 2, not a number 1); LVEF: 1 implausible; LV: 2 visits whose" in shown
     assert "4 values given twice alike" in shown
-    assert "Own partner" in shown and "Other people" in shown and "Steps permuted" in shown
+    assert "Own partner" in shown and "Other people" in shown and "Phases permuted" in shown
     assert "What an ECG can tell" in shown and "0.550" in shown
     assert "without own CMR" in shown and "with own CMR" in shown
     assert "direction_weight" in shown and "prepare_ecg" in shown and "snakemake" in shown
@@ -126,18 +127,25 @@ def test_files_of_participants_need_no_ceiling(inputs, tmp_path, monkeypatch):
     assert "ecg_folders: 1, not shown" in text and "c.csv" not in text
 
 
-def test_a_training_at_chance_is_a_warning_on_the_page(inputs, tmp_path, monkeypatch):
+def test_losses_that_were_hardly_learned_are_warnings_on_the_page(inputs, tmp_path, monkeypatch):
     command = made_up.arguments(inputs, tmp_path / "page.html")
     table = pd.read_csv(inputs / "training" / "ptacl-0.csv")
     table["validation_global"] = table["validation_global_chance"] * 0.999
+    for split in ("train", "validation"):
+        table[f"{split}_local"] = math.log(13) * (1 - 0.0086)
+        table[f"{split}_local_chance"] = math.log(13)
     table.to_csv(tmp_path / "ptacl-0.csv", index=False)
     place = command.index("--metrics") + 1
     command[place] = json.dumps(json.loads(command[place]) | {"ptacl": {"0": str(tmp_path / "ptacl-0.csv")}})
     monkeypatch.setattr("sys.argv", command)
     page.main()
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert text.count('class="warning"') == 1 and "PTACL, seed 0: the global loss is all but that of guessing" in text
-    assert "a training loss below chance (PTACL)" in text
+    assert text.count('class="warning"') == 2
+    assert "PTACL, seed 0: the global loss is only 0.1 % below that of guessing, so it was hardly learned" in text
+    assert "PTACL, seed 0: the local loss went 3.5 % of the way from guessing to its lowest possible value" in text
+    assert "3.5 % of the reachable range" in text  # below the curve
+    assert "floor 1.933" in text
+    assert "losses that were learned (not so: PTACL)" in text
 
 
 def test_text_from_the_config_is_escaped(inputs, tmp_path, monkeypatch):

@@ -1,4 +1,6 @@
 import json
+import math
+import re
 
 import pandas as pd
 import pytest
@@ -11,61 +13,127 @@ def tables(inputs) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.read_csv(inputs / "regression.csv"), pd.read_csv(inputs / "retrieval.csv")
 
 
+def with_seeds(tables, seeds: int = 5) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables as if every trained row had so many seeds."""
+    regression, retrieval = tables
+    return regression.assign(seeds=seeds), retrieval.assign(seeds=retrieval["seeds"].clip(upper=1) * seeds)
+
+
+def headline(regression, retrieval, unlearned=()) -> str:
+    of_tables = [
+        verdict.of_regression(regression, unlearned=unlearned),
+        verdict.of_retrieval(retrieval, unlearned=unlearned),
+    ]
+    return verdict.headline(of_tables)
+
+
 @pytest.mark.parametrize(
     ("low", "high", "relation"),
     [(0.01, 0.03, "is better than"), (-0.03, -0.01, "is worse than"), (-0.01, 0.03, "does not clearly differ from")],
 )
 def test_with_all_evidence_the_interval_decides_the_word(tables, low, high, relation):
-    regression, retrieval = (table.assign(seeds=3) for table in tables)
+    regression, retrieval = with_seeds(tables)
     leading = regression["method"] == "PTACL"
     regression.loc[leading, ["mean_difference_low", "mean_difference_high"]] = low, high
-    text = verdict.headline(regression, retrieval, stuck=[])
+    text = headline(regression, retrieval)
     assert text.startswith(f"PTACL {relation} Global by linear probe: mean R²")
     assert f"{regression.loc[leading, 'mean_R2'].iloc[0]:.3f}" in text
-    assert "PTACL (retrieval)" in text and "mean P@1" in text and "missing" not in text
+    assert "PTACL (retrieval)" in text
+    assert "mean P@10" in text
+    assert "needs" not in text
 
 
-def test_one_seed_gives_numbers_but_no_verdict(tables):
-    regression, retrieval = tables
+@pytest.mark.parametrize("seeds", [1, 4])
+def test_fewer_than_five_seeds_give_numbers_but_no_verdict(tables, seeds):
+    regression, retrieval = with_seeds(tables, seeds)
     regression.loc[regression["method"] == "PTACL", ["mean_difference_low", "mean_difference_high"]] = 0.01, 0.03
-    text = verdict.headline(regression, retrieval, stuck=[])
-    assert text.startswith("No verdict on PTACL and Global by linear probe: mean R²")
-    assert text.count("missing: 3 seeds or more (here 1)") == 2 and "better" not in text
+    text = headline(regression, retrieval)
+    assert text.startswith("PTACL and Global cannot be ranked by linear probe yet: mean R²")
+    assert text.count(f"A verdict needs at least 5 seeds (this run has {seeds}).") == 2
+    assert "better" not in text
 
 
-def test_a_loss_at_chance_and_an_r2_below_zero_forbid_a_verdict(tables):
-    regression, retrieval = (table.assign(seeds=3) for table in tables)
+def test_a_loss_that_was_not_learned_and_an_r2_below_zero_forbid_a_verdict(tables):
+    regression, retrieval = with_seeds(tables)
     regression.loc[regression["method"] == "Global", "mean_R2"] = -0.05
-    text = verdict.headline(regression, retrieval, stuck=["ptacl", "global_retrieval"])
-    assert "missing: a training loss below chance (PTACL); a mean R² above zero." in text
-    assert "missing: a training loss below chance (Global (retrieval))." in text
+    text = headline(regression, retrieval, unlearned=["ptacl", "global_retrieval"])
+    assert "needs losses that were learned (not so: PTACL) and a mean R² above zero." in text
+    assert "needs losses that were learned (not so: Global (retrieval))." in text
 
 
 def test_a_precision_at_chance_forbids_a_verdict(tables):
-    regression, retrieval = (table.assign(seeds=3) for table in tables)
-    retrieval.loc[retrieval["model"] == "ptacl_retrieval", "mean_P@1_low"] = 0.2
-    assert "missing: a P@1 clearly above chance." in verdict.headline(regression, retrieval, stuck=[])
+    regression, retrieval = with_seeds(tables)
+    retrieval.loc[retrieval["model"] == "ptacl_retrieval", "mean_P@10_low"] = 0.2
+    assert "needs a P@10 clearly above chance." in headline(regression, retrieval)
 
 
-def test_without_ptacl_the_best_row_is_named(tables):
+def test_without_ptacl_the_rules_are_the_same(tables):
+    """As in docs/add-a-method.md: another row, one seed and a small lead give no verdict."""
     regression, retrieval = tables
-    assert verdict.headline(regression[regression["method"] != "PTACL"], retrieval, stuck=[]).startswith(
-        "Highest mean R²: CMR MAE with 0."
-    )
+    regression = regression.assign(method=regression["method"].replace("PTACL", "ECG Order"))
+    text = headline(regression, retrieval)
+    assert text.startswith("ECG Order and Global cannot be ranked by linear probe yet")
+    assert "A verdict needs at least 5 seeds (this run has 1)." in text
+    assert "ighest" not in text
+
+
+def test_another_reference_is_held_to_the_same_rules(tables):
+    regression, retrieval = tables
+    columns = [c for c in regression if re.match(r"mean_(difference|p)", c)]
+    regression.loc[regression["method"] == "Global", columns] = regression.loc[
+        regression["method"] == "PTACL", columns
+    ].to_numpy()
+    regression.loc[regression["method"] == "PTACL", columns] = math.nan
+    text = headline(regression, retrieval)
+    assert text.startswith("Global and PTACL cannot be ranked by linear probe yet")
+
+
+def test_every_row_is_compared_with_the_reference(tables):
+    regression, retrieval = with_seeds(tables)
+    found = verdict.of_regression(regression, unlearned=[])
+    assert [v.method for v in found] == ["Random init", "MAE", "PTACL"]
+    assert found[0].sentence.startswith("Random init and Global cannot be ranked by linear probe yet")
+    assert found[0].sentence.endswith("A verdict needs a mean R² above zero.")
+    assert found[1].sentence.startswith("MAE does not clearly differ from Global by linear probe")
+    assert [v.method for v in verdict.of_retrieval(retrieval, unlearned=[])] == ["PTACL (retrieval)"]
+
+
+def test_rows_without_training_need_no_seeds(tables):
+    regression, _ = with_seeds(tables)
+    regression.loc[regression["method"] == "MAE", "seeds"] = 0
+    sentence = verdict.of_regression(regression, unlearned=[])[1].sentence
+    assert sentence.startswith("MAE does not clearly differ from Global")
 
 
 def test_one_retrieval_model_leaves_the_regression_sentence(tables):
     regression, retrieval = tables
-    text = verdict.headline(regression, retrieval[retrieval["model"] != "ptacl_retrieval"], stuck=[])
-    assert "linear probe" in text and "retrieval" not in text
+    text = headline(regression, retrieval[retrieval["model"] != "ptacl_retrieval"])
+    assert "linear probe" in text
+    assert "retrieval" not in text
 
 
-def test_key_figures_are_the_best_with_their_intervals(tables, inputs):
+def test_the_headline_never_hides_a_sign(tables):
+    regression, retrieval = with_seeds(tables)
+    leading = regression["method"] == "PTACL"
+    regression.loc[leading, ["mean_difference_low", "mean_difference_high"]] = -0.0002, 0.027
+    assert "95 % CI \N{MINUS SIGN}0.0002 to 0.0270" in headline(regression, retrieval)
+
+
+def test_key_figures_come_with_their_controls_and_claim_nothing(tables, inputs):
     regression, retrieval = tables
     alignment, flow = (json.loads((inputs / name).read_text()) for name in ("alignment.json", "flow.json"))
     cards = verdict.figures(regression, retrieval, alignment=alignment, flow=flow)
     assert cards[0] == ("420", "participants with usable ECG and cine", "243 train, 27 validation, 150 test")
-    assert cards[1][0] == f"{regression.loc[regression['input'] == 'ECG', 'mean_R2'].max():.3f}"
-    assert "random 0.2" in cards[2][2]
-    assert cards[3][0] == f"{max(e['share'] for e in alignment['models'].values()):.2f}"
+    assert not [text for card in cards for text in card if "best" in text.lower()]
+    of_method = regression[regression["input"] == "ECG"].set_index("method")["mean_R2"]
+    assert cards[1][:2] == (f"{of_method['PTACL']:.3f}", "mean R² from the ECG, PTACL")
+    for control in ("Global", "Random init"):
+        number = f"{of_method[control]:.3f}".replace("-", "\N{MINUS SIGN}")
+        assert f"{control} {number}" in cards[1][2]
+    assert cards[2][1] == "mean P@10, PTACL (retrieval)"
+    assert "random retrieval 0.2" in cards[2][2]
+    entry = list(alignment["models"].values())[-1]
+    assert cards[3][:2] == (f"{entry['share']:.2f}", "of ECG phases find their CMR phase, PTACL")
+    for name, key in (("other people's cines", "other_share"), ("a still image", "still_share")):
+        assert f"{name} {entry[key]:.2f}" in cards[3][2]
     assert len(verdict.figures(regression, retrieval, alignment=alignment, flow={})) == 3

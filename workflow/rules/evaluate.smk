@@ -74,6 +74,7 @@ rule regression:
     output:
         table="results/tables/regression.csv",
         strata="results/tables/strata.csv",
+        by_seed="results/tables/regression_by_seed.csv",
     log:
         "results/logs/regression.log",
     benchmark:
@@ -92,7 +93,8 @@ rule regression:
         embeddings=files(EMBEDDINGS, models_of(REGRESSION)),
     shell:
         "python -m ptacl.evaluation.regression --settings {params.settings:q} --phenotypes {params.phenotypes:q}"
-        " --seed {params.seed} --participants {input.participants} --embeddings {params.embeddings:q} --out {output.table} --strata {output.strata} > {log} 2>&1"
+        " --seed {params.seed} --participants {input.participants} --embeddings {params.embeddings:q} --out {output.table}"
+        " --strata {output.strata} --by-seed {output.by_seed} > {log} 2>&1"
 
 
 rule retrieval:
@@ -100,7 +102,8 @@ rule retrieval:
         participants=lambda w: current("participants.csv"),
         embeddings=listed(EMBEDDINGS, models_of(RETRIEVAL)),
     output:
-        "results/tables/retrieval.csv",
+        table="results/tables/retrieval.csv",
+        by_seed="results/tables/retrieval_by_seed.csv",
     log:
         "results/logs/retrieval.log",
     benchmark:
@@ -120,13 +123,14 @@ rule retrieval:
     shell:
         "python -m ptacl.evaluation.retrieval --settings {params.settings:q} --phenotypes {params.phenotypes:q}"
         " --seed {params.seed} --participants {input.participants}"
-        " --embeddings {params.embeddings:q} --out {output} > {log} 2>&1"
+        " --embeddings {params.embeddings:q} --out {output.table} --by-seed {output.by_seed} > {log} 2>&1"
 
 
 rule alignment:
     input:
         visits=lambda w: current("visits.csv"),
         embeddings=listed(EMBEDDINGS, models_of(ALIGNMENT)),
+        simulated=f"{PRIVATE}/simulated.json" if SIMULATED else [],
     output:
         json="results/evaluation/alignment.json",
         example=f"{PRIVATE}/alignment_example.png",
@@ -149,6 +153,7 @@ rule alignment:
         seed=CONFIG.seed,
         code=code_version.digest("ptacl.evaluation.alignment"),
         embeddings=files(EMBEDDINGS, models_of(ALIGNMENT)),
+        truth=f"--truth {PRIVATE}/simulated/truth.csv" if SIMULATED else "",
     shell:
-        "python -m ptacl.evaluation.alignment --settings {params.settings:q} --seed {params.seed}"
+        "python -m ptacl.evaluation.alignment --settings {params.settings:q} --seed {params.seed} {params.truth}"
         " --embeddings {params.embeddings:q} --figure {output.figures} --example {output.example} --out {output.json} > {log} 2>&1"

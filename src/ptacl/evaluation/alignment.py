@@ -5,8 +5,13 @@ the share of ECG steps whose most similar CMR step lies within one step of the s
 any notion of time scores the share of step pairs that lie so close, the chance level. Distances do not wrap around the cycle,
 as in Eq. 2. Where a model has several seeds, matrices and shares are averaged over them.
 
-Two controls stand beside it. With the cine of another participant: what is left is what all hearts share at a phase. With the
-CMR steps of each participant in random order: what is left is chance for embeddings like these.
+Three controls say what the number is made of. With the cine of another participant: what is left is what all hearts share at a
+phase. With the mean image of the cohort, standing still: what is left needs no beating heart, only the positions that the CMR
+encoder learned. With the CMR steps of each participant in random order: what is left is chance for embeddings like these.
+
+Where the cohort is simulated, the person's own timing is known: systole ends at one phase of the ECG's cycle (the end of QT) and,
+with another heart rate and some spread between electrical and mechanical systole, at another phase of the cine's. The correlation
+of this shift with the one that the most similar steps show says whether the embeddings know of it.
 
 Shapes: m participants, T steps of the cycle from end-diastole, D width, B draws of which the first is the sample.
 """
@@ -19,11 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ptacl import participants, seeds, stage
 from ptacl.config import Alignment
 from ptacl.evaluation import samples, uncertainty
+from ptacl.evaluation.uncertainty import Estimates
 
 Array = NDArray[np.float64]
 
@@ -36,11 +43,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Steps:
-    """Local embeddings of the test participants: ecg and cmr (m, T, D), and the participants left out for want of a beat."""
+    """Local embeddings of the test participants.
+
+    ecg, cmr : (m, T, D). still : (T, D), of the mean image of the cohort, standing still. num_without_beat : participants left
+    out because their crop holds no complete beat.
+    """
 
     visits: list[str]
     ecg: NDArray[np.float16]
     cmr: NDArray[np.float16]
+    still: NDArray[np.float16]
     num_without_beat: int
 
 
@@ -67,8 +79,11 @@ def chance(num_steps: int) -> float:
     return float((np.abs(steps[:, None] - steps) <= _NEAR).mean())
 
 
-def control_shares(steps: Steps, *, generator: np.random.Generator) -> tuple[Array, Array]:
-    """(m,) shares with the cines of other participants, and with CMR steps in random order; both means of several draws."""
+def control_shares(steps: Steps, *, generator: np.random.Generator) -> dict[str, Array]:
+    """(m,) shares by control: the cines of other participants, a still image, and CMR steps in random order.
+
+    The first and the last are means of several draws.
+    """
     people, num_steps = steps.ecg.shape[:2]
     others = [np.roll(steps.cmr, k, axis=0) for k in range(1, min(_CONTROLS, people - 1) + 1)] or [steps.cmr]
     other: Array = np.mean([share_near_diagonal(cosines(steps.ecg, cmr)) for cmr in others], axis=0)
@@ -76,15 +91,52 @@ def control_shares(steps: Steps, *, generator: np.random.Generator) -> tuple[Arr
     for _ in range(_CONTROLS):
         order = generator.permuted(np.tile(np.arange(num_steps), (people, 1)), axis=1)
         shares.append(share_near_diagonal(np.take_along_axis(own, order[:, None, :], axis=2)))
-    return other, np.mean(shares, axis=0)
+    still = share_near_diagonal(cosines(steps.ecg, np.broadcast_to(steps.still, steps.cmr.shape)))
+    return {"other_share": other, "still_share": still, "permuted_share": np.mean(shares, axis=0)}
+
+
+def phase_shifts(cosines_mtt: NDArray[np.float32]) -> Array:
+    """(m,) how much later in its cycle the CMR shows what the ECG shows, in cycles: the mean over ECG steps.
+
+    A step is less than half a cycle late or early.
+    """
+    num_steps = cosines_mtt.shape[1]
+    late = cosines_mtt.argmax(axis=2) - np.arange(num_steps)
+    half = num_steps // 2
+    shift: Array = ((late + half) % num_steps - half).mean(axis=1) / num_steps
+    return shift
+
+
+def read_phase_shifts(path: Path, *, visits: Sequence[str]) -> Array:
+    """(m,) true shifts of visits of a simulated cohort: end of systole in the cine's cycle minus end of QT in the ECG's."""
+    truth = pd.read_csv(path).set_index("visit").loc[list(visits)]
+    cine = truth["systole_ms"] * truth["heart_rate_bpm"] / 60_000
+    ecg = truth["ecg_qt_ms"] * truth["ecg_rate_bpm"] / 60_000
+    shift: Array = (cine - ecg).to_numpy(np.float64)
+    return shift
+
+
+def correlations(first_m: Array, second_m: Array, *, counts: Array) -> Array:
+    """(B,) Pearson correlation under counts (B, m); NaN where one of both does not vary."""
+    total = counts.sum(axis=1)
+    first = first_m - first_m.mean()
+    second = second_m - second_m.mean()
+    mean_first = counts @ first / total
+    mean_second = counts @ second / total
+    covariance = counts @ (first * second) / total - mean_first * mean_second
+    variances = (counts @ first**2 / total - mean_first**2) * (counts @ second**2 / total - mean_second**2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: Array = np.where(variances > 1e-20, covariance / np.sqrt(variances), np.nan)
+    return found
 
 
 def read_steps(path: Path) -> Steps:
     """Local embeddings of a model, the first visit of each participant; ValueError without any complete beat."""
     with np.load(path, allow_pickle=False) as stored:
-        if lacking := [a for a in ("test_visits", "ecg_local", "cmr_local", "local_valid") if a not in stored]:
+        names = ("test_visits", "local_valid", "ecg_local", "cmr_local", "cmr_local_still")
+        if lacking := [name for name in names if name not in stored]:
             raise ValueError(f"{path} has no {', '.join(lacking)}: only contrastive models have local embeddings")
-        visits, valid, ecg, cmr = (stored[a] for a in ("test_visits", "local_valid", "ecg_local", "cmr_local"))
+        visits, valid, ecg, cmr, still = (stored[name] for name in names)
     first: dict[str, int] = {}
     for row in sorted(range(len(visits)), key=lambda row: participants.visit_order(visits[row])):
         first.setdefault(participants.visit_order(visits[row])[0], row)
@@ -92,23 +144,24 @@ def read_steps(path: Path) -> Steps:
     usable = chosen[valid[chosen]]
     if not usable.size:
         raise ValueError(f"{path}: no test participant has a complete beat in the crop")
-    return Steps(visits[usable].tolist(), ecg[usable], cmr[usable], int(chosen.size - usable.size))
+    return Steps(visits[usable].tolist(), ecg[usable], cmr[usable], still, int(chosen.size - usable.size))
 
 
 def evaluate(
-    settings: Alignment, *, embeddings: samples.Files, seed: int
+    settings: Alignment, *, embeddings: samples.Files, seed: int, truth: Path | None = None
 ) -> tuple[dict[str, object], dict[str, NDArray[np.float32]]]:
     """Matrix, share near the diagonal, controls, and paired difference from the first model, of each model; and the
     matrix of one participant by label.
 
-    ValueError if the models do not share their participants.
+    truth : causes of a simulated cohort, by visit. ValueError if the models do not share their participants.
     """
     models: dict[str, object] = {}
-    counts = reference = visits = None
+    counts = visits = true_shifts = None
+    reference: Estimates | None = None
     examples: dict[str, NDArray[np.float32]] = {}
     for row in settings.rows:
         matrices = []
-        of_seed: dict[str, list[Array]] = {"share": [], "other_share": [], "permuted_share": []}
+        of_seed: dict[str, list[Array]] = {}
         for path in (files := samples.of_model(row.model, embeddings=embeddings)).values():
             steps = read_steps(path)
             visits = steps.visits if visits is None else visits
@@ -121,16 +174,23 @@ def evaluate(
                 counts = uncertainty.draw_counts(
                     len(visits), draws=settings.bootstrap, generator=seeds.generator(seed, "bootstrap", "alignment")
                 )
-            controls = control_shares(steps, generator=seeds.generator(seed, "alignment controls"))
-            for key, values in zip(of_seed, (share_near_diagonal(of_participants), *controls), strict=True):
-                of_seed[key].append(uncertainty.means(values[:, None], counts=counts)[:, 0])
-        shares = {key: uncertainty.over_seeds(values, seed=seed) for key, values in of_seed.items()}
-        estimates, numbers = shares["share"], dict[str, float]()
-        for key, values in shares.items():
-            numbers |= uncertainty.columns(key, values, confidence=settings.confidence)
-        numbers |= uncertainty.paired_columns(
-            "beyond_other", estimates, reference=shares["other_share"], confidence=settings.confidence
-        )
+            shares = {"share": share_near_diagonal(of_participants)}
+            shares |= control_shares(steps, generator=seeds.generator(seed, "alignment controls"))
+            for key, values in shares.items():
+                of_seed.setdefault(key, []).append(uncertainty.means(values[:, None], counts=counts)[:, 0])
+            if truth is not None:
+                if true_shifts is None:
+                    true_shifts = read_phase_shifts(truth, visits=visits)
+                correlation = correlations(phase_shifts(of_participants), true_shifts, counts=counts)
+                of_seed.setdefault("shift_correlation", []).append(correlation)
+        found = {key: Estimates(np.stack(values), list(files), len(steps.visits)) for key, values in of_seed.items()}
+        estimates, numbers = found["share"], dict[str, float]()
+        for key, estimate in found.items():
+            numbers |= uncertainty.columns(key, estimate, confidence=settings.confidence)
+        for control in ("other", "still"):
+            numbers |= uncertainty.paired_columns(
+                f"beyond_{control}", estimates, reference=found[f"{control}_share"], confidence=settings.confidence
+            )
         numbers |= uncertainty.paired_columns("share", estimates, reference=reference, confidence=settings.confidence)
         reference = estimates if reference is None else reference
         log.info("%s: %.3f of steps within one step of the diagonal", row.label, numbers["share"])
@@ -196,6 +256,7 @@ def main() -> None:
     parser.add_argument("--settings", required=True, help="JSON of the alignment section")
     parser.add_argument("--embeddings", required=True, type=samples.files, help="JSON: by model and seed, FILE.npz")
     parser.add_argument("--seed", required=True, type=int, help="seed of the project")
+    parser.add_argument("--truth", type=Path, help="causes of a simulated cohort (truth.csv)")
     parser.add_argument("--figure", required=True, nargs="+", type=Path, help="figures to write, the suffix gives the format")
     parser.add_argument("--example", required=True, type=Path, help="figure of one participant to write, not to be shared")
     parser.add_argument("--out", required=True, type=Path, help="numbers to write (JSON)")
@@ -204,6 +265,7 @@ def main() -> None:
         Alignment.model_validate_json(args.settings),
         embeddings=args.embeddings,
         seed=args.seed,
+        truth=args.truth,
     )
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")

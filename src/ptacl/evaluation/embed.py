@@ -76,12 +76,14 @@ def embed(
     of a supervised model `ecg_predicted` or `cmr_predicted` (n, phenotypes), in their units.
 
     For a contrastive model also `ecg_local`, `cmr_local` (m, T, D) float16 and `local_valid` (m,) of the samples in
-    `local_rows`, in their order; `samples` must then give beats.
+    `local_rows`, in their order, and `cmr_local_still` (T, D), the steps of a cine that stands still: the mean image of these
+    samples. `samples` must then give beats.
     """
     parts: dict[str, list[np.ndarray]] = {}
     for part in (*model.encoders.values(), *model.projectors.values(), *model.heads.values()):
         part.to(device).eval()
     is_local = np.isin(np.arange(len(samples)), local_rows) & model.local
+    images = torch.zeros(())
     starts = range(0, len(samples), batch_size)
     interval_s = 0.5 if sys.stderr.isatty() else 10
     for start in tqdm(starts, desc="embedding", unit="batch", mininterval=interval_s, disable=not progress):
@@ -89,11 +91,25 @@ def embed(
         # Always whole batches: the last bits of a matrix product depend on its size, and an embedding must not on its company.
         filled = np.pad(chosen, (0, batch_size - len(chosen)), mode="edge")
         batch = samples.finish(samples.collect(filled, epoch=None), device=device)
-        local = is_local[filled] & (np.arange(batch_size) < len(chosen))
-        for name, value in _embed_batch(model, batch, local=torch.from_numpy(local).to(device)).items():
+        local = torch.from_numpy(is_local[filled] & (np.arange(batch_size) < len(chosen))).to(device)
+        for name, value in _embed_batch(model, batch, local=local).items():
             kept = value if name in _LOCAL else value[: len(chosen)]
             parts.setdefault(name, []).append(kept.cpu().numpy())
-    return {name: np.concatenate(values) for name, values in parts.items()}
+        if is_local.any():
+            images = images + batch["cmr"][local].mean(dim=1, dtype=torch.float64).sum(dim=0).cpu()
+    arrays = {name: np.concatenate(values) for name, values in parts.items()}
+    if is_local.any():
+        arrays["cmr_local_still"] = _still_steps(model, images / is_local.sum(), batch_size=batch_size, device=device)
+    return arrays
+
+
+def _still_steps(model: Model, image_HW: torch.Tensor, *, batch_size: int, device: torch.device) -> np.ndarray:
+    """(T, D) float16 CMR steps of a cine that shows one image all the time."""
+    encoder = model.encoders["cmr"]
+    assert isinstance(encoder, Encoder)
+    frames = image_HW.to(device, torch.float32).expand(batch_size, *encoder.settings.shape)
+    steps_BTD = cmr_steps(encoder(frames), steps=encoder.grid[0])
+    return np.asarray(steps_BTD[0].half().cpu().numpy())
 
 
 def _embed_batch(model: Model, batch: Mapping[str, torch.Tensor], *, local: torch.Tensor) -> dict[str, torch.Tensor]:

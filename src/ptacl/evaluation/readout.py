@@ -57,7 +57,8 @@ def fit(
     outside = (1 - settings.confidence) / 2
     phenotypes = []
     for k, p in enumerate(kept):
-        columns = uncertainty.columns("r2", estimates[:, k], confidence=settings.confidence)
+        alone = uncertainty.Estimates(estimates[None, :, k], [seed], len(targets))
+        columns = uncertainty.columns("r2", alone, confidence=settings.confidence)
         phenotypes.append(
             {
                 "name": names[p],

@@ -2,7 +2,8 @@
 
 The probe is ordinary least squares with an intercept (Sec. 4.3), fitted on the training split alone, one visit a participant;
 the validation split only ever chose weights. R² is 1 - SSE / SST with SST about the mean of the test participants, as in
-scikit-learn. Under the bootstrap the probe stays as it is; test participants, and seeds where there are several, are drawn again.
+scikit-learn. Under the bootstrap the probe stays as it is and test participants are drawn again; seeds, where there are several,
+enter as a variance component (:mod:`ptacl.evaluation.uncertainty`).
 
 Shapes: n participants, D embedding width, P phenotypes, B draws of which the first is the sample.
 """
@@ -10,6 +11,7 @@ Shapes: n participants, D embedding width, P phenotypes, B draws of which the fi
 import argparse
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from ptacl import seeds, stage
 from ptacl.config import Regression
 from ptacl.evaluation import samples, strata, uncertainty
 from ptacl.evaluation.probes import predict, r2
+from ptacl.evaluation.uncertainty import Estimates
 
 Array = NDArray[np.float64]
 
@@ -27,38 +30,71 @@ log = logging.getLogger(__name__)
 
 
 def tabulate(
-    estimates: Sequence[Array],
+    estimates: Sequence[Estimates],
     *,
-    spreads: Sequence[Array],
     rows: Sequence[Mapping[str, object]],
     reference: int,
     phenotypes: Sequence[str],
     confidence: float,
 ) -> pd.DataFrame:
-    """One row a method: R² of each phenotype and of their mean, each with interval and difference from the reference row.
+    """One row per method: R² of each phenotype and of their mean, each with interval and difference from the reference row.
 
     `x_p` is the p of the difference alone, `x_p_holm` that among all phenotypes of the row (Holm 1979); `x_seed_sd` the standard
-    deviation over seeds, empty where there is one.
+    deviation over seeds, empty with a single one.
     """
     table = []
-    with_mean = [np.column_stack([e, e.mean(axis=1)]) for e in estimates]
-    for i, (row, estimate, spread) in enumerate(zip(rows, with_mean, spreads, strict=True)):
+    with_mean = [estimate.with_mean() for estimate in estimates]
+    for i, (row, estimate) in enumerate(zip(rows, with_mean, strict=True)):
         numbers: dict[str, object] = dict(row)
         for p, name in enumerate([*phenotypes, "mean"]):
-            other = None if i == reference else with_mean[reference][:, p]
-            numbers |= uncertainty.columns(f"{name}_R2", estimate[:, p], confidence=confidence)
-            numbers |= uncertainty.paired_columns(name, estimate[:, p], reference=other, confidence=confidence)
+            other = None if i == reference else with_mean[reference].at(p)
+            numbers |= uncertainty.columns(f"{name}_R2", estimate.at(p), confidence=confidence)
+            numbers |= uncertainty.paired_columns(name, estimate.at(p), reference=other, confidence=confidence)
+        spread = _spread(estimate.values[:, 0])
         adjusted = uncertainty.holm([float(numbers[f"{name}_p"]) for name in phenotypes])  # type: ignore[arg-type]
         numbers |= {f"{name}_p_holm": value for name, value in zip(phenotypes, adjusted, strict=True)}
-        numbers |= {f"{name}_seed_sd": float(sd) for name, sd in zip(phenotypes, spread, strict=True)}
+        numbers |= {f"{name}_seed_sd": spread[p] for p, name in enumerate(phenotypes)}
         table.append(numbers)
     return pd.DataFrame(table)
 
 
+def _spread(values_SP: Array) -> list[float]:
+    """(P,) standard deviations over seeds, NaN with a single one."""
+    if len(values_SP) < 2:
+        return [float("nan")] * values_SP.shape[1]
+    found: list[float] = values_SP.std(axis=0, ddof=1).tolist()
+    return found
+
+
+def by_seed(
+    estimates: Sequence[Estimates], *, rows: Sequence[Mapping[str, object]], reference: int, phenotypes: Sequence[str]
+) -> pd.DataFrame:
+    """R² of the sample for each row, seed and phenotype, with the difference from the reference row of the same seed."""
+    table = []
+    names = [*phenotypes, "mean"]
+    for i, (row, estimate) in enumerate(zip(rows, estimates, strict=True)):
+        fixed = {key: row[key] for key in ("input", "method", "evaluation", "model")}
+        other = None if i == reference else estimates[reference].with_mean()
+        for seed, values, differences in estimate.with_mean().by_seed(other):
+            for p, name in enumerate(names):
+                numbers = {"seed": seed, "phenotype": name, "R2": values[p], "difference": differences[p]}
+                table.append(fixed | numbers)
+    return pd.DataFrame(table).astype({"seed": "Int64"})
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Table 2, its ECG rows by sex and age, and its values seed by seed."""
+
+    regression: pd.DataFrame
+    strata: pd.DataFrame
+    seeds: pd.DataFrame
+
+
 def evaluate(
     settings: Regression, *, participants: Path, phenotypes: Sequence[str], embeddings: samples.Files, seed: int
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Table 2 for the rows of the settings, and its ECG rows by sex and age; ValueError if the reference is no row."""
+) -> Tables:
+    """Table 2 for the rows of the settings; ValueError if the reference is no row."""
     reference = [i for i, row in enumerate(settings.rows) if row.label == settings.reference and row.input == "ecg"]
     if not reference:
         raise ValueError(f"regression.reference {settings.reference} is no ECG row of regression.rows")
@@ -66,30 +102,32 @@ def evaluate(
     test = samples.read_participants(participants, split="test", phenotypes=phenotypes)
     generator = seeds.generator(seed, "bootstrap", "regression")
     counts = uncertainty.draw_counts(len(test.visits), draws=settings.bootstrap, generator=generator)
-    estimates, spreads, rows, by_stratum = [], [], [], []
+    estimates, rows, by_stratum = [], [], []
     groups = strata.read(participants, visits=test.visits)
     for row in settings.rows:
-        files = samples.of_model(row.model, embeddings=embeddings) if row.model else {0: None}
+        files: dict[int | None, Path | None] = {None: None}
+        if row.model:
+            files = dict[int | None, Path | None](samples.of_model(row.model, embeddings=embeddings).items())
         predictions = [
             predict(row, path, participants=participants, train=train, test=test, names=phenotypes) for path in files.values()
         ]
-        of_seed = [r2(test.targets, found, counts=counts) for found in predictions]
-        spreads.append(np.std([r[0] for r in of_seed], axis=0, ddof=1) if len(of_seed) > 1 else np.full(len(phenotypes), np.nan))
-        estimates.append(uncertainty.over_seeds(of_seed, seed=seed))
+        of_seed = np.stack([r2(test.targets, found, counts=counts) for found in predictions])
+        estimate = Estimates(of_seed, list(files), len(test.visits))
+        estimates.append(estimate)
         fixed = {"input": row.group, "method": row.label, "evaluation": row.evaluation, "model": row.model or ""}
         fixed |= {"paper": row.paper or "", "note": row.note}
-        numbers = {"n_train": len(train.visits), "n_test": len(test.visits), "seeds": len(files)}
+        numbers = {"n_train": len(train.visits), "n_test": len(test.visits), "seeds": estimate.num_seeds}
         rows.append(fixed | numbers | {"confidence": settings.confidence})
         if row.group == "ECG":
-            of_groups = strata.tabulate(predictions, targets=test.targets, groups=groups, counts=counts, seed=seed)
+            of_groups = strata.tabulate(predictions, seeds=list(files), targets=test.targets, groups=groups, counts=counts)
             by_stratum += [
                 fixed | numbers | found for found in strata.columns(of_groups, groups, phenotypes, settings.confidence)
             ]
-        log.info("%s %s: mean R2 %.3f", fixed["input"], row.label, estimates[-1][0].mean())
-    table = tabulate(
-        estimates, spreads=spreads, rows=rows, reference=reference[0], phenotypes=phenotypes, confidence=settings.confidence
-    )
-    return table, pd.DataFrame(by_stratum)
+        log.info("%s %s: mean R2 %.3f", fixed["input"], row.label, estimate.value.mean())
+    place = reference[0]
+    table = tabulate(estimates, rows=rows, reference=place, phenotypes=phenotypes, confidence=settings.confidence)
+    of_seeds = by_seed(estimates, rows=rows, reference=place, phenotypes=phenotypes)
+    return Tables(table, pd.DataFrame(by_stratum), of_seeds)
 
 
 def main() -> None:
@@ -103,15 +141,16 @@ def main() -> None:
     parser.add_argument("--seed", required=True, type=int, help="seed of the project")
     parser.add_argument("--out", required=True, type=Path, help="table to write (CSV)")
     parser.add_argument("--strata", required=True, type=Path, help="table by sex and age to write (CSV)")
+    parser.add_argument("--by-seed", required=True, type=Path, help="table seed by seed to write (CSV)")
     args = parser.parse_args()
-    table, by_stratum = evaluate(
+    tables = evaluate(
         Regression.model_validate_json(args.settings),
         participants=args.participants,
         phenotypes=samples.names(args.phenotypes),
         embeddings=args.embeddings,
         seed=args.seed,
     )
-    for path, written in ((args.out, table), (args.strata, by_stratum)):
+    for path, written in ((args.out, tables.regression), (args.strata, tables.strata), (args.by_seed, tables.seeds)):
         path.parent.mkdir(parents=True, exist_ok=True)
         written.to_csv(path, index=False, float_format="%.6g")
 

@@ -9,15 +9,16 @@ matches among N, a random candidate matches with m / N and the first match comes
 
 The rank of the query's own partner in the whole gallery says how well the two were matched, whatever the phenotype.
 
-Intervals draw queries (and seeds) again and keep the gallery. Table 1 of the paper does not say whether a patient may retrieve
-itself.
+Intervals draw queries again and keep the gallery, so they tell how well this gallery is searched: over cohorts, each with a
+gallery of its own, the standard deviation was 1.1 to 1.3 times as large in simulations. Table 1 of the paper does not say
+whether a patient may retrieve itself.
 
 Shapes: n participants, P phenotypes, K precisions, B draws of which the first is the sample.
 """
 
 import argparse
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from ptacl import seeds, stage
 from ptacl.config import Retrieval, RetrievalRow
 from ptacl.evaluation import ranking, samples, uncertainty
+from ptacl.evaluation.uncertainty import Estimates
 
 Array = NDArray[np.float64]
 
@@ -87,9 +89,9 @@ def _estimates(
     embeddings: samples.Files,
     test: samples.Samples,
     counts: Array,
-    seed: int,
-) -> Iterator[tuple[RetrievalRow, int, Array, Array]]:
-    """Row, number of seeds, estimates (B, P, K + 2), and (B, 1 + K) of the own partner, of each model, then of chance."""
+) -> Iterator[tuple[RetrievalRow, Estimates, Estimates]]:
+    """Row, statistics (S, B, P, K + 2), and those of the own partner (S, B, 1 + K), of each model, then of chance."""
+    people = len(test.visits)
     asks, searched = DIRECTIONS[direction]
     for row in settings.rows:
         files = samples.of_model(row.model, embeddings=embeddings)
@@ -100,11 +102,11 @@ def _estimates(
             found = ranking.find(query, gallery, phenotypes_np=test.targets, ks=settings.ks, band=settings.band, own=own)
             of_seed.append(statistics(found, counts=counts))
             own_of_seed.append(_own_statistics(ranking.own_ranks(query, gallery), ks=settings.ks, counts=counts))
-        yield row, len(files), uncertainty.over_seeds(of_seed, seed=seed), uncertainty.over_seeds(own_of_seed, seed=seed)
+        yield row, Estimates(np.stack(of_seed), list(files), people), Estimates(np.stack(own_of_seed), list(files), people)
     chance = random_statistics(test.targets, ks=settings.ks, band=settings.band, own=own, counts=counts)
-    people = len(test.visits)
     by_chance = np.array([(people + 1) / 2, *(min(k, people) / people for k in settings.ks)])
-    yield RANDOM, 0, chance, np.tile(by_chance, (len(counts), 1))
+    own_by_chance = np.tile(by_chance, (len(counts), 1))
+    yield RANDOM, Estimates(chance[None], [None], people), Estimates(own_by_chance[None], [None], people)
 
 
 def _own_statistics(ranks_n: Array, *, ks: Sequence[int], counts: Array) -> Array:
@@ -114,17 +116,21 @@ def _own_statistics(ranks_n: Array, *, ks: Sequence[int], counts: Array) -> Arra
 
 
 def _numbers(
-    estimates: Array, *, reference: Array | None, phenotypes: Sequence[str], names: Sequence[str], confidence: float
+    estimates: Estimates,
+    *,
+    reference: Estimates | None,
+    phenotypes: Sequence[str],
+    names: Sequence[str],
+    confidence: float,
 ) -> dict[str, float]:
+    """Columns of a row; `estimates` and `reference` hold the phenotypes and then their mean."""
     numbers: dict[str, float] = {}
-    with_mean = np.concatenate([estimates, estimates.mean(axis=1, keepdims=True)], axis=1)
-    other = None if reference is None else np.concatenate([reference, reference.mean(axis=1, keepdims=True)], axis=1)
     for p, phenotype in enumerate([*phenotypes, "mean"]):
         for s, statistic in enumerate(names):
             key = f"{phenotype}_{statistic}"
-            paired = None if other is None else other[:, p, s]
-            numbers |= uncertainty.columns(key, with_mean[:, p, s], confidence=confidence)
-            numbers |= uncertainty.paired_columns(key, with_mean[:, p, s], reference=paired, confidence=confidence)
+            paired = None if reference is None else reference.at(p, s)
+            numbers |= uncertainty.columns(key, estimates.at(p, s), confidence=confidence)
+            numbers |= uncertainty.paired_columns(key, estimates.at(p, s), reference=paired, confidence=confidence)
     return numbers
 
 
@@ -135,30 +141,53 @@ def evaluate(
     phenotypes: Sequence[str],
     embeddings: samples.Files,
     seed: int,
-) -> pd.DataFrame:
-    """Table 1: one row a model, direction and gallery, those shown first, the first model being the reference of each."""
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Table 1, one row per model, direction and gallery, those shown first; and its values seed by seed.
+
+    The first model is the reference of each direction and gallery.
+    """
     test = samples.read_participants(participants, split="test", phenotypes=phenotypes)
     generator = seeds.generator(seed, "bootstrap", "retrieval")
     counts = uncertainty.draw_counts(len(test.visits), draws=settings.bootstrap, generator=generator)
     names = [*(f"P@{k}" for k in settings.ks), "MnR", "MdR"]
-    table = []
+    table: list[dict[str, object]] = []
+    of_seeds: list[dict[str, object]] = []
     views = [(d, own) for d in DIRECTIONS for own in (settings.own_cmr, not settings.own_cmr)]
     for direction, own in views:
-        reference: Array | None = None
-        found = _estimates(settings, direction=direction, own=own, embeddings=embeddings, test=test, counts=counts, seed=seed)
-        for row, num_seeds, estimates, own_partner in found:
+        reference: Estimates | None = None
+        found = _estimates(settings, direction=direction, own=own, embeddings=embeddings, test=test, counts=counts)
+        for row, alone, own_partner in found:
+            estimates = alone.with_mean()
             fixed: dict[str, object] = {"method": row.label, "model": row.model, "paper": row.paper or ""}
             fixed |= {"direction": direction, "gallery": GALLERIES[own], "shown": (direction, own) == views[0]}
-            fixed |= {"n_test": len(test.visits), "seeds": num_seeds, "confidence": settings.confidence}
-            for name, values in zip([OWN_RANK, *(f"own_R@{k}" for k in settings.ks)], own_partner.T, strict=True):
-                fixed |= uncertainty.columns(name, values, confidence=settings.confidence)
+            fixed |= {"n_test": len(test.visits), "seeds": estimates.num_seeds, "confidence": settings.confidence}
+            for i, name in enumerate([OWN_RANK, *(f"own_R@{k}" for k in settings.ks)]):
+                fixed |= uncertainty.columns(name, own_partner.at(i), confidence=settings.confidence)
             table.append(
                 fixed
                 | _numbers(estimates, reference=reference, phenotypes=phenotypes, names=names, confidence=settings.confidence)
             )
+            place = {"method": row.label, "model": row.model, "direction": direction, "gallery": GALLERIES[own]}
+            of_seeds += _by_seed(estimates, reference, fixed=place, phenotypes=[*phenotypes, "mean"], names=names)
             reference = estimates if reference is None else reference
-            log.info("%s, %s, %s: mean %s %.3f", row.label, direction, GALLERIES[own], names[0], estimates[0, :, 0].mean())
-    return pd.DataFrame(table)
+            log.info("%s, %s, %s: mean %s %.3f", row.label, direction, GALLERIES[own], names[0], estimates.value[-1, 0])
+    return pd.DataFrame(table), pd.DataFrame(of_seeds).astype({"seed": "Int64"})
+
+
+def _by_seed(
+    estimates: Estimates,
+    reference: Estimates | None,
+    *,
+    fixed: Mapping[str, object],
+    phenotypes: Sequence[str],
+    names: Sequence[str],
+) -> Iterator[dict[str, object]]:
+    """Rows of the table seed by seed: a phenotype and a statistic each."""
+    for seed, values, differences in estimates.by_seed(reference):
+        for p, phenotype in enumerate(phenotypes):
+            for s, statistic in enumerate(names):
+                numbers = {"value": values[p, s], "difference": differences[p, s]}
+                yield {**fixed, "seed": seed, "phenotype": phenotype, "statistic": statistic, **numbers}
 
 
 def main() -> None:
@@ -171,16 +200,18 @@ def main() -> None:
     parser.add_argument("--embeddings", required=True, type=samples.files, help="JSON: by model and seed, FILE.npz")
     parser.add_argument("--seed", required=True, type=int, help="seed of the project")
     parser.add_argument("--out", required=True, type=Path, help="table to write (CSV)")
+    parser.add_argument("--by-seed", required=True, type=Path, help="table seed by seed to write (CSV)")
     args = parser.parse_args()
-    table = evaluate(
+    tables = evaluate(
         Retrieval.model_validate_json(args.settings),
         participants=args.participants,
         phenotypes=samples.names(args.phenotypes),
         embeddings=args.embeddings,
         seed=args.seed,
     )
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(args.out, index=False, float_format="%.6g")
+    for path, table in zip((args.out, args.by_seed), tables, strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(path, index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 R² of a group is about the mean of that group, so it does not count what sex or age alone tell.
 
-Shapes: n test participants, P phenotypes, B draws of which the first is the sample, G groups.
+Shapes: n test participants, P phenotypes, S seeds, B draws of which the first is the sample, G groups.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ptacl import participants
 from ptacl.evaluation import uncertainty
 from ptacl.evaluation.probes import r2
+from ptacl.evaluation.uncertainty import Estimates
 
 Array = NDArray[np.float64]
 
@@ -33,25 +34,30 @@ def read(path: Path, *, visits: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
 
 
 def tabulate(
-    predictions: Sequence[Array], *, targets: Array, groups: Mapping[str, NDArray[np.bool_]], counts: Array, seed: int
-) -> dict[str, Array]:
-    """(B, P) R² within each group; predictions (n, P) one a seed."""
+    predictions: Sequence[Array],
+    *,
+    seeds: Sequence[int | None],
+    targets: Array,
+    groups: Mapping[str, NDArray[np.bool_]],
+    counts: Array,
+) -> dict[str, Estimates]:
+    """R² of each phenotype, (S, B, P), within each group; predictions (n, P), one per seed."""
     found = {}
     for name, members in groups.items():
         of_seed = [r2(targets[members], p[members], counts=counts[:, members]) for p in predictions]
-        found[name] = uncertainty.over_seeds(of_seed, seed=seed)
+        found[name] = Estimates(np.stack(of_seed), seeds, int(members.sum()))
     return found
 
 
 def columns(
-    of_groups: Mapping[str, Array], groups: Mapping[str, NDArray[np.bool_]], phenotypes: Sequence[str], confidence: float
+    of_groups: Mapping[str, Estimates], groups: Mapping[str, NDArray[np.bool_]], phenotypes: Sequence[str], confidence: float
 ) -> list[dict[str, object]]:
     """A row a group: its name and size, R² of each phenotype and of their mean with intervals."""
     rows = []
     for name, estimates in of_groups.items():
         row: dict[str, object] = {"group": name, "n_group": int(groups[name].sum())}
-        with_mean = np.column_stack([estimates, estimates.mean(axis=1)])
+        with_mean = estimates.with_mean()
         for p, phenotype in enumerate([*phenotypes, "mean"]):
-            row |= uncertainty.columns(f"{phenotype}_R2", with_mean[:, p], confidence=confidence)
+            row |= uncertainty.columns(f"{phenotype}_R2", with_mean.at(p), confidence=confidence)
         rows.append(row)
     return rows

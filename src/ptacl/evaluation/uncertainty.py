@@ -1,19 +1,22 @@
-"""Uncertainty of every number of the tables: the percentile bootstrap over participants, and its paired test.
+"""Uncertainty of every number of the tables: over participants by the bootstrap, and over seeds by variance components.
 
 A draw of participants with replacement is a row of counts. Every statistic here takes counts, so that one matrix product gives
 all draws, and all rows of a table share the same draws, which pairs them. The first row of counts is the sample itself: the
-first estimate is the value of the table, the others are its draws. Where a model was trained with several seeds, a draw draws
-seeds as well, and intervals are over both.
+first estimate is the value of the table, the others are its draws.
+
+A few seeds are too few to draw again: three of them are all the lowest one in 1 of 27 draws. So where a model was trained with
+several seeds, their spread enters as a variance component, with a t distribution for its few degrees of freedom.
 
 Shapes: B draws (the first is the sample), n participants, K statistics, S seeds.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-
-from ptacl import seeds
+from scipy import stats
 
 Array = NDArray[np.float64]
 
@@ -51,13 +54,128 @@ def medians(values_nk: Array, *, counts: Array) -> Array:
     return result
 
 
-def over_seeds(of_seed: Sequence[Array], *, seed: int) -> Array:
-    """(B, ...) means over seeds of estimates (B, ...); draws draw seeds again, those at the same place together in all rows."""
-    estimates = np.stack(of_seed)
-    generator = seeds.generator(seed, "bootstrap", "seeds", len(estimates))
-    counts = draw_counts(len(estimates), draws=estimates.shape[1] - 1, generator=generator)
-    mean: Array = np.einsum("bs,sb...->b...", counts / len(estimates), estimates)
-    return mean
+@dataclass(frozen=True)
+class Estimates:
+    """A statistic of a row of a table, by seed of the model and draw of participants.
+
+    Parameters
+    ----------
+    values : (S, B, ...); the first draw is the sample itself.
+    seeds : the S seeds; `[None]` for what needs no training, such as a probe of covariates or chance.
+    participants : number of participants that are drawn.
+    """
+
+    values: Array
+    seeds: Sequence[int | None]
+    participants: int
+
+    @property
+    def value(self) -> Array:
+        """(...) the statistic of the sample, averaged over seeds."""
+        mean: Array = self.values[:, 0].mean(axis=0)
+        return mean
+
+    @property
+    def num_seeds(self) -> int:
+        """Seeds of a trained model; 0 for what needs no training."""
+        return 0 if list(self.seeds) == [None] else len(self.seeds)
+
+    def at(self, *index: int) -> "Estimates":
+        """One of several statistics, by its place in the axes behind seeds and draws."""
+        values = self.values
+        for i in index:
+            values = values[:, :, i]
+        return replace(self, values=values)
+
+    def with_mean(self) -> "Estimates":
+        """The same with the mean over the first axis behind the draws added to that axis, as its last entry."""
+        mean = self.values.mean(axis=2, keepdims=True)
+        return replace(self, values=np.concatenate([self.values, mean], axis=2))
+
+    def minus(self, reference: "Estimates") -> "Estimates":
+        """Differences over the same draws, seed by seed; what needs no training is compared with every seed.
+
+        Only seeds that both have count. Without any the differences have no seed, and every number of them is NaN.
+        """
+        if not self.num_seeds:
+            return replace(reference, values=self.values - reference.values)
+        if not reference.num_seeds:
+            return replace(self, values=self.values - reference.values)
+        shared = [seed for seed in self.seeds if seed in reference.seeds]
+        own = self.values[[list(self.seeds).index(seed) for seed in shared]]
+        other = reference.values[[list(reference.seeds).index(seed) for seed in shared]]
+        return replace(self, values=own - other, seeds=shared)
+
+    def by_seed(self, reference: "Estimates | None") -> Iterator[tuple[int | None, Array, Array]]:
+        """Seed, statistics (...) of the sample, and their differences from the reference at this seed, NaN without one."""
+        of_sample = self.values[:, 0]
+        nothing = np.full(of_sample.shape[1:], np.nan)
+        differences: dict[int | None, Array] = {}
+        if reference is not None:
+            paired = self.minus(reference)
+            differences = dict(zip(paired.seeds, paired.values[:, 0], strict=True))
+        if not self.num_seeds:
+            for seed in differences or self.seeds:
+                yield seed, of_sample[0], differences.get(seed, nothing)
+            return
+        for seed, values in zip(self.seeds, of_sample, strict=True):
+            yield seed, values, differences.get(seed, nothing)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A number with its interval, and the two-sided p of its being zero."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+_NOTHING = Summary(math.nan, math.nan, math.nan, math.nan)
+
+
+def summarise(estimates: Estimates, *, confidence: float) -> Summary:
+    """The mean over seeds of a single statistic, values (S, B), with its interval.
+
+    One seed gives the percentile interval over participants. Several seeds give a t interval from variance components: seeds and
+    participants are crossed, as in a two-way table, and Satterthwaite (1946) gives the degrees of freedom.
+    """
+    values = estimates.values
+    if not len(values) or not np.isfinite(values[:, 0]).all():
+        return _NOTHING
+    if len(values) == 1:
+        low, high = interval(values[0], confidence=confidence)
+        return Summary(float(values[0, 0]), low, high, p_value(values[0]))
+    value = float(values[:, 0].mean())
+    variance, freedom = _variance_of_mean(values, participants=estimates.participants)
+    if variance == 0:
+        return Summary(value, value, value, 1.0 if value == 0 else 0.0)
+    error = math.sqrt(variance)
+    half_width = error * float(stats.t.ppf((1 + confidence) / 2, freedom))
+    p = 2 * float(stats.t.sf(abs(value) / error, freedom))
+    return Summary(value, value - half_width, value + half_width, p)
+
+
+def _variance_of_mean(values_SB: Array, *, participants: int) -> tuple[float, float]:
+    """Variance of the mean over seeds, and its degrees of freedom.
+
+    With `a` what participants add to all seeds alike, `s` what a seed adds, and `i` what participants add to one seed only, the
+    variance is var(a) + var(s) / S + var(i) / S. The spread over seeds of the sample estimates var(s) + var(i), the bootstrap of
+    the mean var(a) + var(i) / S, and the bootstrap of what is left of each seed var(i), which would otherwise count twice.
+    """
+    num_seeds = len(values_SB)
+    of_seeds = float(values_SB[:, 0].var(ddof=1)) / num_seeds
+    draws_SB = values_SB[:, 1:]
+    draws_SB = draws_SB[:, np.isfinite(draws_SB).all(axis=0)]
+    mean_B = draws_SB.mean(axis=0)
+    of_participants = float(mean_B.var(ddof=1))
+    left_SB = draws_SB - mean_B
+    of_both = float(left_SB.var(axis=1, ddof=1).mean()) / (num_seeds - 1)
+    variance = max(of_seeds + of_participants - of_both, of_participants)
+    others = participants - 1
+    parts = of_seeds**2 / (num_seeds - 1) + of_participants**2 / others + of_both**2 / (others * (num_seeds - 1))
+    return variance, variance**2 / parts if parts else math.inf
 
 
 def interval(estimates: Array, *, confidence: float) -> tuple[float, float]:
@@ -91,16 +209,24 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def columns(name: str, estimates: Array, *, confidence: float) -> dict[str, float]:
-    """Value and interval of estimates (B,) as columns `name`, `name_low`, `name_high`."""
-    low, high = interval(estimates, confidence=confidence)
-    return {name: float(estimates[0]), f"{name}_low": low, f"{name}_high": high}
+def columns(name: str, estimates: Estimates, *, confidence: float) -> dict[str, float]:
+    """Value and interval of a single statistic as columns `name`, `name_low`, `name_high`."""
+    found = summarise(estimates, confidence=confidence)
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
-def paired_columns(name: str, estimates: Array, *, reference: Array | None, confidence: float) -> dict[str, float]:
-    """Difference from the reference over the same draws, as columns `name_difference`, its interval, and `name_p`.
+def paired_columns(name: str, estimates: Estimates, *, reference: Estimates | None, confidence: float) -> dict[str, float]:
+    """Difference from the reference as columns `name_difference`, its interval, and `name_p`.
 
-    Both are (B,) estimates; the row that is the reference itself gives None and gets empty columns.
+    The row that is the reference itself gives None and gets empty columns.
     """
-    differences = np.full_like(estimates, np.nan) if reference is None else estimates - reference
-    return {**columns(f"{name}_difference", differences, confidence=confidence), f"{name}_p": p_value(differences)}
+    found = _NOTHING
+    if reference is not None:
+        found = summarise(estimates.minus(reference), confidence=confidence)
+    name_difference = f"{name}_difference"
+    return {
+        name_difference: found.value,
+        f"{name_difference}_low": found.low,
+        f"{name_difference}_high": found.high,
+        f"{name}_p": found.p,
+    }

@@ -1,17 +1,62 @@
-"""Whether a contrastive loss is below what guessing gives: a training whose loss stays there has learned nothing of that term."""
+"""How much of a contrastive loss was learned, between what guessing gives and the lowest value that the loss can reach.
 
+A training whose loss stays at that of guessing has learned nothing of this term. How far it can fall differs: the global loss
+nearly to zero, the local one, whose targets are soft and whose cosines end at 1, with sigma 0.1 and temperature 1 only from
+2.565 to 1.933 for 13 phases. So a local loss is judged by the share of its reachable range, and the others, whose lowest value
+no model comes near, by the share of the loss of guessing.
+"""
+
+import functools
 import math
 from collections.abc import Iterable, Mapping
 
-MARGIN = 0.003  # share of the chance level: losses that collapsed lay within 0.1 % of it; soft targets leave little to gain
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import optimize
+
+from ptacl import config, seeds
+from ptacl.learning import losses
+
+LEAST_OF_RANGE = 0.10  # share of the reachable range below which a loss counts as hardly learned
+LEAST_OF_CHANCE = 0.003  # the same of the loss of guessing: losses that collapsed were within 0.1 % of it
 
 
-def at_chance(row: Mapping[str, float]) -> list[str]:
-    """Terms of an epoch (`global`, `local`) whose validation loss, or without one their training loss, is that of guessing.
+def floors(entry: config.Entry, inputs: config.Inputs) -> dict[str, float]:
+    """The lowest value of the terms of an entry's loss that have one to be judged by: the local loss of Eq. 3."""
+    if not isinstance(entry, config.Contrastive) or entry.local is None or entry.local.loss != "infonce":
+        return {}
+    cine = inputs.encoders["cmr"]
+    assert isinstance(cine, config.Encoder)
+    every_phase = entry.local.phases == "all"
+    phases = cine.shape[0] // cine.patch[0] if every_phase else 2
+    sigma = entry.local.sigma if every_phase else 0.0
+    lowest = local_floor(phases, sigma=sigma, temperature=entry.local.temperature, direction_weight=entry.direction_weight)
+    return {"local": lowest}
 
-    row : a row of the metrics; a term is a column `train_x` beside `train_x_chance`.
+
+@functools.cache
+def local_floor(phases: int, *, sigma: float, temperature: float, direction_weight: float) -> float:
+    """The lowest value of the local loss (Eq. 3) over all embeddings of `phases` ECG and as many CMR phases.
+
+    The loss is convex in the matrix of cosines, and with twice as many dimensions as phases every such matrix of unit vectors can
+    be had, so that a descent from anywhere ends at the lowest value.
     """
-    return [term for term in terms(row) if _gain(row, term) < MARGIN]
+    alignment = losses.alignment_matrix(phases, sigma=sigma)
+    shape = (2, 1, phases, 2 * phases)
+    valid = torch.ones(1, dtype=torch.bool)
+
+    def loss_and_gradient(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        embedding = torch.tensor(values).view(shape).requires_grad_()
+        loss = losses.local_loss(
+            *embedding, alignment=alignment, temperature=temperature, direction_weight=direction_weight, valid_B=valid
+        )
+        (gradient,) = torch.autograd.grad(loss, embedding)
+        return loss.item(), gradient.numpy().ravel()
+
+    start = seeds.generator(0, "floor of the local loss").standard_normal(math.prod(shape))
+    found = optimize.minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", options={"maxiter": 2000})
+    return float(found.fun)
 
 
 def terms(columns: Iterable[str]) -> list[str]:
@@ -21,15 +66,36 @@ def terms(columns: Iterable[str]) -> list[str]:
     return [term for term in dict.fromkeys(found) if f"train_{term}" in known]
 
 
-def _gain(row: Mapping[str, float], term: str) -> float:
+def learned(row: Mapping[str, float], term: str, floors: Mapping[str, float]) -> float:
+    """Share of the way from the loss of guessing to the floor of a term, or to zero where it has no floor.
+
+    Parameters
+    ----------
+    row : an epoch of the metrics; a term is a column `train_x` next to `train_x_chance`. Validation is used where there is one.
+    term : such as `global` or `local`.
+    floors : of :func:`floors`.
+    """
     split = "validation" if math.isfinite(row.get(f"validation_{term}", math.nan)) else "train"
-    return 1 - row[f"{split}_{term}"] / row[f"{split}_{term}_chance"]
+    guess = row[f"{split}_{term}_chance"]
+    return (guess - row[f"{split}_{term}"]) / (guess - floors.get(term, 0.0))
 
 
-def warnings(row: Mapping[str, float]) -> list[str]:
-    """A sentence for each term of an epoch that is at chance."""
-    return [
-        f"the {term} loss is all but that of guessing: little or nothing was learned of it. A smaller learning rate, a longer "
-        "warm-up, a larger batch or more steps may help"
-        for term in at_chance(row)
-    ]
+def at_chance(row: Mapping[str, float], floors: Mapping[str, float]) -> list[str]:
+    """Terms of an epoch that were not learned, or hardly."""
+    least = {term: LEAST_OF_RANGE if term in floors else LEAST_OF_CHANCE for term in terms(row)}
+    return [term for term in least if learned(row, term, floors) < least[term]]
+
+
+def warnings(row: Mapping[str, float], floors: Mapping[str, float]) -> list[str]:
+    """A sentence for each term of an epoch that was not learned, or hardly."""
+    found = []
+    for term in at_chance(row, floors):
+        share = 100 * learned(row, term, floors)
+        if term in floors:
+            fact = f"the {term} loss went {share:.1f} % of the way from guessing to its lowest possible value"
+        else:
+            fact = f"the {term} loss is only {share:.1f} % below that of guessing"
+        found.append(
+            f"{fact}, so it was hardly learned. A smaller learning rate, a longer warm-up, a larger batch or more steps may help"
+        )
+    return found

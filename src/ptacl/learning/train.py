@@ -177,7 +177,8 @@ def main() -> None:
             if processes.rank() == 0:
                 weights.save(options.out, objective.saved(), description=description)
                 write_metrics(options.metrics, history)
-                for warning in chance.warnings(next(row for row in history if row["chosen"])):
+                kept = next(row for row in history if row["chosen"])
+                for warning in chance.warnings(kept, chance.floors(entry, inputs)):
                     log.warning("WARNING: %s", warning)
 
 

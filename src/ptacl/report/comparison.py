@@ -23,6 +23,7 @@ class Cell:
     paper: float | None
     digits: int
     best: bool = False
+    interval_digits: int = 2
 
     @property
     def measured(self) -> bool:
@@ -36,11 +37,10 @@ class Cell:
 
     @property
     def bounds(self) -> tuple[str, str] | None:
-        """Both ends of the interval, one digit less than the number; None without one."""
+        """Both ends of the interval, with more digits where these would hide a sign; None without one."""
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
             return None
-        digits = max(1, self.digits - 1)
-        return number(self.low, digits=digits), number(self.high, digits=digits)
+        return ends(self.low, self.high, digits=self.interval_digits)
 
     @property
     def interval(self) -> str:
@@ -82,6 +82,14 @@ def number(value: float, *, digits: int) -> str:
     return text.lstrip("-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
+def ends(low: float, high: float, *, digits: int = 2) -> tuple[str, str]:
+    """Both ends of an interval, with so many digits that an end that is not zero does not look like zero; five at most."""
+    hidden = [end for end in (low, high) if end and not round(end, digits)]
+    if hidden and digits < 5:
+        return ends(low, high, digits=digits + 1)
+    return number(low, digits=digits), number(high, digits=digits)
+
+
 def span(low: str, high: str) -> str:
     """An interval, written the same everywhere."""
     return f"[{low}, {high}]".replace(" ", "\N{NO-BREAK SPACE}")
@@ -99,8 +107,15 @@ def phenotypes(table: pd.DataFrame, *, statistic: str) -> list[str]:
 
 
 def _cell(row: Mapping[Any, Any], name: str, *, reference: float | None, digits: int) -> Cell:
+    """A number with one digit more than its interval."""
     value, low, high = (float(row.get(f"{name}{end}", math.nan)) for end in ("", "_low", "_high"))
-    return Cell(value, low, high, reference, digits)
+    return Cell(value, low, high, reference, digits, interval_digits=max(1, digits - 1))
+
+
+def _difference(row: Mapping[Any, Any], name: str) -> Cell:
+    """A difference, whose interval has the digits of the number: what matters is on which side of zero it ends."""
+    value, low, high = (float(row.get(f"{name}_difference{end}", math.nan)) for end in ("", "_low", "_high"))
+    return Cell(value, low, high, None, 3, interval_digits=3)
 
 
 def _mark_best(rows: Sequence[Row], *, lowest: Sequence[bool], skip: Sequence[str] = (), above: float = -math.inf) -> list[Row]:
@@ -151,7 +166,7 @@ def _regression_row(record: Mapping[Any, Any], published: paper.Row | None, *, n
     """A row from a record of the table, from the paper's row alone where the record is empty, or without one."""
     references = [None if published is None else published.mean if n == MEAN else published.of(n) for n in names]
     cells = tuple(_cell(record, f"{n}_R2", reference=r, digits=3) for n, r in zip(names, references, strict=True))
-    difference = _cell(record, f"{MEAN}_difference", reference=None, digits=3)
+    difference = _difference(record, MEAN)
     if record or published is None:
         name = record["input"], record["method"], record["evaluation"]
     else:
@@ -199,6 +214,12 @@ def statistics(table: pd.DataFrame) -> list[str]:
     return [c.removeprefix(f"{first}_") for c in table.columns if c.startswith(f"{first}_") and not c.endswith(ends)]
 
 
+def decisive(table: pd.DataFrame) -> str:
+    """The statistic that verdicts and differences of the retrieval table go by: P@10, or the precision at the largest k below."""
+    ks = [int(name.removeprefix("P@")) for name in statistics(table) if name.startswith("P@")]
+    return f"P@{max((k for k in ks if k <= 10), default=min(ks))}"
+
+
 def views(table: pd.DataFrame) -> list[tuple[str, str]]:
     """Directions and galleries of the retrieval table, those shown first."""
     return [(str(d), str(g)) for d, g in table[["direction", "gallery"]].drop_duplicates().itertuples(index=False)]
@@ -218,8 +239,8 @@ def retrieval(table: pd.DataFrame, view: tuple[str, str] | None = None) -> list[
             cells = [
                 _cell(row, f"{name}_{s}", reference=r, digits=d) for s, r, d in zip(columns, references, digits, strict=True)
             ]
-            difference = _cell(row, f"{name}_{columns[0]}_difference", reference=None, digits=3)
-            p = float(row.get(f"{name}_{columns[0]}_p", math.nan))
+            difference = _difference(row, f"{name}_{decisive(table)}")
+            p = float(row.get(f"{name}_{decisive(table)}_p", math.nan))
             of_phenotype.append(Row(name, row["method"], "", tuple(cells), difference, p))
         random = [row["method"] for row in chosen if row["model"] == "random"]
         rows += _mark_best(of_phenotype, lowest=[not s.startswith("P@") for s in columns], skip=random)

@@ -134,16 +134,19 @@ def curves(
     lines: Sequence[tuple[str, Sequence[float]]],
     chance: float | None,
     chosen: float | None,
+    floor: float | None = None,
 ) -> str:
     """Loss over epochs of one run: a line for each (class, values) with a finite value, and its last value in words.
 
-    chance : the loss of guessing, a dashed line. chosen : the epoch whose weights were kept, an upright line.
+    chance : the loss of guessing, a dashed line. floor : the lowest possible loss, another one. chosen : the epoch whose weights
+    were kept, an upright line.
     """
     top, height, left = 26.0, 118.0, 40.0
     finite = [v for _, values in lines for v in values if math.isfinite(v)]
     if not finite or not len(epochs):
         return _svg([f'<text class="title" x="0" y="14">{escape(title)}: no epoch</text>'], height=30, label=f"{title}: no epoch")
-    finite += [] if chance is None else [chance]
+    levels = {name: level for name, level in (("chance", chance), ("floor", floor)) if level is not None}
+    finite += levels.values()
     low, high = min(finite), max(finite)
     margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
     across = Axis(min(epochs), max(max(epochs), min(epochs) + 1), left, _WIDTH - 8)
@@ -158,11 +161,11 @@ def curves(
         x, y = across.at(tick), top + height + 14
         shapes.append(f'<text class="tick" x="{x}" y="{y}" text-anchor="middle">{tick:g}</text>')
     said = []
-    if chance is not None:
-        y = up.at(chance)
+    for name, level in levels.items():
+        y = up.at(level)
         shapes.append(f'<line class="chance" x1="{left}" x2="{_WIDTH - 8}" y1="{y}" y2="{y}"/>')
-        shapes.append(f'<text class="tick" x="{_WIDTH - 8}" y="{y - 3}" text-anchor="end">chance</text>')
-        said.append(f"chance {chance:.4g}")
+        shapes.append(f'<text class="tick" x="{_WIDTH - 8}" y="{y - 3}" text-anchor="end">{name}</text>')
+        said.append(f"{name} {level:.4g}")
     if chosen is not None:
         x = across.at(chosen)
         shapes.append(f'<line class="chosen" x1="{x}" x2="{x}" y1="{top}" y2="{top + height}"/>')

@@ -75,6 +75,7 @@ def training(metrics: Metrics, *, config: Config) -> list[tuple[str, str]]:
     for (name, seed), table in metrics.items():
         title = f"{config.models[name].title}, seed {seed}"
         terms = chance.terms(table.columns) or ["loss"]
+        floors = chance.floors(config.models[name], config.inputs_of(name))
         facts = [f"{len(table)} epochs"]
         if "seconds" in table:
             facts.append(provenance.duration(float(table["seconds"].sum())))
@@ -88,16 +89,24 @@ def training(metrics: Metrics, *, config: Config) -> list[tuple[str, str]]:
                 lines=lines,
                 chance=float(table[f"train_{term}_chance"].iloc[-1]) if term != "loss" else None,
                 chosen=float(_kept(table)["epoch"]),
+                floor=floors.get(term),
             )
-            panels.append((chart, " · ".join(facts)))
+            share = [_learned(table, term, floors)] if term in floors else []
+            panels.append((chart, " · ".join([*share, *facts])))
     return panels
 
 
-def stuck(metrics: Metrics, *, config: Config) -> dict[str, list[str]]:
-    """Warnings about trainings whose loss stayed at chance, by model."""
+def _learned(table: pd.DataFrame, term: str, floors: Mapping[str, float]) -> str:
+    share = chance.learned(_kept(table), term, floors)
+    return f"{100 * share:.1f} % of the reachable range"
+
+
+def unlearned(metrics: Metrics, *, config: Config) -> dict[str, list[str]]:
+    """Warnings about trainings with a loss that was hardly learned, by model."""
     found: dict[str, list[str]] = {}
     for (name, seed), table in metrics.items():
-        for warning in chance.warnings(_kept(table)):
+        floors = chance.floors(config.models[name], config.inputs_of(name))
+        for warning in chance.warnings(_kept(table), floors):
             found.setdefault(name, []).append(f"{config.models[name].title}, seed {seed}: {warning}.")
     return found
 
@@ -146,7 +155,12 @@ def render(
     rules: Sequence[provenance.Rule],
 ) -> str:
     """The page as text. ValueError if it would show a visit."""
-    rows, warnings = comparison.regression(regression), stuck(metrics, config=config)
+    rows = comparison.regression(regression)
+    warnings = unlearned(metrics, config=config)
+    verdicts = [
+        verdict.of_regression(regression, unlearned=warnings),
+        verdict.of_retrieval(retrieval, unlearned=warnings),
+    ]
     names = [comparison.MEAN, *comparison.phenotypes(regression, statistic="R2")]
     known = [ceiling[name] for name in names[1:] if name in ceiling]
     full_ceiling = dict(ceiling) | ({comparison.MEAN: sum(known) / len(known)} if len(known) == len(names) - 1 else {})
@@ -155,12 +169,13 @@ def render(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals |= {"duration": provenance.duration, "span": comparison.span}
-    environment.globals |= {"number": comparison.number, "probability": comparison.probability}
+    environment.globals |= {"number": comparison.number, "ends": comparison.ends, "probability": comparison.probability}
     page = environment.get_template("page.html").render(
         style=files("ptacl.report").joinpath("page.css").read_text(encoding="utf-8"),
         config=config,
         config_text=settings_text(config),
-        headline=verdict.headline(regression, retrieval, stuck=warnings),
+        headline=verdict.headline(verdicts),
+        verdicts=verdicts,
         warnings=[warning for of_model in warnings.values() for warning in of_model],
         num_models=len({name for name, _ in metrics}),
         cards=verdict.figures(regression, retrieval, alignment=alignment, flow=flow),
@@ -178,6 +193,7 @@ def render(
         precision_panels=precision_plots(comparison.retrieval(retrieval), random=_random_title(retrieval)),
         own_partners=comparison.own_partners(retrieval),
         statistics=comparison.statistics(retrieval),
+        decisive=comparison.decisive(retrieval),
         views=[(", ".join(view), comparison.retrieval(retrieval, view)) for view in comparison.views(retrieval)],
         alignment=alignment,
         alignment_image=image(alignment_svg),

@@ -74,9 +74,9 @@ def regression(table: pd.DataFrame) -> str:
             fixed = [row.group, escape(row.method), row.evaluation]
             body.append(" & ".join([*fixed, *map(cell, cells), cell(mean), _difference(row)]) + r" \\")
     caption = (
-        rf"$R^2$ on {int(table['n_test'].max()):,} test participants with {_percent(table)}\,\% bootstrap intervals. LP linear "
+        rf"$R^2$ on {int(table['n_test'].max()):,} test participants with {_percent(table)}\,\% intervals. LP linear "
         r"probe, FN full fine-tuning, AP attention pooling. $\Delta$: difference of the mean from "
-        rf"{escape(comparison.reference(table))}, with the $p$ of a paired bootstrap. Bold: largest number above zero of "
+        rf"{escape(comparison.reference(table))}, with its $p$ over the same draws. Bold: largest number above zero of "
         r"the input, by number alone."
     )
     return _document(head, body, columns="lll" + "c" * (len(names) + 2), caption=caption, label="tab:regression")
@@ -97,7 +97,7 @@ def retrieval(table: pd.DataFrame) -> str:
         "Phenotype",
         "Method",
         *(s + arrow for s, arrow in zip(statistics, arrows, strict=True)),
-        rf"$\Delta$ {statistics[0]}",
+        rf"$\Delta$ {comparison.decisive(table)}",
     ]
     body = []
     for phenotype, group in groupby(comparison.retrieval(table), key=lambda row: row.group):
@@ -108,9 +108,9 @@ def retrieval(table: pd.DataFrame) -> str:
     gallery = table.loc[table["shown"].astype(bool), "gallery"].iloc[0]
     caption = (
         rf"Retrieval of participants with a like phenotype, ECG to CMR, {int(table['n_test'].max()):,} test participants, "
-        rf"gallery {escape(gallery)}, with {_percent(table)}\,\% bootstrap intervals. MnR and MdR: mean and median rank of the "
-        r"first match. $\Delta$: difference of P@1 from the first method, with the $p$ of a paired bootstrap. Bold: best method, "
-        r"by number alone."
+        rf"gallery {escape(gallery)}, with {_percent(table)}\,\% intervals. MnR and MdR: mean and median rank of the "
+        rf"first match. $\Delta$: difference of {comparison.decisive(table)} from the first method, with its $p$ over the same "
+        r"draws. Intervals keep the gallery. Bold: best method, by number alone."
     )
     return _document(head, body, columns="ll" + "c" * (len(statistics) + 1), caption=caption, label="tab:retrieval")
 
@@ -129,16 +129,19 @@ def markdown(regression: pd.DataFrame, retrieval: pd.DataFrame, *, alignment: Ma
     means = [r for r in comparison.retrieval(retrieval) if r.group == comparison.MEAN]
     gallery = retrieval.loc[retrieval["shown"].astype(bool), "gallery"].iloc[0]
     body = [[r.method, *map(_plain, r.cells), _plain(r.difference), r.p_text] for r in means]
-    head = ["Method", *statistics, f"Δ {statistics[0]}", "p"]
+    head = ["Method", *statistics, f"Δ {comparison.decisive(retrieval)}", "p"]
     parts += [f"Retrieval, ECG to CMR, gallery {gallery}, means over phenotypes:", _grid(head, body)]
     partners = comparison.own_partners(retrieval)
     head = ["Direction", "Method", "Median rank", "Share of the gallery", *partners[0].recalls]
     body = [[o.direction, o.method, _plain(o.rank), f"{100 * o.share:.1f} %", *map(_plain, o.recalls.values())] for o in partners]
     parts += ["The query's own partner, in the whole gallery:", _grid(head, body)]
-    head = ["Model", "Near the diagonal", "Other people's cines", "Δ others", "Steps permuted"]
-    names = ["share", "other_share", "beyond_other_difference", "permuted_share"]
+    head = ["Model", "Near the diagonal", "Other people's cines", "Δ others", "Still image", "Δ still", "Phases permuted"]
+    names = ["share", "other_share", "beyond_other_difference", "still_share", "beyond_still_difference", "permuted_share"]
+    if all("shift_correlation" in entry for entry in alignment["models"].values()):
+        head.append("Correlation with the true shift")
+        names.append("shift_correlation")
     body = [[e["title"], *(_share(e, name) for name in names)] for e in alignment["models"].values()]
-    parts += [f"Steps within one of the diagonal, chance {alignment['chance']:.3f}:", _grid(head, body)]
+    parts += [f"Phases within one of the diagonal, chance {alignment['chance']:.3f}:", _grid(head, body)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -151,7 +154,11 @@ def _plain(cell: comparison.Cell | None) -> str:
 
 
 def _share(entry: Mapping[str, Any], name: str) -> str:
-    return _plain(comparison.Cell(entry[name], entry[f"{name}_low"], entry[f"{name}_high"], None, 3))
+    if entry[name] is None:
+        return ""
+    digits = 3 if name.endswith("_difference") else 2
+    cell = comparison.Cell(entry[name], entry[f"{name}_low"], entry[f"{name}_high"], None, 3, interval_digits=digits)
+    return _plain(cell)
 
 
 def _seeds(table: pd.DataFrame) -> str:

@@ -1,109 +1,169 @@
-"""What the numbers say, in sentences, and no more than they carry.
+"""What the numbers say, in sentences, and no more than they support.
 
-One method is called better than another only on evidence: three seeds or more, an interval over seeds and participants that
-excludes zero, losses below those of guessing, and numbers above those of knowing nothing. Otherwise the sentence names what is
-missing.
+Every row of a table is compared with its reference by the same rules. One method is called better than another only with five
+seeds or more, an interval over seeds and participants that excludes zero, losses that were learned, and numbers above those of
+knowing nothing. Otherwise the sentence gives the numbers and says what is missing.
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from ptacl.report import comparison
 from ptacl.report.comparison import number, probability, span
 
 LEADING = "PTACL"
-MIN_SEEDS = 3
+MIN_SEEDS = 5
 
 Record = Mapping[Any, Any]
 
 
-def headline(regression: pd.DataFrame, retrieval: pd.DataFrame, *, stuck: Collection[str]) -> str:
-    """The verdict on PTACL against the reference of the paired tests, by mean R² and by precision of the first candidates.
+@dataclass(frozen=True)
+class Verdict:
+    """A comparison of a row with the reference of its table: who, and what can be said."""
 
-    stuck : models with a training loss at chance (:func:`ptacl.learning.chance.at_chance`).
+    method: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class _Table:
+    """How one table is compared: column of the value, beginning of the columns of the difference, and words for both."""
+
+    key: str
+    difference: str
+    name: str
+    place: str
+
+
+_REGRESSION = _Table("mean_R2", "mean", "mean R²", "by linear probe")
+
+
+def of_regression(table: pd.DataFrame, *, unlearned: Collection[str]) -> list[Verdict]:
+    """Each ECG row of Table 2 against the reference.
+
+    unlearned : models with a training loss that was hardly learned (:mod:`ptacl.learning.chance`).
     """
-    probes = [r for r in regression.to_dict("records") if r["input"] == "ECG" and r["evaluation"] == "LP"]
-    leading = [r for r in probes if r["method"] == LEADING and not math.isnan(r["mean_difference"])]
-    reference = [r for r in probes if math.isnan(r["mean_difference"])]
-    if not (leading and reference):
-        best = max(regression.to_dict("records"), key=lambda r: float(r["mean_R2"]))
-        return f"Highest mean R²: {best['input']} {best['method']} with {number(best['mean_R2'], digits=3)}."
-    missing = _missing(leading[0], reference[0], stuck=stuck)
-    if min(leading[0]["mean_R2"], reference[0]["mean_R2"]) <= 0:
-        missing.append("a mean R² above zero")
-    sentences = [
-        _compare(leading[0], reference[0], key="mean_R2", difference="mean", what="by linear probe, mean R²", missing=missing)
-    ]
-    shown = [r for r in retrieval.to_dict("records") if r["shown"]]
-    methods = [r for r in shown if r["model"] != "random"]
-    if len(methods) > 1:
-        key = _precision(retrieval)
-        missing = _missing(methods[1], methods[0], stuck=stuck)
-        chance = max([r[key] for r in shown if r["model"] == "random"], default=0.0)
-        if min(r[f"{key}_low"] for r in methods[:2]) <= chance:
-            missing.append(f"a {key[5:]} clearly above chance")
-        what = f"in retrieval, mean {key[5:]}"
-        sentences.append(_compare(methods[1], methods[0], key=key, difference=key, what=what, missing=missing))
-    return " ".join(sentences)
+    rows = [row for row in table.to_dict("records") if str(row["input"]).startswith("ECG")]
+    reference = next((row for row in rows if math.isnan(row["mean_difference"]) and row["input"] == "ECG"), None)
+    if reference is None:
+        return []
+    found = []
+    for row in rows:
+        if row is not reference and not math.isnan(row["mean_difference"]):
+            missing = _missing(row, reference, unlearned=unlearned)
+            if min(row["mean_R2"], reference["mean_R2"]) <= 0:
+                missing.append("a mean R² above zero")
+            found.append(Verdict(_name(row), _sentence(row, reference, table=_REGRESSION, missing=missing)))
+    return found
 
 
-def _missing(*rows: Record, stuck: Collection[str]) -> list[str]:
-    """What a claim about these rows lacks, apart from its numbers."""
+def of_retrieval(table: pd.DataFrame, *, unlearned: Collection[str]) -> list[Verdict]:
+    """Each model of Table 1 against the first one, in the direction and gallery that are shown, by precision at 10."""
+    shown = [row for row in table.to_dict("records") if row["shown"]]
+    models = [row for row in shown if row["model"] != "random"]
+    key = f"{comparison.MEAN}_{comparison.decisive(table)}"
+    words = _Table(key, key, f"mean {comparison.decisive(table)}", "in retrieval")
+    chance = max((row[key] for row in shown if row["model"] == "random"), default=0.0)
+    found = []
+    for row in models[1:]:
+        missing = _missing(row, models[0], unlearned=unlearned)
+        if min(row[f"{key}_low"], models[0][f"{key}_low"]) <= chance:
+            missing.append(f"a {comparison.decisive(table)} clearly above chance")
+        found.append(Verdict(_name(row), _sentence(row, models[0], table=words, missing=missing)))
+    return found
+
+
+def headline(of_tables: Sequence[Sequence[Verdict]]) -> str:
+    """The sentence of each table on PTACL, or on its last row where there is none of that name."""
+    return " ".join(_leading(verdicts).sentence for verdicts in of_tables if verdicts)
+
+
+def _leading(verdicts: Sequence[Verdict]) -> Verdict:
+    named = [verdict for verdict in verdicts if verdict.method.startswith(LEADING)]
+    return named[0] if named else verdicts[-1]
+
+
+def _name(row: Record) -> str:
+    """The method, and how it is evaluated where that is not by linear probe."""
+    evaluation = row.get("evaluation", "LP")
+    return str(row["method"]) if evaluation == "LP" else f"{row['method']} ({evaluation})"
+
+
+def _missing(row: Record, reference: Record, *, unlearned: Collection[str]) -> list[str]:
+    """What a claim about two rows lacks, apart from its numbers."""
     missing = []
-    if at_chance := [row["method"] for row in rows if row["model"] in stuck]:
-        missing.append(f"a training loss below chance ({' and '.join(at_chance)})")
-    if (num_seeds := min(int(row["seeds"]) for row in rows)) < MIN_SEEDS:
-        missing.append(f"{MIN_SEEDS} seeds or more (here {num_seeds})")
+    if weak := [r["method"] for r in (row, reference) if r["model"] in unlearned]:
+        missing.append(f"losses that were learned (not so: {' and '.join(weak)})")
+    trained = [int(r["seeds"]) for r in (row, reference) if r["seeds"]]
+    if trained and min(trained) < MIN_SEEDS:
+        missing.append(f"at least {MIN_SEEDS} seeds (this run has {min(trained)})")
     return missing
 
 
-def _precision(retrieval: pd.DataFrame) -> str:
-    return next(str(c) for c in retrieval.columns if str(c).startswith("mean_P@"))
-
-
-def _compare(row: Record, reference: Record, *, key: str, difference: str, what: str, missing: Collection[str]) -> str:
-    value, low, high = (float(row[f"{difference}_difference{end}"]) for end in ("", "_low", "_high"))
-    place, _, name = what.partition(", ")
-    numbers = f"{name} {number(row[key], digits=3)} against {number(reference[key], digits=3)}"
-    interval = span(number(low, digits=3), number(high, digits=3))
-    p = f"p {probability(row[f'{difference}_p'])}".replace(" ", "\N{NO-BREAK SPACE}")
-    evidence = f"{numbers} (difference {number(value, digits=3)}, interval {interval}, {p})"
+def _sentence(row: Record, reference: Record, *, table: _Table, missing: Sequence[str]) -> str:
+    value, low, high = (float(row[f"{table.difference}_difference{end}"]) for end in ("", "_low", "_high"))
+    names = _name(row), _name(reference)
+    numbers = f"{table.name} {number(row[table.key], digits=3)} vs {number(reference[table.key], digits=3)}"
+    interval = "".join([f"{100 * float(row['confidence']):g} % CI ", " to ".join(comparison.ends(low, high, digits=3))])
+    p = f"p {probability(row[f'{table.difference}_p'])}".replace(" ", "\N{NO-BREAK SPACE}")
+    evidence = f"{numbers} (difference {number(value, digits=3)}, {interval}, {p})"
     if missing:
-        pair = f"{row['method']} and {reference['method']}"
-        return f"No verdict on {pair} {place}: {evidence}. For one there is missing: {'; '.join(missing)}."
+        return (
+            f"{names[0]} and {names[1]} cannot be ranked {table.place} yet: {evidence}. A verdict needs {' and '.join(missing)}."
+        )
     relation = "is better than" if low > 0 else "is worse than" if high < 0 else "does not clearly differ from"
-    return f"{row['method']} {relation} {reference['method']} {place}: {evidence}."
+    return f"{names[0]} {relation} {names[1]} {table.place}: {evidence}."
 
 
 def figures(
     regression: pd.DataFrame, retrieval: pd.DataFrame, *, alignment: Mapping[str, Any], flow: Mapping[str, Any]
 ) -> list[tuple[str, str, str]]:
-    """Key figures as (number, what it is, its interval or context)."""
+    """Key figures as (number, what it is, its interval and its control); none of them is called the best."""
     cards = []
     if steps := flow.get("steps"):
         parts = flow.get("splits", {})
         split = ", ".join(f"{parts[s]['participants']:,} {s}" for s in ("train", "validation", "test") if s in parts)
         cards.append((f"{steps[-1]['participants']:,}", "participants with usable ECG and cine", split))
-    if ecg := [r for r in regression.to_dict("records") if r["input"] == "ECG"]:
-        best = max(ecg, key=lambda r: float(r["mean_R2"]))
-        cards.append(
-            (number(best["mean_R2"], digits=3), f"best mean R² from the ECG: {best['method']}", _interval(best, "mean_R2"))
-        )
-    if shown := [r for r in retrieval.to_dict("records") if r["shown"]]:
-        key = _precision(retrieval)
-        best = max(shown, key=lambda r: float(r[key]))
-        chance = [f"; random {number(r[key], digits=2)}" for r in shown if r["model"] == "random"]
-        cards.append(
-            (number(best[key], digits=3), f"best mean {key[5:]}: {best['method']}", "".join([_interval(best, key), *chance]))
-        )
+    if row := _shown([r for r in regression.to_dict("records") if r["input"] == "ECG" and r["evaluation"] == "LP"]):
+        controls = _controls(regression, row)
+        context = "; ".join([_interval(row, "mean_R2"), *controls])
+        cards.append((number(row["mean_R2"], digits=3), f"mean R² from the ECG, {row['method']}", context))
+    shown = [r for r in retrieval.to_dict("records") if r["shown"]]
+    if row := _shown([r for r in shown if r["model"] != "random"]):
+        statistic = comparison.decisive(retrieval)
+        key = f"{comparison.MEAN}_{statistic}"
+        chance = [f"random retrieval {number(r[key], digits=3)}" for r in shown if r["model"] == "random"]
+        context = "; ".join([_interval(row, key), *chance])
+        cards.append((number(row[key], digits=3), f"mean {statistic}, {row['method']}", context))
     if entries := list(alignment["models"].values()):
-        top = max(entries, key=lambda entry: float(entry["share"]))
-        context = f"{_interval(top, 'share')}; chance {number(alignment['chance'], digits=2)}"
-        cards.append((number(top["share"], digits=2), f"of ECG steps find their CMR step: {top['title']}", context))
+        entry = entries[-1]
+        controls = [
+            f"other people's cines {number(entry['other_share'], digits=2)}",
+            f"a still image {number(entry['still_share'], digits=2)}",
+            f"chance {number(alignment['chance'], digits=2)}",
+        ]
+        what = f"of ECG phases find their CMR phase, {entry['title']}"
+        cards.append((number(entry["share"], digits=2), what, "; ".join([_interval(entry, "share"), *controls])))
     return cards
 
 
+def _shown(rows: Sequence[Record]) -> Record | None:
+    """The row of PTACL, or the last one."""
+    named = [row for row in rows if str(row["method"]).startswith(LEADING)]
+    return named[0] if named else rows[-1] if rows else None
+
+
+def _controls(regression: pd.DataFrame, row: Record) -> list[str]:
+    """What the mean R² of a row is to be judged by: the reference, and an ECG encoder that was never trained."""
+    rows = [r for r in regression.to_dict("records") if r["input"] == "ECG" and r["evaluation"] == "LP"]
+    reference = [r for r in rows if math.isnan(r["mean_difference"]) and r["method"] != row["method"]]
+    untrained = [r for r in rows if r["method"] == "Random init"]
+    return [f"{r['method']} {number(r['mean_R2'], digits=3)}" for r in (*reference, *untrained)]
+
+
 def _interval(row: Record, name: str) -> str:
-    return span(number(row[f"{name}_low"], digits=2), number(row[f"{name}_high"], digits=2))
+    return span(*comparison.ends(row[f"{name}_low"], row[f"{name}_high"]))

@@ -39,6 +39,11 @@ class Electrical:
         return np.stack([getattr(self, f.name) for f in fields(self)], axis=-1)
 
 
+def timing(activity: Electrical) -> dict[str, float]:
+    """Heart rate and QT interval in the ECG of one person."""
+    return {"ecg_rate_bpm": float(activity.rate_bpm), "ecg_qt_ms": float(activity.qt_ms)}
+
+
 def draw(causes: Causes, rng: np.random.Generator, *, nuisance: EcgNuisance) -> Electrical:
     """The electrical causes of each person, with the spread that no phenotype explains."""
     shape = np.shape(causes.male)

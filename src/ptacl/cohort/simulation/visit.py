@@ -44,8 +44,9 @@ def write(order: Order, out: Path) -> Written:
     """Write ECG, cine and segmentation of one visit below `out`; every byte follows from the seed and the visit."""
     person = draw_person(order)
     files: dict[str, int] = {}
+    activity = electrical.draw(person, _rng(order, "electrical"), nuisance=nuisance.ECG)
     if order.defect is not Defect.NO_ECG:
-        files["ecg"] = _write_ecg(order, person, out)
+        files["ecg"] = _write_ecg(order, person, activity, out)
     if order.defect is not Defect.NO_CINE:
         files |= _write_cine(order, person, out)
     exact = {name: float(value) for name, value in causes.phenotypes(person).items()}
@@ -54,7 +55,8 @@ def write(order: Order, out: Path) -> Written:
     table |= {name: float(value) for name, value in noisy.items()}
     if order.defect is Defect.PHENOTYPES_IMPLAUSIBLE:
         table |= {"LVEDV": 1800.0, "LVEF": 140.0}
-    return Written(order.person, order.instance, causes.as_row(person) | exact, table | {"sex": float(person.male)}, files)
+    truth = causes.as_row(person) | electrical.timing(activity) | exact
+    return Written(order.person, order.instance, truth, table | {"sex": float(person.male)}, files)
 
 
 def draw_person(order: Order) -> causes.Causes:
@@ -67,8 +69,7 @@ def _rng(order: Order, purpose: str) -> np.random.Generator:
     return seeds.generator(order.seed, f"simulation {purpose}", order.person, order.instance)
 
 
-def _write_ecg(order: Order, person: causes.Causes, out: Path) -> int:
-    activity = electrical.draw(person, _rng(order, "electrical"), nuisance=nuisance.ECG)
+def _write_ecg(order: Order, person: causes.Causes, activity: electrical.Electrical, out: Path) -> int:
     recording = ecg.record(activity, _rng(order, "ecg"), nuisance=nuisance.ECG)
     rng = _rng(order, "cardiosoft")
     head = cardiosoft.header(person, rng, person=order.person)
