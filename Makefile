@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/pip install --quiet --disable-pip-version-check --constraint envs/requirements.lock
 
-.PHONY: run rows test faults check docs benchmark benchmark-run clean
+.PHONY: run rows test faults mutants check docs benchmark benchmark-run clean
 
 # Small trainings run best side by side with few threads each, on a GPU too; a cohort of its own scale has one GPU a training.
 CORES = $(shell getconf _NPROCESSORS_ONLN)
@@ -29,6 +29,13 @@ test: $(VENV)/.test
 # tests marked slow: the long campaign of faults (kills at random moments, a full disk as root, a memory limit), real compilation
 faults: $(VENV)/.test
 	PATH="$(CURDIR)/$(BIN):$$PATH" pytest -m slow
+
+# Mutation testing: which changes of the code would no test notice? For example
+# make mutants ONLY="ecg cmr.crop" SAMPLE=60; AGAIN=1 tests the survivors again, after new tests.
+# Results are kept in mutants/, so an interrupted call goes on where it was.
+mutants: $(VENV)/.mutants
+	PATH="$(CURDIR)/$(BIN):$$PATH" python tests/mutants.py $(if $(ONLY),--only $(ONLY)) \
+	  $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again)
 
 # formatting, lint and types
 check: $(VENV)/.test
@@ -63,6 +70,10 @@ $(VENV)/.run: $(VENV)/.python pyproject.toml envs/requirements.lock
 $(VENV)/.test: $(VENV)/.python pyproject.toml envs/requirements.lock
 	$(PIP) --editable '.[test,slurm]'
 	touch $@ $(VENV)/.run
+
+$(VENV)/.mutants: $(VENV)/.test
+	$(PIP) --editable '.[test,slurm,mutants]'
+	touch $@
 
 $(VENV)/.docs: $(VENV)/.python pyproject.toml envs/requirements.lock
 	$(PIP) --editable '.[docs]'
