@@ -43,6 +43,8 @@ def test_it_tells_what_is_found_lost_and_needed(tree: Path, tmp_path: Path, caps
     assert facts["phenotypes"]["instance 2"]["LVEF"] > PEOPLE - 10
     assert facts["sample"]["excluded"]["unreadable file"] >= 2 and "flat lead" in facts["sample"]["excluded"]
     assert facts["sample"]["usable"] == facts["sample"]["visits"] - sum(facts["sample"]["excluded"].values())
+    assert len(facts["excluded because"]) == 10  # the most frequent ones
+    assert any(reason.startswith("unreadable file: ") for reason in facts["excluded because"])
     assert {"disk", "memory", "preparation", "trainings", "all trainings"} <= set(facts)
     assert set(facts["trainings"]) == {"ecg_mae", "cmr_mae", "global", "ptacl", "global_retrieval", "ptacl_retrieval"}
     assert sorted(str(p) for p in tree.rglob("*")) == before
@@ -84,3 +86,43 @@ def test_the_simulated_cohort_tells_what_it_costs(tmp_path: Path, capsys: pytest
     assert cli.main(["check", str(tmp_path / "my.yaml"), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["cohort"] == {"source": "simulated", "visits": 2000} and {"cmae", "mmcl"} <= set(facts["trainings"])
+
+
+@pytest.mark.parametrize(
+    ("ecg", "cine", "reason"),
+    [("nowhere/{}.xml", "nowhere/{}.zip", "unreadable file: no such file"), ("{cine}", "{ecg}", "unreadable file: ")],
+)
+def test_a_cohort_of_which_nothing_can_be_used_is_told_with_status_2(
+    ecg: str, cine: str, reason: str, tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every path wrong, or both columns exchanged."""
+    files = {path.name[:7]: path for path in (tree / "ecg").glob("*_2_0.xml")}
+    rows = ["participant,visit,ecg,cine,split,LVEF"]
+    for number, person in enumerate(sorted(files)[:6]):
+        paths = {"ecg": files[person], "cine": tree / "nifti" / f"{person}_20209_2_0" / "sa.nii.gz"}
+        split = ("train", "test")[number % 2]
+        rows.append(f"{person},2,{ecg.format(person, **paths)},{cine.format(person, **paths)},{split},{50 + number}")
+    (tmp_path / "cohort.csv").write_text("\n".join([*rows, ""]))
+    phenotypes = [{"name": "LVEF", "unit": "%", "low": 5, "high": 90}]
+    settings = {"source": "table", "table": str(tmp_path / "cohort.csv"), "phenotypes": phenotypes}
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump({"cohort": settings}))
+    assert cli.main(["check", str(tmp_path / "my.yaml")]) == 2
+    told = capsys.readouterr()
+    assert "usable 0" in re.sub(r" +", " ", told.out)
+    assert reason in told.out
+    assert "none of the 6 visits that were tried can be used" in told.err
+
+
+def test_the_sizes_in_force_are_told(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "my.yaml").write_text("rows: main\n")
+    told = []
+    for more in ([], ["encoders: {ecg: {width: 512, depth: 6, heads: 8}}\n"]):
+        (tmp_path / "more.yaml").write_text("".join(more))
+        assert cli.main(["check", str(tmp_path / "my.yaml"), str(tmp_path / "more.yaml"), "--json"]) == 0
+        told.append(json.loads(capsys.readouterr().out)["models"])
+    demonstration, larger = told
+    sizes = config.load(root / "config.yaml").encoders
+    assert f"width {sizes.ecg.width}," in demonstration["ECG encoder"]
+    assert "sizes of the demonstration" in demonstration["note"]
+    assert larger["ECG encoder"].endswith("6 layers, width 512, 8 heads")
+    assert "note" not in larger

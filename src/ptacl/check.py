@@ -21,17 +21,21 @@ from ptacl.exclusions import Excluded
 GPUS = {"NVIDIA A100": 312e12, "NVIDIA H100": 989e12, "NVIDIA L4": 121e12}
 _SHARE_GPU, _SHARE_CPU = 0.15, 0.3
 _MATRIX = 1024
+_DETAILS = 10  # of the exclusions of the sample
 
 
-def run(settings: config.Config, *, sample: int, cores: int) -> dict[str, Any]:
+def run(settings: config.Config, *, demonstration: config.Encoders, sample: int, cores: int) -> dict[str, Any]:
     """Facts by section as JSON values; ValueError or FileNotFoundError, with remedy, for what would stop the pipeline.
 
-    sample : so many pairs are prepared for real, spread over the cohort.
+    demonstration : the encoders of the project's own configuration, to tell when they are in force. sample : so many pairs are
+    prepared for real, spread over the cohort.
     """
     settings.cohort.demand_paths()
     if settings.cohort.source == "simulated":
         visits = settings.simulation.participants
-        return {"cohort": {"source": "simulated", "visits": visits}} | needs(settings, visits=visits, seconds={}, cores=cores)
+        cohort = {"source": "simulated", "visits": visits}
+        models = sizes(settings.encoders, demonstration=demonstration)
+        return {"cohort": cohort, "models": models} | needs(settings, visits=visits, seconds={}, cores=cores)
     source = manifest.sources(settings.cohort, simulated=None, summary=None)
     withdrawn = withdrawal.read_lists(source.withdrawals)
     table, paired, summary = manifest.build(settings.cohort, source, withdrawn=withdrawn)
@@ -42,27 +46,31 @@ def run(settings: config.Config, *, sample: int, cores: int) -> dict[str, Any]:
     }
     found = {kind: {k: n for k, n in of.items() if n} for kind, of in summary["files"].items()}
     left_out = {reason: of["visits"] for reason, of in summary["excluded"].items() if of["visits"]}
-    reasons, seconds, used = _sample(paired.pairs, settings, number=sample)
+    excluded, seconds, used = _sample(paired.pairs, settings, number=sample)
+    reasons = Counter(error.reason.value for error in excluded)
+    details = Counter(str(error) for error in excluded)
     return {
         "cohort": {"source": settings.cohort.source, **found, "not paired": left_out, "paired visits": len(table)},
         "splits": {str(split): len(rows) for split, rows in table.groupby("split")},
         "phenotypes": values,
         "tables": {k: v for k, v in summary["tables"].items() if v},
-        "sample": {"visits": used, "usable": used - sum(reasons.values()), "excluded": dict(reasons.most_common())},
+        "sample": {"visits": used, "usable": used - len(excluded), "excluded": dict(reasons.most_common())},
+        "excluded because": dict(details.most_common(_DETAILS)),
+        "models": sizes(settings.encoders, demonstration=demonstration),
     } | needs(settings, visits=len(table), seconds=seconds, cores=cores)
 
 
 def _sample(
     pairs: list[tuple[BulkFile, BulkFile]], settings: config.Config, *, number: int
-) -> tuple[Counter[str], dict[str, float], int]:
-    """Reasons of those that cannot be used, mean seconds a record by modality, and how many were tried."""
+) -> tuple[list[Excluded], dict[str, float], int]:
+    """Why some cannot be used, mean seconds per record by modality, and how many were tried."""
     chosen = [pairs[i] for i in np.unique(np.linspace(0, len(pairs) - 1, min(number, len(pairs))).astype(int))]
-    reasons: Counter[str] = Counter()
+    reasons: list[Excluded] = []
     spent = {"ecg": 0.0, "cmr": 0.0}
     for one, cine in [chosen[0], *chosen]:  # the first a second time: what it loads is no part of the time
         if one is chosen[0][0]:
-            reasons, spent = Counter(), dict.fromkeys(spent, 0.0)
-        found = None
+            reasons, spent = [], dict.fromkeys(spent, 0.0)
+        found: Excluded | None = None
         for modality in ("ecg", "cmr"):
             start = time.perf_counter()
             try:
@@ -71,10 +79,21 @@ def _sample(
                 else:
                     cmr.prepare_record(cine.path, segmentation=cine.segmentation or "", settings=settings.cmr)
             except Excluded as error:
-                found = found or error.reason.value
+                found = found or error
             spent[modality] += time.perf_counter() - start
-        reasons.update([found] if found else [])
+        reasons += [found] if found else []
     return reasons, {m: s / max(len(chosen), 1) for m, s in spent.items()}, len(chosen)
+
+
+def sizes(encoders: config.Encoders, *, demonstration: config.Encoders) -> dict[str, Any]:
+    """The encoders that would be trained, in words, and a warning where they are those of the demonstration."""
+    found = {}
+    for name, encoder in (("ECG encoder", encoders.ecg), ("CMR encoder", encoders.cmr)):
+        shape, patch = (" x ".join(map(str, axes)) for axes in (encoder.shape, encoder.patch))
+        found[name] = f"input {shape}, patch {patch}, {encoder.depth} layers, width {encoder.width}, {encoder.heads} heads"
+    if encoders == demonstration:
+        found["note"] = "sizes of the demonstration: name workflow/config/ukb.yaml first for those of the paper"
+    return found
 
 
 def needs(settings: config.Config, *, visits: int, seconds: Mapping[str, float], cores: int) -> dict[str, Any]:

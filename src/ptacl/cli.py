@@ -124,8 +124,17 @@ def _inspect(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     from ptacl import check
 
-    facts = check.run(config.stack(*_files(*args.settings)), sample=args.sample, cores=args.cores)
+    demonstration = config.stack(_OWN_CONFIG).encoders
+    settings = config.stack(*_files(*args.settings))
+    facts = check.run(settings, demonstration=demonstration, sample=args.sample, cores=args.cores)
     print(json.dumps(facts, indent=2) if args.json else "\n".join(check.lines(facts)))
+    if (sample := facts.get("sample")) and not sample["usable"]:
+        print(
+            f"ptacl check: none of the {sample['visits']} visits that were tried can be used; the reasons are above, under "
+            '"excluded because": check paths, columns and ecg_format',
+            file=sys.stderr,
+        )
+        return UNREADABLE
     return USABLE
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from tqdm import tqdm
 
 from ptacl import config, participants
@@ -35,18 +35,21 @@ Modality = Literal["ecg", "cmr"]
 Files = str | Path | Sequence[str | Path]
 _BATCH = 32  # as the section `embedding` of the configuration: the last bits depend on it
 _AT_ONCE = 256  # files in memory
+_CINES = (".zip", ".nii", ".nii.gz")
 
 
 @dataclass(frozen=True)
 class Gallery:
     """Embeddings and phenotypes of people to retrieve from; per participant, so it stays where results/private is.
 
-    visits : n. embedding : (n, D) of the shared space, by modality. phenotypes : of the same visits.
+    visits : n. embedding : (n, D) of the shared space, by modality. phenotypes : of the same visits. model : which model made the
+    embeddings (:func:`ptacl.models.weights.digest`).
     """
 
     visits: list[str]
     embedding: dict[str, np.ndarray]
     phenotypes: pd.DataFrame
+    model: str
 
     @classmethod
     def load(cls, embeddings: Path, *, table: Path | None = None) -> "Gallery":
@@ -55,12 +58,15 @@ class Gallery:
         with np.load(embeddings, allow_pickle=False) as stored:
             found = {m: stored[f"{m}_projected"] for m in ("ecg", "cmr") if f"{m}_projected" in stored}
             visits = stored["visits"].tolist()
+            model = str(stored["model"]) if "model" in stored else ""
+        if not model:
+            raise ValueError(f"{embeddings} does not say which model made it: run the pipeline again")
         if not found:
             raise ValueError(f"{embeddings} has no shared space: only contrastive models retrieve")
         rows = participants.read(table).set_index("visit")
         kept = [i for i, visit in enumerate(visits) if visit in rows.index]
         rows = rows.loc[[visits[i] for i in kept]]
-        return cls(rows.index.tolist(), {m: values[kept] for m, values in found.items()}, rows)
+        return cls(rows.index.tolist(), {m: values[kept] for m, values in found.items()}, rows, model)
 
 
 @dataclass(frozen=True)
@@ -72,20 +78,27 @@ class Model:
     preparation: Mapping[str, Any]
     probes: Mapping[str, Any]
     device: torch.device
+    digest: str
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "cpu") -> "Model":
-        """Read a folder; ValueError or FileNotFoundError says what it lacks and what makes it."""
-        folder = Path(folder)
+        """Read a folder; ValueError or FileNotFoundError says what it lacks and what makes it. device : cpu or cuda."""
+        folder, on = Path(folder), _device(device)
         preparation = weights.description(folder).get("preparation")
         if not preparation or not all(preparation.values()):
             raise ValueError(f"{folder} does not say how its inputs were prepared: train it with this version of ptacl")
         parts = embed.load_model(folder)
         kinds: dict[str, TypeAdapter[Any]] = {"ecg": TypeAdapter(config.Ecg), "cmr": TypeAdapter(config.Cmr)}
-        settings = {m: kinds[m].validate_python(values) for m, values in preparation.items() if m in parts.encoders}
+        try:
+            settings = {m: kinds[m].validate_python(values) for m, values in preparation.items() if m in parts.encoders}
+        except ValidationError:
+            raise ValueError(
+                f"{folder} prepares its inputs by other settings than this version of ptacl knows: "
+                "use it with the version that trained it, or train it again"
+            ) from None
         path = folder / readout.NAME
         probes = json.loads(path.read_text()) if path.is_file() else {}
-        return cls(folder, parts, settings, probes, torch.device(device))
+        return cls(folder, parts, settings, probes, on, weights.digest(folder))
 
     def embed(
         self,
@@ -114,9 +127,9 @@ class Model:
     def predict(self, source: Files | np.ndarray, *, modality: Modality = "ecg", **options: Any) -> pd.DataFrame:
         """Phenotypes by the model's linear probe: a row an input and phenotype, options as :meth:`embed`.
 
-        value, low, high : prediction and its interval, from the residuals of test participants. unlike : whether the embedding
-        lies outside the training distribution (further from its mean than 99.5 % of the test participants). reason : as in
-        :meth:`embed`.
+        value, low, high : prediction and its interval, from the residuals of test participants. out_of_distribution : whether the
+        embedding is farther from the mean of the training participants than 99.5 % of the test participants, by Mahalanobis
+        distance; missing where the input could not be used. reason : as in :meth:`embed`.
         """
         if modality not in self.probes:
             raise ValueError(f"{self.folder} has no {modality.upper()} probe: run the pipeline to results/report.html")
@@ -130,7 +143,8 @@ class Model:
         columns["value"] = values.ravel()
         for name, side in (("low", 0), ("high", 1)):
             columns[name] = (values + np.array([p["residual"][side] for p in probe["phenotypes"]])).ravel()
-        columns["unlike"] = np.repeat(away > probe["limit"], len(probe["phenotypes"]))
+        flags = pd.Series(away > probe["limit"], dtype="boolean").mask(np.isnan(away))
+        columns["out_of_distribution"] = flags.repeat(len(probe["phenotypes"])).array
         columns["reason"] = np.repeat(found["reason"].to_numpy(), len(probe["phenotypes"]))
         return pd.DataFrame(columns)
 
@@ -138,6 +152,11 @@ class Model:
         self, source: Files | np.ndarray, gallery: Gallery, *, modality: Modality = "ecg", num: int = 5, **options: Any
     ) -> pd.DataFrame:
         """The `num` visits of a gallery whose other modality is nearest: a row an input and rank, with phenotypes."""
+        if gallery.model != self.digest:
+            raise ValueError(
+                f"another model made this gallery than {self.folder}: give the embeddings of this model, "
+                f"results/private/embeddings/{self.folder.name}.npz of the same run"
+            )
         other = "cmr" if modality == "ecg" else "ecg"
         if other not in gallery.embedding or f"{modality}" not in self.parts.projectors:
             raise ValueError(f"{self.folder} or the gallery has no shared space of ECG and CMR: use a contrastive model")
@@ -171,6 +190,8 @@ class Model:
             raise ValueError(f"{self.folder} has no {modality.upper()} encoder; it has {', '.join(sorted(self.preparation))}")
         if isinstance(source, np.ndarray) and modality != "ecg":
             raise ValueError("arrays are ECGs: give the files of cines")
+        if modality == "ecg":
+            _require_ecgs(source)
         inputs = _inputs(source, rate_hz=rate_hz, leads=leads, unit=unit)
         reasons: list[str] = []
         waiting: list[ecg.Prepared | Examined] = []
@@ -225,6 +246,27 @@ class Model:
         )
 
 
+def _device(name: str) -> torch.device:
+    """ValueError for a device that is not here."""
+    kind = name.partition(":")[0]
+    if kind not in ("cpu", "cuda"):
+        raise ValueError(f"device {name}: use cpu or cuda")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {name}: no CUDA GPU was found here: use device cpu")
+    return torch.device(name)
+
+
+def _require_ecgs(source: Files | np.ndarray) -> None:
+    """ValueError for a cine, which only its modality makes readable."""
+    for path in [] if isinstance(source, np.ndarray) else _paths(source):
+        if path.is_dir() or path.name.lower().endswith(_CINES):
+            raise ValueError(f'{path.name} is a cine, not an ECG: add --modality cmr (modality="cmr" in Python)')
+
+
+def _paths(source: Files) -> list[Path]:
+    return [Path(path) for path in ([source] if isinstance(source, str | Path) else source)]
+
+
 def _inputs(source: Files | np.ndarray, *, rate_hz: float, leads: Sequence[str], unit: str) -> list[tuple[str, Any]]:
     """Names and items: paths, or functions that make a record of a signal."""
     if isinstance(source, np.ndarray):
@@ -239,8 +281,7 @@ def _inputs(source: Files | np.ndarray, *, rate_hz: float, leads: Sequence[str],
             return make
 
         return [(str(i), record(signal)) for i, signal in enumerate(signals)]
-    paths = [source] if isinstance(source, str | Path) else list(source)
-    return [(str(path), Path(path)) for path in paths]
+    return [(str(path), path) for path in _paths(source)]
 
 
 def _unit(values: np.ndarray) -> np.ndarray:

@@ -33,7 +33,8 @@ def draw(path: Path, rows: Any, *, out_png: Path, phenotypes: Sequence[Mapping[s
         _distribution(panel, phenotype, row)
     right.suptitle("prediction (red) and interval in the distribution of the training people", fontsize=9)
     title = f"{prepared.quality['heart_rate_bpm']:.0f} bpm"
-    figure.suptitle(f"{title}; unlike all training ECGs: do not trust the predictions" if rows["unlike"].any() else title)
+    strange = rows["out_of_distribution"].any()
+    figure.suptitle(f"{title}; outside the training distribution: do not trust the predictions" if strange else title)
     figure.savefig(out_png, dpi=80)
 
 

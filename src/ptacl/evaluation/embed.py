@@ -149,6 +149,7 @@ def main() -> None:
     test = split_rows(table, "test")
     with processes.started() as device:
         arrays = embed(model, samples, local_rows=test, batch_size=settings.batch_size, device=device)
+    arrays |= {"model": np.array(weights.digest(options.model))}
     arrays |= {"visits": table["visit"].to_numpy(str), "split": table["split"].to_numpy(str)}
     arrays |= {f"{name}_phenotypes": np.array(head.settings.phenotypes) for name, head in model.heads.items()}
     if model.local:

@@ -2,7 +2,7 @@
 
 For each modality it holds the least-squares fit of all phenotypes on the training split, what it reaches on the test split (R²
 with interval, quantiles of the residuals, which make the prediction interval), how the phenotypes are distributed in the training
-split, and the mean and spread of the embeddings, by which an input unlike all training inputs is told. Aggregates alone.
+split, and the mean and spread of the embeddings, which tell an input outside the training distribution. Only aggregates.
 """
 
 import argparse
@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 NAME = "probe.json"
-_UNLIKE = 0.995  # share of test participants whose embedding counts as like those of the training split
+_INSIDE = 0.995  # share of test participants whose embedding counts as inside the training distribution
 _SHOWN = np.linspace(0.01, 0.99, 99)  # quantiles of the phenotypes, for drawing; the extremes are single people
 _RIDGE = 1e-6  # of the mean variance: embeddings may be collinear
 
@@ -75,7 +75,7 @@ def fit(
         "coefficients": coefficients.tolist(),
         "mean": mean.tolist(),
         "precision": precision.tolist(),
-        "limit": float(np.quantile(distance(unseen, mean=mean, precision=precision), _UNLIKE)),
+        "limit": float(np.quantile(distance(unseen, mean=mean, precision=precision), _INSIDE)),
         "confidence": settings.confidence,
         "n_train": len(train.visits),
         "n_test": len(test.visits),

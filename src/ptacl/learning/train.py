@@ -213,7 +213,7 @@ def _batches(data: Samples, device: torch.device) -> Iterator[dict[str, torch.Te
 
 def _digests(start: Mapping[str, Path]) -> dict[str, str]:
     """Hashes of the weights to start from."""
-    return {m: hashlib.sha256((folder / weights.WEIGHTS).read_bytes()).hexdigest() for m, folder in start.items()}
+    return {modality: weights.digest(folder) for modality, folder in start.items()}
 
 
 def _be_deterministic(device: torch.device) -> None:

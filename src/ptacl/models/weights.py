@@ -1,5 +1,6 @@
 """A model is a folder: model.safetensors, config.json, and a model card. No pickle is written, and none is ever read."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -86,6 +87,11 @@ def projector(folder: Path, name: str) -> heads.Projector:
     found = heads.like(modules[name])
     found.load_state_dict(modules[name])
     return found.eval()
+
+
+def digest(folder: Path) -> str:
+    """A hash of the weights of a model folder: which model it is."""
+    return hashlib.sha256((Path(folder) / WEIGHTS).read_bytes()).hexdigest()
 
 
 def modules_of(folder: Path) -> list[str]:
