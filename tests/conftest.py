@@ -1,3 +1,4 @@
+import fcntl
 import os
 from pathlib import Path
 
@@ -8,6 +9,16 @@ import pytest
 from project import Project
 
 ROOT = Path(__file__).parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """How several test processes share the work: long tests first, and the tests of a file together, because they share what
+    they need; only a test with a copy of the finished project to itself may run anywhere.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("pipeline") is None)
+    for item in items:
+        alone = "scratch" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group(item.nodeid if alone else str(item.path)))
 
 
 @pytest.fixture(scope="session")
@@ -25,8 +36,21 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = Project(tmp_path_factory.mktemp("project") / "with space")
+def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
+    """A finished run of the smallest cohort. Of several test processes one makes it, and each has a copy."""
+    folder = tmp_path_factory.mktemp("project") / "with space"
+    if worker_id == "master":
+        return _run(Project(folder))
+    shared = tmp_path_factory.getbasetemp().parent / "finished project"
+    with shared.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not shared.exists():
+            made = _run(Project(shared.with_suffix(".partial")))
+            made.folder.rename(shared)
+    return Project(folder, like=Project(shared, exists=True))
+
+
+def _run(project: Project) -> Project:
     project.snakemake("--cores", "2")
     return project
 

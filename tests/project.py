@@ -16,8 +16,10 @@ ROOT = Path(__file__).parents[1]
 class Project:
     """A copy of the project that a test may change, with its own results."""
 
-    def __init__(self, folder: Path, *, like: "Project | None" = None) -> None:
+    def __init__(self, folder: Path, *, like: "Project | None" = None, exists: bool = False) -> None:
         self.folder = folder
+        if exists:
+            return
         if like:
             shutil.copytree(like.folder, folder)
             return

@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 from project import ROOT, Project
 
+from ptacl import cli
+
 pytestmark = pytest.mark.pipeline
 
 USE = """
@@ -91,32 +93,44 @@ def test_the_lines_of_the_readme_and_the_model_card_run(finished: Project, tmp_p
         assert run.returncode == 0, run.stderr[-2000:]
 
 
-def test_commands_that_use_a_model(finished: Project, tmp_path: Path) -> None:
+def test_commands_that_use_a_model(finished: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Tables in both forms, a drawing a file, bad files as rows with a reason, and the exit status of inspect."""
-    results, environment = finished.folder / "results", os.environ | {"PYTHONPATH": str(finished.folder / "src")}
+    results = finished.folder / "results"
     participants = pd.read_csv(results / "private/participants.csv", dtype=str)
     files = {p.name[:7]: p for p in (results / "private/simulated").rglob("*_20205_2_0.xml")}
     good = [str(files[p]) for p in participants.participant.unique()[:2]]
     bad = tmp_path / "9000099_20205_2_0.xml"
     bad.write_text("<html/>")
+    capsys.readouterr()
 
-    def ptacl(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "ptacl.cli", *map(str, arguments), "--model", str(results / "models/ptacl-0")]
-        return subprocess.run(command, env=environment, capture_output=True, text=True)
+    def ptacl(*arguments: str | Path) -> tuple[int, str, str]:
+        """Exit status, and what was printed to both streams."""
+        status = cli.main([*map(str, arguments), "--model", str(results / "models/ptacl-0")])
+        return (status, *capsys.readouterr())
 
-    run = ptacl("embed", *good, "--out", tmp_path / "e.parquet")
-    assert run.returncode == 0, run.stderr
+    status, _, _ = ptacl("embed", *good, "--out", tmp_path / "e.parquet")
+    assert status == 0
     assert pd.read_parquet(tmp_path / "e.parquet").shape == (2, 18)  # input, reason, 16 numbers
-    run = ptacl("predict", *good, bad, "--out", tmp_path / "p.csv", "--plot", tmp_path / "plots")
-    assert run.returncode == 3 and "unreadable file: not a CardioSoft file" in run.stderr
+    status, _, said = ptacl("predict", *good, bad, "--out", tmp_path / "p.csv", "--plot", tmp_path / "plots")
+    assert status == 3
+    assert "unreadable file: not a CardioSoft file" in said
     table = pd.read_csv(tmp_path / "p.csv")
     assert len(table) == 30 and table["reason"].notna().sum() == 10 and table["value"].isna().sum() == 10
+    assert table["out_of_distribution"].isna().sum() == 10
     assert len(list((tmp_path / "plots").glob("*.png"))) == 2
-    run = ptacl("retrieve", good[0], "--gallery", results / "private/embeddings/ptacl-0.npz", "--num", "2")
-    assert run.returncode == 0 and run.stdout.count("\n") == 3
-    assert ptacl("embed", bad).returncode == 2
-    run = ptacl("embed", good[0], "--out", tmp_path / "e.xlsx")
-    assert run.returncode == 2 and "name a .csv or a .parquet file" in run.stderr
+    gallery = results / "private/embeddings/ptacl-0.npz"
+    status, told, _ = ptacl("retrieve", good[0], "--gallery", gallery, "--num", "2")
+    assert status == 0 and told.count("\n") == 3
+    status, _, said = ptacl("retrieve", good[0], "--gallery", gallery.with_name("global-0.npz"))
+    assert status == 2 and "another model made this gallery" in said
+    assert ptacl("embed", bad)[0] == 2
+    status, _, said = ptacl("embed", good[0], "--out", tmp_path / "e.xlsx")
+    assert status == 2 and "name a .csv or a .parquet file" in said
+    cine = next((results / "private/simulated").rglob("*_20209_2_0.zip"))
+    status, _, said = ptacl("predict", cine)
+    assert status == 2 and "add --modality cmr" in said
+    for text in (said, told):
+        assert "Traceback" not in text
 
 
 def test_the_notebook_runs_from_its_first_cell_to_its_last(finished: Project, tmp_path: Path) -> None:
