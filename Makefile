@@ -49,10 +49,14 @@ docs: $(VENV)/.docs
 	PATH="$(CURDIR)/$(BIN):$$PATH" sphinx-build -q -E -n -W --keep-going -d docs/_build/trees docs docs/_build/html
 	@echo "Documentation: $(CURDIR)/docs/_build/html/index.html"
 
-# the methods at a larger scale: hours; whatever ends it, the next call goes on where it was
+# The methods at a larger scale, on one simulated cohort per seed: hours. Whatever ends it, the next call goes on where it was.
+COHORTS ?= 0 1 2 3 4
 benchmark-run: $(VENV)/.run
-	mkdir -p benchmark-run
-	$(SNAKEMAKE) --directory benchmark-run --configfile workflow/config/benchmark.yaml --rerun-incomplete
+	for seed in $(COHORTS); do \
+	  mkdir -p benchmark-run/$$seed && $(SNAKEMAKE) --directory benchmark-run/$$seed --rerun-incomplete \
+	    --configfile workflow/config/benchmark.yaml --config seed=$$seed "seeds=[$$seed]" || exit 1; \
+	done
+	$(BIN)/python benchmarks/cohorts.py $(COHORTS:%=benchmark-run/%) --out benchmark-run/cohorts.csv
 
 benchmark: $(VENV)/.test
 	PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks

@@ -1,0 +1,81 @@
+"""Compares methods over independent cohorts: one run of the pipeline for each, with its own people and its own seed.
+
+    python benchmarks/cohorts.py benchmark-run/* --out docs/benchmark/cohorts.csv
+
+Training participants, test participants and initial weights all differ between runs, so that a plain t interval over the runs
+says what another cohort would give. The tables of one run cannot: all its seeds saw the same people.
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+from scipy import stats
+
+
+def values(run: Path) -> Iterator[tuple[str, str, float, float]]:
+    """Method, statistic, value and difference from the reference of one run."""
+    regression = pd.read_csv(run / "results/tables/regression.csv")
+    for row in regression.to_dict("records"):
+        name = f"{row['input']} {row['method']} ({row['evaluation']})"
+        yield name, "mean R²", row["mean_R2"], row["mean_difference"]
+    retrieval = pd.read_csv(run / "results/tables/retrieval.csv")
+    for row in retrieval[retrieval["shown"] & (retrieval["model"] != "random")].to_dict("records"):
+        for statistic in ("P@1", "P@10"):
+            if f"mean_{statistic}" in row:
+                yield row["method"], f"mean {statistic}", row[f"mean_{statistic}"], row[f"mean_{statistic}_difference"]
+        yield row["method"], "own partner, share of the gallery", row["own_MdR"] / row["n_test"], math.nan
+    alignment = json.loads((run / "results/evaluation/alignment.json").read_text())
+    for entry in alignment["models"].values():
+        difference = entry["share_difference"]
+        yield entry["title"], "phases near the diagonal", entry["share"], math.nan if difference is None else difference
+        for control in ("other", "still"):
+            yield entry["title"], f"beyond {control}", entry[f"beyond_{control}_difference"], math.nan
+
+
+def interval(numbers: pd.Series) -> tuple[float, float, float, float]:
+    """Mean, both ends of the 95 % t interval, and the two-sided p of a mean of zero."""
+    known = numbers.dropna()
+    if len(known) < 2:
+        return (known.mean(), math.nan, math.nan, math.nan)
+    test = stats.ttest_1samp(known, 0.0)
+    low, high = test.confidence_interval(0.95)
+    return (known.mean(), low, high, test.pvalue)
+
+
+def summary(runs: list[Path]) -> pd.DataFrame:
+    """One row per method and statistic: mean, difference from the reference, intervals over runs, and the value of each run."""
+    columns = ["method", "statistic", "value", "difference"]
+    of_runs = [pd.DataFrame(values(run), columns=columns).assign(run=run.name) for run in runs]
+    table = pd.concat(of_runs, ignore_index=True)
+    rows = []
+    for (method, statistic), group in table.groupby(["method", "statistic"], sort=False):
+        row = {"method": method, "statistic": statistic, "cohorts": len(group)}
+        for name in ("value", "difference"):
+            row[name], row[f"{name}_low"], row[f"{name}_high"], row[f"{name}_p"] = interval(group[name])
+        row["differences"] = " ".join(f"{number:.4f}" for number in group["difference"].dropna())
+        rows.append(row)
+    return pd.DataFrame(rows).drop(columns="value_p")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="FOLDER", help="folders of finished runs, one per cohort")
+    parser.add_argument("--out", type=Path, metavar="CSV", help="table to write (default: the screen)")
+    arguments = parser.parse_args()
+    runs = [run for run in arguments.runs if (run / "results/report.html").exists()]
+    if len(runs) < 2:
+        parser.error(f"{len(runs)} of {len(arguments.runs)} runs are finished; it takes two or more")
+    table = summary(runs)
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(arguments.out, index=False, float_format="%.6g")
+    else:
+        print(table.to_string(index=False, float_format="%.4f"))
+
+
+if __name__ == "__main__":
+    main()
