@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ptacl import config
+from ptacl import check, config
 
 ROOT = Path(__file__).parents[1]
 _SPEC = importlib.util.spec_from_file_location("progress", ROOT / "workflow/progress.py")
@@ -41,10 +41,17 @@ def test_this_run_counts_and_earlier_runs_until_then() -> None:
     assert (estimate.seconds("train", "large"), estimate.seconds("embed", "large")) == (40.0, 1.0)
 
 
-def test_costs_of_the_default_rows_are_those_that_check_tells() -> None:
+def test_costs_of_the_default_rows_are_those_that_check_tells(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = config.load(ROOT / "config.yaml")
     costs = progress.costs(settings)
     assert costs["ptacl"] == costs["global"] > costs["cmr_mae"] > 0 and "ecg_random" not in costs
+    # Both on a machine of the same speed.
+    monkeypatch.setattr(check, "_rate", lambda: progress.FLOPS / check._SHARE_CPU)
+    visits = settings.simulation.participants
+    told = check.needs(settings, visits=visits, seconds={}, cores=1)["trainings"]
+    assert told.keys() == costs.keys()
+    for name, text in told.items():
+        assert text == f"{check._hours(costs[name])} on the CPU of this machine, estimate"
     three = progress.costs(settings.model_copy(update={"seeds": [0, 1, 2]}))
     assert three["ptacl"] == pytest.approx(costs["ptacl"])
 

@@ -1,7 +1,8 @@
 """A made-up cohort small enough to train on in seconds: 12 leads x 400 samples, 10 frames of 12 x 12."""
 
 import json
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,14 @@ def inputs() -> Callable[..., Inputs]:
 def sizes(inputs: Callable[..., Inputs]) -> dict[str, Any]:
     """Settings of both encoders."""
     return dict(inputs().encoders)
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as in a terminal, also where the tests were started to ignore it: under nohup, or in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -250,6 +250,7 @@ def test_switches_for_precision_and_compilation(go, monkeypatch):
     assert compiled == [objective]
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("at", [1, 4, 7])
 def test_a_signal_saves_and_the_next_run_ends_with_the_same_weights(go, tmp_path, training, number, at):

@@ -2,6 +2,7 @@ import csv
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -100,6 +101,7 @@ def test_no_code_in_a_checkpoint_is_run(tmp_path, monkeypatch):
     assert not Path("pwned").exists()
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_first_signal_is_noted_and_the_second_ends():
     with resume.stoppable() as stop:
         assert stop.signal == 0
@@ -112,6 +114,17 @@ def test_first_signal_is_noted_and_the_second_ends():
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(1)
+
+
+def test_an_ignored_signal_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with resume.stoppable() as stop:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert stop.signal == 0
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def stage(cohort, inputs, settings, folder):
@@ -153,3 +166,22 @@ def test_training_killed_at_a_random_step_ends_with_the_same_bytes(cohort, input
     assert one == two, f"killed at step {step}"
     assert metrics(whole / "m.csv") == metrics(killed / "m.csv") and len(metrics(whole / "m.csv")) == 50
     assert not (killed / "state").exists()
+
+
+def test_a_training_in_the_background_saves_and_stops_on_sigterm(cohort, inputs, ecg_mae, tmp_path):
+    """Started as by nohup: Ctrl-C does not reach it, a request to end does."""
+    training = ecg_mae.training.model_copy(update={"epochs": 2000, "checkpoint_seconds": 0.1})
+    settings = ecg_mae.model_copy(update={"training": training})
+    command = " ".join(shlex.quote(word) for word in stage(cohort, inputs, settings, tmp_path))
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    run = subprocess.Popen(["sh", "-c", f"trap '' INT; exec {command}"], **quiet)
+    checkpoint = tmp_path / "state" / resume.CHECKPOINT
+    while not checkpoint.exists() and run.poll() is None:
+        time.sleep(0.01)
+    run.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert run.poll() is None, "Ctrl-C ended it"
+    run.send_signal(signal.SIGTERM)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 128 + signal.SIGTERM, said[-2000:]
+    assert 0 < resume.load(tmp_path / "state")["progress"]["step"] < 6000

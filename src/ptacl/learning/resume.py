@@ -106,7 +106,10 @@ class Stop:
 
 @contextmanager
 def stoppable() -> Iterator[Stop]:
-    """Within, SIGTERM and SIGINT (Ctrl-C) set a flag instead of ending the process; a second one ends it."""
+    """Within, SIGTERM and SIGINT (Ctrl-C) set a flag instead of ending the process; a second one ends it.
+
+    A process that was started to ignore one of them, such as SIGINT in the background of a script, goes on ignoring it.
+    """
     stop, before = Stop(), dict[int, Any]()
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -114,7 +117,8 @@ def stoppable() -> Iterator[Stop]:
         signal.signal(number, before[number])
 
     for wanted in (signal.SIGTERM, signal.SIGINT):
-        before[wanted] = signal.signal(wanted, note)
+        if signal.getsignal(wanted) is not signal.SIG_IGN:
+            before[wanted] = signal.signal(wanted, note)
     try:
         yield stop
     finally:
