@@ -11,6 +11,7 @@ from project import Project
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """How several test processes share the work: long tests first, and the tests of a file together, because they share what
     they need; only a test with a copy of the finished project to itself may run anywhere.

@@ -71,7 +71,7 @@ def test_phenotypes_are_asked_for_at_the_first_visit() -> None:
 def test_alignment_reads_the_first_visit(tmp_path: Path) -> None:
     steps = np.arange(3, dtype=np.float16)[:, None, None] * np.ones((1, 4, 2), np.float16)
     valid = np.ones(3, bool)
-    arrays = {"ecg_local": steps, "cmr_local": steps, "local_valid": valid}
+    arrays = {"ecg_local": steps, "cmr_local": steps, "cmr_local_still": steps[0], "local_valid": valid}
     np.savez(tmp_path / "e.npz", test_visits=np.array(VISITS), **arrays)
     found = alignment.read_steps(tmp_path / "e.npz")
     assert found.visits == ["9000001_2", "9000002_1"]

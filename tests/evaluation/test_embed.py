@@ -93,7 +93,8 @@ def test_model_of_one_modality_gives_that_alone(run, experiment, tmp_path):
     _, modules = experiment
     weights.save(tmp_path / "mae", {"cmr": modules["cmr"], "cmr_decoder": torch.nn.Linear(2, 2)}, description=DESCRIPTION)
     arrays, _ = run(tmp_path / "mae")
-    assert set(arrays) == {"visits", "split", "cmr"}
+    assert set(arrays) == {"model", "visits", "split", "cmr"}
+    assert str(arrays["model"]) == weights.digest(tmp_path / "mae")
 
 
 def test_experiment_gives_projections_and_local_embeddings(run, experiment, inputs):
@@ -117,6 +118,19 @@ def test_experiment_gives_projections_and_local_embeddings(run, experiment, inpu
     assert np.allclose(arrays["ecg_local"][0, 1], middle, atol=2e-3)
 
 
+@torch.no_grad()
+def test_the_still_image_is_the_mean_of_the_test_cines(run, experiment, inputs):
+    folder, modules = experiment
+    arrays, _ = run(folder)
+    _, _, frames = inputs
+    chosen = [0, *(math.ceil((i + 0.5) * 10 / 6 - 0.5) for i in range(1, 6))]
+    image = frames[6:, chosen].mean(axis=(0, 1)) / 255
+    still = torch.from_numpy(image).float().expand(1, 6, *image.shape)
+    steps = modules["cmr"](still).view(3, 4, 16).mean(1)
+    assert arrays["cmr_local_still"].shape == (3, 16)
+    assert np.allclose(arrays["cmr_local_still"], steps, atol=2e-3)
+
+
 def test_batch_size_changes_nothing(run, experiment):
     one, two = (run(experiment[0], batch_size=size)[0] for size in (1, 7))
     assert set(one) == set(two)
@@ -134,7 +148,7 @@ def test_a_supervised_model_gives_its_predictions_too(run, experiment, inputs, t
     head.std.copy_(torch.tensor([30.0, 6.0]))
     weights.save(tmp_path / "fn", {"ecg": modules["ecg"], "ecg_head": head}, description=DESCRIPTION)
     arrays, _ = run(tmp_path / "fn")
-    assert set(arrays) == {"visits", "split", "ecg", "ecg_predicted", "ecg_phenotypes"}
+    assert set(arrays) == {"model", "visits", "split", "ecg", "ecg_predicted", "ecg_phenotypes"}
     tokens, _ = expected_tokens(modules, inputs)
     expected = head(tokens).detach() * torch.tensor([30.0, 6.0]) + torch.tensor([150.0, 60.0])
     assert np.allclose(arrays["ecg_predicted"], expected, rtol=1e-5)

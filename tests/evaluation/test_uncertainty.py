@@ -174,7 +174,7 @@ def test_five_seeds_find_a_difference_that_is_none_in_one_of_twenty_trials(ratio
     A participant adds to all seeds alike with variance 1; `interaction` is the variance of what it adds to one seed only.
     """
     rng = np.random.default_rng(7)
-    seeds, people, trials = 5, 200, 3000
+    seeds, people, trials = 5, 100, 3000
     excluded = small = 0
     for _ in range(trials):
         of_seed = math.sqrt(ratio * seeds / people) * rng.normal(size=(seeds, 1))
@@ -182,7 +182,7 @@ def test_five_seeds_find_a_difference_that_is_none_in_one_of_twenty_trials(ratio
         # What a bootstrap of these means converges to, without drawing people again: normal draws of their covariance.
         covariance = np.cov(values) / people
         sample = values.mean(axis=1)
-        draws = rng.multivariate_normal(sample, covariance, size=300).T
+        draws = rng.multivariate_normal(sample, covariance, size=200).T
         found = uncertainty.summarise(estimates(*np.column_stack([sample, draws]), people=people), confidence=0.95)
         excluded += found.low > 0 or found.high < 0
         small += found.p < 0.05

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 Array = NDArray[np.float64]
 
@@ -152,8 +152,8 @@ def summarise(estimates: Estimates, *, confidence: float) -> Summary:
     if variance == 0:
         return Summary(value, value, value, 1.0 if value == 0 else 0.0)
     error = math.sqrt(variance)
-    half_width = error * float(stats.t.ppf((1 + confidence) / 2, freedom))
-    p = 2 * float(stats.t.sf(abs(value) / error, freedom))
+    half_width = error * float(special.stdtrit(freedom, (1 + confidence) / 2))  # of Student's t
+    p = 2 * float(special.stdtr(freedom, -abs(value) / error))
     return Summary(value, value - half_width, value + half_width, p)
 
 
