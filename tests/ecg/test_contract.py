@@ -97,3 +97,113 @@ def test_a_real_recording_at_1000_hz(real_data: Path, settings: config.Ecg) -> N
     found = prepare(record, settings=settings)
     assert record.signal_mv.shape == (12, 5000)
     assert 60 <= found.quality["heart_rate_bpm"] <= 100 and found.quality["likeness"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("change", "detail"),
+    [
+        ({"unit": "counts"}, "counts, not one of mV, uV, V, nV"),
+        ({"unit": ""}, "none, not one of mV, uV, V, nV"),
+        ({"rate_hz": -1}, "-1 Hz"),
+        ({"rate_hz": 500.001}, "500.001 Hz cannot be converted to 500 Hz"),
+        (
+            {"leads": dict(zip(LEADS, SIGNAL_MV, strict=True)) | {"V2": SIGNAL_MV[7, :4999]}},
+            "lead V2 is shorter than 10 s",
+        ),
+        ({"names": [*LEADS[:11], "v5"]}, "lead V5 twice"),
+        ({"names": [*LEADS[:10], "V7", "V8"]}, "no lead V5, V6"),
+        ({"leads": np.where(np.arange(5000) == 7, np.nan, SIGNAL_MV)}, "in a lead"),
+        ({"leads": np.where(np.arange(12)[:, None] >= 10, 0.5, SIGNAL_MV)}, "lead V5, V6"),
+    ],
+)
+def test_the_detail_says_what_is_wrong(change: dict, detail: str, settings: config.Ecg) -> None:
+    given = {"leads": SIGNAL_MV, "rate_hz": 500, "unit": "mV"} | change
+    if given["rate_hz"] > 500:
+        given["leads"] = np.pad(given["leads"], ((0, 0), (0, 10)), mode="edge")
+    with pytest.raises(Excluded) as error:
+        conform(given.pop("leads"), settings=settings, **given)
+    assert error.value.detail == detail
+
+
+def test_leads_i_and_ii_of_different_length_are_refused(settings: config.Ecg) -> None:
+    leads = dict(zip(LEADS, SIGNAL_MV, strict=True))
+    leads["II"] = leads["II"][:-1]
+    with pytest.raises(Excluded) as error:
+        conform(leads, rate_hz=500, unit="mV", settings=settings)
+    assert error.value.reason is Reason.WRONG_LENGTH
+    assert error.value.detail == "leads I and II differ in length"
+
+
+def test_a_lead_of_two_dimensions_is_refused(settings: config.Ecg) -> None:
+    leads = dict(zip(LEADS, SIGNAL_MV, strict=True))
+    leads["V2"] = np.stack([leads["V2"]] * 2)
+    with pytest.raises(Excluded) as error:
+        conform(leads, rate_hz=500, unit="mV", settings=settings)
+    assert error.value.reason is Reason.WRONG_LENGTH
+
+
+def test_of_a_longer_recording_the_first_ten_seconds_are_used(settings: config.Ecg) -> None:
+    longer = np.concatenate([SIGNAL_MV, SIGNAL_MV[:, ::-1]], axis=1)
+    record = conform(longer, rate_hz=500, unit="mV", settings=settings)
+    np.testing.assert_array_equal(record.signal_mv, SIGNAL_MV.astype(np.float32))
+
+
+@pytest.mark.parametrize(("steps_off", "refused"), [(2.0, False), (2.1, True)])
+def test_limb_leads_agree_within_two_steps_of_the_device(
+    steps_off: float,
+    refused: bool,
+    settings: config.Ecg,
+) -> None:
+    """A step is 5 microvolt where the file does not say otherwise."""
+    signal_mv = SIGNAL_MV.copy()
+    signal_mv[LEADS.index("III"), 1234] += steps_off * 0.005
+    if refused:
+        with pytest.raises(Excluded, match=r"lead III is 2\.1 counts from what I and II say"):
+            conform(signal_mv, rate_hz=500, unit="mV", settings=settings)
+    else:
+        conform(signal_mv, rate_hz=500, unit="mV", settings=settings)
+
+
+def test_limb_leads_of_a_file_with_finer_steps_still_agree_within_those_of_the_device(
+    settings: config.Ecg,
+) -> None:
+    signal_mv = SIGNAL_MV.copy()
+    signal_mv[LEADS.index("III"), 1234] += 2 * 0.005
+    record = conform(signal_mv, rate_hz=500, unit="mV", resolution_mv=0.001, settings=settings)
+    assert record.resolution_mv == 0.001
+
+
+def test_leads_in_memory_come_without_the_facts_of_a_device(settings: config.Ecg) -> None:
+    record = conform(SIGNAL_MV, rate_hz=500, unit="mV", settings=settings)
+    assert record.resolution_mv == 0.005
+    assert record.filters == {}
+    assert record.device_beats_ms == ()
+    assert record.measurements == {}
+    assert record.software == ""
+    assert record.participant == ""
+
+
+def test_names_of_leads_may_have_spaces_around_them(settings: config.Ecg) -> None:
+    names = [f" {lead} " for lead in LEADS]
+    record = conform(SIGNAL_MV, names=names, rate_hz=500, unit="mV", settings=settings)
+    np.testing.assert_array_equal(record.signal_mv, SIGNAL_MV.astype(np.float32))
+
+
+@pytest.mark.parametrize(("rate_hz", "refused"), [(499.95, False), (500.05, True)])
+def test_rates_of_a_ratio_of_small_enough_numbers_are_converted(
+    rate_hz: float,
+    refused: bool,
+    settings: config.Ecg,
+) -> None:
+    """The largest factor is 10,000.
+
+    500 to 499.95 is as 10,000 to 9,999, and 500 to 500.05 as 10,000 to 10,001.
+    """
+    longer = np.pad(SIGNAL_MV, ((0, 0), (0, 10)), mode="edge")
+    if refused:
+        with pytest.raises(Excluded, match="cannot be converted to 500 Hz") as error:
+            conform(longer, rate_hz=rate_hz, unit="mV", settings=settings)
+        assert error.value.reason is Reason.WRONG_RATE
+    else:
+        record = conform(longer, rate_hz=rate_hz, unit="mV", settings=settings)
+        assert record.signal_mv.shape == (12, 5000)

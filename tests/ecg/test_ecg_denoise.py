@@ -83,3 +83,31 @@ def test_takes_wander_and_leaves_the_beats(settings: config.Ecg) -> None:
 def test_impossible_settings_are_named(settings: config.Ecg, change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         denoise(np.zeros((12, 5000)), wavelet=settings.wavelet.model_copy(update=change))
+
+
+def test_the_message_tells_what_would_be_possible(settings: config.Ecg) -> None:
+    short = settings.wavelet.model_copy(update={"level": 2, "zeroed": ["A1", "D2", "D3"]})
+    with pytest.raises(ValueError) as error:
+        denoise(np.zeros((12, 5000)), wavelet=short)
+    told = "A1, D3 is not a band of 2 levels; there are ['A2', 'D1', 'D2']"
+    assert str(error.value) == f"wavelet.zeroed: {told}"
+    deep = settings.wavelet.model_copy(update={"level": 9, "zeroed": []})
+    with pytest.raises(ValueError) as error:
+        denoise(np.zeros((12, 5000)), wavelet=deep)
+    assert str(error.value) == "wavelet.level: 5000 samples allow 8 levels of db6, not 9"
+
+
+@pytest.mark.parametrize("mode", ["symmetric", "periodic", "zero"])
+@pytest.mark.parametrize("zeroed", [[], ["A3", "D1"], ["D2", "D3"]])
+def test_the_ends_are_extended_as_the_settings_say(
+    settings: config.Ecg,
+    mode: str,
+    zeroed: list[str],
+) -> None:
+    wavelet = settings.wavelet.model_copy(update={"mode": mode, "level": 3, "zeroed": zeroed})
+    lead_mv = RNG.normal(size=301) + 5
+    np.testing.assert_allclose(
+        denoise(lead_mv, wavelet=wavelet),
+        by_hand(lead_mv, wavelet),
+        atol=1e-5,
+    )

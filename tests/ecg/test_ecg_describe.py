@@ -3,9 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from recordings import beat_times, cardiosoft, counts, synthetic_mv
 
 from ptacl import config
+from ptacl.ecg import describe as describe_module
 from ptacl.ecg.describe import describe, draw
 from ptacl.ecg.read import LEADS
 from ptacl.exclusions import Excluded, Reason
@@ -77,3 +79,82 @@ def test_real_file(example: Path, tmp_path: Path, settings: config.Ecg) -> None:
     assert len(facts["r_peaks_s"]) == 8 and facts["heart_rate_bpm"] == pytest.approx(50, abs=0.5) and facts["excluded"] is None
     draw(example, tmp_path / "new" / "out.png", settings=settings)
     assert (tmp_path / "new" / "out.png").stat().st_size > 10000
+
+
+def test_an_excluded_file_of_another_format_is_described_by_its_suffix(
+    tmp_path: Path,
+    settings: config.Ecg,
+) -> None:
+    path = tmp_path / "a.CSV"
+    np.savetxt(path, synthetic_mv(beat_times(25)).T, delimiter=",")
+    path.with_suffix(".json").write_text(json.dumps({"rate_hz": 500, "unit": "mV", "leads": LEADS}))
+    facts = describe(path, settings=settings)
+    assert facts["format"] == "csv"
+    assert facts["leads"] == list(LEADS)
+    assert facts["rate_hz"] == 500
+    assert facts["num_samples"] == 5000
+    assert facts["excluded"].startswith(Reason.IMPLAUSIBLE_RATE.value)
+
+
+def test_r_peaks_are_in_seconds_of_four_decimals(
+    tmp_path: Path,
+    settings: config.Ecg,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at_333_hz = settings.model_copy(update={"rate_hz": 333})
+    path = written(tmp_path, TEXT)
+    found = describe_module._examine(path, settings=settings)
+    monkeypatch.setattr(describe_module, "_examine", lambda *_, **__: found)
+    found.r_peaks = np.array([100, 333])
+    assert describe(path, settings=at_333_hz)["r_peaks_s"] == [0.3003, 1.0]
+
+
+def test_flags_are_those_of_the_preparation(tmp_path: Path, settings: config.Ecg) -> None:
+    path = tmp_path / "9000002_20205_2_0.xml"
+    path.write_text(TEXT, encoding="latin-1")
+    flags = describe(path, settings=settings)["quality"]["flags"]
+    assert flags == ["another participant in the ECG file than in its name"]
+    assert describe(written(tmp_path, TEXT), settings=settings)["quality"]["flags"] == []
+
+
+def test_a_drawing_shows_all_leads_and_says_what_the_record_is(
+    tmp_path: Path,
+    settings: config.Ecg,
+    figures: list[Figure],
+) -> None:
+    draw(written(tmp_path, TEXT), tmp_path / "out.png", settings=settings)
+    (axes,) = figures[0].axes
+    assert axes.get_title() == "60 bpm, 10 beats"
+    assert [text.get_text() for text in axes.texts] == list(LEADS)
+    peaks_s = [line.vertices[0, 0] for line in axes.collections[0].get_paths()]
+    np.testing.assert_allclose(peaks_s, beat_times(60), atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("text", "title", "leads"),
+    [
+        (
+            TEXT.replace("uVperLsb", "furlong"),
+            "excluded: unknown resolution or unit: resolution 5.0 furlong",
+            0,
+        ),
+        (
+            cardiosoft(counts(synthetic_mv(beat_times(25)))),
+            "excluded: implausible heart rate: 25 bpm",
+            12,
+        ),
+    ],
+)
+def test_a_drawing_says_why_a_record_is_excluded(
+    text: str,
+    title: str,
+    leads: int,
+    tmp_path: Path,
+    settings: config.Ecg,
+    figures: list[Figure],
+) -> None:
+    draw(written(tmp_path, text), tmp_path / "out.png", settings=settings)
+    (axes,) = figures[0].axes
+    assert axes.get_title() == title
+    texts = [text.get_text() for text in axes.texts]
+    assert texts == (list(LEADS) if leads else ["no rhythm strip that can be drawn"])

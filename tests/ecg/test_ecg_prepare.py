@@ -1,6 +1,7 @@
 import csv
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from ptacl import config, store
 from ptacl.ecg import prepare
 from ptacl.ecg.denoise import denoise
 from ptacl.ecg.read import LEADS, read
-from ptacl.exclusions import Reason
+from ptacl.exclusions import Excluded, Reason
 
 
 @pytest.fixture
@@ -136,3 +137,138 @@ def test_real_file(example: Path, settings: config.Ecg) -> None:
     prepared = prepare.prepare_record(example, settings=settings)
     assert (prepared.r_peaks >= 0).sum() == 8 and prepared.signal_mv.dtype == np.float32
     assert prepared.quality["device"]["matched"] == 8 and prepared.quality["filters"]["notch_50_hz"] is True
+
+
+def test_a_record_of_more_beats_than_the_store_holds_is_excluded(
+    example: Path,
+    settings: config.Ecg,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record = read(example, settings=settings)
+    quality = {
+        "num_beats": 65,
+        "heart_rate_bpm": 150.0,
+        "device": None,
+        "likeness": 1.0,
+        "irregular": False,
+    }
+    for number, refused in ((64, False), (65, True)):
+        peaks = 70 * np.arange(1, number + 1)
+        monkeypatch.setattr(prepare.rpeaks, "find", lambda *_, found=peaks, **__: (found, quality))
+        if refused:
+            with pytest.raises(Excluded) as error:
+                prepare.prepare(record, settings=settings)
+            assert error.value.reason is Reason.IMPLAUSIBLE_RATE
+            assert error.value.detail == "65 R-peaks, the store holds 64"
+        else:
+            assert prepare.prepare(record, settings=settings).r_peaks.tolist() == peaks.tolist()
+
+
+def test_a_prepared_record_keeps_what_the_device_says(example: Path, settings: config.Ecg) -> None:
+    record = read(example, settings=settings)
+    quality = prepare.prepare_record(example, settings=settings).quality
+    assert quality["software"] == record.software
+    assert quality["resolution_mv"] == record.resolution_mv
+    assert quality["filters"] == record.filters
+    assert record.measurements.items() <= quality["measurements"].items()
+    assert quality["measurements"]["own_qt_ms"] > 0
+
+
+def test_settings_choose_how_waves_are_delineated(example: Path, settings: config.Ecg) -> None:
+    without = settings.model_copy(update={"delineation": "none"})
+    quality = prepare.prepare_record(example, settings=without).quality
+    assert "own_qt_ms" not in quality["measurements"]
+
+
+def test_participants_in_the_file_and_in_its_name_are_compared(
+    folder: Path,
+    settings: config.Ecg,
+) -> None:
+    path = folder / "Bulk" / "Electro cardiogram" / "9000001_20205_2_0.xml"
+    other = path.with_name("9000002_20205_2_1.xml")
+    other.write_bytes(path.read_bytes())
+    assert prepare.prepare_record(path, settings=settings).quality["flags"] == []
+    flags = prepare.prepare_record(other, settings=settings).quality["flags"]
+    assert flags == ["another participant in the ECG file than in its name"]
+    assert prepare.prepare(read(other, settings=settings), settings=settings).quality["flags"] == []
+
+
+def test_a_member_without_an_ecg_is_neither_stored_nor_excluded(
+    folder: Path,
+    settings: config.Ecg,
+) -> None:
+    path = folder / "Bulk" / "Electro cardiogram" / "9000001_20205_2_0.xml"
+    members = [{"visit": "9000009_2", "ecg": ""}, {"visit": "9000001_2", "ecg": str(path)}]
+    outcome = prepare.prepare_shard(members, settings=settings, directory=folder / "some")
+    assert outcome.visits == ["9000001_2"]
+    assert outcome.excluded == []
+    assert list(outcome.quality) == ["9000001_2"]
+
+
+def test_an_exclusion_has_its_detail(folder: Path, settings: config.Ecg) -> None:
+    members = [{"visit": "9000008_2", "ecg": str(folder / "absent.xml")}]
+    outcome = prepare.prepare_shard(members, settings=settings, directory=folder / "none")
+    reason = Reason.UNREADABLE.value
+    assert outcome.excluded == [{"visit": "9000008_2", "reason": reason, "detail": "no such file"}]
+
+
+def test_the_store_names_its_axes(folder: Path, settings: config.Ecg) -> None:
+    prepare.prepare_shard([], settings=settings, directory=folder / "empty")
+    opened = store.read(folder / "empty")
+    assert opened.group["signal_mv"].metadata.dimension_names == ("visit", "lead", "sample")
+    assert opened.group["r_peaks"].metadata.dimension_names == ("visit", "beat")
+
+
+def test_panels_show_the_records_of_the_store_with_their_r_peaks(
+    folder: Path,
+    settings: config.Ecg,
+) -> None:
+    path = folder / "Bulk" / "Electro cardiogram" / "9000002_20205_2_0.xml"
+    members = [{"visit": "9000002_2", "ecg": str(path)}]
+    outcome = prepare.prepare_shard(members, settings=settings, directory=folder / "one")
+    outcome.quality["9000002_2"] |= {
+        "heart_rate_bpm": 79.6,
+        "irregular": True,
+        "likeness": 0.987,
+        "agreement": 0.666,
+    }
+    (panel,) = prepare.panels(outcome, directory=folder / "one", settings=settings)
+    assert panel.title == "9000002_2   80 bpm, irregular   likeness 0.99   agreement 0.67"
+    assert panel.rate_hz == 500
+    np.testing.assert_allclose(panel.r_peaks / 500, beat_times(80), atol=0.01)
+    np.testing.assert_array_equal(panel.signal_mv, store.read(folder / "one").read("signal_mv")[0])
+    outcome.quality["9000002_2"]["irregular"] = False
+    (panel,) = prepare.panels(outcome, directory=folder / "one", settings=settings)
+    assert panel.title == "9000002_2   80 bpm   likeness 0.99   agreement 0.67"
+
+
+def test_half_of_the_panels_are_the_least_alike_and_half_are_spread_over_the_rest(
+    folder: Path,
+    settings: config.Ecg,
+) -> None:
+    """Of 23 records, rows 6 to 11 are the least alike.
+
+    Of the 17 others the first is shown, the last, and four between them.
+    """
+    path = folder / "Bulk" / "Electro cardiogram" / "9000001_20205_2_0.xml"
+    members = [{"visit": f"{9000001 + k}_2", "ecg": str(path)} for k in range(23)]
+    outcome = prepare.prepare_shard(members, settings=settings, directory=folder / "many")
+    for row, visit in enumerate(outcome.visits):
+        outcome.quality[visit]["likeness"] = 0.5 + row / 100 if 6 <= row < 12 else 0.9
+    panels = prepare.panels(outcome, directory=folder / "many", settings=settings)
+    titles = [panel.title for panel in panels]
+    rows = [int(title[:7]) - 9000001 for title in titles]
+    assert rows[:6] == [6, 7, 8, 9, 10, 11]
+    assert rows[6:] == [0, 3, 12, 16, 19, 22]
+
+
+def test_paths_that_are_no_utf_8_are_read(
+    folder: Path,
+    settings: config.Ecg,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    good = folder / "Bulk" / "Electro cardiogram" / "9000001_20205_2_0.xml"
+    path = os.fsencode(folder) + b"/caf\xe9.xml"
+    Path(os.fsdecode(path)).write_bytes(good.read_bytes())
+    (folder / "0.csv").write_bytes(b"visit,ecg,cmr,version\n9000001_2," + path + b",,1\n")
+    assert run(folder, settings, monkeypatch)["visits"] == ["9000001_2"]

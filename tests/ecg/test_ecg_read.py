@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bad_ecg import HARMLESS, strip, without
+from bad_ecg import HARMLESS, Edit, removed, strip, wave, without
 from hypothesis import HealthCheck, given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
@@ -147,3 +147,195 @@ def test_what_is_no_file_is_unreadable_and_is_not_waited_for(tmp_path: Path, kin
         open_document(path)
     assert error.value.reason is Reason.UNREADABLE
     assert error.value.detail == ("not a regular file" if kind == "pipe" else "no such file")
+
+
+def in_v1(samples: str) -> Edit:
+    """Lead V1 begins with these samples instead of its first."""
+    return wave("V1", lambda text: samples + text[text.index(",") :])
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason", "detail"),
+    [
+        (
+            lambda text: text.replace("StripData", "BikeData"),
+            Reason.MISSING_LEAD,
+            "0 rhythm strips",
+        ),
+        (
+            strip(lambda s: s.replace('"Hz">500<', '"Hz">1000<')),
+            Reason.WRONG_RATE,
+            "1000 hz, not 500 Hz",
+        ),
+        (
+            strip(lambda s: s.replace('"Hz">500<', '"kHz">500<')),
+            Reason.WRONG_RATE,
+            "500 khz, not 500 Hz",
+        ),
+        (
+            strip(lambda s: s.replace('"Hz">500<', '"Hz">fast<')),
+            Reason.WRONG_RATE,
+            "0 hz, not 500 Hz",
+        ),
+        (
+            strip(lambda s: s.replace("uVperLsb", "furlong")),
+            Reason.WRONG_UNIT,
+            "resolution 5.0 furlong",
+        ),
+        (
+            strip(lambda s: s.replace(' units="uVperLsb"', "")),
+            Reason.WRONG_UNIT,
+            "resolution 5.0 without unit",
+        ),
+        (
+            strip(lambda s: s.replace('uVperLsb">5<', 'uVperLsb">0<')),
+            Reason.WRONG_UNIT,
+            "resolution 0.0 uvperlsb",
+        ),
+        (
+            strip(lambda s: s.replace('uVperLsb">5<', 'uVperLsb"><')),
+            Reason.WRONG_UNIT,
+            "resolution None uvperlsb",
+        ),
+        (strip(lambda s: s.replace('"V6"', '"V9"')), Reason.MISSING_LEAD, "a lead of unknown name"),
+        (strip(lambda s: s.replace('"V6"', '"v5"')), Reason.MISSING_LEAD, "lead V5 twice"),
+        (lambda text: without("V5")(without("V6")(text)), Reason.MISSING_LEAD, "no lead V5, V6"),
+        (
+            strip(lambda s: s.replace(">5000<", ">4999<")),
+            Reason.WRONG_LENGTH,
+            "4999 samples declared, not 5000",
+        ),
+        (
+            strip(lambda s: s.replace(">5000<", "><")),
+            Reason.WRONG_LENGTH,
+            "0 samples declared, not 5000",
+        ),
+        (in_v1("1,2"), Reason.WRONG_LENGTH, "lead V1 has 5001 samples, not 5000"),
+        (in_v1("1 2"), Reason.UNREADABLE, "lead V1 has values without a comma between them"),
+        (in_v1("x"), Reason.UNREADABLE, "lead V1 is not a list of integers"),
+        (in_v1("NaN"), Reason.NOT_FINITE, "lead V1 is not a list of integers"),
+        (in_v1("-inf"), Reason.NOT_FINITE, "lead V1 is not a list of integers"),
+        (in_v1("32768"), Reason.UNREADABLE, "lead V1 has a value beyond 16 bits"),
+        (in_v1("-32769"), Reason.UNREADABLE, "lead V1 has a value beyond 16 bits"),
+        (in_v1("32767"), Reason.VOLTAGE, None),
+        (in_v1("-32768"), Reason.VOLTAGE, None),
+        (lambda _: "<html/>", Reason.UNREADABLE, "not a CardioSoft file"),
+        (lambda _: "<CardiologyXML>", Reason.UNREADABLE, "XMLSyntaxError"),
+        (
+            lambda text: text.replace("<Card", "<!DOCTYPE a><Card", 1),
+            Reason.UNREADABLE,
+            "document type declaration",
+        ),
+    ],
+)
+def test_an_exclusion_says_what_is_wrong(
+    edit: Edit,
+    reason: Reason,
+    detail: str | None,
+    tmp_path: Path,
+    settings: config.Ecg,
+) -> None:
+    with pytest.raises(Excluded) as error:
+        read(written(tmp_path, edit(TEXT)), settings=settings)
+    assert error.value.reason is reason
+    if detail is not None:
+        assert error.value.detail == detail
+
+
+def test_a_file_larger_than_16_mib_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "9000001_20205_2_0.xml"
+    for size, detail in ((2**24 + 1, "larger than 16 MiB"), (2**24, "XMLSyntaxError")):
+        with path.open("wb") as file:
+            file.truncate(size)
+        with pytest.raises(Excluded) as error:
+            open_document(path)
+        assert error.value.reason is Reason.UNREADABLE
+        assert error.value.detail == detail
+
+
+def test_a_file_that_cannot_be_opened_is_unreadable(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = written(tmp_path, TEXT)
+
+    def forbidden(_: Path) -> bytes:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    with pytest.raises(Excluded) as error:
+        open_document(path)
+    assert error.value.reason is Reason.UNREADABLE
+    assert error.value.detail == "PermissionError"
+
+
+def test_beats_of_the_device_are_ordered_and_those_without_a_time_in_ms_are_left_out(
+    tmp_path: Path,
+    settings: config.Ecg,
+) -> None:
+    text = cardiosoft(COUNTS, beats_ms=[1515, 515, 2515, 3515])
+    text = text.replace('units="ms">2515<', 'units="s">2515<')
+    text = text.replace(">3515<", "><")
+    assert read(written(tmp_path, text), settings=settings).device_beats_ms == (515, 1515)
+
+
+def test_software_and_participant_are_those_of_the_file(
+    tmp_path: Path,
+    settings: config.Ecg,
+) -> None:
+    text = TEXT.replace(">V6.73<", "> V6.73 <").replace(">9000001<", "> 9000001 <")
+    found = read(written(tmp_path, text), settings=settings)
+    assert found.software == "CardioSoft V6.73"
+    assert found.participant == "9000001"
+    text = removed("SoftwareVer")(TEXT)
+    text = removed("PatientInfo")(text)
+    found = read(written(tmp_path, text), settings=settings)
+    assert found.software == "CardioSoft"
+    assert found.participant == ""
+
+
+def test_every_filter_and_measurement_has_its_element(tmp_path: Path, settings: config.Ecg) -> None:
+    filters = "<CubicSpline>YES</CubicSpline><Filter50Hz> no </Filter50Hz>"
+    filters += "<HighPass>0.08</HighPass><LowPass>wide</LowPass>"
+    measurements = "<QTInterval>400</QTInterval><PAxis>-12</PAxis>"
+    measurements += "<RAxis>inf</RAxis><TAxis>?</TAxis>"
+    text = removed("FilterSetting")(TEXT).replace(
+        "<StripData>",
+        f"<FilterSetting>{filters}</FilterSetting><StripData>",
+    )
+    text = text.replace("<RestingECGMeasurements>", f"<RestingECGMeasurements>{measurements}")
+    found = read(written(tmp_path, text), settings=settings)
+    assert found.filters == {
+        "cubic_spline": True,
+        "notch_50_hz": False,
+        "notch_60_hz": None,
+        "low_pass_hz": None,
+        "high_pass_hz": 0.08,
+    }
+    assert found.measurements["qt_ms"] == 400
+    assert found.measurements["p_axis_degrees"] == -12
+    assert found.measurements["r_axis_degrees"] is None
+    assert found.measurements["t_axis_degrees"] is None
+
+
+def test_a_header_without_numbers_has_none(tmp_path: Path) -> None:
+    text = strip(lambda s: s.replace(">5000<", ">many<"))(TEXT)
+    text = strip(lambda s: s.replace('"Hz">500<', '"Hz"><'))(text)
+    text = strip(lambda s: s.replace('"V6"', '" v6 "'))(text)
+    text = strip(lambda s: s.replace('lead="V5"', 'name="V5"'))(text)
+    found = header(open_document(written(tmp_path, text)))
+    assert found.num_samples is None
+    assert found.rate_hz is None
+    assert found.leads == (*LEADS[:10], "", "V6")
+
+
+def test_a_long_text_elsewhere_in_the_file_does_no_harm(
+    tmp_path: Path,
+    settings: config.Ecg,
+) -> None:
+    """By default, the parser refuses a text of more than ten million characters."""
+    note = f"<Note>{'a' * (10**7 + 1)}</Note>"
+    text = TEXT.replace("</CardiologyXML>", f"{note}</CardiologyXML>")
+    plain = read(written(tmp_path, TEXT), settings=settings)
+    found = read(written(tmp_path, text), settings=settings)
+    np.testing.assert_array_equal(found.signal_mv, plain.signal_mv)

@@ -166,3 +166,186 @@ def test_constant_stretches_and_equal_leads_are_found_wherever_they_lie() -> Non
         counts[7, same] = counts[2, same]
         exact = float((counts[7] == counts[2]).mean())
         assert list(faults._equal(counts, beyond=0.95)) == ([(2, 7, exact)] if exact > 0.95 else [])
+
+
+def detail(values: np.ndarray, settings: config.Ecg) -> str:
+    with pytest.raises(Excluded) as error:
+        faults.check(
+            values,
+            leads=LEADS,
+            resolution_mv=0.005,
+            rate_hz=500,
+            settings=settings.faults,
+        )
+    return error.value.detail
+
+
+def test_a_fault_tells_its_size(settings: config.Ecg) -> None:
+    """A fifth of the samples at the top, a spike of 32,000 counts of 5 uV, noise of 0.3 mV."""
+    assert detail(changed(slice(None), slice(4000, None), 3), settings) == "all leads for 2.0 s"
+    spike = changed(V3, slice(100, 103), 32_000)
+    assert detail(spike, settings) == "lead V3: 160 mV from lowest to highest"
+    top = changed(V3, slice(None, None, 5), GOOD[V3].max() + 1)
+    assert detail(top, settings) == "lead V3: 20% of the samples at one extreme"
+    bottom = changed(V3, slice(None, None, 4), GOOD[V3].min() - 1)
+    assert detail(bottom, settings) == "lead V3: 25% of the samples at one extreme"
+    noise = noisy(V3, 0.3)
+    assert detail(noise, settings) == "lead V3: 0.30 mV above a quarter of the sampling rate"
+    copied = changed(V3 + 1, slice(None), GOOD[V3])
+    assert detail(copied, settings) == "V3 and V4 in 100% of the samples"
+
+
+def test_of_several_pairs_of_equal_leads_that_with_most_equal_samples_is_named(
+    settings: config.Ecg,
+) -> None:
+    values = changed(V3 + 1, slice(0, 4850), GOOD[V3, :4850])
+    values[LEADS.index("V6")] = GOOD[LEADS.index("V5")]
+    assert detail(values, settings) == "V5 and V6 in 100% of the samples"
+
+
+@pytest.mark.parametrize(("counts_high", "expected"), [(4000, None), (4001, Reason.VOLTAGE)])
+def test_a_range_of_20_mv_is_the_largest(
+    counts_high: int,
+    expected: Reason | None,
+    settings: config.Ecg,
+) -> None:
+    """4,000 counts of 5 microvolt from lowest to highest."""
+    lowest = int(GOOD[V3].min())
+    assert reason(changed(V3, 100, lowest + counts_high), settings) is expected
+
+
+@pytest.mark.parametrize(("number", "expected"), [(100, None), (101, Reason.SATURATED)])
+def test_2_percent_of_the_samples_may_be_at_one_extreme(
+    number: int,
+    expected: Reason | None,
+    settings: config.Ecg,
+) -> None:
+    """100 of 5,000."""
+    values = GOOD.copy()
+    values[V3, np.linspace(0, 4999, number).astype(int)] = GOOD[V3].max() + 1
+    assert reason(values, settings) is expected
+
+
+@pytest.mark.parametrize(("length", "expected"), [(500, None), (501, Reason.DEAD_LEAD)])
+def test_a_lead_may_be_constant_for_a_second(
+    length: int,
+    expected: Reason | None,
+    settings: config.Ecg,
+) -> None:
+    """Its value, 7, is not an extreme of the lead, and differs from those before and after."""
+    values = changed(V3, slice(2000, 2000 + length), 7)
+    values[V3, [1999, 2000 + length]] = 8
+    assert reason(values, settings) is expected
+
+
+def test_flat_leads_are_named() -> None:
+    values = GOOD.copy()
+    values[[0, V3]] = 5
+    with pytest.raises(Excluded) as error:
+        faults.check_limb_leads(values, leads=LEADS, tolerance=1)
+    assert error.value.reason is Reason.FLAT_LEAD
+    assert error.value.detail == "lead I, V3"
+
+
+@pytest.mark.parametrize("lead", ["III", "aVR", "aVL", "aVF"])
+def test_a_limb_lead_may_be_a_count_from_what_i_and_ii_say_and_no_further(lead: str) -> None:
+    """III = II - I, aVR = -(I + II) / 2, aVL = (I - III) / 2, aVF = (II + III) / 2.
+
+    Here I is 2 and II is 6.
+    """
+    exact = {"I": 2.0, "II": 6.0, "III": 4.0, "aVR": -4.0, "aVL": -1.0, "aVF": 5.0}
+    values = np.random.default_rng(0).normal(size=(12, 50))
+    values[:6] = np.array(list(exact.values()))[:, None] * np.linspace(0, 1, 50)
+    faults.check_limb_leads(values, leads=LEADS, tolerance=1)
+    for counts_off in (1.0, -1.0):
+        off = values.copy()
+        off[LEADS.index(lead), 49] += counts_off
+        faults.check_limb_leads(off, leads=LEADS, tolerance=1)
+        off[LEADS.index(lead), 49] += counts_off
+        with pytest.raises(
+            Excluded,
+            match=f"lead {lead} is 2 counts from what I and II say",
+        ) as error:
+            faults.check_limb_leads(off, leads=LEADS, tolerance=1)
+        assert error.value.reason is Reason.EINTHOVEN
+
+
+@pytest.mark.parametrize(
+    ("inside", "named", "flagged"),
+    [
+        ("9000001", "9000001", False),
+        ("9000001", "9000002", True),
+        ("anonymous", "9000002", False),
+        ("9000001", "scan", False),
+        ("", "9000002", False),
+        ("9000001", "", False),
+    ],
+)
+def test_ids_in_the_file_and_in_its_name_are_compared_where_both_are_numbers(
+    inside: str,
+    named: str,
+    flagged: bool,
+) -> None:
+    how = {"signal_mv": GOOD * 0.005, "r_peaks": np.array([250]), "rate_hz": 500, "leads": LEADS}
+    found = faults.flags({"irregular": False}, inside=inside, named=named, **how)
+    assert found == (["another participant in the ECG file than in its name"] if flagged else [])
+
+
+def beats_of_arms(p_one: float, p_avr: float, qrs_one: float, qrs_v6: float) -> bool:
+    """Three beats with waves of these heights in mV, on a level of 1 mV."""
+    signal_mv = np.ones((12, 2000))
+    peaks = np.array([300, 900, 1500])
+    p_wave = np.hanning(51)  # 100 ms, its middle 150 ms before the R-peak
+    qrs = np.hanning(31)
+    for peak in peaks:
+        for lead, height in (("I", p_one), ("aVR", p_avr)):
+            signal_mv[LEADS.index(lead), peak - 100 : peak - 49] += height * p_wave
+        for lead, height in (("I", qrs_one), ("V6", qrs_v6)):
+            signal_mv[LEADS.index(lead), peak - 15 : peak + 16] += height * qrs
+    return faults.arms_exchanged(signal_mv, r_peaks=peaks, rate_hz=500, leads=LEADS)
+
+
+@pytest.mark.parametrize(
+    ("waves", "expected"),
+    [
+        ((-0.1, 0.1, -1, 1), True),
+        ((0.1, 0.1, -1, 1), False),
+        ((-0.1, -0.1, -1, 1), False),
+        ((-0.1, 0.1, 1, 1), False),
+        ((-0.1, 0.1, -1, -1), False),
+        ((-0.1, 0.1, 1, -1), False),
+    ],
+    ids=[
+        "exchanged",
+        "P upright in I",
+        "P down in aVR",
+        "QRS upright in I",
+        "QRS alike in V6",
+        "QRS upright, V6 down",
+    ],
+)
+def test_all_four_signs_together_tell_that_the_arms_are_exchanged(
+    waves: tuple[float, float, float, float],
+    expected: bool,
+) -> None:
+    assert beats_of_arms(*waves) is expected
+
+
+@pytest.mark.parametrize(
+    ("peak", "whole"),
+    [(119, False), (120, True), (1970, True), (1971, False)],
+)
+def test_a_beat_counts_for_the_arms_from_240_ms_before_to_60_ms_after_its_peak(
+    peak: int,
+    whole: bool,
+) -> None:
+    """120 samples before and 30 after, of 2,000; waves around the peak as of exchanged arms."""
+    signal_mv = np.zeros((12, 2200))
+    at = peak + 100
+    signal_mv[LEADS.index("I"), at - 100 : at - 49] -= 0.1 * np.hanning(51)
+    signal_mv[LEADS.index("aVR"), at - 100 : at - 49] += 0.1 * np.hanning(51)
+    signal_mv[LEADS.index("I"), at - 15 : at + 16] -= np.hanning(31)
+    signal_mv[LEADS.index("V6"), at - 15 : at + 16] += np.hanning(31)
+    record = signal_mv[:, 100:2100]
+    found = faults.arms_exchanged(record, r_peaks=np.array([peak]), rate_hz=500, leads=LEADS)
+    assert found is whole

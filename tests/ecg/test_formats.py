@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import edfio
 import numpy as np
@@ -186,3 +187,225 @@ def test_files_of_any_format_are_found_where_the_settings_want_them(tmp_path: Pa
         (tmp_path / name).touch()
     assert [f.participant for f in inventory.find_ecgs([tmp_path])] == ["9000001"]
     assert [f.participant for f in inventory.find_ecgs([tmp_path], ecg_format="auto")] == ["9000001", "9000002", "9000003"]
+
+
+def test_a_table_may_begin_with_numbers_in_any_notation(
+    tmp_path: Path,
+    settings: config.Ecg,
+) -> None:
+    """Neither 1e-3 nor 1E-3 is a line of names."""
+    for number_format in ("%.9f", "%.9e", "%.9E"):
+        path = table(tmp_path / "a.csv", SIGNAL_MV)
+        np.savetxt(path, SIGNAL_MV.T, delimiter=",", fmt=number_format)
+        np.testing.assert_allclose(
+            formats.record(path, settings=settings).signal_mv,
+            SIGNAL_MV,
+            atol=1e-6,
+        )
+
+
+def test_a_table_may_have_one_row_per_lead(tmp_path: Path, settings: config.Ecg) -> None:
+    for values in (SIGNAL_MV, SIGNAL_MV.T):
+        path = table(tmp_path / "a.npy", values)
+        np.testing.assert_allclose(
+            formats.record(path, settings=settings).signal_mv,
+            SIGNAL_MV,
+            atol=1e-6,
+        )
+
+
+EXAMPLE = '{"rate_hz": 500, "unit": "mV", "leads": ["I", ...]}'
+SIDECAR = f"a table needs a file of the same name with .json: {EXAMPLE}"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason", "detail"),
+    [
+        (lambda p: p.with_suffix(".json").unlink(), Reason.UNREADABLE, SIDECAR),
+        (lambda p: p.write_text("I,II\na,b\n"), Reason.UNREADABLE, "table: ValueError"),
+        (
+            lambda p: np.savetxt(p, SIGNAL_MV[:3].T, delimiter=","),
+            Reason.MISSING_LEAD,
+            "a table of 5000x3 for 12 leads",
+        ),
+    ],
+    ids=["no sidecar", "text", "three leads"],
+)
+def test_a_bad_table_says_what_is_wrong(
+    spoil: Callable[[Path], object],
+    reason: Reason,
+    detail: str,
+    tmp_path: Path,
+    settings: config.Ecg,
+) -> None:
+    path = table(tmp_path / "a.csv", SIGNAL_MV)
+    spoil(path)
+    with pytest.raises(Excluded) as error:
+        formats.record(path, settings=settings)
+    assert error.value.reason is reason
+    assert error.value.detail == detail
+
+
+@pytest.mark.parametrize(
+    "values",
+    [SIGNAL_MV[None], SIGNAL_MV.astype(str), SIGNAL_MV.astype(complex)],
+    ids=["three axes", "text", "complex"],
+)
+def test_an_array_that_is_no_table_of_numbers_is_refused(
+    values: np.ndarray,
+    tmp_path: Path,
+    settings: config.Ecg,
+) -> None:
+    with pytest.raises(Excluded) as error:
+        formats.record(table(tmp_path / "a.npy", values), settings=settings)
+    assert error.value.reason is Reason.MISSING_LEAD
+
+
+def test_an_array_of_objects_is_not_unpickled(tmp_path: Path, settings: config.Ecg) -> None:
+    path = table(tmp_path / "a.npy", SIGNAL_MV)
+    np.save(path, np.array([{"a": 1}]), allow_pickle=True)
+    with pytest.raises(Excluded) as error:
+        formats.record(path, settings=settings)
+    assert error.value.detail == "table: ValueError"
+
+
+def test_a_file_larger_than_64_mib_is_not_read(tmp_path: Path, settings: config.Ecg) -> None:
+    path = tmp_path / "a.csv"
+    for size, detail in ((2**26 + 1, "larger than 64 MiB"), (2**26, SIDECAR)):
+        with path.open("wb") as file:
+            file.truncate(size)
+        with pytest.raises(Excluded) as error:
+            formats.record(path, settings=settings)
+        assert error.value.reason is Reason.UNREADABLE
+        assert error.value.detail == detail
+
+
+def test_a_file_that_cannot_be_opened_is_unreadable(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / "9000001_20205_2_0.xml"
+    path.touch()
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(Path, "open", forbidden)
+    with pytest.raises(Excluded) as error:
+        formats.is_cardiosoft(path)
+    assert error.value.reason is Reason.UNREADABLE
+    assert error.value.detail == "PermissionError"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.xml", "<CardiologyXML/>", True),
+        ("a.dcm", "<CardiologyXML/>", True),
+        ("a.xml", "<Unknown/>", True),
+        ("a.xml", "<!DOCTYPE RestingECG><RestingECG/>", True),
+        ("a.XML", "<Unknown/>", True),
+        ("a.xml", "<RestingECG>", False),
+        ("a.xml", "<AnnotatedECG>", False),
+        ("a.xml", "<restingecgdata>", False),
+        ("a.xml", "<ECG >", False),
+        ("a.xml", "<ECG>", False),
+        ("a.edf", "<Unknown/>", False),
+    ],
+)
+def test_the_root_tells_whose_xml_it_is(
+    name: str,
+    content: str,
+    expected: bool,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / name
+    for encoding in ("utf-8", "utf-16"):
+        path.write_text(content, encoding=encoding)
+        assert formats.is_cardiosoft(path) is expected
+
+
+def recorded(**changes: object) -> SimpleNamespace:
+    """What ecgdatakit gives for a good recording, with other facts of lead V6."""
+    facts = {
+        "sampling_rate": 500,
+        "units": "mV",
+        "is_raw": False,
+        "resolution": 2.0,
+        "resolution_unit": "uV",
+    }
+    leads = []
+    for lead, row in zip(LEADS, SIGNAL_MV, strict=True):
+        leads.append(SimpleNamespace(label=lead, samples=row, **facts))
+    for name, value in changes.items():
+        setattr(leads[-1], name, value)
+    return SimpleNamespace(leads=leads)
+
+
+def by_ecgdatakit(
+    found: SimpleNamespace,
+    folder: Path,
+    settings: config.Ecg,
+    monkeypatch: pytest.MonkeyPatch,
+) -> read.EcgRecord:
+    parser = SimpleNamespace(parse=lambda _: found)
+    monkeypatch.setitem(sys.modules, "ecgdatakit", SimpleNamespace(FileParser=lambda: parser))
+    path = folder / "a.edf"
+    path.touch()
+    return formats.record(path, settings=settings)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "detail"),
+    [
+        ({"label": "V5"}, Reason.MISSING_LEAD, "a lead twice"),
+        ({"sampling_rate": 250}, Reason.WRONG_RATE, "leads at 2 rates"),
+        ({"units": ""}, Reason.WRONG_UNIT, "the file does not say what a count is"),
+        ({"is_raw": True}, Reason.WRONG_UNIT, "the file does not say what a count is"),
+    ],
+)
+def test_what_a_reader_of_other_formats_finds_is_checked(
+    change: dict[str, object],
+    reason: Reason,
+    detail: str,
+    tmp_path: Path,
+    settings: config.Ecg,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(Excluded) as error:
+        by_ecgdatakit(recorded(**change), tmp_path, settings, monkeypatch)
+    assert error.value.reason is reason
+    assert error.value.detail == detail
+
+
+@pytest.mark.parametrize(
+    ("change", "resolution_mv"),
+    [
+        ({}, 0.002),
+        ({"resolution": 4.0}, 0.004),
+        ({"resolution": 0.004, "resolution_unit": "MV"}, 0.004),
+        ({"resolution": 9.0, "resolution_unit": "furlong"}, 0.002),
+        ({"resolution": -9.0}, 0.002),
+    ],
+)
+def test_the_resolution_is_the_coarsest_that_a_lead_names(
+    change: dict[str, object],
+    resolution_mv: float,
+    tmp_path: Path,
+    settings: config.Ecg,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = by_ecgdatakit(recorded(**change), tmp_path, settings, monkeypatch)
+    assert found.resolution_mv == pytest.approx(resolution_mv)
+    np.testing.assert_array_equal(found.signal_mv, SIGNAL_MV.astype(np.float32))
+
+
+def test_without_a_named_resolution_it_is_that_of_the_device_of_uk_biobank(
+    tmp_path: Path,
+    settings: config.Ecg,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = recorded()
+    for lead in found.leads:
+        lead.resolution = 0
+    assert by_ecgdatakit(found, tmp_path, settings, monkeypatch).resolution_mv == 0.005
