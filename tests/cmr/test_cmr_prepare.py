@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import sys
 import tracemalloc
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from phantom import decoys, heart, series, write_nifti, write_zip
 from ptacl import config, store
 from ptacl.cmr import prepare
 from ptacl.cmr.sequence import examine
-from ptacl.exclusions import Reason
+from ptacl.exclusions import Excluded, Reason
 
 IMAGE, LABELS = heart()
 
@@ -116,3 +117,68 @@ def test_memory_does_not_grow_with_the_shard(tmp_path: Path, members: list[dict[
     sequence_bytes = settings.frames * settings.size**2
     # Rows, their facts, and a cine more or less at the moment of the peak: 0.55 MB within 2 %; cines kept would be 9 MB.
     assert peak(60) - peak(30) < 30 * sequence_bytes + 2 * cine_bytes < 30 * cine_bytes / 10
+
+
+def test_paths_that_are_no_utf_8_are_read(
+    tmp_path: Path,
+    settings: config.Cmr,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"
+    path = write_nifti(Path(os.fsdecode(folder)) / "sa.nii.gz", IMAGE)
+    (tmp_path / "0.csv").write_bytes(
+        b"visit,cmr,segmentation\n9000001_2," + os.fsencode(path) + b",\n",
+    )
+    run(tmp_path / "0.csv", tmp_path / "out", settings, monkeypatch)
+    assert json.loads((tmp_path / "out" / "0.json").read_text())["visits"] == ["9000001_2"]
+
+
+def test_a_record_without_a_cine_or_with_one_that_is_excluded_raises(
+    members: list[dict[str, str]],
+    settings: config.Cmr,
+) -> None:
+    with pytest.raises(Excluded) as error:
+        prepare.prepare_record("", segmentation="", settings=settings)
+    assert error.value.reason is Reason.NO_CMR
+    with pytest.raises(Excluded) as error:
+        prepare.prepare_record(members[4]["cmr"], segmentation="", settings=settings)
+    assert error.value.reason is Reason.WRONG_FRAMES
+    assert error.value.detail == "6, not 8"
+
+
+def test_an_exclusion_has_its_detail(
+    members: list[dict[str, str]],
+    tmp_path: Path,
+    settings: config.Cmr,
+) -> None:
+    outcome = prepare.prepare_shard(members[4:5], settings=settings, directory=tmp_path)
+    reason = Reason.WRONG_FRAMES.value
+    assert outcome.excluded == [{"visit": "9000005_3", "reason": reason, "detail": "6, not 8"}]
+
+
+def test_the_store_holds_end_systole_and_its_units(
+    members: list[dict[str, str]],
+    tmp_path: Path,
+    settings: config.Cmr,
+) -> None:
+    prepare.prepare_shard(members[:2], settings=settings, directory=tmp_path)
+    opened = store.read(tmp_path)
+    systole = opened.read("systole")
+    assert systole.dtype == np.int32
+    assert systole[0] == 4  # the cavity of the phantom is smallest at half of its eight frames
+    assert opened.unit("frames") == "1/255 of the range"
+    assert opened.unit("systole") == "frame of end-systole"
+    assert opened.group["frames"].metadata.dimension_names == ("visit", "frame", "row", "column")
+    assert opened.group["systole"].metadata.dimension_names == ("visit",)
+
+
+def test_the_sheet_shows_the_first_24_cines(
+    members: list[dict[str, str]],
+    tmp_path: Path,
+    settings: config.Cmr,
+) -> None:
+    many = [{**members[0], "visit": f"{9000100 + i}_2"} for i in range(25)]
+    outcome = prepare.prepare_shard(many, settings=settings, directory=tmp_path)
+    titles = [panel.title for panel in outcome.panels]
+    assert titles == [f"{9000100 + i}_2   segmentation" for i in range(24)]
+    assert outcome.panels[0].systole_frame == 4

@@ -67,3 +67,45 @@ def test_a_pipe_is_unreadable_and_is_not_waited_for(tmp_path: Path) -> None:
     with pytest.raises(Excluded) as error:
         read(path)
     assert (error.value.reason, error.value.detail) == (Reason.UNREADABLE, "not a regular file")
+
+
+def test_a_refused_segmentation_tells_both_shapes(tmp_path: Path) -> None:
+    cine = read(write_nifti(tmp_path / "sa.nii.gz", IMAGE))
+    with pytest.raises(Excluded) as error:
+        read_labels(write_nifti(tmp_path / "seg_sa.nii.gz", LABELS[1:]), cine=cine)
+    assert error.value.detail == "2x2x48x56 for a cine of 3x2x48x56"
+    with pytest.raises(Excluded) as error:
+        read_labels(tmp_path / "absent.nii.gz", cine=cine)
+    assert error.value.reason is Reason.UNREADABLE
+    assert error.value.detail == "segmentation: no such file"
+
+
+def test_a_file_that_cannot_be_opened_is_unreadable(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = write_nifti(tmp_path / "sa.nii.gz", IMAGE)
+
+    def forbidden(*_: object) -> None:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(Path, "open", forbidden)
+    with pytest.raises(Excluded) as error:
+        format_of(path)
+    assert error.value.reason is Reason.UNREADABLE
+    assert error.value.detail == "PermissionError"
+
+
+def test_the_segmentation_of_a_cine_has_its_name_whatever_the_case_of_the_suffix(
+    tmp_path: Path,
+) -> None:
+    for name in ("a.NII", "seg_a.NII", "b.nii", "seg_b.nii", "seg_c.nii.gz", "c.ZIP"):
+        (tmp_path / name).touch()
+    assert find_labels(tmp_path / "a.NII") == tmp_path / "seg_a.NII"
+    assert find_labels(tmp_path / "b.nii") == tmp_path / "seg_b.nii"
+    assert find_labels(tmp_path / "c.ZIP") == tmp_path / "seg_c.nii.gz"
+    (tmp_path / "seg_sa.nii.gz").touch()
+    (tmp_path / "seg_c.nii.gz").unlink()
+    assert find_labels(tmp_path / "c.ZIP") == tmp_path / "seg_sa.nii.gz"
+    (tmp_path / "d.zip").touch()  # it may be the segmentation of this one
+    assert find_labels(tmp_path / "c.ZIP") is None

@@ -318,3 +318,121 @@ def test_more_pixels_than_a_cine_has_are_refused(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("ptacl.cmr.dicom._MOST_PIXELS", IMAGE.size - 1)
     with pytest.raises(Excluded, match="pixels of short axis"):
         read_zip(zipped(tmp_path, series(IMAGE)))
+
+
+def refusal(read: Callable[[], object]) -> tuple[Reason, str]:
+    with pytest.raises(Excluded) as error:
+        read()
+    return error.value.reason, error.value.detail
+
+
+@pytest.mark.parametrize(
+    ("spacing", "thickness", "expected"),
+    [(5.2, 8, 5.2), (None, 8, 8.0), (None, None, 0.0)],
+)
+def test_the_distance_of_a_single_slice_is_that_of_its_header(
+    tmp_path: Path,
+    spacing: float | None,
+    thickness: float | None,
+    expected: float,
+) -> None:
+    files = series(IMAGE[:, :1], SpacingBetweenSlices=spacing, SliceThickness=thickness)
+    assert read_zip(zipped(tmp_path, files)).spacing_mm == (PIXEL_MM, PIXEL_MM, expected)
+
+
+def test_a_zip_or_folder_that_cannot_be_read_says_why(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    absent = tmp_path / "absent"
+    assert refusal(lambda: read_folder(absent)) == (Reason.UNREADABLE, "folder: FileNotFoundError")
+    assert refusal(lambda: read_zip(absent)) == (Reason.UNREADABLE, "zip: FileNotFoundError")
+    garbage = tmp_path / "garbage.zip"
+    garbage.write_bytes(b"PK garbage")
+    assert refusal(lambda: read_zip(garbage)) == (Reason.UNREADABLE, "zip: BadZipFile")
+    with garbage.open("wb") as file:
+        file.truncate(2**29 + 1)
+    assert refusal(lambda: read_zip(garbage)) == (Reason.UNREADABLE, "zip: larger than 512 MiB")
+    packed = zipped(tmp_path, series(IMAGE))
+    monkeypatch.setattr("ptacl.cmr.dicom._MOST_FILES", T * Z + 1)  # and the manifest
+    assert read_zip(packed).num_slices == Z
+    monkeypatch.setattr("ptacl.cmr.dicom._MOST_FILES", T * Z)
+    assert refusal(lambda: read_zip(packed)) == (Reason.UNREADABLE, f"zip: {T * Z + 1} files")
+
+
+def test_as_many_pixels_as_allowed_are_read_and_no_more(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    packed = zipped(tmp_path, series(IMAGE))
+    monkeypatch.setattr("ptacl.cmr.dicom._MOST_PIXELS", IMAGE.size)
+    assert read_zip(packed).num_slices == Z
+    monkeypatch.setattr("ptacl.cmr.dicom._MOST_PIXELS", IMAGE.size - 1)
+    detail = f"more than {IMAGE.size - 1:,} pixels of short axis"
+    assert refusal(lambda: read_zip(packed)) == (Reason.UNREADABLE, detail)
+
+
+def test_a_zip_without_a_usable_file_counts_what_it_holds(tmp_path: Path) -> None:
+    files: dict[str, Any] = dict(decoys(IMAGE[0, 0]))
+    detail = "4 files of other series, 0 that cannot be decoded"
+    assert refusal(lambda: read_zip(zipped(tmp_path, files))) == (Reason.NO_SHORT_AXIS, detail)
+    files |= {
+        "a.dcm": dicom(IMAGE[0, 0], PixelSpacing=None),
+        "b.DCM": dicom(IMAGE[0, 0], SamplesPerPixel=3),
+    }
+    files |= {"c.dcm": dicom(IMAGE[0, 0], PixelSpacing=None)}
+    causes = "no PixelSpacing: 2, not one plane of grey values: 1"
+    detail = f"4 files of other series, 3 that cannot be decoded ({causes})"
+    assert refusal(lambda: read_zip(zipped(tmp_path, files))) == (Reason.NO_SHORT_AXIS, detail)
+    alone = {"a.dcm": files["a.dcm"]}
+    detail = "0 files of other series, 1 that cannot be decoded (no PixelSpacing: 1)"
+    assert refusal(lambda: read_zip(zipped(tmp_path, alone))) == (Reason.UNREADABLE, detail)
+
+
+def test_a_file_larger_than_16_mib_costs_one_frame(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, data in series(IMAGE).items():
+        (folder / name).write_bytes(encode(data))
+    with (folder / "04_02.dcm").open("ab") as file:
+        file.truncate(2**24 + 1)
+    assert read_folder(folder).causes == {"larger than 16 MiB": 1}
+
+
+def test_images_that_make_no_stack_say_why(tmp_path: Path) -> None:
+    """A turn of 0.1 rad is one of 6 degrees."""
+    turned = spoiled(
+        "03_01.dcm",
+        ImageOrientationPatient=[np.cos(0.1), np.sin(0.1), 0, -np.sin(0.1), np.cos(0.1), 0],
+    )
+    detail = "slices turned by 6 degrees"
+    assert refusal(lambda: read_zip(zipped(tmp_path, turned))) == (Reason.UNEVEN_SLICES, detail)
+    finer = spoiled("03_01.dcm", PixelSpacing=[1, 2])
+    detail = "pixels of (4.0, 4.0) and (1.0, 2.0) mm"
+    assert refusal(lambda: read_zip(zipped(tmp_path, finer))) == (Reason.UNEVEN_SLICES, detail)
+    other = series(IMAGE)
+    other["00_01.dcm"] = dicom(IMAGE[0, 0, :10], TriggerTime=100, ImagePositionPatient=[7, 7, 7])
+    detail = "images of (20, 24) and (10, 24) pixels"
+    assert refusal(lambda: read_zip(zipped(tmp_path, other))) == (Reason.UNEVEN_SLICES, detail)
+    strangers = spoiled("03_01.dcm", PatientID="9000002")
+    assert refusal(lambda: read_zip(zipped(tmp_path, strangers))) == (
+        Reason.SEVERAL_PEOPLE,
+        "2 in the short axis",
+    )
+
+
+def test_frames_of_one_slice_may_differ_in_position_by_less_than_a_millimetre(
+    tmp_path: Path,
+) -> None:
+    near = spoiled("03_01.dcm", ImagePositionPatient=[7, 7, 7 + 3 * SLICE_MM + 0.9])
+    assert read_zip(zipped(tmp_path, near)).num_slices == Z
+    far = spoiled("03_01.dcm", ImagePositionPatient=[7, 7, 7 + 3 * SLICE_MM + 1.1])
+    assert read_zip(zipped(tmp_path, far)).num_slices == Z + 1
+
+
+def test_the_time_between_frames_is_their_mean_and_over_slices_the_median(tmp_path: Path) -> None:
+    """Three intervals that last 300, 330 and 390 ms together: 100, 110 and 130 ms."""
+    files = series(IMAGE[:, :3])
+    for name, last_ms in (("00_03.dcm", 300), ("01_03.dcm", 330), ("02_03.dcm", 390)):
+        files[name].TriggerTime = last_ms
+    assert read_zip(zipped(tmp_path, files)).frame_ms == pytest.approx(110)

@@ -100,3 +100,38 @@ def test_lists_that_lie_are_refused() -> None:
 def test_crc_is_that_of_zlib() -> None:
     info = zipfile.ZipFile(io.BytesIO(archive())).infolist()[0]
     assert info.CRC == zlib.crc32(CONTENTS["a.dcm"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"header_offset": -1}, "the header lies beyond the end"),
+        ({"header_offset": 10**9}, "the header lies beyond the end"),
+        ({"header_offset": 3}, "no header, or less than listed"),
+        ({"compress_size": 10**9}, "no header, or less than listed"),
+        ({"orig_filename": "b.dcm"}, "another name than listed"),
+        ({"file_size": 99_999}, "more or less than listed"),
+        ({"file_size": 100_001}, "more or less than listed"),
+        ({"CRC": 1}, "a wrong checksum"),
+    ],
+)
+def test_a_refusal_says_what_the_list_has_wrong(
+    changes: dict[str, int | str],
+    message: str,
+) -> None:
+    data = bytes(archive())
+    info = zipfile.ZipFile(io.BytesIO(data)).infolist()[0]
+    for name, value in changes.items():
+        setattr(info, name, value)
+    with pytest.raises(zipfile.BadZipFile) as error:
+        ours(data, info, size=2**24)
+    assert str(error.value) == message
+
+
+def test_a_header_at_the_very_end_is_no_file() -> None:
+    """30 bytes of a header fit, and the name after it does not."""
+    data = bytes(archive())
+    info = zipfile.ZipFile(io.BytesIO(data)).infolist()[0]
+    for length in (29, 30):
+        with pytest.raises(zipfile.BadZipFile):
+            Member(memoryview(data[:length]), info)

@@ -181,3 +181,146 @@ def test_memory_is_bounded_by_what_a_cine_can_be(shape: tuple[int, ...], stored:
 def test_a_file_that_fills_its_header_is_read(tmp_path: Path) -> None:
     (tmp_path / "sa.nii.gz").write_bytes(of_size((64, 64, 8, 20), stored=655_360))
     assert nifti.read(tmp_path / "sa.nii.gz").shape == (20, 8, 64, 64)
+
+
+def spaced(
+    folder: Path,
+    *,
+    header_mm: tuple[float, float, float],
+    affine_mm: tuple[float, float, float],
+) -> Path:
+    """A file whose voxel size in the header need not be that of its affine."""
+    path = folder / "sa.nii"
+    nib.Nifti1Image(IMAGE.T, np.diag([*affine_mm, 1])).to_filename(path)
+    raw = bytearray(path.read_bytes())
+    raw[80:92] = np.array(header_mm, "<f4").tobytes()
+    path.write_bytes(raw)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("header_mm", "expected"),
+    [((2.0, 2, 6.05), 6.0), ((2.0, 2, 9), 9.0), ((2.0, 2, 4), 4.0), ((2.0, 3, 9), 9.0)],
+    ids=["within 1 %", "larger", "smaller", "other pixels"],
+)
+def test_where_the_affine_disagrees_with_the_voxel_size_that_of_the_header_counts(
+    tmp_path: Path,
+    header_mm: tuple[float, float, float],
+    expected: float,
+) -> None:
+    """The affine says 6 mm between slices."""
+    path = spaced(tmp_path, header_mm=header_mm, affine_mm=(2, 2, 6))
+    assert nifti.read(path).spacing_mm[2] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("header_mm", "detail"),
+    [
+        ((0.0, 1, 1), "voxel size 0"),
+        ((1.0, 1, 0), "voxel size 0"),
+        ((1.0, np.nan, 1), "voxel size nan x 1.0 x 1.0"),
+        ((1.0, 1, np.inf), "voxel size 1.0 x 1.0 x inf"),
+    ],
+)
+def test_a_voxel_size_that_is_none_is_named(
+    tmp_path: Path,
+    header_mm: tuple[float, float, float],
+    detail: str,
+) -> None:
+    with pytest.raises(Excluded) as error:
+        nifti.read(spaced(tmp_path, header_mm=header_mm, affine_mm=(1, 1, 1)))
+    assert error.value.reason is Reason.WRONG_UNIT
+    assert error.value.detail == detail
+
+
+def test_the_detail_says_what_is_wrong_with_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "sa.nii"
+
+    def detail() -> str:
+        with pytest.raises(Excluded) as error:
+            nifti.read(path)
+        return error.value.detail
+
+    nib.Nifti1Image(IMAGE[0, 0].T, np.eye(4)).to_filename(path)
+    assert detail() == "axes 56x48 are not column, row, slice, time"
+    nib.Nifti1Image(np.zeros((2, 2, 2, 2, 3), np.int16), np.eye(4)).to_filename(path)
+    assert detail() == "axes 2x2x2x2x3 are not column, row, slice, time"
+    nib.Nifti1Image(np.zeros((2, 2, 2, 2), np.complex64), np.eye(4)).to_filename(path)
+    assert detail() == "NIfTI: voxels of type complex64"
+    path.write_bytes(b"hello")
+    assert detail() == "NIfTI: WrapStructError"
+    path.write_bytes(of_size((5000, 5000, 3), stored=1))
+    assert detail() == "NIfTI: its header says 75,000,000 voxels, more than a cine has"
+    nib.Nifti1Image(IMAGE.T, np.eye(4)).to_filename(path)
+    raw = path.read_bytes()
+    path.write_bytes(raw[:-1])
+    assert detail() == "NIfTI: fewer voxels than the header says"
+    path.write_bytes(raw + b"\0")
+    assert detail() == "NIfTI: more voxels than the header says"
+
+
+def test_a_file_larger_than_512_mib_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "sa.nii"
+    with path.open("wb") as file:
+        file.truncate(2**29 + 1)
+    with pytest.raises(Excluded) as error:
+        nifti.read(path)
+    assert error.value.reason is Reason.UNREADABLE
+    assert error.value.detail == "NIfTI: larger than 512 MiB"
+
+
+def test_axes_of_one_after_the_fourth_do_no_harm(tmp_path: Path) -> None:
+    nib.Nifti1Image(IMAGE.T[..., None, None], np.eye(4)).to_filename(tmp_path / "sa.nii")
+    assert np.array_equal(np.stack(nifti.read(tmp_path / "sa.nii").slices, axis=1), IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("zoom_s", "expected"),
+    [(0.25 / 8, 31.25), (0.249 / 8, None), (3 / 8, 375), (3.01 / 8, None)],
+)
+def test_a_beat_takes_from_a_quarter_of_a_second_to_three(
+    tmp_path: Path,
+    zoom_s: float,
+    expected: float | None,
+) -> None:
+    """Eight frames make up one beat."""
+    path = write_nifti(tmp_path / "sa.nii.gz", IMAGE, frame_s=zoom_s)
+    assert nifti.read(path).frame_ms == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("value", "expected"), [(254.6, 255), (0.4, 0), (255.0, 255)])
+def test_labels_stored_as_floats_are_rounded(tmp_path: Path, value: float, expected: int) -> None:
+    labels = LABELS.astype(np.float32)
+    labels[1, 2, 3, 4] = value
+    found = nifti.read_labels(write_nifti(tmp_path / "seg_sa.nii.gz", labels))
+    assert found[1, 2, 3, 4] == expected
+
+
+def test_labels_out_of_range_are_named(tmp_path: Path) -> None:
+    labels = LABELS.astype(np.float32)
+    labels[1, 2, 3, 4] = 256
+    with pytest.raises(Excluded) as error:
+        nifti.read_labels(write_nifti(tmp_path / "seg_sa.nii.gz", labels))
+    assert error.value.detail == "segmentation labels outside 0 to 255"
+
+
+def test_a_slope_or_an_intercept_alone_is_applied(tmp_path: Path) -> None:
+    path = tmp_path / "sa.nii"
+    nib.Nifti1Image(IMAGE.T, np.eye(4)).to_filename(path)
+    raw = bytearray(path.read_bytes())
+    for slope, intercept in ((2.0, 0.0), (1.0, 5.0)):
+        raw[112:120] = np.array([slope, intercept], "<f4").tobytes()
+        path.write_bytes(raw)
+        found = np.stack(nifti.read(path).slices, axis=1)
+        assert found.dtype == np.float32
+        assert np.array_equal(found, IMAGE * np.float32(slope) + np.float32(intercept))
+
+
+def test_one_byte_too_many_in_a_second_gzip_member_is_refused(tmp_path: Path) -> None:
+    raw = gzip.decompress(write_nifti(tmp_path / "a.nii.gz", IMAGE).read_bytes())
+    path = tmp_path / "sa.nii.gz"
+    path.write_bytes(gzip.compress(raw) + gzip.compress(b""))
+    assert np.array_equal(np.stack(nifti.read(path).slices, axis=1), IMAGE)
+    path.write_bytes(gzip.compress(raw) + gzip.compress(b"x"))
+    with pytest.raises(Excluded, match="more voxels than the header says"):
+        nifti.read(path)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -6,6 +7,7 @@ import pytest
 from phantom import LV, heart, rotation, series, write_nifti, write_zip
 
 from ptacl import config
+from ptacl.cmr import sequence
 from ptacl.cmr.sequence import Examined, examine
 from ptacl.exclusions import Excluded, Reason
 
@@ -195,3 +197,134 @@ def test_reasons_tell_no_participant(tmp_path: Path, settings: config.Cmr) -> No
         assert "9000001" not in str(error.value)
     found = examined(folder, IMAGE, settings, labels=LABELS[:, 1:])
     assert found.refused and "9000001" not in found.refused
+
+
+@pytest.mark.parametrize(
+    ("image", "changes", "detail"),
+    [
+        (IMAGE[:-1], {}, "7, not 8"),
+        (IMAGE[:, :5], {}, "5, fewer than 6"),
+        (IMAGE[:, :, :15], {}, "15 x 56 pixels for a crop of 32"),
+        (np.full_like(IMAGE, 7), {}, "one intensity in the crop"),
+        (np.repeat(IMAGE[:1], T, axis=0), {}, "7 of 8 equal the one before"),
+        (
+            IMAGE * (np.arange(T) < 5)[:, None, None, None],
+            {},
+            "3 of 8 frames have one intensity in the crop",
+        ),
+        (IMAGE, {"crop": "segmentation"}, "the settings ask for one, and none shows the heart"),
+        (np.where(np.arange(56) == 3, np.nan, IMAGE), {}, "in the cine"),
+    ],
+    ids=["frames", "slices", "rows", "contrast", "still", "dark", "segmentation", "not finite"],
+)
+def test_the_detail_says_what_forbids_to_use_a_cine(
+    image: np.ndarray,
+    changes: dict[str, object],
+    detail: str,
+    tmp_path: Path,
+    settings: config.Cmr,
+) -> None:
+    found = examined(tmp_path, image, settings, **changes)
+    assert found.excluded is not None
+    assert found.excluded.detail == detail
+
+
+def test_the_least_that_is_allowed_is_used(tmp_path: Path, settings: config.Cmr) -> None:
+    """Six slices; images of half the crop; as many repeated frames as others."""
+    assert examined(tmp_path, IMAGE[:, :6], settings).excluded is None
+    assert reason(examined(tmp_path, IMAGE[:, :, 14:30], settings)) is None
+    moving = np.array([0, 0, 1, 1, 2, 2, 3, 3])
+    assert examined(tmp_path, IMAGE[moving], settings).excluded is None
+    repeated = np.array([0, 0, 0, 1, 1, 2, 2, 2])
+    assert reason(examined(tmp_path, IMAGE[repeated], settings)) is Reason.STILL
+
+
+@pytest.mark.parametrize(
+    ("positions_mm", "detail"),
+    [
+        ((0.0,), ""),
+        ((0.0, 10, 20, 30), ""),
+        ((30.0, 20, 10, 0), ""),
+        ((0.0, 10, 21, 31), ""),
+        ((0.0, 10, 21.1, 31.1), "10.0 to 11.1 mm apart"),
+        ((0.0, 10, 18.9, 28.9), "8.9 to 10.0 mm apart"),
+    ],
+)
+def test_distances_of_slices_may_differ_by_a_tenth_of_their_median(
+    positions_mm: tuple[float, ...],
+    detail: str,
+) -> None:
+    assert sequence._uneven(positions_mm) == detail
+
+
+@pytest.mark.parametrize(
+    ("spacing", "detail"),
+    [
+        ((4, 0.2, 9), "rows 0.2 mm apart"),
+        ((6, 4, 9), "columns 6 mm apart"),
+        ((4, 4, 31), "slices 31 mm apart"),
+        ((4, 4, 0.5), "slices 0.5 mm apart"),
+    ],
+)
+def test_a_spacing_that_no_body_fits_is_named(
+    spacing: tuple[float, float, float],
+    detail: str,
+    tmp_path: Path,
+    settings: config.Cmr,
+) -> None:
+    """The affine is that of columns, rows and slices."""
+    nib.save(nib.Nifti1Image(IMAGE.T, np.diag([*spacing, 1])), tmp_path / "sa.nii.gz")
+    with pytest.raises(Excluded) as error:
+        examine(tmp_path / "sa.nii.gz", segmentation=None, settings=settings)
+    assert error.value.reason is Reason.WRONG_UNIT
+    assert error.value.detail == detail
+
+
+def test_the_distance_of_a_single_slice_does_not_matter(
+    tmp_path: Path,
+    settings: config.Cmr,
+) -> None:
+    nib.save(nib.Nifti1Image(IMAGE[:, :1].T, np.diag([4, 4, 99, 1])), tmp_path / "sa.nii.gz")
+    found = examine(tmp_path / "sa.nii.gz", segmentation=None, settings=settings)
+    assert reason(found) is Reason.TOO_FEW_SLICES
+
+
+def test_facts_are_rounded(tmp_path: Path, settings: config.Cmr) -> None:
+    found = examined(tmp_path, IMAGE, settings, labels=LABELS)
+    place = replace(found.location, row=12.345, col=6.789)
+    cine = replace(found.cine, frame_ms=12.34567, spacing_mm=(1.234567, 2.0, 3.0))
+    odd = replace(
+        found,
+        location=place,
+        cine=cine,
+        volumes={"LVEF": 54.32109},
+        systole=(3, "motion"),
+        hot=2,
+    )
+    facts = odd.facts
+    assert facts["frame_ms"] == 12.346
+    assert facts["spacing_mm"] == [1.2346, 2.0, 3.0]
+    assert facts["crop"] == {"row": 12.3, "col": 6.8, "source": "segmentation"}
+    assert facts["volumes"] == {"LVEF": 54.321}
+    assert facts["systole"] == {"frame": 3, "source": "motion"}
+    assert facts["counts"]["hot_pixels"] == 2
+    assert facts["counts"]["repeated_frames"] == 0
+    assert facts["counts"]["gaps"] == 0
+    assert facts["flags"] == ["hot pixels clipped"]
+    assert facts["unreadable"] == {}
+    assert facts["segmentation_refused"] == ""
+    assert facts["middle_slice"] == found.location.slice
+
+
+def test_facts_without_a_crop_have_no_systole(tmp_path: Path, settings: config.Cmr) -> None:
+    found = examined(tmp_path, np.full_like(IMAGE, 3), settings)
+    assert found.sequence is None
+    assert "systole" not in found.facts
+    assert replace(found, cine=replace(found.cine, frame_ms=None)).facts["frame_ms"] is None
+
+
+def test_files_without_an_image_are_flagged(tmp_path: Path, settings: config.Cmr) -> None:
+    found = examined(tmp_path, IMAGE, settings)
+    damaged = replace(found, cine=replace(found.cine, causes={"EOFError": 2}))
+    assert damaged.facts["flags"] == ["files without an image"]
+    assert damaged.facts["unreadable"] == {"EOFError": 2}
