@@ -234,3 +234,93 @@ def test_correlations_agree_with_numpy_in_every_draw():
         expected = np.corrcoef(np.repeat(first, draw), np.repeat(second, draw))[0, 1]
         assert value == pytest.approx(expected)
     assert np.isnan(alignment.correlations(first, np.ones(30), counts=counts)).all()
+
+
+def test_numbers_are_rounded_for_the_file(tmp_path):
+    """The matrix to five decimals, which are enough to draw it, and the other numbers to six."""
+    files = {seed: write(tmp_path / f"{seed}.npz", noise=2.0, seed=seed) for seed in (0, 1)}
+    embeddings = {"ptacl": files}
+    found = evaluate(settings("ptacl"), embeddings=embeddings, seed=0)["models"]["ptacl"]
+    values = [value for row in found["matrix"] for value in row]
+    assert values == [round(value, 5) for value in values]
+    assert values != [round(value, 4) for value in values]
+    assert found["share"] == round(found["share"], 6)
+    assert found["share"] != round(found["share"], 5)
+
+
+def test_the_figure_shows_one_matrix_per_model_from_end_diastole_on(tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig",
+        lambda figure, *_, **__: kept.append(figure),
+    )
+    first = np.eye(13)
+    second = 2 * first - 1
+    models = {
+        "global": {"title": "Global", "share": 0.219, "matrix": first.tolist()},
+        "ptacl": {"title": "PTACL", "share": 1.0, "matrix": second.tolist()},
+    }
+    alignment.draw({"models": models}, paths=[tmp_path / "new" / "folder" / "a.png"])
+    assert (tmp_path / "new" / "folder").is_dir()
+    one, other, bar = kept[0].axes
+    assert one.get_title() == "Global\n0.22 near the diagonal"
+    assert other.get_title() == "PTACL\n1.00 near the diagonal"
+    assert [one.get_ylabel(), one.get_xlabel()] == ["ECG step", "CMR step"]
+    assert bar.get_ylabel() == "mean cosine"
+    for axes, matrix in ((one, first), (other, second)):
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["ED", "3", "6", "9", "12"]
+        assert [label.get_text() for label in axes.get_yticklabels()] == ["ED", "3", "6", "9", "12"]
+        assert axes.get_xticks().tolist() == [0.5, 3.5, 6.5, 9.5, 12.5]
+        assert axes.get_yticks().tolist() == [0.5, 3.5, 6.5, 9.5, 12.5]
+        mesh = axes.collections[0]
+        np.testing.assert_array_equal(np.reshape(mesh.get_array(), (13, 13)), matrix)
+        assert mesh.get_clim() == (-1, 1)
+        assert axes.yaxis_inverted()
+
+
+def test_a_single_participant_has_no_other_and_is_compared_with_itself(tmp_path):
+    steps = alignment.read_steps(write(tmp_path / "a.npz", noise=0.0, people=1))
+    shares = alignment.control_shares(steps, generator=np.random.default_rng(0))
+    assert shares["other_share"].tolist() == [1.0]
+
+
+def test_a_control_uses_the_cines_of_the_next_five_participants(tmp_path):
+    """Everybody shares the phases with the participant five places on, and with nobody nearer.
+
+    So one of the five is perfect. Where no step is alike, the first is taken for the most similar:
+    two of 13 ECG steps are near it.
+    """
+    rng = np.random.default_rng(0)
+    ecg = np.eye(6 * 13).reshape(6, 13, 78)
+    cmr = np.roll(ecg, 5, axis=0)  # the CMR of participant i is the ECG of participant i - 5
+    visits = [f"{9000001 + i}_2" for i in range(6)]
+    steps = alignment.Steps(visits, ecg, cmr, rng.normal(size=(13, 78)), 0)
+    shares = alignment.control_shares(steps, generator=rng)
+    nothing = 2 / 13
+    assert shares["other_share"] == pytest.approx(np.full(6, (1 + 4 * nothing) / 5))
+    assert shares["permuted_share"].shape == (6,)
+    assert shares["still_share"].shape == (6,)
+
+
+def test_no_participant_with_a_complete_beat_is_an_error(tmp_path):
+    path = write(tmp_path / "a.npz", noise=0.0, people=3)
+    with np.load(path) as stored:
+        arrays = dict(stored) | {"local_valid": np.zeros(3, bool)}
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError) as error:
+        alignment.read_steps(path)
+    assert str(error.value) == f"{path}: no test participant has a complete beat in the crop"
+
+
+def test_a_shift_of_more_than_half_a_cycle_counts_as_early():
+    """Of 13 steps: 6 late is 6, 7 late is 6 early."""
+    cosines = np.zeros((2, T, T), np.float32)
+    for k in range(T):
+        cosines[0, k, (k + 6) % T] = 1
+        cosines[1, k, (k + 7) % T] = 1
+    np.testing.assert_allclose(alignment.phase_shifts(cosines), [6 / 13, -6 / 13])
+
+
+def test_steps_of_length_zero_are_like_nothing():
+    steps = np.zeros((1, 2, 3), np.float16)
+    assert alignment.cosines(steps, steps).tolist() == [[[0, 0], [0, 0]]]

@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LinearRegression
 
 from ptacl import config
 from ptacl.evaluation import readout
@@ -87,3 +88,64 @@ def test_the_stage_writes_a_probe_for_each_modality_and_seed(tmp_path, monkeypat
     probes = json.loads(out.read_text())
     assert sorted(probes) == ["cmr", "ecg"] and [p["unit"] for p in probes["ecg"]["phenotypes"]] == ["mL", "%"]
     assert "9000" not in out.read_text()
+
+
+def test_distances_are_those_of_mahalanobis_by_hand() -> None:
+    """From a mean of (1, 2), with precisions 4 and 1 and half of it shared: d' P d."""
+    precision = np.array([[4.0, 0.5], [0.5, 1.0]])
+    features = np.array([[1.0, 2], [2, 2], [1, 4], [2, 4]])
+    found = readout.distance(features, mean=np.array([1.0, 2]), precision=precision)
+    assert found.tolist() == [0, 4, 4, 4 + 4 + 2]
+
+
+def test_the_probe_holds_the_moments_of_the_training_split(settings) -> None:
+    (seen, train), (unseen, test) = people(300, seed=0), people(100, seed=1)
+    probe = readout.fit(
+        seen,
+        unseen,
+        train=train,
+        test=test,
+        names=NAMES,
+        settings=settings,
+        seed=0,
+    )
+    np.testing.assert_allclose(probe["mean"], seen.mean(axis=0))
+    np.testing.assert_allclose(np.array(probe["precision"]) @ np.cov(seen.T), np.eye(4), atol=1e-2)
+    assert [probe["n_train"], probe["n_test"]] == [300, 100]
+    assert probe["confidence"] == settings.confidence == 0.95
+    assert np.shape(probe["coefficients"]) == (4, 2)
+    intercepts = [phenotype["intercept"] for phenotype in probe["phenotypes"]]
+    predicted = unseen @ np.array(probe["coefficients"]) + intercepts
+    for k, phenotype in enumerate(probe["phenotypes"]):
+        assert phenotype["name"] == NAMES[k]
+        residuals = test.targets[:, k] - predicted[:, k]
+        np.testing.assert_allclose(phenotype["residual"], np.quantile(residuals, [0.025, 0.975]))
+        np.testing.assert_allclose(phenotype["distribution"][49], np.median(train.targets[:, k]))
+        np.testing.assert_allclose(
+            phenotype["distribution"][0],
+            np.quantile(train.targets[:, k], 0.01),
+        )
+        assert phenotype["r2"][0] == pytest.approx(
+            1 - (residuals**2).mean() / test.targets[:, k].var(),
+        )
+
+
+def test_missing_values_of_training_and_test_participants_do_not_count(settings) -> None:
+    (seen, train), (unseen, test) = people(300, seed=0), people(100, seed=1)
+    train.targets[250:, 0] = np.nan
+    test.targets[50:, 0] = np.nan
+    probe = readout.fit(
+        seen,
+        unseen,
+        train=train,
+        test=test,
+        names=NAMES,
+        settings=settings,
+        seed=0,
+    )
+    alone = LinearRegression().fit(seen[:250], train.targets[:250, 0])
+    volume = probe["phenotypes"][0]
+    assert volume["intercept"] == pytest.approx(alone.intercept_)
+    np.testing.assert_allclose([row[0] for row in probe["coefficients"]], alone.coef_)
+    assert volume["r2"][0] == pytest.approx(alone.score(unseen[:50], test.targets[:50, 0]))
+    np.testing.assert_allclose(volume["distribution"][49], np.median(train.targets[:250, 0]))

@@ -266,3 +266,95 @@ def test_recall_is_the_share_of_queries_that_find_their_own_among_the_first(coho
         assert table.loc[0, f"own_R@{k}"] == pytest.approx((ranks <= k).mean())
         assert table.loc[0, f"own_R@{k}_low"] <= table.loc[0, f"own_R@{k}"] <= table.loc[0, f"own_R@{k}_high"]
         assert table.loc[2, f"own_R@{k}"] == pytest.approx(k / 230)
+
+
+def test_chance_in_a_draw_is_that_of_its_queries():
+    """Each draw as if it were the only one."""
+    rng = np.random.default_rng(8)
+    values = rng.standard_t(3, size=(40, 2))
+    values[:4, 1] = np.nan
+    counts = uncertainty.draw_counts(40, draws=6, generator=rng)
+    how = {"ks": [1, 5], "band": 0.3, "own": False}
+    together = retrieval.random_statistics(values, counts=counts, **how)
+    assert together.shape == (7, 2, 4)
+    assert np.isfinite(together).all()
+    for draw, found in zip(counts, together, strict=True):
+        np.testing.assert_allclose(
+            found,
+            retrieval.random_statistics(values, counts=draw[None], **how)[0],
+        )
+
+
+def test_chance_without_any_match_has_no_rank():
+    """0, 1, 2 and 3 differ by more than the band, a thousandth of their standard deviation."""
+    values = np.arange(4.0)[:, None]
+    found = retrieval.random_statistics(
+        values,
+        ks=[1],
+        band=1e-3,
+        own=False,
+        counts=np.ones((2, 4)),
+    )
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found[:, 0], [[0, np.nan, np.nan]] * 2)
+
+
+def test_the_median_rank_of_chance_by_hand():
+    """It is the first rank by which half of the random orders have met a match.
+
+    With one match among 5 candidates that is rank 3, among 4 exactly a half have met it by rank 2.
+    With two matches, 2/5 of the orders begin with one among 5, and a half among 4.
+    """
+    one, two = np.array([1.0]), np.array([2.0])
+    counts = np.ones((1, 1))
+    assert retrieval._random_median(one, np.array([5.0]), counts=counts).tolist() == [3]
+    assert retrieval._random_median(one, np.array([4.0]), counts=counts).tolist() == [2]
+    assert retrieval._random_median(two, np.array([5.0]), counts=counts).tolist() == [2]
+    assert retrieval._random_median(two, np.array([4.0]), counts=counts).tolist() == [1]
+
+
+def test_each_row_says_which_row_of_the_paper_it_is(cohort):
+    path, embeddings, settings = cohort
+    rows = [settings.rows[0].model_copy(update={"paper": "Global alignment"}), settings.rows[1]]
+    chosen = settings.model_copy(update={"rows": rows, "bootstrap": 5})
+    table, _ = retrieval.evaluate(
+        chosen,
+        participants=path,
+        phenotypes=["LVEF"],
+        embeddings=embeddings,
+        seed=0,
+    )
+    assert table["paper"].tolist() == ["Global alignment", "", "Random"] * 4
+    assert table["model"].tolist() == ["global", "local", "random"] * 4
+    assert (table["confidence"] == 0.95).all()
+
+
+def test_a_gallery_of_two_has_one_candidate_and_precision_where_it_matches():
+    embedding = np.eye(2, dtype=np.float32)
+    values = np.array([[0.0], [1.0]])  # standard deviation 0.5
+    for band, expected in ((2.0, 1.0), (1.9, 0.0)):
+        found = ranking.find(
+            embedding,
+            embedding,
+            phenotypes_np=values,
+            ks=[1],
+            band=band,
+            own=False,
+        )
+        assert found.precision[:, 0, 0].tolist() == [expected, expected]
+
+
+def test_equal_scores_keep_the_order_of_the_gallery():
+    """All candidates are alike, so they come as in the gallery, with values 0, 0 and 9."""
+    embedding = np.ones((3, 2), np.float32)
+    values = np.array([[0.0], [0.0], [9.0]])
+    found = ranking.find(
+        embedding,
+        embedding,
+        phenotypes_np=values,
+        ks=[1, 2, 3],
+        band=0.5,
+        own=True,
+    )
+    np.testing.assert_allclose(found.precision[:, 0], [[1, 1, 2 / 3], [1, 1, 2 / 3], [0, 0, 1 / 3]])
+    assert found.first[:, 0].tolist() == [1, 1, 3]

@@ -23,3 +23,40 @@ def test_each_age_is_in_one_band_only(tmp_path: Path, band: str, age: float) -> 
     found = strata.read(tmp_path / "participants.csv", visits=table["visit"].tolist())
     assert list(found) == [band]
     assert np.all(found[band])
+
+
+@pytest.mark.parametrize("number", [strata.LEAST - 1, strata.LEAST])
+def test_a_group_of_fewer_than_ten_is_left_out(tmp_path: Path, number: int) -> None:
+    table = pd.DataFrame({"participant": range(9000001, 9000031), "split": "test"})
+    table["sex"] = np.where(np.arange(30) < number, 0, 1)
+    table["visit"] = [f"{participant}_2" for participant in table["participant"]]
+    table.to_csv(tmp_path / "participants.csv", index=False)
+    found = strata.read(tmp_path / "participants.csv", visits=table["visit"].tolist())
+    assert list(found) == (["women", "men"] if number == 10 else ["men"])
+    assert found["men"].sum() == 30 - number
+
+
+def test_a_table_without_sex_and_age_has_no_groups(tmp_path: Path) -> None:
+    table = pd.DataFrame({"visit": ["9000001_2"], "participant": ["9000001"], "split": ["test"]})
+    table.to_csv(tmp_path / "participants.csv", index=False)
+    assert strata.read(tmp_path / "participants.csv", visits=["9000001_2"]) == {}
+
+
+def test_each_group_has_a_row_with_its_size_and_r2_of_every_phenotype() -> None:
+    """Predictions are exact for women, and for men the mean of the targets: R² 1 and 0."""
+    targets = np.array([[1.0], [2], [3], [1], [2], [3]])
+    predictions = np.array([[1.0], [2], [3], [2], [2], [2]])
+    groups = {"women": np.arange(6) < 3, "men": np.arange(6) >= 3}
+    of_groups = strata.tabulate(
+        [predictions],
+        seeds=[0],
+        targets=targets,
+        groups=groups,
+        counts=np.ones((3, 6)),
+    )
+    women, men = strata.columns(of_groups, groups, ["LVEF"], 0.95)
+    assert women["group"] == "women"
+    assert women["n_group"] == 3
+    assert women["LVEF_R2"] == women["mean_R2"] == women["LVEF_R2_low"] == 1
+    assert men["LVEF_R2"] == men["mean_R2"] == men["LVEF_R2_high"] == 0
+    assert of_groups["men"].participants == 3

@@ -196,3 +196,55 @@ def test_holm_agrees_with_the_textbook():
     assert found[:2] == pytest.approx([0.04, 0.09]) and np.isnan(found[2])
     assert found[3:] == pytest.approx([0.09, 0.9])
     assert uncertainty.holm([0.6, 0.7]) == [1.0, 1.0] and uncertainty.holm([]) == []
+
+
+def test_p_by_hand() -> None:
+    """Of nine draws one is at or below zero: twice (1 + 1) / (9 + 1).
+
+    The first entry is the sample, and a NaN is no draw.
+    """
+    differences = np.array([-5.0, 1, 2, 3, 4, 5, 6, 7, 8, 0, np.nan])
+    assert uncertainty.p_value(differences) == pytest.approx(0.4)
+    assert uncertainty.p_value(-differences) == pytest.approx(0.4)
+    assert uncertainty.p_value(np.array([1.0, -1, 1])) == 1
+
+
+def test_columns_are_named_after_their_number() -> None:
+    found = uncertainty.columns("LVEF_R2", estimates(np.arange(1001.0)), confidence=0.9)
+    assert list(found) == ["LVEF_R2", "LVEF_R2_low", "LVEF_R2_high"]
+    assert found["LVEF_R2"] == 0
+    assert found["LVEF_R2_low"] == pytest.approx(50.95)
+    assert found["LVEF_R2_high"] == pytest.approx(950.05)
+
+
+def test_a_clear_difference_without_any_spread_has_p_zero() -> None:
+    found = uncertainty.summarise(estimates(*[np.full(21, 0.5)] * 3), confidence=0.95)
+    assert [found.value, found.low, found.high, found.p] == [0.5, 0.5, 0.5, 0]
+
+
+def test_draws_in_which_a_seed_is_undefined_do_not_count() -> None:
+    rng = np.random.default_rng(3)
+    of_seeds = rng.normal(size=(3, 50))
+    expected = uncertainty.summarise(estimates(*of_seeds), confidence=0.95)
+    undefined = np.pad(of_seeds, ((0, 0), (0, 2)), constant_values=7.0)
+    undefined[0, 50] = undefined[2, 51] = np.nan
+    assert uncertainty.summarise(estimates(*undefined), confidence=0.95) == expected
+
+
+def test_a_sample_that_is_undefined_at_one_seed_has_no_number() -> None:
+    of_seeds = np.ones((3, 5))
+    of_seeds[1, 0] = np.nan
+    found = uncertainty.summarise(estimates(*of_seeds), confidence=0.95)
+    assert np.isnan([found.value, found.low, found.high, found.p]).all()
+
+
+def test_one_of_several_statistics_is_found_by_its_place_and_the_mean_comes_last() -> None:
+    values = np.arange(24.0).reshape(2, 3, 2, 2)
+    several = Estimates(values, [0, 1], 10)
+    np.testing.assert_array_equal(several.at(1, 0).values, values[:, :, 1, 0])
+    np.testing.assert_array_equal(several.value, values[:, 0].mean(axis=0))
+    with_mean = several.with_mean()
+    assert with_mean.values.shape == (2, 3, 3, 2)
+    np.testing.assert_array_equal(with_mean.values[:, :, 2], values.mean(axis=2))
+    assert with_mean.seeds == [0, 1]
+    assert with_mean.participants == 10
