@@ -24,7 +24,7 @@ rows: $(VENV)/.run
 
 test: $(VENV)/.test
 	sh tests/system.sh
-	PATH="$(CURDIR)/$(BIN):$$PATH" pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	PATH="$(CURDIR)/$(BIN):$$PATH" pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # tests marked slow: the long campaign of faults (kills at random moments, a full disk as root, a memory limit), real compilation
 faults: $(VENV)/.test

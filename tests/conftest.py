@@ -11,15 +11,9 @@ from project import Project
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """How several test processes share the work: long tests first, and the tests of a file together, because they share what
-    they need; only a test with a copy of the finished project to itself may run anywhere.
-    """
+    """Long tests start first."""
     items.sort(key=lambda item: item.get_closest_marker("pipeline") is None)
-    for item in items:
-        alone = "scratch" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group(item.nodeid if alone else str(item.path)))
 
 
 @pytest.fixture(scope="session")

@@ -207,3 +207,10 @@ def test_rates_of_a_ratio_of_small_enough_numbers_are_converted(
     else:
         record = conform(longer, rate_hz=rate_hz, unit="mV", settings=settings)
         assert record.signal_mv.shape == (12, 5000)
+
+
+def test_a_lead_that_is_named_twice_in_an_array_is_refused(settings: config.Ecg) -> None:
+    thirteen = np.vstack([SIGNAL_MV, -SIGNAL_MV[10]])
+    for signal_mv, names in ((thirteen, [*LEADS, "V5"]), (SIGNAL_MV, [*LEADS[:11], "V5"])):
+        with pytest.raises(Excluded, match="lead V5 twice"):
+            conform(signal_mv, names=names, rate_hz=500, unit="mV", settings=settings)

@@ -421,3 +421,9 @@ def test_records_shorter_than_two_seconds_have_no_beats_and_longer_ones_do() -> 
     assert rpeaks.beats(signal_mv[:, :999], rate_hz=RATE_HZ).tolist() == []
     found = rpeaks.beats(signal_mv[:, :1000], rate_hz=RATE_HZ)
     np.testing.assert_allclose(found / RATE_HZ, [0.5, 1.5], atol=0.02)
+
+
+@pytest.mark.parametrize("peak_ms", [850.0, 1150.0])
+def test_a_beat_at_the_tolerance_is_matched_and_counted(peak_ms):
+    found = rpeaks._against_device(np.array([peak_ms]), device_ms=np.array([1000.0]))
+    assert (found["ours"], found["matched"]) == (1, 1)

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from phantom import encode, series, write_nifti
-from test_pipeline import Project
+from project import Project
 
 from ptacl import config
 

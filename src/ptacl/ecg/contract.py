@@ -5,7 +5,7 @@ limb leads that follow from I and II are derived where they are absent, and anot
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from scipy import signal
@@ -37,8 +37,7 @@ def conform(
     unit : mV, uV, V or nV. resolution_mv : step of the digitiser, by which tolerances in counts are meant. The first ten seconds
     are used; a shorter recording is refused.
     """
-    given = dict(zip(names, leads, strict=True)) if isinstance(leads, np.ndarray) else dict(leads)
-    rows = _named(given)
+    rows = _named(zip(names, leads, strict=True) if isinstance(leads, np.ndarray) else leads.items())
     if unit.lower() not in MV:
         raise Excluded(Reason.WRONG_UNIT, f"{unit or 'none'}, not one of mV, uV, V, nV")
     if not (math.isfinite(rate_hz) and rate_hz > 0):
@@ -68,10 +67,10 @@ def conform(
     )
 
 
-def _named(given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _named(given: Iterable[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Rows by the twelve names; those of the limb that follow from I and II are derived where they are absent."""
     rows: dict[str, np.ndarray] = {}
-    for name, row in given.items():
+    for name, row in given:
         lead = _NAMES.get(str(name).strip().lower())
         if lead in rows:
             raise Excluded(Reason.MISSING_LEAD, f"lead {lead} twice")

@@ -193,9 +193,10 @@ def _against_device(peaks_ms: np.ndarray, *, device_ms: np.ndarray) -> dict[str,
     if len(peaks_ms):
         late_ms = device_ms - peaks_ms[np.abs(np.subtract.outer(device_ms, peaks_ms)).argmin(axis=1)]
         late_ms = late_ms[np.abs(late_ms) <= tolerance_ms]
+    within = (peaks_ms >= device_ms[0] - tolerance_ms) & (peaks_ms <= device_ms[-1] + tolerance_ms)
     return {
         "num_beats": len(device_ms),
-        "ours": int(np.count_nonzero((peaks_ms > device_ms[0] - tolerance_ms) & (peaks_ms < device_ms[-1] + tolerance_ms))),
+        "ours": int(np.count_nonzero(within)),
         "matched": matched(device_ms, second=peaks_ms, tolerance=tolerance_ms),
         "offset_ms": round(float(np.median(late_ms)), 1) if len(late_ms) else None,
     }

@@ -45,46 +45,11 @@ def sines(grid: Sequence[int], width: int) -> Tensor:
     return out.reshape(-1, width)
 
 
-# Subtracting loses as many digits as the sum of all positions is larger than what remains: three of seven at most.
-MAX_LOSS = 1e3
-
-
-def attend_by_position(
-    q_HND: Tensor, k_HND: Tensor, v_HND: Tensor, k_BHVD: Tensor, v_BHVD: Tensor, visible_BV: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Attention of mask tokens, whose query, key and value depend on their position alone: to all others, and to what is visible.
-
-    q, k, v : of a mask token at each of N positions; k_BHVD, v_BHVD : of the visible tokens of each sample, at `visible_BV`.
-    Returns (B, H, N, D), as if each position were masked (of use for those that are), and how many times larger the largest sum
-    that was subtracted from is than what remains: beyond `MAX_LOSS` the result is not to be trusted.
-
-    The sum over mask tokens at all positions is shared by the batch; the ones at visible positions are taken away from it. So the
-    cost grows with N x V, not with N x N.
-    """
-    batch, heads, visible, width = k_BHVD.shape
-    scale, rows = width**-0.5, visible_BV.flatten()
-    shared_HKN = (k_HND * scale) @ q_HND.transpose(1, 2)
-    own_HXN = (k_BHVD * scale).transpose(0, 1).flatten(1, 2) @ q_HND.transpose(1, 2)  # X: visible tokens of all samples
-    top_H1N = torch.maximum(shared_HKN.amax(1, keepdim=True), own_HXN.amax(1, keepdim=True)).detach()
-    shared_HKN, own_HXN = shared_HKN.sub_(top_H1N).exp_(), own_HXN.sub_(top_H1N).exp_()
-    # A column of ones beside the values makes the products give the sums of weights as well.
-    v_HNE, v_BHVE = (F.pad(v, (0, 1), value=1.0) for v in (v_HND, v_BHVD))
-    whole_HNE = shared_HKN.transpose(1, 2) @ v_HNE
-    away_ZVN, own_ZVN = (w.reshape(-1, visible, w.shape[-1]) for w in (shared_HKN.index_select(1, rows), own_HXN))  # Z: H x B
-    out_ZNE = whole_HNE[:, None].expand(-1, batch, -1, -1).flatten(0, 1)
-    out_ZNE = torch.baddbmm(out_ZNE, away_ZVN.transpose(1, 2), v_HNE.index_select(1, rows).view(-1, visible, width + 1), alpha=-1)
-    out_ZNE = torch.baddbmm(out_ZNE, own_ZVN.transpose(1, 2), v_BHVE.transpose(0, 1).flatten(0, 1))
-    out_HBNE = out_ZNE.view(heads, batch, -1, width + 1)
-    loss = whole_HNE[:, None, :, -1].detach() / out_HBNE[..., -1].detach()
-    return (out_HBNE[..., :-1] / out_HBNE[..., -1:]).transpose(0, 1), loss
-
-
 class Decoder(nn.Module):
     """Predicts the masked patches.
 
     The sequence is visible tokens, then masked ones: attention knows tokens by their positions alone, so nothing is put
-    back in order, the masked tokens are a slice, and the last block and the head compute no others. Of one block alone, mask
-    tokens are computed once for the batch (:func:`attend_by_position`) where that is less work.
+    back in order, the masked tokens are a slice, and the last block and the head compute no others.
     """
 
     def __init__(self, encoder: vit.Encoder, settings: config.Decoder) -> None:
@@ -101,32 +66,13 @@ class Decoder(nn.Module):
     def forward(self, tokens_BVD: Tensor, visible_BV: Tensor, masked_BM: Tensor) -> Tensor:
         """Encoded visible tokens to the masked patches: (B, M, P), in the order of `masked_BM`."""
         x_BVD = self.embed(tokens_BVD) + F.embedding(visible_BV, self.positions)
-        x_BMD = self._by_position(x_BVD, visible_BV, masked_BM) if self._few(visible_BV) else None
-        if x_BMD is None:
-            x_BND = torch.cat([x_BVD, self.mask_token + F.embedding(masked_BM, self.positions)], dim=1)
-            for block in self.blocks[:-1]:
-                x_BND = block(x_BND)
-            x_BMD = self.blocks[-1](x_BND, start=visible_BV.shape[1])
+        x_BMD = self.mask_token + F.embedding(masked_BM, self.positions)
+        x_BND = torch.cat([x_BVD, x_BMD], dim=1)
+        for block in self.blocks[:-1]:
+            x_BND = block(x_BND)
+        x_BMD = self.blocks[-1](x_BND, start=visible_BV.shape[1])
         patches_BMP: Tensor = self.head(self.norm(x_BMD))
         return patches_BMP
-
-    def _few(self, visible_BV: Tensor) -> bool:
-        """Whether so few tokens are visible that attention by position is less work; measured on a CPU alone."""
-        return len(self.blocks) == 1 and visible_BV.device.type == "cpu" and 4 * visible_BV.shape[1] <= len(self.positions)
-
-    def _by_position(self, x_BVD: Tensor, visible_BV: Tensor, masked_BM: Tensor) -> Tensor | None:
-        """The block for masked tokens, (B, M, D); None where too many digits would be lost."""
-        block, mask_ND = self.blocks[0], self.mask_token + self.positions
-        assert isinstance(block, vit.Block)
-        # Sums that nearly cancel: not in bfloat16.
-        with torch.autocast(x_BVD.device.type, enabled=False):
-            _, k_BHVD, v_BHVD = block.heads_of(x_BVD.to(mask_ND.dtype))
-            q_1HND, k_1HND, v_1HND = block.heads_of(mask_ND[None])
-            out_BHND, loss = attend_by_position(q_1HND[0], k_1HND[0], v_1HND[0], k_BHVD, v_BHVD, visible_BV)
-            if not loss.max() <= MAX_LOSS:
-                return None
-            mixed_BMD = vit.take(out_BHND.transpose(1, 2).flatten(2), masked_BM)
-        return block.after_attention(F.embedding(masked_BM, mask_ND), mixed_BMD)
 
 
 class LatentDecoder(nn.Module):

@@ -36,9 +36,7 @@ def patchify(x_BS: Tensor, patch: Sequence[int]) -> Tensor:
 
 def take(x_BNP: Tensor, tokens_BV: Tensor) -> Tensor:
     """The rows of each sample that `tokens_BV` names: (B, V, P)."""
-    # Rows of one long list: several times as fast as `gather`, which addresses each value.
-    first_B1 = torch.arange(len(x_BNP), device=x_BNP.device)[:, None] * x_BNP.shape[1]
-    return x_BNP.flatten(0, 1).index_select(0, (first_B1 + tokens_BV).flatten()).view(*tokens_BV.shape, -1)
+    return x_BNP.gather(1, tokens_BV[..., None].expand(-1, -1, x_BNP.shape[-1]))
 
 
 def initialise(module: nn.Module) -> None:
@@ -98,16 +96,10 @@ class Block(nn.Module):
 
         All tokens are keys and values; queries and MLP are computed for the tokens asked for alone.
         """
-        return self.after_attention(x_BND[:, start:], attend(*self.heads_of(x_BND, start)).transpose(1, 2).flatten(2))
-
-    def heads_of(self, x_BND: Tensor, start: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-        """Query of the tokens from `start` on, key and value of all: (B, H, N, D / H)."""
-        q, k, v = (t.view(*t.shape[:2], self.heads, -1).transpose(1, 2) for t in self._qkv(self.norm1(x_BND), start))
-        return q, k, v
-
-    def after_attention(self, x_BND: Tensor, mixed_BND: Tensor) -> Tensor:
-        """The rest of the block, of its input and what attention made of it."""
-        x_BND = x_BND + self.project(mixed_BND)
+        parts = self._qkv(self.norm1(x_BND), start)
+        q_BHND, k_BHND, v_BHND = (part.view(*part.shape[:2], self.heads, -1).transpose(1, 2) for part in parts)
+        mixed_BND = attend(q_BHND, k_BHND, v_BHND).transpose(1, 2).flatten(2)
+        x_BND = x_BND[:, start:] + self.project(mixed_BND)
         out: Tensor = x_BND + self.contract(F.gelu(self.expand(self.norm2(x_BND))))
         return out
 
