@@ -34,7 +34,10 @@ def test_a_line_that_changes_no_signal_stops_at_the_stores(scratch: Project) -> 
 
 
 def test_other_ecgs_leave_what_cines_alone_decide(scratch: Project) -> None:
-    """In one command: all that saw an ECG, and nothing of the CMR autoencoder."""
+    """In one command: all that saw an ECG, and nothing of the CMR autoencoder.
+
+    Rows of the tables change with it, and the tables wait for the new embeddings all the same.
+    """
     rows = yaml.safe_load((scratch.folder / "config.yaml").read_text())
     few = {table: {"rows": rows[table]["rows"][:1]} for table in ("retrieval", "alignment")}
     main = [row for row in rows["regression"]["rows"] if not row.get("extra") and row["label"] != "PTACL"]

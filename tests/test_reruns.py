@@ -85,6 +85,7 @@ def codes(version: object, settings: config.Config) -> dict[str, str]:
     """The `code` parameter by rule, and by rule and model where it depends on the model."""
     functions = (ROOT / "workflow/rules/common.smk").read_text()
     names: dict[str, object] = {"CONFIG": settings, "schema": config, "code_version": version}
+    names |= {"PRIVATE": "private", "ancient": str}
     exec(functions, names)
     found = {}
     for rule, expression in rules():

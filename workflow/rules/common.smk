@@ -71,6 +71,11 @@ def board_argument(wildcards, resources):
     return f"--tensorboard results/tensorboard/{wildcards.model}-{wildcards.seed}" if CONFIG.tensorboard else ""
 
 
+# What reads the cohort waits for a flow that is to run, also where it would run anyway: else it would run before, on what was there.
+# "ancient": that the flow ran is no reason to run.
+READY = ancient(f"{PRIVATE}/cohort/flow.ready")
+
+
 def current(*names):
     """Inputs: files of who there is and what the stores hold, which change with their content alone."""
     # Of both, in their order: Snakemake looks again only at what hangs on a checkpoint that ran, and the flow may turn out unneeded.

@@ -7,6 +7,7 @@ REGRESSION, RETRIEVAL, ALIGNMENT = (of_table(s) for s in (CONFIG.regression, CON
 
 rule embed:
     input:
+        ready=READY,
         participants=lambda w: current("visits.csv"),
         stores=lambda w: stores_of(w.model),
         model="results/models/{model}-{seed}/model.safetensors",
@@ -41,6 +42,7 @@ PROBED = list(dict.fromkeys(models_of(REGRESSION) + models_of(RETRIEVAL)))
 
 rule readout:
     input:
+        ready=READY,
         participants=lambda w: current("participants.csv"),
         embeddings=listed(EMBEDDINGS, PROBED),
     output:
@@ -69,6 +71,7 @@ rule readout:
 
 rule regression:
     input:
+        ready=READY,
         participants=lambda w: current("participants.csv"),
         embeddings=listed(EMBEDDINGS, models_of(REGRESSION)),
     output:
@@ -99,6 +102,7 @@ rule regression:
 
 rule retrieval:
     input:
+        ready=READY,
         participants=lambda w: current("participants.csv"),
         embeddings=listed(EMBEDDINGS, models_of(RETRIEVAL)),
     output:
@@ -128,6 +132,7 @@ rule retrieval:
 
 rule alignment:
     input:
+        ready=READY,
         visits=lambda w: current("visits.csv"),
         embeddings=listed(EMBEDDINGS, models_of(ALIGNMENT)),
         simulated=f"{PRIVATE}/simulated.json" if SIMULATED else [],

@@ -6,6 +6,7 @@ PHENOTYPES = [p.name for p in CONFIG.cohort.phenotypes]
 
 rule train:
     input:
+        ready=lambda w: READY if reads_recordings(w.model) else [],
         participants=lambda w: people_of(w.model),
         stores=lambda w: stores_of(w.model) if reads_recordings(w.model) else [],
         start=lambda w: [f"{folder}/model.safetensors" for folder in starts(w).values()],
