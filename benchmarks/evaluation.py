@@ -93,7 +93,7 @@ def rows(rounds: int) -> Iterator[Row]:
         1,
         "tables/s",
         in_turns(
-            lambda: probes.probe(features, targets, unseen),
+            lambda: probes.fit(features, targets).predict(unseen),
             lambda: [LinearRegression().fit(features, y).predict(unseen) for y in targets.T],
             rounds=2,
             warm=0,

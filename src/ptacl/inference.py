@@ -27,6 +27,7 @@ from ptacl.ecg import contract
 from ptacl.ecg import prepare as ecg
 from ptacl.ecg.read import LEADS, EcgRecord
 from ptacl.evaluation import embed, readout
+from ptacl.evaluation.cosine import unit
 from ptacl.exclusions import Excluded
 from ptacl.learning.data import Recordings, Samples
 from ptacl.models import weights
@@ -161,8 +162,8 @@ class Model:
         if other not in gallery.embedding or f"{modality}" not in self.parts.projectors:
             raise ValueError(f"{self.folder} or the gallery has no shared space of ECG and CMR: use a contrastive model")
         names, arrays, reasons = self._run(source, modality, **options)
-        kept = _unit(gallery.embedding[other])
-        query = _unit(arrays.get(f"{modality}_projected", np.full((len(names), kept.shape[1]), np.nan)))  # none usable
+        kept = unit(gallery.embedding[other])
+        query = unit(arrays.get(f"{modality}_projected", np.full((len(names), kept.shape[1]), np.nan)))  # none usable
         rows: list[pd.DataFrame] = []
         for name, reason, similarity in zip(names, reasons, query @ kept.T, strict=True):
             if reason:
@@ -282,8 +283,3 @@ def _inputs(source: Files | np.ndarray, *, rate_hz: float, leads: Sequence[str],
 
         return [(str(i), record(signal)) for i, signal in enumerate(signals)]
     return [(str(path), path) for path in _paths(source)]
-
-
-def _unit(values: np.ndarray) -> np.ndarray:
-    scaled: np.ndarray = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
-    return scaled

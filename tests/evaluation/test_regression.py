@@ -60,7 +60,7 @@ def test_probe_agrees_with_scikit_learn_where_values_are_missing():
     rng = np.random.default_rng(1)
     x, y, unseen = rng.normal(size=(120, 9)) + 4, rng.normal(size=(120, 4)) + 100, rng.normal(size=(30, 9)) + 4
     y[rng.random(y.shape) < 0.2] = np.nan
-    predictions = probes.probe(x, y, unseen)
+    predictions = probes.fit(x, y).predict(unseen)
     for p in range(4):
         known = np.isfinite(y[:, p])
         expected = LinearRegression().fit(x[known], y[known, p]).predict(unseen)
@@ -72,7 +72,7 @@ def test_probe_needs_no_participant_with_all_phenotypes():
     x, y = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
     y[::2, 0], y[1::2, 1] = np.nan, np.nan
     expected = LinearRegression().fit(x[1::2], y[1::2, 0]).predict(x)
-    np.testing.assert_allclose(probes.probe(x, y, x)[:, 0], expected, rtol=1e-9)
+    np.testing.assert_allclose(probes.fit(x, y).predict(x)[:, 0], expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("width", [20, 90])
@@ -80,10 +80,10 @@ def test_collinear_and_constant_features_change_no_prediction(width: int):
     rng = np.random.default_rng(3)
     x, y, unseen = rng.normal(size=(60, width)), rng.normal(size=(60, 2)), rng.normal(size=(25, width))
     more = [np.column_stack([z, z[:, 0], z[:, 1] + z[:, 2], np.full(len(z), 7.0)]) for z in (x, unseen)]
-    predictions = probes.probe(more[0], y, more[1])
+    predictions = probes.fit(more[0], y).predict(more[1])
     assert np.abs(predictions).max() < 100
     if width < 60:  # enough participants: the fit is unique
-        np.testing.assert_allclose(predictions, probes.probe(x, y, unseen), atol=1e-9)
+        np.testing.assert_allclose(predictions, probes.fit(x, y).predict(unseen), atol=1e-9)
     else:  # the solution of least norm, as scikit-learn has it
         np.testing.assert_allclose(predictions, LinearRegression().fit(more[0], y).predict(more[1]), atol=1e-9)
 

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from ptacl import participants, seeds, stage
 from ptacl.config import Alignment
 from ptacl.evaluation import samples, uncertainty
+from ptacl.evaluation.cosine import unit
 from ptacl.evaluation.uncertainty import Estimates
 
 Array = NDArray[np.float64]
@@ -60,8 +61,9 @@ def cosines(ecg_mtd: NDArray[np.floating], cmr_mtd: NDArray[np.floating]) -> NDA
     """(m, T, T) cosine similarity of ECG step k and CMR step t of each participant."""
     blocks = []
     for start in range(0, len(ecg_mtd), _BLOCK):
-        pair = [np.asarray(x[start : start + _BLOCK], dtype=np.float32) for x in (ecg_mtd, cmr_mtd)]
-        ecg, cmr = (x / np.maximum(np.linalg.norm(x, axis=2, keepdims=True), np.finfo(np.float32).tiny) for x in pair)
+        rows = slice(start, start + _BLOCK)
+        ecg = unit(np.asarray(ecg_mtd[rows], dtype=np.float32))
+        cmr = unit(np.asarray(cmr_mtd[rows], dtype=np.float32))
         blocks.append(ecg @ cmr.transpose(0, 2, 1))
     return np.concatenate(blocks)
 

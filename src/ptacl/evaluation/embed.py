@@ -25,7 +25,6 @@ from ptacl.models.vit import Encoder
 
 MODALITIES = ("ecg", "cmr")
 _LOCAL = ("ecg_local", "cmr_local", "local_valid")  # of some samples of a batch alone
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings, model = Embedding.model_validate_json(options.settings), load_model(options.model)
-    table = participants.read(options.participants, splits=SPLITS)
+    table = participants.read(options.participants)
     recordings = load(
         table["visit"].tolist(),
         ecg=options.ecg_shards if "ecg" in model.encoders else [],

@@ -4,6 +4,7 @@ Shapes: n participants, D features, P phenotypes, B draws of which the first is 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,23 +17,49 @@ from ptacl.evaluation import samples
 Array = NDArray[np.float64]
 
 
-def probe(features_nd: Array, targets_np: Array, unseen_md: Array) -> Array:
-    """(m, P) predictions of least squares for unseen features (m, D): one fit for all phenotypes that the same people lack.
+@dataclass(frozen=True)
+class Probe:
+    """Linear probes of several phenotypes.
 
-    Collinear features get the solution of least norm. ValueError if a phenotype has no training value.
+    Parameters
+    ----------
+    coefficients : (D, P), in units of the phenotypes per unit of the features.
+    intercepts : (P,), in units of the phenotypes.
+    """
+
+    coefficients: Array
+    intercepts: Array
+
+    def predict(self, features_nd: Array) -> Array:
+        """(n, P) phenotypes."""
+        found: Array = features_nd @ self.coefficients + self.intercepts
+        return found
+
+
+def fit(features_nd: Array, targets_np: Array) -> Probe:
+    """Ordinary least squares with an intercept (Sec. 4.3), one fit for all phenotypes that the same people lack.
+
+    Collinear features get the solution of least norm.
+
+    Raises
+    ------
+    ValueError
+        A phenotype has no training value.
     """
     known = np.isfinite(targets_np)
     if not known.any(axis=0).all():
         raise ValueError("a phenotype has no value in the training split: drop it from cohort.phenotypes")
-    predictions = np.empty((len(unseen_md), targets_np.shape[1]))
+    num_phenotypes = targets_np.shape[1]
+    found = Probe(np.empty((features_nd.shape[1], num_phenotypes)), np.empty(num_phenotypes))
     alike: dict[bytes, list[int]] = {}
     for target, rows in enumerate(known.T):
         alike.setdefault(rows.tobytes(), []).append(target)
     for targets in alike.values():
         rows = known[:, targets[0]]
-        fitted = LinearRegression(copy_X=False).fit(features_nd[rows], targets_np[rows][:, targets])
-        predictions[:, targets] = fitted.predict(unseen_md)
-    return predictions
+        fitted = LinearRegression().fit(features_nd[rows], targets_np[rows][:, targets])
+        found.coefficients[:, targets] = fitted.coef_.T
+        found.intercepts[targets] = fitted.intercept_
+    return found
 
 
 def r2(targets_np: Array, predictions_np: Array, *, counts: Array) -> Array:
@@ -60,7 +87,8 @@ def predict(
 ) -> Array:
     """(n, P) phenotypes of the test participants: by a linear probe of the row's features, or what the model itself predicts."""
     if row.predictions is None:
-        return probe(*_features(row, embedding, participants=participants, train=train, test=test))
+        seen, unseen = _features(row, embedding, participants=participants, train=train, test=test)
+        return fit(seen, train.targets).predict(unseen)
     assert embedding is not None
     with np.load(embedding, allow_pickle=False) as stored:
         known = stored[f"{row.predictions}_phenotypes"].tolist() if f"{row.predictions}_phenotypes" in stored else []
@@ -72,8 +100,8 @@ def predict(
 
 def _features(
     row: RegressionRow, embedding: Path | None, *, participants: Path, train: samples.Samples, test: samples.Samples
-) -> tuple[Array, Array, Array]:
-    """Features and phenotypes of the training participants, and features of the test participants."""
+) -> tuple[Array, Array]:
+    """Features of the training participants and of the test participants."""
     visits, parts = train.visits + test.visits, []
     if embedding is not None:
         arrays = [f for f in row.features if f in ("ecg", "cmr")]
@@ -81,4 +109,4 @@ def _features(
     if covariates := [f for f in row.features if f not in ("ecg", "cmr")]:
         parts.append(samples.read_covariates(participants, names=covariates, train=train.visits, visits=visits))
     seen, unseen = np.split(np.concatenate(parts, axis=1), [len(train.visits)])
-    return seen, train.targets, unseen
+    return seen, unseen

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ptacl.evaluation.cosine import unit
+
 Array = NDArray[np.float64]
 
 _BLOCK = 512
@@ -62,7 +64,7 @@ def find(
 
     `own` keeps a query's own candidate in its gallery. Time is one matrix product and one selection; memory O(block x n).
     """
-    query, gallery = _unit(query_nd), _unit(gallery_nd)
+    query, gallery = unit(query_nd), unit(gallery_nd)
     n, num_phenotypes = phenotypes_np.shape
     if n < 2:
         raise ValueError("retrieval needs at least two test participants")
@@ -86,19 +88,13 @@ def find(
 
 def own_ranks(query_nd: NDArray[np.float32], gallery_nd: NDArray[np.float32]) -> Array:
     """(n,) rank of each query's own candidate in the whole gallery, counted from 1; equal scores come after it."""
-    query, gallery = _unit(query_nd), _unit(gallery_nd)
+    query, gallery = unit(query_nd), unit(gallery_nd)
     ranks = np.empty(len(query))
     for start in range(0, len(query), _BLOCK):
         rows = np.arange(start, min(start + _BLOCK, len(query)))
         scores = query[rows] @ gallery.T
         ranks[rows] = 1 + (scores > scores[rows - start, rows][:, None]).sum(axis=1)
     return ranks
-
-
-def _unit(embedding_nd: NDArray[np.float32]) -> NDArray[np.float32]:
-    norm = np.linalg.norm(embedding_nd, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = embedding_nd / np.maximum(norm, np.finfo(np.float32).tiny)
-    return unit
 
 
 def _nearest(scores_bn: NDArray[np.float32], *, num: int) -> NDArray[np.intp]:

@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LinearRegression
 
 from ptacl import seeds, stage
 from ptacl.config import Regression
-from ptacl.evaluation import samples, uncertainty
+from ptacl.evaluation import probes, samples, uncertainty
 from ptacl.evaluation.probes import r2
 
 Array = NDArray[np.float64]
@@ -45,12 +44,9 @@ def fit(
     A phenotype that nobody in the training split has is left out.
     """
     kept = [p for p, column in enumerate(train.targets.T) if np.isfinite(column).any()]
-    coefficients, intercepts = np.empty((seen.shape[1], len(kept))), np.empty(len(kept))
-    for k, p in enumerate(kept):
-        known = np.isfinite(train.targets[:, p])
-        fitted = LinearRegression().fit(seen[known], train.targets[known, p])
-        coefficients[:, k], intercepts[k] = fitted.coef_, fitted.intercept_
-    predicted, targets = unseen @ coefficients + intercepts, test.targets[:, kept]
+    probe = probes.fit(seen, train.targets[:, kept])
+    predicted = probe.predict(unseen)
+    targets = test.targets[:, kept]
     generator = seeds.generator(seed, "bootstrap", "regression")
     counts = uncertainty.draw_counts(len(targets), draws=settings.bootstrap, generator=generator)
     estimates, residuals = r2(targets, predicted, counts=counts), targets - predicted
@@ -62,7 +58,7 @@ def fit(
         phenotypes.append(
             {
                 "name": names[p],
-                "intercept": intercepts[k],
+                "intercept": probe.intercepts[k],
                 "r2": [columns["r2"], columns["r2_low"], columns["r2_high"]],
                 "residual": np.nanquantile(residuals[:, k], [outside, 1 - outside]).tolist(),
                 "distribution": np.nanquantile(train.targets[:, p], _SHOWN).tolist(),
@@ -72,7 +68,7 @@ def fit(
     precision = np.linalg.inv(covariance + _RIDGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance)))
     return {
         "phenotypes": phenotypes,
-        "coefficients": coefficients.tolist(),
+        "coefficients": probe.coefficients.tolist(),
         "mean": mean.tolist(),
         "precision": precision.tolist(),
         "limit": float(np.quantile(distance(unseen, mean=mean, precision=precision), _INSIDE)),
@@ -105,17 +101,18 @@ def main() -> None:
     train, test = (samples.read_participants(args.participants, split=s, phenotypes=names) for s in ("train", "test"))
     for model, of_seed in args.models.items():
         for seed, path in of_seed.items():
-            source, probes = args.embeddings[model][seed], {}
+            source = args.embeddings[model][seed]
+            found = {}
             with np.load(source, allow_pickle=False) as stored:
                 modalities = [m for m in ("ecg", "cmr") if m in stored]
             for modality in modalities:
                 seen, unseen = (
                     samples.read_embedding(source, array=modality, visits=s.visits).astype(np.float64) for s in (train, test)
                 )
-                probes[modality] = fit(seen, unseen, train=train, test=test, names=names, settings=settings, seed=args.seed)
-                for phenotype in probes[modality]["phenotypes"]:
+                found[modality] = fit(seen, unseen, train=train, test=test, names=names, settings=settings, seed=args.seed)
+                for phenotype in found[modality]["phenotypes"]:
                     phenotype["unit"] = units[phenotype["name"]]
-            path.write_text(json.dumps(probes, sort_keys=True) + "\n")
+            path.write_text(json.dumps(found, sort_keys=True) + "\n")
     log.info("%d probes", sum(map(len, args.models.values())))
 
 
