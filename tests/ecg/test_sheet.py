@@ -58,7 +58,7 @@ PHENOTYPES = [
 ]
 
 
-@pytest.mark.parametrize("unlike", [False, True])
+@pytest.mark.parametrize("out_of_distribution", [False, True])
 def test_a_prediction_is_drawn_in_the_distribution_of_its_phenotype(
     unlike: bool,
     tmp_path: Path,
@@ -74,7 +74,7 @@ def test_a_prediction_is_drawn_in_the_distribution_of_its_phenotype(
             "low": [110.0, 45.0],
             "high": [140.0, 65.0],
             "unit": ["mL", "%"],
-            "unlike": [False, unlike],
+            "out_of_distribution": [False, unlike],
         }
     )
     predicted.draw(path, rows, out_png=tmp_path / "a.png", phenotypes=PHENOTYPES, settings=settings)
