@@ -58,9 +58,9 @@ PHENOTYPES = [
 ]
 
 
-@pytest.mark.parametrize("out_of_distribution", [False, True])
+@pytest.mark.parametrize("outside", [False, True])
 def test_a_prediction_is_drawn_in_the_distribution_of_its_phenotype(
-    unlike: bool,
+    outside: bool,
     tmp_path: Path,
     settings: config.Ecg,
     figures: list[Figure],
@@ -74,13 +74,13 @@ def test_a_prediction_is_drawn_in_the_distribution_of_its_phenotype(
             "low": [110.0, 45.0],
             "high": [140.0, 65.0],
             "unit": ["mL", "%"],
-            "out_of_distribution": [False, unlike],
+            "out_of_distribution": [False, outside],
         }
     )
     predicted.draw(path, rows, out_png=tmp_path / "a.png", phenotypes=PHENOTYPES, settings=settings)
     title = figures[0].get_suptitle()
     assert title.startswith("60 bpm")
-    assert ("do not trust the predictions" in title) is unlike
+    assert ("do not trust the predictions" in title) is outside
     leads, volume, fraction = figures[0].axes
     assert [text.get_text() for text in leads.texts] == list(LEADS)
     peaks_s = [line.vertices[0, 0] for line in leads.collections[0].get_paths()]
