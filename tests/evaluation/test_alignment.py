@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ptacl.config import Alignment
-from ptacl.evaluation import alignment, uncertainty
+from ptacl.evaluation import alignment, heat_maps, uncertainty
 
 T, D = 13, 24
 
@@ -260,7 +260,7 @@ def test_the_figure_shows_one_matrix_per_model_from_end_diastole_on(tmp_path, mo
         "global": {"title": "Global", "share": 0.219, "matrix": first.tolist()},
         "ptacl": {"title": "PTACL", "share": 1.0, "matrix": second.tolist()},
     }
-    alignment.draw({"models": models}, paths=[tmp_path / "new" / "folder" / "a.png"])
+    heat_maps.draw_models({"models": models}, paths=[tmp_path / "new" / "folder" / "a.png"])
     assert (tmp_path / "new" / "folder").is_dir()
     one, other, bar = kept[0].axes
     assert one.get_title() == "Global\n0.22 near the diagonal"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ptacl import config
-from ptacl.evaluation import alignment, regression, retrieval
+from ptacl.evaluation import alignment, heat_maps, regression, retrieval
 
 ROOT = Path(__file__).parents[2]
 PEOPLE, TRAIN = 420, 270
@@ -53,7 +53,7 @@ def write(folder: Path) -> Path:
         truth=_truth(folder / "private/truth.csv"),
     )
     (folder / "alignment.json").write_text(json.dumps(result))
-    alignment.draw(result, paths=[folder / "alignment.svg"])
+    heat_maps.draw_models(result, paths=[folder / "alignment.svg"])
     _flow(folder)
     (folder / "simulated.json").write_text(json.dumps({"ceiling": {name: 0.55 + 0.02 * i for i, name in enumerate(names)}}))
     for run, epochs, start in (

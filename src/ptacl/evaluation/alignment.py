@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from ptacl import participants, seeds, stage
 from ptacl.config import Alignment
-from ptacl.evaluation import samples, uncertainty
+from ptacl.evaluation import heat_maps, samples, uncertainty
 from ptacl.evaluation.cosine import unit
 from ptacl.evaluation.uncertainty import Estimates
 
@@ -149,6 +149,47 @@ def read_steps(path: Path) -> Steps:
     return Steps(visits[usable].tolist(), ecg[usable], cmr[usable], still, int(chosen.size - usable.size))
 
 
+@dataclass(frozen=True)
+class People:
+    """The test participants that all models share.
+
+    visits : m. counts : (B, m), draws of the bootstrap. true_shifts : (m,) of a simulated cohort.
+    """
+
+    visits: list[str]
+    counts: Array
+    true_shifts: Array | None
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """The steps of one model and seed, compared: cosines (m, T, T), and estimates (B,) by statistic."""
+
+    steps: Steps
+    cosines: NDArray[np.float32]
+    estimates: dict[str, Array]
+
+
+def compare(path: Path, people: People, *, seed: int) -> Aligned:
+    """Share near the diagonal, its controls and the correlation of shifts of one model and seed.
+
+    ValueError if the file holds other participants.
+    """
+    steps = read_steps(path)
+    if steps.visits != people.visits:
+        raise ValueError(f"{path} holds other test participants than the models before it: rerun the embedding")
+    of_people = cosines(steps.ecg, steps.cmr)
+    shares = {"share": share_near_diagonal(of_people)}
+    shares |= control_shares(steps, generator=seeds.generator(seed, "alignment controls"))
+    estimates = {}
+    for name, values in shares.items():
+        estimates[name] = uncertainty.means(values[:, None], counts=people.counts)[:, 0]
+    if people.true_shifts is not None:
+        found = correlations(phase_shifts(of_people), people.true_shifts, counts=people.counts)
+        estimates["shift_correlation"] = found
+    return Aligned(steps, of_people, estimates)
+
+
 def evaluate(
     settings: Alignment, *, embeddings: samples.Files, seed: int, truth: Path | None = None
 ) -> tuple[dict[str, object], dict[str, NDArray[np.float32]]]:
@@ -157,98 +198,55 @@ def evaluate(
 
     truth : causes of a simulated cohort, by visit. ValueError if the models do not share their participants.
     """
+    files = {row.model: samples.of_model(row.model, embeddings=embeddings) for row in settings.rows}
+    first = next(iter(files[settings.rows[0].model].values()))
+    people = _people(first, settings, seed=seed, truth=truth)
     models: dict[str, object] = {}
-    counts = visits = true_shifts = None
-    reference: Estimates | None = None
     examples: dict[str, NDArray[np.float32]] = {}
+    reference: Estimates | None = None
     for row in settings.rows:
-        matrices = []
-        of_seed: dict[str, list[Array]] = {}
-        for path in (files := samples.of_model(row.model, embeddings=embeddings)).values():
-            steps = read_steps(path)
-            visits = steps.visits if visits is None else visits
-            if steps.visits != visits:
-                raise ValueError(f"{path} holds other test participants than the models before it: rerun the embedding")
-            of_participants = cosines(steps.ecg, steps.cmr)
-            matrices.append(of_participants.mean(axis=0, dtype=np.float64))
-            examples.setdefault(row.label, of_participants[0])
-            if counts is None:
-                counts = uncertainty.draw_counts(
-                    len(visits), draws=settings.bootstrap, generator=seeds.generator(seed, "bootstrap", "alignment")
-                )
-            shares = {"share": share_near_diagonal(of_participants)}
-            shares |= control_shares(steps, generator=seeds.generator(seed, "alignment controls"))
-            for key, values in shares.items():
-                of_seed.setdefault(key, []).append(uncertainty.means(values[:, None], counts=counts)[:, 0])
-            if truth is not None:
-                if true_shifts is None:
-                    true_shifts = read_phase_shifts(truth, visits=visits)
-                correlation = correlations(phase_shifts(of_participants), true_shifts, counts=counts)
-                of_seed.setdefault("shift_correlation", []).append(correlation)
-        found = {key: Estimates(np.stack(values), list(files), len(steps.visits)) for key, values in of_seed.items()}
-        estimates, numbers = found["share"], dict[str, float]()
-        for key, estimate in found.items():
-            numbers |= uncertainty.columns(key, estimate, confidence=settings.confidence)
-        for control in ("other", "still"):
-            numbers |= uncertainty.paired_columns(
-                f"beyond_{control}", estimates, reference=found[f"{control}_share"], confidence=settings.confidence
-            )
-        numbers |= uncertainty.paired_columns("share", estimates, reference=reference, confidence=settings.confidence)
-        reference = estimates if reference is None else reference
+        of_seed = [compare(path, people, seed=seed) for path in files[row.model].values()]
+        examples[row.label] = of_seed[0].cosines[0]
+        estimates = {}
+        for name in of_seed[0].estimates:
+            values = np.stack([aligned.estimates[name] for aligned in of_seed])
+            estimates[name] = Estimates(values, list(files[row.model]), len(people.visits))
+        numbers = _numbers(estimates, reference=reference, confidence=settings.confidence)
+        reference = reference or estimates["share"]
         log.info("%s: %.3f of steps within one step of the diagonal", row.label, numbers["share"])
+        matrices = [aligned.cosines.mean(axis=0, dtype=np.float64) for aligned in of_seed]
         models[row.model] = {
             "title": row.label,
-            "seeds": len(files),
-            "participants": len(steps.visits),
-            "without_complete_beat": steps.num_without_beat,
+            "seeds": len(of_seed),
+            "participants": len(people.visits),
+            "without_complete_beat": of_seed[-1].steps.num_without_beat,
             **{key: None if np.isnan(value) else round(value, 6) for key, value in numbers.items()},
             "matrix": np.round(np.mean(matrices, axis=0), 5).tolist(),
         }
-    num_steps = steps.ecg.shape[1]
-    result: dict[str, object] = {"steps": num_steps, "chance": round(chance(num_steps), 6), "confidence": settings.confidence}
-    return result | {"models": models}, examples
+    num_steps = of_seed[0].cosines.shape[1]
+    result: dict[str, object] = {"steps": num_steps, "chance": round(chance(num_steps), 6)}
+    return result | {"confidence": settings.confidence, "models": models}, examples
 
 
-def draw(result: Mapping[str, object], *, paths: Sequence[Path]) -> None:
-    """One heat map a model, side by side with one colour scale."""
-    models: list[dict[str, object]] = list(result["models"].values())  # type: ignore[attr-defined]
-    titles = [f"{model['title']}\n{model['share']:.2f} near the diagonal" for model in models]
-    _draw(
-        {title: np.asarray(model["matrix"]) for title, model in zip(titles, models, strict=True)},
-        label="mean cosine",
-        paths=paths,
-    )
+def _people(path: Path, settings: Alignment, *, seed: int, truth: Path | None) -> People:
+    """The participants of one file of embeddings, and their draws."""
+    visits = read_steps(path).visits
+    generator = seeds.generator(seed, "bootstrap", "alignment")
+    counts = uncertainty.draw_counts(len(visits), draws=settings.bootstrap, generator=generator)
+    true_shifts = None if truth is None else read_phase_shifts(truth, visits=visits)
+    return People(visits, counts, true_shifts)
 
 
-def _draw(matrices: Mapping[str, NDArray[np.floating]], *, label: str, paths: Sequence[Path]) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    num_steps = len(next(iter(matrices.values())))
-    low, high = min(m.min() for m in matrices.values()), max(m.max() for m in matrices.values())
-    ticks = np.arange(0, num_steps, max(1, num_steps // 4))
-    style = {"font.size": 9, "svg.hashsalt": "alignment", "axes.linewidth": 0.6}
-    with matplotlib.rc_context(style):
-        figure, axes = plt.subplots(
-            1, len(matrices), figsize=(2.5 * len(matrices) + 0.9, 2.95), layout="constrained", squeeze=False
-        )
-        for ax, (title, matrix) in zip(axes[0], matrices.items(), strict=True):
-            mesh = ax.pcolormesh(matrix, cmap="viridis", vmin=low, vmax=high, edgecolors="face", linewidth=0.2)
-            ax.set(aspect="equal", xlabel="CMR step", xticks=ticks + 0.5, yticks=ticks + 0.5)
-            ax.set_xticklabels(["ED", *map(str, ticks[1:])])
-            ax.set_yticklabels(["ED", *map(str, ticks[1:])])
-            ax.invert_yaxis()
-            ax.tick_params(length=2)
-            ax.set_title(title, fontsize=9)
-        axes[0][0].set_ylabel("ECG step")
-        figure.colorbar(mesh, ax=axes[0].tolist(), label=label, shrink=0.85, pad=0.015)
-        for path in paths:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            metadata = {"Date": None} if path.suffix == ".svg" else None
-            figure.savefig(path, dpi=200, metadata=metadata)
-        plt.close(figure)
+def _numbers(estimates: Mapping[str, Estimates], *, reference: Estimates | None, confidence: float) -> dict[str, float]:
+    """Values with intervals, and differences from the controls and from the share of the first model."""
+    numbers: dict[str, float] = {}
+    for name, estimate in estimates.items():
+        numbers |= uncertainty.columns(name, estimate, confidence=confidence)
+    share = estimates["share"]
+    for control in ("other", "still"):
+        other = estimates[f"{control}_share"]
+        numbers |= uncertainty.paired_columns(f"beyond_{control}", share, reference=other, confidence=confidence)
+    return numbers | uncertainty.paired_columns("share", share, reference=reference, confidence=confidence)
 
 
 def main() -> None:
@@ -271,8 +269,8 @@ def main() -> None:
     )
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
-    draw(result, paths=args.figure)
-    _draw(examples, label="cosine, one participant", paths=[args.example])
+    heat_maps.draw_models(result, paths=args.figure)
+    heat_maps.draw(examples, label="cosine, one participant", paths=[args.example])
 
 
 if __name__ == "__main__":
