@@ -265,7 +265,7 @@ def test_the_figure_shows_one_matrix_per_model_from_end_diastole_on(tmp_path, mo
     one, other, bar = kept[0].axes
     assert one.get_title() == "Global\n0.22 near the diagonal"
     assert other.get_title() == "PTACL\n1.00 near the diagonal"
-    assert [one.get_ylabel(), one.get_xlabel()] == ["ECG step", "CMR step"]
+    assert [one.get_ylabel(), one.get_xlabel()] == ["ECG phase", "CMR phase"]
     assert bar.get_ylabel() == "mean cosine"
     for axes, matrix in ((one, first), (other, second)):
         assert [label.get_text() for label in axes.get_xticklabels()] == ["ED", "3", "6", "9", "12"]
