@@ -10,7 +10,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "ptacl"
 MODULES = sorted(p for p in SOURCE.rglob("*.py") if p.name != "__init__.py")
 
 LAYERS = {
-    "config": 0, "seeds": 0, "memory": 0, "stage": 0, "exclusions": 0, "operations": 1, "store": 1, "participants": 2,
+    "config": 0, "seeds": 0, "memory": 0, "stage": 0, "exclusions": 0, "files": 0, "operations": 1, "store": 1, "participants": 2,
     "cohort": 2, "ecg": 2, "cmr": 2, "models": 3,
     "learning.losses": 3, "learning.chance": 3, "learning.augment": 3, "learning.processes": 3,
     "learning.board": 3, "learning.maps": 3,

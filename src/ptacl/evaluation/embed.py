@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ptacl import participants, stage
+from ptacl import files, participants, stage
 from ptacl.config import Embedding
 from ptacl.ecg.zscore import Zscore
 from ptacl.learning import processes
@@ -154,10 +153,8 @@ def main() -> None:
     if model.local:
         arrays["test_visits"] = arrays["visits"][test]
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    partial = options.out.with_name(options.out.name + ".partial")
-    with partial.open("wb") as file:
+    with files.whole(options.out) as partial, partial.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
-    os.replace(partial, options.out)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from typing import IO, Any
 
 import torch
 
+from ptacl import files
+
 IDENTITY, CHECKPOINT = "identity.json", "checkpoint.pt"
 
 
@@ -37,7 +39,7 @@ def resumable(folder: Path, identity: Mapping[str, Any]) -> Iterator[Path]:
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            _replace(path, text.encode())
+            files.write(path, text.encode())
         yield folder
         shutil.rmtree(folder)
 
@@ -77,10 +79,8 @@ def _open(path: Path) -> IO[str]:
 
 def save(folder: Path, state: Mapping[str, Any]) -> None:
     """Write the checkpoint, whole or not at all: tensors, numbers, strings, and lists and dicts of them."""
-    path = Path(folder) / CHECKPOINT
-    partial = path.with_name(path.name + ".partial")
-    torch.save(dict(state), partial)
-    os.replace(partial, path)
+    with files.whole(Path(folder) / CHECKPOINT) as partial:
+        torch.save(dict(state), partial)
 
 
 def load(folder: Path) -> dict[str, Any] | None:
@@ -90,12 +90,6 @@ def load(folder: Path) -> dict[str, Any] | None:
         return None
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
 
 
 class Stop:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +12,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from ptacl import config
+from ptacl import config, files
 from ptacl.models import build, card, heads
 from ptacl.models.build import AnyEncoder
 
@@ -43,9 +42,9 @@ def save(folder: Path, modules: Mapping[str, nn.Module], *, description: Mapping
     folder.mkdir(parents=True, exist_ok=True)
     # Old weights go first and new ones come last, so that weights never lie beside a description of others.
     (folder / WEIGHTS).unlink(missing_ok=True)
-    _write(folder / CONFIG, (json.dumps(facts, indent=2, sort_keys=True) + "\n").encode())
-    _write(folder / CARD, card.text(facts, weights=WEIGHTS, settings=CONFIG).encode())
-    _write(folder / WEIGHTS, safetensors.torch.save(tensors))
+    files.write(folder / CONFIG, (json.dumps(facts, indent=2, sort_keys=True) + "\n").encode())
+    files.write(folder / CARD, card.text(facts, weights=WEIGHTS, settings=CONFIG).encode())
+    files.write(folder / WEIGHTS, safetensors.torch.save(tensors))
 
 
 def load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
@@ -143,12 +142,6 @@ def _settings(modules: Mapping[str, nn.Module], *kinds: type[config.Section]) ->
 def _state(module: nn.Module) -> dict[str, Tensor]:
     # Cloned: safetensors refuses tensors that share memory.
     return {key: value.detach().cpu().contiguous().clone() for key, value in module.state_dict().items()}
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
 
 
 def _facts(folder: Path) -> dict[str, Any]:
