@@ -16,7 +16,8 @@ from ptacl.cmr import prepare
 from ptacl.ecg.read import LEADS
 from ptacl.ecg.zscore import Zscore
 from ptacl.evaluation import readout
-from ptacl.inference import Gallery, Model
+from ptacl.gallery import Gallery
+from ptacl.inference import Model
 from ptacl.learning import augment
 from ptacl.models import build, heads, weights
 

@@ -16,7 +16,7 @@ LAYERS = {
     "learning.board": 3, "learning.maps": 3,
     "learning.steps": 3, "learning.objectives": 4, "learning.data": 5, "learning.fit": 5, "learning.resume": 5,
     "learning.train": 6,
-    "evaluation": 6, "inference": 7, "report": 7, "use": 8, "check": 8, "explain": 8, "cli": 9,
+    "evaluation": 6, "gallery": 6, "sources": 6, "inference": 7, "report": 7, "use": 8, "check": 8, "explain": 8, "cli": 9,
 }  # fmt: skip
 
 

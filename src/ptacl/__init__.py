@@ -5,10 +5,12 @@ from typing import Any
 
 __all__ = ["Gallery", "Model"]
 
+# By name, and imported when asked for: torch takes a second, and what the package imports is part of every stage's code.
+_MODULES = {"Gallery": "ptacl.gallery", "Model": "ptacl.inference"}
+
 
 def __getattr__(name: str) -> Any:
-    """Names of :mod:`ptacl.inference`, which loads torch: only where one is asked for."""
-    if name in ("Gallery", "Model"):
-        # By its name in a string: what the package imports counts as part of every stage's code, and would rerun all of them.
-        return getattr(importlib.import_module("ptacl.inference"), name)
+    """Import a public class."""
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'ptacl' has no attribute {name!r}")

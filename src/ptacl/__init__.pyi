@@ -1,2 +1,2 @@
-from ptacl.inference import Gallery as Gallery
+from ptacl.gallery import Gallery as Gallery
 from ptacl.inference import Model as Model

@@ -19,55 +19,22 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from tqdm import tqdm
 
-from ptacl import config, participants
+from ptacl import config, sources
 from ptacl.cmr import prepare as cmr
 from ptacl.cmr import read as cmr_files
 from ptacl.cmr.sequence import Examined
-from ptacl.ecg import contract
 from ptacl.ecg import prepare as ecg
-from ptacl.ecg.read import LEADS, EcgRecord
-from ptacl.evaluation import embed, readout
-from ptacl.evaluation.cosine import unit
+from ptacl.ecg.read import LEADS
+from ptacl.evaluation import cosine, embed, readout
 from ptacl.exclusions import Excluded
+from ptacl.gallery import Gallery
 from ptacl.learning.data import Recordings, Samples
 from ptacl.models import weights
+from ptacl.sources import Files
 
 Modality = Literal["ecg", "cmr"]
-Files = str | Path | Sequence[str | Path]
 _BATCH = 32  # as the section `embedding` of the configuration: the last bits depend on it
 _AT_ONCE = 256  # files in memory
-_CINES = (".zip", ".nii", ".nii.gz")
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Embeddings and phenotypes of people to retrieve from; per participant, so it stays where results/private is.
-
-    visits : n. embedding : (n, D) of the shared space, by modality. phenotypes : of the same visits. model : which model made the
-    embeddings (:func:`ptacl.models.weights.digest`).
-    """
-
-    visits: list[str]
-    embedding: dict[str, np.ndarray]
-    phenotypes: pd.DataFrame
-    model: str
-
-    @classmethod
-    def load(cls, embeddings: Path, *, table: Path | None = None) -> "Gallery":
-        """From `results/private/embeddings/MODEL-SEED.npz` and participants.csv (by default that of the same run)."""
-        table = table or Path(embeddings).parents[1] / "participants.csv"
-        with np.load(embeddings, allow_pickle=False) as stored:
-            found = {m: stored[f"{m}_projected"] for m in ("ecg", "cmr") if f"{m}_projected" in stored}
-            visits = stored["visits"].tolist()
-            model = str(stored["model"]) if "model" in stored else ""
-        if not model:
-            raise ValueError(f"{embeddings} does not say which model made it: run the pipeline again")
-        if not found:
-            raise ValueError(f"{embeddings} has no shared space: only contrastive models retrieve")
-        rows = participants.read(table).set_index("visit")
-        kept = [i for i, visit in enumerate(visits) if visit in rows.index]
-        rows = rows.loc[[visits[i] for i in kept]]
-        return cls(rows.index.tolist(), {m: values[kept] for m, values in found.items()}, rows, model)
 
 
 @dataclass(frozen=True)
@@ -112,10 +79,27 @@ class Model:
         segmentation: Path | None = None,
         progress: bool = False,
     ) -> pd.DataFrame:
-        """Embeddings: a row an input, columns `e0` to `eD-1`; `reason` says why an input could not be used, "" where it could.
+        """Embed ECGs or cines as the pipeline does.
 
-        source : files, or signals (leads, samples) or (n, leads, samples) with `rate_hz`, names of `leads` and `unit`
-        (:func:`ptacl.ecg.contract.conform`). segmentation : of one cine. Inputs that cannot be used have NaN in all columns.
+        Parameters
+        ----------
+        source : files, or ECGs as an array (leads, samples) or (n, leads, samples).
+        modality : `ecg` or `cmr`.
+        rate_hz : sampling rate of an array.
+        leads : names of the rows of an array, in any order.
+        unit : of an array: mV, uV, V or nV.
+        segmentation : segmentation of a single cine; by default the file next to it, if there is one.
+        progress : whether to show a progress bar.
+
+        Returns
+        -------
+        One row per input, with columns `e0` to `eD-1`. `reason` says why an input cannot be used, and is "" if it can; the
+        embedding is then NaN.
+
+        Raises
+        ------
+        ValueError
+            The model has no encoder of this modality, or the input is of another modality.
         """
         names, arrays, reasons = self._run(
             source, modality, rate_hz=rate_hz, leads=leads, unit=unit, segmentation=segmentation, progress=progress
@@ -125,16 +109,37 @@ class Model:
         table.insert(0, "reason", reasons)
         return table
 
-    def predict(self, source: Files | np.ndarray, *, modality: Modality = "ecg", **options: Any) -> pd.DataFrame:
-        """Phenotypes by the model's linear probe: a row an input and phenotype, options as :meth:`embed`.
+    def predict(
+        self,
+        source: Files | np.ndarray,
+        *,
+        modality: Modality = "ecg",
+        rate_hz: float = 500,
+        leads: Sequence[str] = LEADS,
+        unit: str = "mV",
+        segmentation: Path | None = None,
+        progress: bool = False,
+    ) -> pd.DataFrame:
+        """Predict phenotypes by the linear probe of the model; parameters as in :meth:`embed`.
 
-        value, low, high : prediction and its interval, from the residuals of test participants. out_of_distribution : whether the
-        embedding is farther from the mean of the training participants than 99.5 % of the test participants, by Mahalanobis
-        distance; missing where the input could not be used. reason : as in :meth:`embed`.
+        Returns
+        -------
+        One row per input and phenotype. `value`, `low` and `high` are the prediction and its interval, from the residuals of the
+        test participants. `out_of_distribution` says whether the embedding is farther from the mean of the training
+        participants than 99.5 % of the test participants, by Mahalanobis distance; it is missing if the input cannot be used.
+        `reason` is as in :meth:`embed`.
+
+        Raises
+        ------
+        ValueError
+            The model has no probe of this modality, or the input is of another modality.
         """
         if modality not in self.probes:
             raise ValueError(f"{self.folder} has no {modality.upper()} probe: run the pipeline to results/report.html")
-        found, probe = self.embed(source, modality=modality, **options), self.probes[modality]
+        probe = self.probes[modality]
+        found = self.embed(
+            source, modality=modality, rate_hz=rate_hz, leads=leads, unit=unit, segmentation=segmentation, progress=progress
+        )
         features = found.filter(regex=r"^e\d+$").to_numpy(np.float64)
         values = features @ np.array(probe["coefficients"]) + np.array([p["intercept"] for p in probe["phenotypes"]])
         away = readout.distance(features, mean=np.array(probe["mean"]), precision=np.array(probe["precision"]))
@@ -150,9 +155,30 @@ class Model:
         return pd.DataFrame(columns)
 
     def retrieve(
-        self, source: Files | np.ndarray, gallery: Gallery, *, modality: Modality = "ecg", num: int = 5, **options: Any
+        self,
+        source: Files | np.ndarray,
+        gallery: Gallery,
+        *,
+        modality: Modality = "ecg",
+        num: int = 5,
+        rate_hz: float = 500,
+        leads: Sequence[str] = LEADS,
+        unit: str = "mV",
+        segmentation: Path | None = None,
+        progress: bool = False,
     ) -> pd.DataFrame:
-        """The `num` visits of a gallery whose other modality is nearest: a row an input and rank, with phenotypes."""
+        """Find the `num` visits of a gallery whose other modality is nearest by cosine; other parameters as in :meth:`embed`.
+
+        Returns
+        -------
+        One row per input and rank, with the similarity, the visit and its phenotypes; one row with a reason for an input that
+        cannot be used.
+
+        Raises
+        ------
+        ValueError
+            The gallery was made by another model, or has no shared space with this one.
+        """
         if gallery.model != self.digest:
             raise ValueError(
                 f"another model made this gallery than {self.folder}: give the embeddings of this model, "
@@ -161,9 +187,11 @@ class Model:
         other = "cmr" if modality == "ecg" else "ecg"
         if other not in gallery.embedding or f"{modality}" not in self.parts.projectors:
             raise ValueError(f"{self.folder} or the gallery has no shared space of ECG and CMR: use a contrastive model")
-        names, arrays, reasons = self._run(source, modality, **options)
-        kept = unit(gallery.embedding[other])
-        query = unit(arrays.get(f"{modality}_projected", np.full((len(names), kept.shape[1]), np.nan)))  # none usable
+        names, arrays, reasons = self._run(
+            source, modality, rate_hz=rate_hz, leads=leads, unit=unit, segmentation=segmentation, progress=progress
+        )
+        kept = cosine.unit(gallery.embedding[other])
+        query = cosine.unit(arrays.get(f"{modality}_projected", np.full((len(names), kept.shape[1]), np.nan)))  # none usable
         rows: list[pd.DataFrame] = []
         for name, reason, similarity in zip(names, reasons, query @ kept.T, strict=True):
             if reason:
@@ -192,8 +220,8 @@ class Model:
         if isinstance(source, np.ndarray) and modality != "ecg":
             raise ValueError("arrays are ECGs: give the files of cines")
         if modality == "ecg":
-            _require_ecgs(source)
-        inputs = _inputs(source, rate_hz=rate_hz, leads=leads, unit=unit)
+            sources.require_ecgs(source)
+        inputs = sources.items(source, rate_hz=rate_hz, leads=leads, unit=unit)
         reasons: list[str] = []
         waiting: list[ecg.Prepared | Examined] = []
         parts: list[dict[str, np.ndarray]] = []
@@ -255,31 +283,3 @@ def _device(name: str) -> torch.device:
     if kind == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device {name}: no CUDA GPU was found here: use device cpu")
     return torch.device(name)
-
-
-def _require_ecgs(source: Files | np.ndarray) -> None:
-    """ValueError for a cine, which only its modality makes readable."""
-    for path in [] if isinstance(source, np.ndarray) else _paths(source):
-        if path.is_dir() or path.name.lower().endswith(_CINES):
-            raise ValueError(f'{path.name} is a cine, not an ECG: add --modality cmr (modality="cmr" in Python)')
-
-
-def _paths(source: Files) -> list[Path]:
-    return [Path(path) for path in ([source] if isinstance(source, str | Path) else source)]
-
-
-def _inputs(source: Files | np.ndarray, *, rate_hz: float, leads: Sequence[str], unit: str) -> list[tuple[str, Any]]:
-    """Names and items: paths, or functions that make a record of a signal."""
-    if isinstance(source, np.ndarray):
-        signals = source[None] if source.ndim == 2 else source
-        if signals.ndim != 3 or signals.shape[1] != len(leads):
-            raise ValueError(f"signals of shape {source.shape}: (leads, samples) or (n, leads, samples) with {len(leads)} leads")
-
-        def record(signal: np.ndarray) -> Any:
-            def make(settings: config.Ecg) -> EcgRecord:
-                return contract.conform(signal, names=leads, rate_hz=rate_hz, unit=unit, settings=settings)
-
-            return make
-
-        return [(str(i), record(signal)) for i, signal in enumerate(signals)]
-    return [(str(path), path) for path in _paths(source)]

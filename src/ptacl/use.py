@@ -64,7 +64,7 @@ def _predict(args: argparse.Namespace) -> int:
 
 
 def _retrieve(args: argparse.Namespace) -> int:
-    from ptacl.inference import Gallery
+    from ptacl.gallery import Gallery
 
     model, gallery = _model(args), Gallery.load(args.gallery, table=args.participants)
     return _finish(args, model.retrieve(args.files, gallery, modality=args.modality, num=args.num, progress=True))
