@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("ecg", "cmr", "learning", "evaluation", "inference")
+PACKAGES = ("ecg", "cmr", "learning", "evaluation", "gallery", "inference", "sources")
 MUTANTS = ROOT / "mutants"
 OPEN = ("not checked", "check was interrupted by user")
 
