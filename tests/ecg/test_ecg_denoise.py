@@ -89,7 +89,7 @@ def test_the_message_tells_what_would_be_possible(settings: config.Ecg) -> None:
     short = settings.wavelet.model_copy(update={"level": 2, "zeroed": ["A1", "D2", "D3"]})
     with pytest.raises(ValueError) as error:
         denoise(np.zeros((12, 5000)), wavelet=short)
-    told = "A1, D3 is not a band of 2 levels; there are ['A2', 'D1', 'D2']"
+    told = "A1, D3 is not a band of 2 levels; choose from ['A2', 'D1', 'D2']"
     assert str(error.value) == f"wavelet.zeroed: {told}"
     deep = settings.wavelet.model_copy(update={"level": 9, "zeroed": []})
     with pytest.raises(ValueError) as error:

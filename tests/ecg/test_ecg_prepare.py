@@ -114,7 +114,7 @@ def test_nothing_printed_names_a_participant(
     with caplog.at_level(logging.DEBUG, logger="ptacl"):
         run(folder, settings, monkeypatch)
     printed = "".join(capfd.readouterr()) + caplog.text
-    assert "3 usable, 5 excluded of 8" in printed and "900000" not in printed
+    assert "3 usable and 5 excluded of 8 records" in printed and "900000" not in printed
 
 
 def test_a_shard_without_anyone(folder: Path, settings: config.Ecg, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +159,7 @@ def test_a_record_of_more_beats_than_the_store_holds_is_excluded(
             with pytest.raises(Excluded) as error:
                 prepare.prepare(record, settings=settings)
             assert error.value.reason is Reason.IMPLAUSIBLE_RATE
-            assert error.value.detail == "65 R-peaks, the store holds 64"
+            assert error.value.detail == "65 R-peaks, but the store holds at most 64"
         else:
             assert prepare.prepare(record, settings=settings).r_peaks.tolist() == peaks.tolist()
 

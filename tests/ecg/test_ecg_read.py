@@ -160,7 +160,7 @@ def in_v1(samples: str) -> Edit:
         (
             lambda text: text.replace("StripData", "BikeData"),
             Reason.MISSING_LEAD,
-            "0 rhythm strips",
+            "0 rhythm strips instead of one",
         ),
         (
             strip(lambda s: s.replace('"Hz">500<', '"Hz">1000<')),
@@ -197,9 +197,9 @@ def in_v1(samples: str) -> Edit:
             Reason.WRONG_UNIT,
             "resolution None uvperlsb",
         ),
-        (strip(lambda s: s.replace('"V6"', '"V9"')), Reason.MISSING_LEAD, "a lead of unknown name"),
-        (strip(lambda s: s.replace('"V6"', '"v5"')), Reason.MISSING_LEAD, "lead V5 twice"),
-        (lambda text: without("V5")(without("V6")(text)), Reason.MISSING_LEAD, "no lead V5, V6"),
+        (strip(lambda s: s.replace('"V6"', '"V9"')), Reason.MISSING_LEAD, "a lead has an unknown name"),
+        (strip(lambda s: s.replace('"V6"', '"v5"')), Reason.MISSING_LEAD, "lead V5 occurs twice"),
+        (lambda text: without("V5")(without("V6")(text)), Reason.MISSING_LEAD, "missing lead V5, V6"),
         (
             strip(lambda s: s.replace(">5000<", ">4999<")),
             Reason.WRONG_LENGTH,

@@ -264,7 +264,7 @@ def test_a_limb_lead_may_be_a_count_from_what_i_and_ii_say_and_no_further(lead: 
         off[LEADS.index(lead), 49] += counts_off
         with pytest.raises(
             Excluded,
-            match=f"lead {lead} is 2 counts from what I and II say",
+            match=f"lead {lead} is 2 counts off the value that follows from I and II",
         ) as error:
             faults.check_limb_leads(off, leads=LEADS, tolerance=1)
         assert error.value.reason is Reason.EINTHOVEN

@@ -358,10 +358,10 @@ def by_ecgdatakit(
 @pytest.mark.parametrize(
     ("change", "reason", "detail"),
     [
-        ({"label": "V5"}, Reason.MISSING_LEAD, "a lead twice"),
-        ({"sampling_rate": 250}, Reason.WRONG_RATE, "leads at 2 rates"),
-        ({"units": ""}, Reason.WRONG_UNIT, "the file does not say what a count is"),
-        ({"is_raw": True}, Reason.WRONG_UNIT, "the file does not say what a count is"),
+        ({"label": "V5"}, Reason.MISSING_LEAD, "a lead occurs twice"),
+        ({"sampling_rate": 250}, Reason.WRONG_RATE, "the leads have 2 different rates"),
+        ({"units": ""}, Reason.WRONG_UNIT, "the file does not give the size of a count"),
+        ({"is_raw": True}, Reason.WRONG_UNIT, "the file does not give the size of a count"),
     ],
 )
 def test_what_a_reader_of_other_formats_finds_is_checked(

@@ -235,11 +235,11 @@ GOOD = {"num_beats": 10, "heart_rate_bpm": 60.0, "device": None, "likeness": 0.9
         ({"num_beats": 3}, Reason.NO_R_PEAKS, "3 beats"),
         ({"heart_rate_bpm": 29.9}, Reason.IMPLAUSIBLE_RATE, "30 bpm"),
         ({"heart_rate_bpm": 200.6}, Reason.IMPLAUSIBLE_RATE, "201 bpm"),
-        ({"likeness": 0.34}, Reason.NO_R_PEAKS, "the waves at the peaks are unlike (0.34)"),
+        ({"likeness": 0.34}, Reason.NO_R_PEAKS, "the waves at the peaks do not resemble one another (likeness 0.34)"),
         (
             {"device": {"num_beats": 10, "ours": 10, "matched": 7}},
             Reason.OTHER_BEATS,
-            "7 of 10 are among the 10 of the device",
+            "7 of 10 R-peaks are among the 10 beats of the device",
         ),
     ],
 )

@@ -1,17 +1,20 @@
-"""From R-peaks to the matrix that maps the tokens of a crop to the steps of a mean heart cycle.
+"""Map the tokens of an ECG crop to the phases of a mean heart cycle.
 
-The local embedding of an ECG interpolates the tokens between two consecutive R-peaks to T steps and averages over beats. All of
-it depends on the R-peaks alone and is linear in the tokens, so it is one matrix a sample.
+The local embedding of an ECG interpolates the tokens between two consecutive R-peaks to T phases
+and averages over beats. This depends only on the R-peaks and is linear in the tokens, so each
+sample needs just one matrix.
 """
 
 import numpy as np
 
 
 def beat_matrix(r_peaks: np.ndarray, *, start: int, num_samples: int, patch: int, steps: int) -> tuple[np.ndarray, int]:
-    """The matrix of one crop and its number of complete beats; see :func:`beat_matrices`.
+    """Compute the matrix of one crop and its number of complete beats; see :func:`beat_matrices`.
 
-    r_peaks : (P,) samples of the whole record, ascending, padded with -1. start : first sample of the crop.
-    Returns (steps, num_samples // patch) float32 and the count.
+    r_peaks : (P,) sample indices in the whole record, ascending, padded with -1. start : first
+    sample of the crop.
+
+    Returns the matrix, (steps, num_samples // patch) float32, and the number of beats.
     """
     matrices, counts = beat_matrices(
         np.asarray(r_peaks)[None], start=np.array([start]), num_samples=num_samples, patch=patch, steps=steps
@@ -22,15 +25,19 @@ def beat_matrix(r_peaks: np.ndarray, *, start: int, num_samples: int, patch: int
 def beat_matrices(
     r_peaks: np.ndarray, *, start: np.ndarray, num_samples: int, patch: int, steps: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Interpolation matrices of a batch of crops, each row summing to 1.
+    """Compute the interpolation matrices of a batch of crops; each row sums to 1.
 
-    Step k of T of the beat from R-peak a to the next, b, lies at a + (k + 0.5) / T * (b - a), the middle of its share of the
-    cycle. It takes the two tokens whose centres enclose it, linearly; before the first and after the last centre it takes that
-    token. A beat counts when both of its R-peaks lie in the crop; the matrix is the mean over them, and zero where there is
-    none.
+    Phase k of T of the beat from R-peak a to the next R-peak b is at a + (k + 0.5) / T * (b - a),
+    the middle of its share of the cycle. It is interpolated linearly between the two tokens whose
+    centres enclose it; before the first centre and after the last one, the nearest token is used. A
+    beat counts if both of its R-peaks are in the crop. The matrix is the mean over these beats, and
+    zero for a crop without a complete beat.
 
-    r_peaks : (B, P) samples of the whole records, ascending, padded with -1. start : (B,) first samples of the crops.
-    Returns (B, T, N) float32 with N = num_samples // patch tokens, and (B,) numbers of complete beats.
+    r_peaks : (B, P) sample indices in the whole records, ascending, padded with -1. start : (B,)
+    first samples of the crops.
+
+    Returns the matrices, (B, T, N) float32 with N = num_samples // patch tokens, and (B,) numbers
+    of complete beats.
     """
     tokens = num_samples // patch
     peaks = np.asarray(r_peaks, np.int64) - np.asarray(start, np.int64)[:, None]
@@ -46,6 +53,6 @@ def beat_matrices(
     each = np.broadcast_to(1.0 / counts[record][:, None], share.shape)
     size = len(peaks) * steps * tokens
     flat = np.bincount(cell.ravel(), ((1 - share) * each).ravel(), size)
-    right = np.minimum(cell + 1, size - 1)  # with a single token its share is 0
+    right = np.minimum(cell + 1, size - 1)  # with a single token, its weight is 0
     flat += np.bincount(right.ravel(), (share * each).ravel(), size)
     return flat.reshape(len(peaks), steps, tokens).astype(np.float32), counts

@@ -1,7 +1,8 @@
-"""From leads in memory to a record as the preparation takes it: twelve named leads, in mV, at the rate and of the length set.
+"""Convert leads in memory to a record: twelve leads in mV, at one rate and length.
 
-What a format or a person gives is checked as a CardioSoft file is: no lead is guessed, no gap filled. Two things are done to it:
-limb leads that follow from I and II are derived where they are absent, and another sampling rate is converted.
+Leads from other formats, or from a user's array, are checked as strictly as a CardioSoft file: no
+lead is guessed and no gap is filled. Only two things are changed. Limb leads that follow from I and
+II are derived if they are missing, and signals with another sampling rate are resampled.
 """
 
 import math
@@ -15,12 +16,12 @@ from ptacl.ecg import faults
 from ptacl.ecg.read import LEADS, EcgRecord
 from ptacl.exclusions import Excluded, Reason
 
-STEP_MV = 0.005  # of a recording whose resolution is not told: that of the device of UK Biobank
+STEP_MV = 0.005  # used if a recording has no resolution; the step of UK Biobank's device
 MV = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "v": 1e3, "nv": 1e-6}
 _NAMES = {lead.lower(): lead for lead in LEADS}
-_CUT, _ROUNDING = 2, 1e-6  # of counts, in the device and in floating point
+_CUT, _ROUNDING = 2, 1e-6  # tolerances in counts: cut-off by the device, and floating point
 _INDEPENDENT = ("I", "II", *LEADS[6:])
-_LARGEST_FACTOR = 10_000  # of the two of a ratio of rates
+_LARGEST_FACTOR = 10_000  # of the up and down factors of a resampling
 
 
 def conform(
@@ -32,10 +33,40 @@ def conform(
     names: Sequence[str] = LEADS,
     resolution_mv: float = STEP_MV,
 ) -> EcgRecord:
-    """A record from leads by name, or from an array (leads, samples) and their names; Excluded where it cannot be used.
+    """Check the leads of one ECG and convert them to a record.
 
-    unit : mV, uV, V or nV. resolution_mv : step of the digitiser, by which tolerances in counts are meant. The first ten seconds
-    are used; a shorter recording is refused.
+    Only the first ten seconds are used (`ecg.num_samples` at `ecg.rate_hz`); a shorter recording is
+    refused.
+
+    Parameters
+    ----------
+    leads : mapping of str to (T,) array, or (L, T) array
+        Samples of each lead, in `unit`, by name or in the order of `names`. Case is ignored, and
+        names other than the twelve are not used. III, aVR, aVL and aVF are derived from I and II
+        if they are missing.
+    rate_hz : float
+        Sampling rate of the leads, Hz. A rate other than `ecg.rate_hz` is converted by a polyphase
+        filter.
+    unit : str
+        Unit of the samples: mV, uV, V or nV.
+    settings : ptacl.config.Ecg
+        Section `ecg` of the configuration.
+    names : sequence of str
+        Names of the rows, if `leads` is an array. By default the twelve leads in their usual order.
+    resolution_mv : float
+        Step of the digitiser, in mV. Tolerances in counts refer to it. By default 0.005 mV, the
+        step of UK Biobank's device.
+
+    Returns
+    -------
+    ptacl.ecg.read.EcgRecord
+        The record: (12, ecg.num_samples) float32 in mV, at `ecg.rate_hz`.
+
+    Raises
+    ------
+    ptacl.exclusions.Excluded
+        If the record cannot be used: a lead is missing, repeated or too short, the unit or the rate
+        is unknown, a value is not finite, or a check of :mod:`ptacl.ecg.faults` fails.
     """
     rows = _named(zip(names, leads, strict=True) if isinstance(leads, np.ndarray) else leads.items())
     if unit.lower() not in MV:
@@ -48,7 +79,8 @@ def conform(
     signal_mv = np.stack([rows[name][:needed] for name in LEADS]).astype(np.float64) * MV[unit.lower()]
     if not np.isfinite(signal_mv).all():
         raise Excluded(Reason.NOT_FINITE, "in a lead")
-    # Files are often finer than the device was: a count is at least of this size. And devices cut each lead off by itself.
+    # Files often store finer steps than the device had, so a count is at least STEP_MV.
+    # In addition, devices cut off each lead separately.
     coarse = signal_mv / max(resolution_mv, STEP_MV)
     faults.check_limb_leads(coarse, leads=LEADS, tolerance=_CUT * settings.einthoven_tolerance_counts + _ROUNDING)
     faults.check(
@@ -68,16 +100,18 @@ def conform(
 
 
 def _named(given: Iterable[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Rows by the twelve names; those of the limb that follow from I and II are derived where they are absent."""
+    """Sort the rows by the twelve names, and derive the limb leads that follow from I and II if
+    they are missing.
+    """
     rows: dict[str, np.ndarray] = {}
     for name, row in given:
         lead = _NAMES.get(str(name).strip().lower())
         if lead in rows:
-            raise Excluded(Reason.MISSING_LEAD, f"lead {lead} twice")
-        if lead is not None:  # others, as of Frank, are not used
+            raise Excluded(Reason.MISSING_LEAD, f"lead {lead} occurs twice")
+        if lead is not None:  # others, such as Frank leads, are not used
             rows[lead] = np.asarray(row)
     if missing := [lead for lead in _INDEPENDENT if lead not in rows]:
-        raise Excluded(Reason.MISSING_LEAD, f"no lead {', '.join(missing)}")
+        raise Excluded(Reason.MISSING_LEAD, f"missing lead {', '.join(missing)}")
     one, two = np.asarray(rows["I"], np.float64), np.asarray(rows["II"], np.float64)
     if one.shape != two.shape:
         raise Excluded(Reason.WRONG_LENGTH, "leads I and II differ in length")
@@ -86,7 +120,7 @@ def _named(given: Iterable[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 
 def _resampled(signal_mv: np.ndarray, *, rate_hz: float, settings: config.Ecg) -> np.ndarray:
-    """(12, num_samples) at the rate of the settings, by a polyphase filter."""
+    """Convert to (12, num_samples) at the rate of the settings, by a polyphase filter."""
     up, down = settings.rate_hz, rate_hz
     if not float(down).is_integer():
         up, down = up * 1000, round(down * 1000)

@@ -1,7 +1,9 @@
-"""Baseline wander and noise removed in the wavelet domain: whole bands set to zero, a linear map that is the same for every lead.
+"""Remove baseline wander and noise by zeroing whole wavelet bands.
 
-An 8-level transform follows the paper; wavelet and bands follow the published code of the method it cites (Martis et al. 2013).
-At 500 Hz with 8 levels A8 lies below 0.98 Hz, D2 at 62.5 to 125 Hz, D1 above. Mains at 50 Hz stay.
+The map is linear and the same for every lead. An 8-level transform follows the paper. The wavelet
+and the bands follow the published code of the method that it cites (Martis et al. 2013). At 500 Hz
+with 8 levels, A8 covers frequencies below 0.98 Hz, D2 covers 62.5 to 125 Hz, and D1 everything
+above. Mains hum at 50 Hz is kept.
 """
 
 import numpy as np
@@ -13,16 +15,18 @@ from ptacl import config
 def denoise(signal_mv: np.ndarray, *, wavelet: config.Wavelet) -> np.ndarray:
     """Zero the bands that `wavelet.zeroed` names (A8: approximation of level 8, D1: finest detail).
 
-    signal_mv : (..., T) of any batch shape, leads and records at once. Returns (..., T) float32; single precision throughout,
-    three times as quick as double, errs by less than a thousandth of a count. Raises ValueError for bands that the
-    decomposition does not have, and for more levels than T allows.
+    signal_mv : (..., T) of any batch shape, so that leads and records are processed at once.
+
+    Returns (..., T) float32. Single precision is used throughout: it is three times as fast as
+    double precision, and its error is less than a thousandth of a count. Raises ValueError for
+    bands that the decomposition does not have, and for more levels than T allows.
     """
     filters = _filters(wavelet, num_samples=signal_mv.shape[-1])
     approximation = np.asarray(signal_mv, dtype=np.float32)
     details = []
     for level in range(1, wavelet.level + 1):
         length, detail = approximation.shape[-1], None
-        if f"D{level}" in wavelet.zeroed:  # a band that is None costs nothing, here and below
+        if f"D{level}" in wavelet.zeroed:  # a band that is None takes no time, here and below
             approximation = _approximation(approximation, filters, mode=wavelet.mode)
         else:
             approximation, detail = pywt.dwt(approximation, filters, mode=wavelet.mode, axis=-1)
@@ -35,7 +39,7 @@ def denoise(signal_mv: np.ndarray, *, wavelet: config.Wavelet) -> np.ndarray:
 
 
 def _approximation(rows: np.ndarray, filters: "pywt.Wavelet", *, mode: str) -> np.ndarray:
-    """The first of the two bands that `pywt.dwt` gives along the last axis, without the second."""
+    """Compute only the first of the two bands that `pywt.dwt` returns along the last axis."""
     halves = [pywt.downcoef("a", row, filters, mode=mode) for row in rows.reshape(-1, rows.shape[-1])]
     return np.asarray(halves).reshape(*rows.shape[:-1], -1)
 
@@ -44,7 +48,7 @@ def _filters(wavelet: config.Wavelet, *, num_samples: int) -> "pywt.Wavelet":
     bands = {f"A{wavelet.level}", *(f"D{level}" for level in range(1, wavelet.level + 1))}
     if unknown := sorted(set(wavelet.zeroed) - bands):
         raise ValueError(
-            f"wavelet.zeroed: {', '.join(unknown)} is not a band of {wavelet.level} levels; there are {sorted(bands)}"
+            f"wavelet.zeroed: {', '.join(unknown)} is not a band of {wavelet.level} levels; choose from {sorted(bands)}"
         )
     filters = pywt.Wavelet(wavelet.family)
     if wavelet.level > (most := pywt.dwt_max_level(num_samples, filters.dec_len)):

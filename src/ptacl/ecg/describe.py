@@ -1,4 +1,4 @@
-"""What the pipeline makes of one ECG file, for a person: facts as JSON values, and a drawing."""
+"""Show how the pipeline processes one ECG file, as JSON values and as a drawing."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from ptacl.exclusions import Excluded, Reason
 
 @dataclass
 class _Findings:
-    """How far the preparation of a file came: a field stays None from the step that excluded it on."""
+    """How far the preparation of a file came; fields of steps after an exclusion stay None."""
 
     header: read.Header
     cardiosoft: bool = True
@@ -26,7 +26,10 @@ class _Findings:
 
 
 def describe(path: Path, *, settings: config.Ecg) -> dict[str, Any]:
-    """Facts about a file; `excluded` is null or the reason. Raises Excluded(UNREADABLE) for what is no ECG that can be read."""
+    """Return facts about a file; `excluded` is null or the reason for the exclusion.
+
+    Raises Excluded(UNREADABLE) if the file is not a readable ECG.
+    """
     found = _examine(path, settings=settings)
     peaks = found.r_peaks if found.r_peaks is not None else np.zeros(0)
     return {
@@ -43,7 +46,9 @@ def describe(path: Path, *, settings: config.Ecg) -> dict[str, Any]:
 
 
 def draw(path: Path, out_png: Path, *, settings: config.Ecg) -> None:
-    """Draw the twelve denoised leads with their R-peaks; the title says why a file is excluded."""
+    """Draw the twelve denoised leads with their R-peaks; if the file is excluded, the title gives
+    the reason.
+    """
     from matplotlib.figure import Figure
 
     found = _examine(path, settings=settings)
@@ -63,7 +68,7 @@ def draw(path: Path, out_png: Path, *, settings: config.Ecg) -> None:
 
 
 def _examine(path: Path, *, settings: config.Ecg) -> _Findings:
-    """The steps of the preparation, one by one, up to the one that excludes the file."""
+    """Run the steps of the preparation one by one, up to the one that excludes the file."""
     root = read.document(path) if formats.is_cardiosoft(path) else None
     found = _Findings(header=read.Header((), None, None) if root is None else read.header(root), cardiosoft=root is not None)
     try:

@@ -1,8 +1,9 @@
-"""What no twelve-lead ECG at rest is: the checks of a strip's values, and the exchange of two electrodes.
+"""Checks for signals that cannot be a twelve-lead ECG at rest, and for exchanged electrodes.
 
-Limits are settings (`ecg.faults`), and their defaults lie beyond all of 123 real records of LUDB and of the PhysioNet Challenge
-2021: longest constant stretch 0.55 s, equal samples of two leads 51 %, samples at the highest or lowest value 1.3 %, noise
-0.04 mV, largest range of a lead 10 mV, in the units and steps of the device.
+The limits are settings (`ecg.faults`). Their defaults are beyond everything in 123 real records of
+LUDB and of the PhysioNet Challenge 2021, measured in the units and steps of the device: longest
+constant stretch 0.55 s, equal samples of two leads 51 %, samples at the highest or lowest value 1.3
+%, noise 0.04 mV, largest range of a lead 10 mV.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,23 +18,26 @@ from ptacl.exclusions import Excluded, Reason
 _WAVELET = pywt.Wavelet("db6")
 _NORMAL = 0.6745  # median absolute deviation of a normal variable of unit variance
 _QRS_S = (0.05, 0.06)  # before and after the R-peak
-_P_S = (0.24, 0.06)  # before the R-peak, from and to
-_LEVEL_S = (0.06, 0.04)  # before the R-peak: level between P wave and QRS complex
+_P_S = (0.24, 0.06)  # start and end of the P wave, before the R-peak
+_LEVEL_S = (0.06, 0.04)  # before the R-peak: the level between P wave and QRS complex
 
 
 def check_limb_leads(counts: np.ndarray, *, leads: tuple[str, ...], tolerance: float) -> None:
-    """No flat lead (12, T), and limb leads as they follow from I and II (Einthoven, Goldberger) within `tolerance` counts."""
+    """Check that no lead of (12, T) is flat and that the limb leads follow from I and II.
+
+    The equations of Einthoven and Goldberger must hold within `tolerance` counts. Raises Excluded.
+    """
     if (flat := np.ptp(counts, axis=1) == 0).any():
         raise Excluded(Reason.FLAT_LEAD, f"lead {', '.join(np.array(leads)[flat])}")
     i, ii, iii, avr, avl, avf = counts[:6]
     twice = {"III": 2 * (i + iii - ii), "aVR": 2 * avr + i + ii, "aVL": 2 * avl - i + iii, "aVF": 2 * avf - ii - iii}
     for lead, error in twice.items():
         if (worst := float(np.abs(error).max()) / 2) > tolerance:
-            raise Excluded(Reason.EINTHOVEN, f"lead {lead} is {worst:g} counts from what I and II say")
+            raise Excluded(Reason.EINTHOVEN, f"lead {lead} is {worst:g} counts off the value that follows from I and II")
 
 
 def check(counts: np.ndarray, *, leads: tuple[str, ...], resolution_mv: float, rate_hz: int, settings: config.EcgFaults) -> None:
-    """Raise Excluded with the first thing that a strip (12, T) in counts cannot be; `leads` names its rows."""
+    """Raise Excluded for the first fault of a strip (12, T) in counts; `leads` names its rows."""
     for fault in _found(counts, leads=leads, resolution_mv=resolution_mv, rate_hz=rate_hz, settings=settings):
         raise fault
 
@@ -67,9 +71,11 @@ def _found(
 
 
 def _longest_constant(counts: np.ndarray, *, beyond: int) -> np.ndarray:
-    """Samples (12,) of the longest stretch in which a lead keeps one value; 0 where none is longer than `beyond`.
+    """Find the longest stretch, in samples, in which each lead keeps one value.
 
-    Such a stretch holds two samples in a row of those that lie half as far apart: where no two are equal, there is none.
+    Returns (12,); 0 for leads without a stretch longer than `beyond`. Every such stretch contains
+    two consecutive points of a grid whose spacing is half of `beyond`. If no two neighbouring
+    points are equal, the full search is skipped.
     """
     coarse = counts[:, :: max(beyond // 2, 1)]
     longest = np.zeros(len(counts), np.int64)
@@ -80,9 +86,10 @@ def _longest_constant(counts: np.ndarray, *, beyond: int) -> np.ndarray:
 
 
 def _equal(counts: np.ndarray, *, beyond: float) -> Iterator[tuple[int, int, float]]:
-    """Pairs of leads that are equal in more than a share of the samples, with that share.
+    """Yield pairs of leads that are equal in more than a share of the samples, with that share.
 
-    A tenth of the samples rules nearly all pairs out: those that differ there already differ in too many of all.
+    A tenth of the samples rules out nearly all pairs: if they differ too often there, they differ
+    too often overall.
     """
     coarse = counts[:, ::10]
     differ = np.count_nonzero(coarse[:, None] != coarse[None], axis=2)
@@ -103,9 +110,10 @@ def flags(
     inside: str,
     named: str,
 ) -> list[str]:
-    """What a person should look at in a record that is used all the same; the flow counts it.
+    """List what a person should check in a record that is used nevertheless.
 
-    quality : of :func:`ptacl.ecg.rpeaks.find`. inside, named : participant in the file and in its name, "" where there is none.
+    The flow diagram counts these flags. quality : from :func:`ptacl.ecg.rpeaks.find`. inside, named
+    : participant id in the file and in its name, "" if absent.
     """
     doubts = {
         "irregular rhythm": quality["irregular"],
@@ -116,12 +124,13 @@ def flags(
 
 
 def arms_exchanged(signal_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int, leads: tuple[str, ...]) -> bool:
-    """Whether the electrodes of the arms look exchanged: for a person to look at, never corrected.
+    """Return whether the electrodes of the arms look exchanged.
 
-    The exchange turns lead I upside down, makes aVR of aVL, and leaves V6 as it is. So in the mean beat of a denoised record
-    (12, T) the P wave points down in I and up in aVR, and the QRS complex of I is negative on balance and runs against that of
-    V6. None of 125 real records is flagged, and half of the same records after an exchange (atrial fibrillation has no P wave
-    to tell by).
+    A person should check such a record; it is never corrected. The exchange inverts lead I, swaps
+    aVL and aVR, and leaves V6 as it is. In the mean beat of a denoised record (12, T), the P wave
+    then points down in I and up in aVR, and the QRS complex of I is negative on balance and
+    opposite to that of V6. This flags none of 125 real records, and half of the same records after
+    an exchange (atrial fibrillation has no P wave to judge by).
     """
     before = round(_P_S[0] * rate_hz)
     after = round(_QRS_S[1] * rate_hz)

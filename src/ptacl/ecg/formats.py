@@ -1,8 +1,9 @@
-"""ECGs in whatever form a device wrote them: found out by content, read, and brought to one strict contract.
+"""Read ECGs of any format: detect the format from the content, read the file and check it strictly.
 
-CardioSoft files have a reader of their own (:mod:`ptacl.ecg.read`). A table (.csv, .npy) comes with a sidecar `NAME.json` that
-says what no table says: {"rate_hz": 500, "unit": "mV", "leads": ["I", ...]}. All else is read by ecgdatakit, an extra of this
-package, and checked by :func:`ptacl.ecg.contract.conform`.
+CardioSoft files have their own reader (:mod:`ptacl.ecg.read`). A table (.csv, .npy) needs a sidecar
+`NAME.json` with the facts that a table cannot hold: {"rate_hz": 500, "unit": "mV", "leads": ["I",
+...]}. All other formats are read by ecgdatakit, an extra of this package, and checked by
+:func:`ptacl.ecg.contract.conform`.
 """
 
 import json
@@ -23,7 +24,7 @@ TABLES = (".csv", ".npy")
 
 
 def record(path: Path, *, settings: config.Ecg) -> EcgRecord:
-    """One file of any known form; Excluded where it cannot be read or used."""
+    """Read one file of any known format; raises Excluded if it cannot be read or used."""
     path = Path(path)
     if is_cardiosoft(path):
         return read.read(path, settings=settings)
@@ -33,18 +34,25 @@ def record(path: Path, *, settings: config.Ecg) -> EcgRecord:
 
 
 def is_cardiosoft(path: Path) -> bool:
-    """Whether a file is CardioSoft's, or an XML that nobody else claims; Excluded(UNREADABLE) where there is no file."""
+    """Return whether a file is from CardioSoft, or is XML that no other reader recognises.
+
+    Raises Excluded(UNREADABLE) if the file does not exist.
+    """
     demand_file(path)
     try:
         with Path(path).open("rb") as file:
-            head = file.read(_HEAD_BYTES).replace(b"\0", b"")  # without the zeros of UTF-16
+            head = file.read(_HEAD_BYTES).replace(b"\0", b"")  # drop the zeros of UTF-16
     except OSError as error:
         raise Excluded(Reason.UNREADABLE, type(error).__name__) from None
     return b"<CardiologyXML" in head or b"<!DOCTYPE" in head or not _is_other(path, head)
 
 
 def _is_other(path: Path, head: bytes) -> bool:
-    """Whether another reader may know the file: any that is not XML by its name, and XML with a root of theirs."""
+    """Return whether another reader may know the file.
+
+    That is so for every file without the suffix .xml, and for XML with one of the root elements of
+    other devices.
+    """
     roots = (b"<RestingECG", b"<AnnotatedECG", b"<restingecgdata", b"<ECG ", b"<ECG>")
     return Path(path).suffix.lower() != ".xml" or any(root in head for root in roots)
 
@@ -68,7 +76,7 @@ def _table(path: Path, *, settings: config.Ecg) -> EcgRecord:
 
 
 def _numbers(path: Path) -> np.ndarray:
-    """A CSV of numbers, a column a lead; a first line of names is left out."""
+    """Read a CSV of numbers with one column per lead; a first line of names is skipped."""
     with path.open(encoding="utf-8") as file:
         first = file.readline()
     named = any(character.isalpha() and character not in "eE" for character in first)
@@ -84,15 +92,15 @@ def _by_ecgdatakit(path: Path, *, settings: config.Ecg) -> EcgRecord:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found: Any = ecgdatakit.FileParser().parse(path)
-    except Exception as error:  # whatever readers of a dozen formats raise on damaged bytes
+    except Exception as error:  # readers of a dozen formats raise anything on damaged bytes
         raise Excluded(Reason.UNREADABLE, f"ecgdatakit: {type(error).__name__}") from None
     leads = {str(lead.label): lead for lead in found.leads}
     if len(leads) != len(found.leads):
-        raise Excluded(Reason.MISSING_LEAD, "a lead twice")
+        raise Excluded(Reason.MISSING_LEAD, "a lead occurs twice")
     if len(rates := {float(lead.sampling_rate) for lead in leads.values()}) != 1:
-        raise Excluded(Reason.WRONG_RATE, f"leads at {len(rates)} rates")
+        raise Excluded(Reason.WRONG_RATE, f"the leads have {len(rates)} different rates")
     if any(lead.units.lower() != "mv" or lead.is_raw for lead in leads.values()):
-        raise Excluded(Reason.WRONG_UNIT, "the file does not say what a count is")
+        raise Excluded(Reason.WRONG_UNIT, "the file does not give the size of a count")
     steps = [lead.resolution * contract.MV.get(lead.resolution_unit.lower(), np.nan) for lead in leads.values()]
     known = [step for step in steps if np.isfinite(step) and step > 0]
     return contract.conform(

@@ -1,4 +1,6 @@
-"""What a cardiologist reads off an ECG: the device's intervals and axes, intervals of our own, voltages of the mean beat."""
+"""Standard ECG measurements: the device's intervals and axes, our own intervals, and voltages of
+the mean beat.
+"""
 
 import warnings
 from collections.abc import Mapping
@@ -14,12 +16,16 @@ _ISOELECTRIC_S = (0.10, 0.06)  # before the R-peak: between P wave and QRS compl
 def measure(
     signal_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int, device: Mapping[str, float | None], delineation: str
 ) -> dict[str, float | None]:
-    """Measurements by name, ours as `own_x`; None where the device gave none, or no beat lies whole in the record.
+    """Compute measurements by name; our own intervals are called `own_x`.
 
-    signal_mv : (12, T) in the order of LEADS. r_peaks : samples. device : fields of :class:`ptacl.ecg.read.EcgRecord`.
-    delineation : method of NeuroKit2, see :func:`intervals`, or `none`.
-    Of each lead the R wave (highest) and S wave (lowest) of the QRS complex of the mean beat, in mV above the level before it;
-    Sokolow-Lyon, S in V1 plus the larger R of V5 and V6 (Sokolow and Lyon 1949); Cornell, R in aVL plus S in V3 (Casale 1985).
+    signal_mv : (12, T) in the order of LEADS. r_peaks : sample indices. device : fields of
+    :class:`ptacl.ecg.read.EcgRecord`. delineation : method of NeuroKit2, see :func:`intervals`, or
+    `none`.
+
+    For each lead, the R wave (highest) and S wave (lowest) of the QRS complex of the mean beat are
+    given in mV above the level before it. Sokolow-Lyon is S in V1 plus the larger R of V5 and V6
+    (Sokolow and Lyon 1949). Cornell is R in aVL plus S in V3 (Casale 1985). Device values that are
+    blank are None, and voltages are left out if no beat is complete.
     """
     found: dict[str, float | None] = dict(device)
     if delineation != "none":
@@ -34,10 +40,12 @@ def measure(
 
 
 def intervals(lead_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int, method: str) -> dict[str, float | None]:
-    """PR, QRS, QT and P duration in ms, medians over the beats of a lead (T,), and QT after Bazett; None where not found.
+    """Measure PR, QRS, QT and P duration in ms, and QT after Bazett.
 
-    By NeuroKit2. On 100 records of LUDB its method `prominence` takes 5 ms and errs in the median by 8 ms in PR and 10 ms in QT
-    against cardiologists; its QRS complexes are 30 ms too short. `dwt` takes ten times as long and errs by 17 and 27 ms.
+    Values are medians over the beats of a lead (T,), by NeuroKit2; None if not found. On 100
+    records of LUDB, the method `prominence` takes 5 ms, and its median error against cardiologists
+    is 8 ms in PR and 10 ms in QT; its QRS complexes are 30 ms too short. `dwt` takes ten times as
+    long, and its errors are 17 and 27 ms.
     """
     import neurokit2
 
@@ -46,7 +54,7 @@ def intervals(lead_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int, method:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             waves = neurokit2.ecg_delineate(lead_mv, r_peaks, sampling_rate=rate_hz, method=method)[1]
-    except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError):  # what it raises where a wave is nowhere
+    except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError):  # if it finds no wave
         pass
 
     def between(first: str, last: str) -> float | None:
@@ -67,7 +75,9 @@ def intervals(lead_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int, method:
 
 
 def _mean_qrs(signal_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int) -> np.ndarray | None:
-    """(12, samples) QRS complex of the mean beat above the level before it; None without any whole beat."""
+    """Average the QRS complex, (12, samples), above the level before it; None without any complete
+    beat.
+    """
     before, after = round(_BEFORE_S * rate_hz), round(_AFTER_S * rate_hz)
     start, stop = (round(s * rate_hz) for s in _ISOELECTRIC_S)
     whole = r_peaks[(r_peaks >= start) & (r_peaks + after < signal_mv.shape[1])]

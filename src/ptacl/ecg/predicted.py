@@ -1,4 +1,4 @@
-"""An ECG with what a model predicts from it: the denoised leads, and each phenotype among those of the training people."""
+"""Draw an ECG with a model's predictions, each in the distribution of the training participants."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,11 @@ from ptacl.ecg.read import LEADS
 
 
 def draw(path: Path, rows: Any, *, out_png: Path, phenotypes: Sequence[Mapping[str, Any]], settings: config.Ecg) -> None:
-    """Draw one file; rows : of :meth:`ptacl.Model.predict`. phenotypes : of the probe, with quantiles of the training split."""
+    """Draw one file with its predictions.
+
+    rows : output of :meth:`ptacl.Model.predict`. phenotypes : those of the probe, with quantiles of
+    the training split.
+    """
     from matplotlib.figure import Figure
 
     prepared = prepare_record(path, settings=settings)
@@ -39,7 +43,7 @@ def draw(path: Path, rows: Any, *, out_png: Path, phenotypes: Sequence[Mapping[s
 
 
 def _distribution(axes: Any, phenotype: Mapping[str, Any], row: Any) -> None:
-    """Density between quantiles, with the prediction as a line and its interval as a band."""
+    """Draw the density between quantiles, the prediction as a line, and its interval as a band."""
     quantiles = np.array(phenotype["distribution"])
     edges = np.linspace(quantiles[0], quantiles[-1], 25)
     density = np.diff(np.interp(edges, quantiles, np.linspace(0, 1, len(quantiles))))

@@ -1,4 +1,4 @@
-"""Stage: read, denoise and mark the ECGs of one shard, in one pass, into one store."""
+"""Read and denoise the ECGs of one shard, find their R-peaks, and write one store."""
 
 import argparse
 import csv
@@ -27,7 +27,11 @@ _LOG = logging.getLogger("ptacl.ecg.prepare")
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A usable ECG: signal_mv (12, T) float32 denoised, r_peaks (MAX_PEAKS,) int32 padded with -1, quality as in the manifest."""
+    """A usable ECG.
+
+    signal_mv : (12, T) float32, denoised. r_peaks : (MAX_PEAKS,) int32, padded with -1. quality :
+    as in the manifest.
+    """
 
     signal_mv: np.ndarray
     r_peaks: np.ndarray
@@ -36,28 +40,29 @@ class Prepared:
 
 @dataclass
 class Outcome:
-    """What became of a shard: the content of its manifest."""
+    """The result of a shard: the content of its manifest."""
 
     visits: list[str] = field(default_factory=list)
     excluded: list[dict[str, str]] = field(default_factory=list)
     quality: dict[str, dict[str, Any]] = field(default_factory=dict)
-    stored: str = ""  # hash of the stored arrays: another store is another manifest, and what hangs on it runs again
+    # Hash of the stored arrays: a changed store changes the manifest, so that its dependants rerun.
+    stored: str = ""
 
 
 def prepare_record(path: Path, *, settings: config.Ecg) -> Prepared:
-    """One file of any format, from its bytes to denoised signal and R-peaks; raises Excluded where it cannot be used."""
+    """Prepare one file of any format; raises Excluded if it cannot be used."""
     return prepare(formats.record(path, settings=settings), settings=settings, named=path.name.partition("_")[0])
 
 
 def prepare(record: EcgRecord, *, settings: config.Ecg, named: str = "") -> Prepared:
-    """A record that was read; `named` is the participant in the name of its file."""
+    """Prepare a record that has been read; `named` is the participant id in its file name."""
     signal_mv = denoise(record.signal_mv, wavelet=settings.wavelet)
     peaks, quality = rpeaks.find(
         signal_mv, rate_hz=record.rate_hz, device_beats_ms=record.device_beats_ms, settings=settings.rpeaks
     )
     rpeaks.check(quality, settings=settings.rpeaks)
     if len(peaks) > MAX_PEAKS:
-        raise Excluded(Reason.IMPLAUSIBLE_RATE, f"{len(peaks)} R-peaks, the store holds {MAX_PEAKS}")
+        raise Excluded(Reason.IMPLAUSIBLE_RATE, f"{len(peaks)} R-peaks, but the store holds at most {MAX_PEAKS}")
     padded = np.full(MAX_PEAKS, -1, np.int32)
     padded[: len(peaks)] = peaks
     facts = {"filters": dict(record.filters), "software": record.software, "resolution_mv": record.resolution_mv}
@@ -77,7 +82,10 @@ def prepare(record: EcgRecord, *, settings: config.Ecg, named: str = "") -> Prep
 
 
 def prepare_shard(members: Iterable[Mapping[str, str]], *, settings: config.Ecg, directory: Path) -> Outcome:
-    """Every member (columns visit, ecg) becomes a row of the store below `directory` or an exclusion, in the order given."""
+    """Prepare every member (columns visit, ecg), in the order given.
+
+    Each becomes a row of the store below `directory`, or an exclusion.
+    """
     outcome = Outcome()
     arrays = {
         "signal_mv": store.Array(dims=("lead", "sample"), shape=(len(LEADS), settings.num_samples), dtype="float32", unit="mV"),
@@ -87,7 +95,7 @@ def prepare_shard(members: Iterable[Mapping[str, str]], *, settings: config.Ecg,
     with store.Writer(directory, arrays=arrays, attributes=attributes) as writer:
         for member in members:
             visit = member["visit"]
-            if not member["ecg"]:  # it joins the pre-training of the other modality alone
+            if not member["ecg"]:  # it only joins the pre-training of the other modality
                 continue
             try:
                 prepared = prepare_record(Path(member["ecg"]), settings=settings)
@@ -102,7 +110,10 @@ def prepare_shard(members: Iterable[Mapping[str, str]], *, settings: config.Ecg,
 
 
 def panels(outcome: Outcome, *, directory: Path, settings: config.Ecg) -> list[sheet.Panel]:
-    """Records for the contact sheet: half the least alike, half spread evenly over the rest of the shard."""
+    """Choose records for the contact sheet.
+
+    Half have the lowest likeness, and half are spread evenly over the rest of the shard.
+    """
     rows = sorted(range(len(outcome.visits)), key=lambda row: outcome.quality[outcome.visits[row]]["likeness"])
     doubtful, rest = rows[: _PANELS // 2], sorted(rows[_PANELS // 2 :])
     even = np.linspace(0, len(rest) - 1, min(_PANELS - _PANELS // 2, len(rest))).round().astype(int)
@@ -128,11 +139,11 @@ def _title(visit: str, *, quality: dict[str, Any]) -> str:
 def main() -> None:
     """Prepare one shard from the command line."""
     parser = argparse.ArgumentParser(prog="python -m ptacl.ecg.prepare", description=__doc__)
-    parser.add_argument("--members", type=Path, required=True, help="CSV of the shard, with columns visit and ecg (path)")
+    parser.add_argument("--members", type=Path, required=True, help="CSV file of the shard, with columns visit and ecg (a path)")
     parser.add_argument("--settings", required=True, help="section ecg of the configuration, as JSON")
-    parser.add_argument("--store", type=Path, required=True, help="folder for store.zarr")
-    parser.add_argument("--manifest", type=Path, required=True, help="JSON of visits, exclusions and quality")
-    parser.add_argument("--sheet", type=Path, required=True, help="PNG of some records with their R-peaks")
+    parser.add_argument("--store", type=Path, required=True, help="folder in which to write store.zarr")
+    parser.add_argument("--manifest", type=Path, required=True, help="JSON file to write, with visits, exclusions and quality")
+    parser.add_argument("--sheet", type=Path, required=True, help="PNG file to write, with some records and their R-peaks")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     settings = config.Ecg.model_validate_json(args.settings)
@@ -144,7 +155,7 @@ def main() -> None:
     content = {name: getattr(outcome, name) for name in ("visits", "excluded", "quality", "stored")}
     text = json.dumps(content, indent=1, sort_keys=True)
     args.manifest.write_text(text + "\n", encoding="utf-8")
-    _LOG.info("%d usable, %d excluded of %d", len(outcome.visits), len(outcome.excluded), len(members))
+    _LOG.info("%d usable and %d excluded of %d records", len(outcome.visits), len(outcome.excluded), len(members))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Resting ECGs as GE CardioSoft writes them (UK Biobank field 20205), read strictly: whatever is doubtful is excluded.
+"""Read resting ECGs of GE CardioSoft (UK Biobank field 20205); exclude doubtful files.
 
-The ten-second rhythm is `StripData`; `MedianSamples` is an averaged beat and `FullDisclosure` another recording: neither
-replaces it. Leads are taken by name, never by position.
+The ten-second rhythm is in `StripData`. `MedianSamples` is an averaged beat and `FullDisclosure`
+another recording, so neither replaces it. Leads are taken by name, never by position.
 """
 
 import math
@@ -22,7 +22,7 @@ LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V
 
 _NAMES = {lead.lower(): lead for lead in LEADS}
 _MV_PER_UNIT = {"uvperlsb": 1e-3, "mvperlsb": 1.0}
-_LARGEST_BYTES = 2**24  # thirty times a real file; as many empty elements take 0.6 GB
+_LARGEST_BYTES = 2**24  # thirty times a real file; this many empty elements take 0.6 GB
 _DECLARATION_BYTES = 80
 _COUNTS = np.iinfo(np.int16)
 _FILTERS = {
@@ -49,12 +49,13 @@ _MEASUREMENTS = {
 
 @dataclass(frozen=True, eq=False)
 class EcgRecord:
-    """One rhythm strip and what the device wrote beside it.
+    """One rhythm strip, and the values that the device stored with it.
 
-    signal_mv : (12, T) float32 in the order of `leads`. resolution_mv : millivolt a count. filters : settings of the device,
-    None where the file has none. device_beats_ms : the device's own beat list, from the start of the strip, some 15 ms after
-    the R-peaks. measurements : the device's intervals and axes, None where blank. software : name and version of the device's
-    software. participant : the id in the file, for comparison with its name alone.
+    signal_mv : (12, T) float32 in the order of `leads`. resolution_mv : millivolts per count.
+    filters : settings of the device, None if absent from the file. device_beats_ms : the device's
+    own beat list, from the start of the strip, some 15 ms after the R-peaks. measurements : the
+    device's intervals and axes, None if blank. software : name and version of the device's
+    software. participant : the id in the file, used only for comparison with the file name.
     """
 
     signal_mv: np.ndarray
@@ -70,7 +71,11 @@ class EcgRecord:
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its strip, unchecked: lead names as written, rate in Hz, samples a lead; None where unreadable."""
+    """Unchecked facts that a file gives about its strip.
+
+    leads : names as written. rate_hz : sampling rate. num_samples : samples per lead. Unreadable
+    values are None.
+    """
 
     leads: tuple[str, ...]
     rate_hz: float | None
@@ -78,7 +83,10 @@ class Header:
 
 
 def document(path: Path) -> etree._Element:
-    """The root of a CardioSoft file; Excluded(UNREADABLE) for anything else. A document type (entities) is refused unread."""
+    """Parse the root of a CardioSoft file; raises Excluded(UNREADABLE) for any other file.
+
+    Files with a document type declaration (entities) are refused before they are parsed.
+    """
     demand_file(path)
     try:
         if Path(path).stat().st_size > _LARGEST_BYTES:
@@ -86,11 +94,11 @@ def document(path: Path) -> etree._Element:
         data = Path(path).read_bytes()
     except OSError as error:
         raise Excluded(Reason.UNREADABLE, type(error).__name__) from None
-    # Most files hold no such sign at all. UTF-16 writes zeros between the letters.
+    # Most files contain no "!" at all, so this is tested first. UTF-16 has zeros between letters.
     if b"!" in data and b"<!DOCTYPE" in (data.replace(b"\0", b"") if b"\0" in data else data):
         raise Excluded(Reason.UNREADABLE, "document type declaration")
     parser = etree.XMLParser(
-        # The device writes ISO-8859-1 and uses what it shares with UTF-8, which takes half the time.
+        # The device declares ISO-8859-1 but writes ASCII, which parses in half the time as UTF-8.
         encoding="utf-8" if data.isascii() and b'encoding="ISO-8859-1"' in data[:_DECLARATION_BYTES] else None,
         resolve_entities=False,
         no_network=True,
@@ -103,7 +111,7 @@ def document(path: Path) -> etree._Element:
         root = etree.fromstring(data, parser)
     except (etree.XMLSyntaxError, LookupError, ValueError) as error:
         raise Excluded(Reason.UNREADABLE, type(error).__name__) from None
-    if root.getroottree().docinfo.internalDTD is not None:  # in an encoding that hid it from the search above
+    if root.getroottree().docinfo.internalDTD is not None:  # hidden above by its encoding
         raise Excluded(Reason.UNREADABLE, "document type declaration")
     if root.tag != "CardiologyXML":
         raise Excluded(Reason.UNREADABLE, "not a CardioSoft file")
@@ -111,7 +119,7 @@ def document(path: Path) -> etree._Element:
 
 
 def header(root: etree._Element) -> Header:
-    """What the strip says of itself, whether or not it can be used."""
+    """Read the header of the strip, whether or not the strip can be used."""
     names = tuple(str(e.get("lead", "")) for e in root.findall("StripData/WaveformData"))
     count = _number(root.find("StripData/ChannelSampleCountTotal"))
     return Header(
@@ -122,15 +130,15 @@ def header(root: etree._Element) -> Header:
 
 
 def read(path: Path, *, settings: config.Ecg) -> EcgRecord:
-    """Read one file; raises Excluded where it cannot be used as it stands."""
+    """Read one file; raises Excluded if it cannot be used unchanged."""
     return record(document(path), settings=settings)
 
 
 def record(root: etree._Element, *, settings: config.Ecg) -> EcgRecord:
-    """The checked rhythm strip of a document; raises Excluded with the first thing that is wrong."""
+    """Extract and check the rhythm strip of a document; raises Excluded for the first fault."""
     strips = root.findall("StripData")
     if len(strips) != 1:
-        raise Excluded(Reason.MISSING_LEAD, f"{len(strips)} rhythm strips")
+        raise Excluded(Reason.MISSING_LEAD, f"{len(strips)} rhythm strips instead of one")
     strip = strips[0]
     rate, rate_unit = _number(strip.find("SampleRate")), _unit(strip.find("SampleRate"))
     if rate != settings.rate_hz or rate_unit not in ("", "hz"):
@@ -153,7 +161,7 @@ def record(root: etree._Element, *, settings: config.Ecg) -> EcgRecord:
 
 
 def _resolution_mv(strip: etree._Element) -> float:
-    """Millivolt a count: both the number and its unit must be there."""
+    """Read the millivolts per count; both the number and its unit must be present."""
     value, unit = _number(strip.find("Resolution")), _unit(strip.find("Resolution"))
     if unit not in _MV_PER_UNIT or value is None or value <= 0:
         raise Excluded(Reason.WRONG_UNIT, f"resolution {value} {unit or 'without unit'}")
@@ -161,21 +169,21 @@ def _resolution_mv(strip: etree._Element) -> float:
 
 
 def _counts(strip: etree._Element, *, num_samples: int) -> np.ndarray:
-    """(12, num_samples) counts in the order of LEADS, each lead exactly once."""
+    """Read (12, num_samples) counts in the order of LEADS, each lead exactly once."""
     texts: dict[str, str] = {}
     for element in strip.findall("WaveformData"):
         lead = _NAMES.get(str(element.get("lead", "")).strip().lower())
         if lead is None or lead in texts:
-            raise Excluded(Reason.MISSING_LEAD, f"lead {lead} twice" if lead else "a lead of unknown name")
+            raise Excluded(Reason.MISSING_LEAD, f"lead {lead} occurs twice" if lead else "a lead has an unknown name")
         texts[lead] = element.text or ""
     if missing := [lead for lead in LEADS if lead not in texts]:
-        raise Excluded(Reason.MISSING_LEAD, f"no lead {', '.join(missing)}")
+        raise Excluded(Reason.MISSING_LEAD, f"missing lead {', '.join(missing)}")
     declared = _number(strip.find("ChannelSampleCountTotal"))
     if declared != num_samples:
         raise Excluded(Reason.WRONG_LENGTH, f"{declared or 0:g} samples declared, not {num_samples}")
     counts = np.empty((len(LEADS), num_samples), np.int64)
     with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)  # what NumPy before 2.4 says of junk
+        warnings.simplefilter("error", DeprecationWarning)  # NumPy before 2.4 only warns of junk
         for row, lead in zip(counts, LEADS, strict=True):
             values = _integers(texts[lead], lead=lead)
             if len(values) != num_samples:
@@ -187,10 +195,11 @@ def _counts(strip: etree._Element, *, num_samples: int) -> np.ndarray:
 
 
 def _integers(text: str, *, lead: str) -> np.ndarray:
-    """Comma-separated integers.
+    """Parse comma-separated integers.
 
-    White space goes first, because `np.fromstring` reads a field of white space alone as 0; a comma after the last value does
-    no harm. Sixty-four bits, because it wraps what does not fit, and the device has sixteen.
+    White space is removed first, because `np.fromstring` reads a field of only white space as 0. A
+    comma after the last value is harmless. The type has 64 bits because `np.fromstring` wraps
+    values that do not fit; the device's values have 16.
     """
     parts = text.split()
     if not all("," in (before[-1], after[0]) for before, after in pairwise(parts)):
@@ -208,7 +217,7 @@ def _beats_ms(strip: etree._Element) -> tuple[float, ...]:
 
 
 def _number(element: etree._Element | None) -> float | None:
-    """The finite number in an element, None where there is none (measurements may be blank)."""
+    """Read the finite number in an element; None if it has none (measurements can be blank)."""
     try:
         value = float(element.text or "") if element is not None else math.nan
     except ValueError:
@@ -221,6 +230,6 @@ def _unit(element: etree._Element | None) -> str:
 
 
 def _setting(element: etree._Element | None) -> bool | float | None:
-    """A filter setting: Yes, No or a number."""
+    """Read a filter setting: Yes, No or a number."""
     text = (element.text or "").strip().lower() if element is not None else ""
     return {"yes": True, "no": False}[text] if text in ("yes", "no") else _number(element)

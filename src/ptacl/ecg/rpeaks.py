@@ -1,10 +1,11 @@
-"""R-peaks of a denoised record, and how far they can be trusted.
+"""Find the R-peaks of a denoised record, and measure how far they can be trusted.
 
-Two questions, two answers. Which beats there are is told by the energy of all leads: a threshold over the whole record and a
-median over leads, so that neither an early couplet, nor an artefact in some leads, nor a pause upsets it. Where in the beat the
-R-peak lies is told by a detector on one lead. On 100 annotated ten-second ECGs (LUDB) both find every beat; on 25 of hospital
-patients the detector alone, sleepecg, goes wrong in five, doubling or halving the rhythm after an extrasystole, and the energy
-in none. In noise both find "beats", but the waves at these do not resemble one another: :func:`likeness`.
+Two methods answer two questions. The energy of all leads tells which beats exist: a threshold over
+the whole record and a median over leads are robust to an early couplet, an artefact in some leads,
+and a pause. A detector on one lead tells where in the beat the R-peak is. On 100 annotated
+ten-second ECGs (LUDB), both find every beat. On 25 ECGs of hospital patients, the detector sleepecg
+fails in five, doubling or halving the rhythm after an extrasystole, and the energy in none. In
+noise both find "beats", but their waves do not resemble one another: see :func:`likeness`.
 """
 
 import warnings
@@ -18,32 +19,37 @@ from ptacl import config
 from ptacl.ecg.read import LEADS
 from ptacl.exclusions import Excluded, Reason
 
-# the other leads follow from I and II
+# The other leads follow from I and II.
 _INDEPENDENT = [LEADS.index(lead) for lead in ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")]
-_BLOCK_S = 2.0  # holds a beat at 30 bpm
-_LAG_S = 0.024  # a second difference over it passes 5 to 35 Hz, most at 21: QRS, wide ones too, and little of T and mains
-_WINDOW_S = 0.1  # a QRS complex
-_THRESHOLD = 0.4  # of the usual energy of a beat; 0.3 to 0.5 find the same beats in all but one of the annotated ECGs
-_PROMINENCE = 0.2  # between beats the energy falls, in mains hum it does not
-_LEAST_MV = 0.005  # root mean square of a beat below which a lead shows nothing: a count of the device
+_BLOCK_S = 2.0  # contains a beat at 30 bpm
+# A second difference over this lag passes 5 to 35 Hz, with its maximum at 21 Hz: QRS complexes,
+# also wide ones, and little of T waves and mains hum.
+_LAG_S = 0.024
+_WINDOW_S = 0.1  # length of a QRS complex
+# Share of the usual energy of a beat. 0.3 to 0.5 find the same beats in all annotated ECGs but one.
+_THRESHOLD = 0.4
+_PROMINENCE = 0.2  # the energy falls between beats, but not in mains hum
+_LEAST_MV = 0.005  # below this root mean square (one count of the device) a lead shows no beat
 _REFRACTORY_S = 0.25
-_AROUND_S = 0.08  # from the centre of a beat to its R-peak
+_AROUND_S = 0.08  # largest distance of the R-peak from the centre of its beat
 _TOLERANCE_S = 0.15
 _NETWORK = (
     *((0, 1), (2, 3), (4, 5), (6, 7), (0, 2), (1, 3), (4, 6), (5, 7), (1, 2), (5, 6)),
     *((0, 4), (1, 5), (2, 6), (3, 7), (2, 4), (3, 5), (3, 4)),
-)  # of eight rows, without the last comparators, which the middle two do not need
+)  # sorts eight rows as far as the middle two need it
 
 
 def find(
     signal_mv: np.ndarray, *, rate_hz: int, device_beats_ms: tuple[float, ...], settings: config.RPeaks
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """R-peaks of a denoised record (12, T), ascending samples int64, and what they say and what speaks for them (JSON values).
+    """Find the R-peaks of a denoised record (12, T).
 
-    num_beats, heart_rate_bpm (from the mean RR interval), rr_ratio (longest over shortest), irregular; likeness as below;
-    agreement: Dice coefficient with the detector on its one lead; device: number of beats in the device's list, of ours
-    in the time that it spans, of those in both, how late its marks are. None where undefined. Raises Excluded where a value is
-    not finite, and for nothing else.
+    Returns ascending sample indices, int64, and their quality as JSON values: num_beats,
+    heart_rate_bpm (from the mean RR interval), rr_ratio (longest over shortest), irregular,
+    likeness (see :func:`likeness`), agreement (Dice coefficient with the detector on its one lead),
+    and device (numbers of beats in the device's list, of our beats in the same time span, and of
+    beats in both, and the delay of the device's marks). Undefined values are None. Raises Excluded
+    only if a value is not finite.
     """
     if not np.isfinite(signal_mv).all():
         raise Excluded(Reason.NOT_FINITE, "R-peak detection")
@@ -65,24 +71,31 @@ def find(
 
 
 def check(quality: dict[str, Any], *, settings: config.RPeaks) -> None:
-    """The gates: raises Excluded for too few beats, a rate that nobody has at rest, beats unlike one another or the device's."""
+    """Apply the quality gates.
+
+    Raises Excluded for too few beats, a heart rate that is impossible at rest, beats that do not
+    resemble one another, and beats that disagree with the device's.
+    """
     if quality["num_beats"] < max(settings.min_beats, 2):
         raise Excluded(Reason.NO_R_PEAKS, f"{quality['num_beats']} beats")
     if not settings.min_rate_bpm <= quality["heart_rate_bpm"] <= settings.max_rate_bpm:
         raise Excluded(Reason.IMPLAUSIBLE_RATE, f"{quality['heart_rate_bpm']:.0f} bpm")
     device = quality["device"]
     if device and 2 * device["matched"] < settings.min_device_agreement * (device["num_beats"] + device["ours"]):
-        detail = f"{device['matched']} of {device['ours']} are among the {device['num_beats']} of the device"
+        detail = f"{device['matched']} of {device['ours']} R-peaks are among the {device['num_beats']} beats of the device"
         raise Excluded(Reason.OTHER_BEATS, detail)
     if quality["likeness"] < settings.min_likeness:
-        raise Excluded(Reason.NO_R_PEAKS, f"the waves at the peaks are unlike ({quality['likeness']:.2f})")
+        raise Excluded(
+            Reason.NO_R_PEAKS, f"the waves at the peaks do not resemble one another (likeness {quality['likeness']:.2f})"
+        )
 
 
 def detect(lead_mv: np.ndarray, *, rate_hz: int, method: str) -> np.ndarray:
-    """R-peaks of one lead (T,) by a published detector, ascending samples int64; none for a flat or very short lead.
+    """Find the R-peaks of one lead (T,) with a published detector.
 
-    Raises Excluded where a value is not finite: one NaN silences sleepecg altogether. pantompkins1985 and kalidas2017 lie 35 ms
-    late.
+    Returns ascending sample indices, int64; none for a flat or very short lead. pantompkins1985 and
+    kalidas2017 mark R-peaks 35 ms late. Raises Excluded if a value is not finite, because a single
+    NaN makes sleepecg find nothing.
     """
     lead_mv = np.ascontiguousarray(lead_mv, dtype=np.float64)
     if not np.isfinite(lead_mv).all():
@@ -95,7 +108,7 @@ def detect(lead_mv: np.ndarray, *, rate_hz: int, method: str) -> np.ndarray:
 
 
 def _neurokit(lead_mv: np.ndarray, *, rate_hz: int, method: str) -> np.ndarray:
-    """The detectors of NeuroKit2, which raise these errors where they find nothing."""
+    """Run a detector of NeuroKit2; these raise the errors caught here if they find nothing."""
     import neurokit2
 
     try:
@@ -106,17 +119,18 @@ def _neurokit(lead_mv: np.ndarray, *, rate_hz: int, method: str) -> np.ndarray:
     except (IndexError, TypeError, ZeroDivisionError):
         return np.zeros(0, np.int64)
     except ImportError as error:
-        raise ValueError(f"ecg.rpeaks.method {method} needs a package: pip install {error.name or 'ts2vg'}") from None
+        raise ValueError(f"ecg.rpeaks.method {method} needs another package: pip install {error.name or 'ts2vg'}") from None
     found = np.asarray(found, np.float64)
     return np.asarray(found[np.isfinite(found)], np.int64)
 
 
 def beats(signal_mv: np.ndarray, *, rate_hz: int) -> np.ndarray:
-    """Centres of the beats of a record (12, T), ascending samples: peaks of the energy that most leads share.
+    """Find the centres of the beats of a record (12, T): peaks of the energy that most leads share.
 
-    The energy of a lead is the root mean square of its second difference over a QRS, in units of what its beats usually have
-    (median over blocks of the maximum). The median over leads ignores what fewer than half of them have: pacing spikes, steps,
-    a loose electrode.
+    The energy of a lead is the root mean square of its second difference over a QRS complex,
+    relative to its usual beats (median over blocks of the maximum). The median over leads ignores
+    events in fewer than half of them: pacing spikes, steps, a loose electrode. Returns ascending
+    sample indices.
     """
     lag, half, block = round(_LAG_S * rate_hz), round(_WINDOW_S * rate_hz / 2), round(_BLOCK_S * rate_hz)
     blocks = signal_mv.shape[-1] // block
@@ -137,7 +151,10 @@ def beats(signal_mv: np.ndarray, *, rate_hz: int) -> np.ndarray:
 
 
 def _median_of_eight(rows: np.ndarray) -> np.ndarray:
-    """Median over the rows of (8, T), in a tenth of the time of a sort: Batcher's network, as far as its middle two."""
+    """Compute the median over the rows of (8, T) in a tenth of the time of a sort.
+
+    Uses Batcher's sorting network, as far as its middle two rows need it.
+    """
     row = list(rows)
     for i, j in _NETWORK:
         row[i], row[j] = np.minimum(row[i], row[j]), np.maximum(row[i], row[j])
@@ -145,9 +162,11 @@ def _median_of_eight(rows: np.ndarray) -> np.ndarray:
 
 
 def place(centres: np.ndarray, *, detected: np.ndarray, lead_mv: np.ndarray, rate_hz: int) -> np.ndarray:
-    """The R-peak of each beat: the detector's peak within 80 ms of its centre, or else the largest deflection of the lead there.
+    """Locate the R-peak of each beat.
 
-    A detector that takes the P wave for a beat marks the true one late; such a mark lies further off.
+    It is the detector's peak within 80 ms of the centre of the beat, or else the largest deflection
+    of the lead in that range. A detector that takes the P wave for a beat marks the true one late;
+    such a mark is outside the range.
     """
     around = round(_AROUND_S * rate_hz)
     peaks = []
@@ -160,10 +179,11 @@ def place(centres: np.ndarray, *, detected: np.ndarray, lead_mv: np.ndarray, rat
 
 
 def likeness(signal_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int) -> float:
-    """How alike the QRS complexes at the peaks are: the median over beats of the correlation with the mean of the other beats.
+    """Measure how alike the QRS complexes at the peaks are.
 
-    All leads (12, T) enter, 80 ms to either side. Noise gives less than 0.25, annotated ECGs more than 0.5 and mostly 0.99; -1
-    where fewer than two beats lie inside.
+    This is the median over beats of the correlation with the mean of the other beats, over all
+    leads (12, T), 80 ms to either side. Noise gives less than 0.25, annotated ECGs more than 0.5
+    and mostly 0.99. Returns -1 if fewer than two beats are complete.
     """
     half = round(_AROUND_S * rate_hz)
     inside = r_peaks[(r_peaks >= half) & (r_peaks < signal_mv.shape[-1] - half)]
@@ -178,7 +198,7 @@ def likeness(signal_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int) -> flo
 
 
 def matched(first: np.ndarray, *, second: np.ndarray, tolerance: float) -> int:
-    """How many peaks of `first` have a peak of `second` of their own within `tolerance`."""
+    """Count the peaks of `first` that have their own peak of `second` within `tolerance`."""
     if not len(first) or not len(second):
         return 0
     nearest = np.abs(np.subtract.outer(first, second)).argmin(axis=1)
@@ -186,7 +206,7 @@ def matched(first: np.ndarray, *, second: np.ndarray, tolerance: float) -> int:
 
 
 def _against_device(peaks_ms: np.ndarray, *, device_ms: np.ndarray) -> dict[str, Any] | None:
-    """How many beats of the device's list are ours, and by how much its marks follow ours in the median."""
+    """Compare with the device's list: shared beats, and the median delay of its marks."""
     if not len(device_ms):
         return None
     tolerance_ms, late_ms = 1000 * _TOLERANCE_S, np.zeros(0)

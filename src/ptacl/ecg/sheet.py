@@ -1,4 +1,6 @@
-"""A contact sheet: one strip a record with its R-peaks, to see at a glance what the detector did."""
+"""Draw a contact sheet: one strip per record with its R-peaks, to review the detector's work at a
+glance.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ _WIDTH = 14
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One record: signal_mv (12, T) denoised, r_peaks samples."""
+    """One record: signal_mv (12, T) denoised, and r_peaks as sample indices."""
 
     title: str
     signal_mv: np.ndarray
@@ -25,7 +27,7 @@ class Panel:
 
 
 def draw(panels: Sequence[Panel], *, out_png: Path) -> None:
-    """Draw leads II, V2 and V5 of each record below one another; a page that says so where there is none."""
+    """Draw leads II, V2 and V5 of each record below one another; an empty page says so."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(_WIDTH, max(len(panels), 1) * _HEIGHT), layout="constrained")
@@ -42,7 +44,9 @@ def draw(panels: Sequence[Panel], *, out_png: Path) -> None:
 
 
 def strip(axes: Any, *, signal_mv: np.ndarray, names: Sequence[str], r_peaks: np.ndarray, rate_hz: int) -> None:
-    """Leads (L, T) below one another on one pair of axes, a line at each R-peak, a bar of 1 mV."""
+    """Draw leads (L, T) below one another on one pair of axes, with a line at each R-peak and a bar
+    of 1 mV.
+    """
     time_s = np.arange(signal_mv.shape[-1]) / rate_hz
     low, high = signal_mv.min(axis=-1), signal_mv.max(axis=-1)
     offset = 0.0

@@ -1,6 +1,7 @@
-"""Z-score of an ECG: the mean and standard deviation that each lead of a record is standardised with.
+"""Standardise an ECG: the mean and standard deviation of each lead of a record.
 
-Stores hold millivolts. The z-score is applied when a batch is made, and a model folder says which one it was trained with.
+Stores hold millivolts. The z-score is applied when a batch is made, and a model folder records the
+z-score of its training.
 
 Shape letters: N records, L leads, S samples.
 """
@@ -24,13 +25,14 @@ _LEAST_SD_MV = 1e-6  # a flat lead becomes zero, not infinite
 
 @dataclass(frozen=True)
 class Zscore:
-    """What a record is standardised over.
+    """The samples over which a record is standardised.
 
     Parameters
     ----------
-    over : each lead, each group of leads, the whole record (which keeps the ratios of leads and loses voltages), or the
-        cohort (one mean and standard deviation for all records, which keeps voltages).
-    mean_mv, sd_mv : of the training records, in mV; only for `cohort`.
+    over : each lead, each group of leads, the whole record (which keeps the ratios of leads and
+        loses voltages), or the cohort (one mean and standard deviation for all records, which keeps
+        voltages).
+    mean_mv, sd_mv : mean and standard deviation of the training records, in mV; only for `cohort`.
     """
 
     over: Over
@@ -39,26 +41,29 @@ class Zscore:
 
 
 def of_cohort(signals: Iterable[NDArray[np.float32]]) -> Zscore:
-    """The z-score over all samples of all leads of these records, each (L, S) in mV; ValueError without any record."""
+    """Compute the z-score over all samples of all leads of these records.
+
+    signals : records (L, S) in mV. Raises ValueError without any record.
+    """
     count, total, squares = 0, 0.0, 0.0
     for signal_LS in signals:
         count += signal_LS.size
         total += float(signal_LS.sum(dtype=np.float64))
         squares += float(np.square(signal_LS, dtype=np.float64).sum())
     if not count:
-        raise ValueError("there is no training ECG to take a mean and a standard deviation of")
+        raise ValueError("there is no training ECG, which encoders.zscore: cohort needs; use more participants or zscore: sample")
     mean = total / count
     variance = max(squares / count - mean**2, 0.0)
     return Zscore("cohort", mean, max(variance**0.5, _LEAST_SD_MV))
 
 
 def statistics(signal_LS: NDArray[np.float32], zscore: Zscore) -> NDArray[np.float32]:
-    """Mean and standard deviation of each lead in mV: (2, L) float32.
+    """Compute the mean and standard deviation of each lead in mV: (2, L) float32.
 
     Parameters
     ----------
     signal_LS : a whole record of 12 leads, mV.
-    zscore : what to standardise over; with `cohort` its own mean and standard deviation.
+    zscore : samples over which to standardise; `cohort` brings its own mean and standard deviation.
     """
     found = np.empty((2, len(signal_LS)), np.float32)
     if zscore.over == "cohort":
