@@ -43,7 +43,7 @@ def test_a_segmentation_beside_the_cine_or_given_measures_it(tmp_path: Path, set
 
 def test_an_excluded_cine_says_why_and_is_described(tmp_path: Path, settings: config.Cmr) -> None:
     facts = describe(write_nifti(tmp_path / "sa.nii.gz", IMAGE[:-1]), settings=settings)
-    assert facts["excluded"] == f"{Reason.WRONG_FRAMES.value}: 7, not 8"
+    assert facts["excluded"] == f"{Reason.WRONG_FRAMES.value}: 7 in most slices, not 8"
     assert facts["crop"]["source"] == "motion"
 
 
@@ -143,7 +143,7 @@ def test_a_drawing_without_a_crop_says_why(
 
 def test_a_zip_without_a_cine_still_has_every_fact(tmp_path: Path, settings: config.Cmr) -> None:
     facts = describe(write_zip(tmp_path / "a.zip", decoys(IMAGE[0, 0])), settings=settings)
-    detail = "4 files of other series, 0 that cannot be decoded"
+    detail = "4 files of other series, 0 files that cannot be decoded"
     assert facts == {
         "kind": "cine",
         "format": "dicom-zip",

@@ -143,7 +143,7 @@ def test_a_record_without_a_cine_or_with_one_that_is_excluded_raises(
     with pytest.raises(Excluded) as error:
         prepare.prepare_record(members[4]["cmr"], segmentation="", settings=settings)
     assert error.value.reason is Reason.WRONG_FRAMES
-    assert error.value.detail == "6, not 8"
+    assert error.value.detail == "6 in most slices, not 8"
 
 
 def test_an_exclusion_has_its_detail(
@@ -153,7 +153,7 @@ def test_an_exclusion_has_its_detail(
 ) -> None:
     outcome = prepare.prepare_shard(members[4:5], settings=settings, directory=tmp_path)
     reason = Reason.WRONG_FRAMES.value
-    assert outcome.excluded == [{"visit": "9000005_3", "reason": reason, "detail": "6, not 8"}]
+    assert outcome.excluded == [{"visit": "9000005_3", "reason": reason, "detail": "6 in most slices, not 8"}]
 
 
 def test_the_store_holds_end_systole_and_its_units(

@@ -241,8 +241,8 @@ def spoiled(name: str, **tags: Any) -> dict[str, Dataset]:
 
 
 CAUSES = {
-    "pixels missing": ({"PixelData": IMAGE[0, 0].tobytes()[:-40]}, "more or fewer pixels than the header says"),
-    "pixels left over": ({"PixelData": IMAGE[0, 0].tobytes() * 2}, "more or fewer pixels than the header says"),
+    "pixels missing": ({"PixelData": IMAGE[0, 0].tobytes()[:-40]}, "more or fewer pixels than the header gives"),
+    "pixels left over": ({"PixelData": IMAGE[0, 0].tobytes() * 2}, "more or fewer pixels than the header gives"),
     "no spacing": ({"PixelSpacing": None}, "no PixelSpacing"),
     "no position": ({"ImagePositionPatient": None}, "no ImagePositionPatient"),
     "no pixels": ({"PixelData": None}, "no PixelData"),
@@ -310,13 +310,13 @@ def test_inverted_images_are_turned(tmp_path: Path, signed: int) -> None:
 def test_what_would_inflate_beyond_an_image_is_not_inflated(tmp_path: Path) -> None:
     """Zeros deflate a thousandfold: 15 MiB a file, in a zip of a few hundred kilobytes."""
     files: dict[str, Any] = {name: encode(data) + bytes(15 * 2**20) for name, data in series(IMAGE[:, :2]).items()}
-    with pytest.raises(Excluded, match="inflates beyond an image: 8"):
+    with pytest.raises(Excluded, match="inflates beyond the size of an image: 8"):
         read_zip(zipped(tmp_path, files))
 
 
 def test_more_pixels_than_a_cine_has_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ptacl.cmr.dicom._MOST_PIXELS", IMAGE.size - 1)
-    with pytest.raises(Excluded, match="pixels of short axis"):
+    with pytest.raises(Excluded, match="short-axis pixels"):
         read_zip(zipped(tmp_path, series(IMAGE)))
 
 
@@ -368,13 +368,13 @@ def test_as_many_pixels_as_allowed_are_read_and_no_more(
     monkeypatch.setattr("ptacl.cmr.dicom._MOST_PIXELS", IMAGE.size)
     assert read_zip(packed).num_slices == Z
     monkeypatch.setattr("ptacl.cmr.dicom._MOST_PIXELS", IMAGE.size - 1)
-    detail = f"more than {IMAGE.size - 1:,} pixels of short axis"
+    detail = f"more than {IMAGE.size - 1:,} short-axis pixels"
     assert refusal(lambda: read_zip(packed)) == (Reason.UNREADABLE, detail)
 
 
 def test_a_zip_without_a_usable_file_counts_what_it_holds(tmp_path: Path) -> None:
     files: dict[str, Any] = dict(decoys(IMAGE[0, 0]))
-    detail = "4 files of other series, 0 that cannot be decoded"
+    detail = "4 files of other series, 0 files that cannot be decoded"
     assert refusal(lambda: read_zip(zipped(tmp_path, files))) == (Reason.NO_SHORT_AXIS, detail)
     files |= {
         "a.dcm": dicom(IMAGE[0, 0], PixelSpacing=None),
@@ -382,10 +382,10 @@ def test_a_zip_without_a_usable_file_counts_what_it_holds(tmp_path: Path) -> Non
     }
     files |= {"c.dcm": dicom(IMAGE[0, 0], PixelSpacing=None)}
     causes = "no PixelSpacing: 2, not one plane of grey values: 1"
-    detail = f"4 files of other series, 3 that cannot be decoded ({causes})"
+    detail = f"4 files of other series, 3 files that cannot be decoded ({causes})"
     assert refusal(lambda: read_zip(zipped(tmp_path, files))) == (Reason.NO_SHORT_AXIS, detail)
     alone = {"a.dcm": files["a.dcm"]}
-    detail = "0 files of other series, 1 that cannot be decoded (no PixelSpacing: 1)"
+    detail = "0 files of other series, 1 files that cannot be decoded (no PixelSpacing: 1)"
     assert refusal(lambda: read_zip(zipped(tmp_path, alone))) == (Reason.UNREADABLE, detail)
 
 
@@ -417,7 +417,7 @@ def test_images_that_make_no_stack_say_why(tmp_path: Path) -> None:
     strangers = spoiled("03_01.dcm", PatientID="9000002")
     assert refusal(lambda: read_zip(zipped(tmp_path, strangers))) == (
         Reason.SEVERAL_PEOPLE,
-        "2 in the short axis",
+        "2 patient ids in the short axis",
     )
 
 

@@ -105,14 +105,14 @@ def test_crc_is_that_of_zlib() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"header_offset": -1}, "the header lies beyond the end"),
-        ({"header_offset": 10**9}, "the header lies beyond the end"),
-        ({"header_offset": 3}, "no header, or less than listed"),
-        ({"compress_size": 10**9}, "no header, or less than listed"),
-        ({"orig_filename": "b.dcm"}, "another name than listed"),
-        ({"file_size": 99_999}, "more or less than listed"),
-        ({"file_size": 100_001}, "more or less than listed"),
-        ({"CRC": 1}, "a wrong checksum"),
+        ({"header_offset": -1}, "the header is outside the zip"),
+        ({"header_offset": 10**9}, "the header is outside the zip"),
+        ({"header_offset": 3}, "no header, or fewer bytes than listed"),
+        ({"compress_size": 10**9}, "no header, or fewer bytes than listed"),
+        ({"orig_filename": "b.dcm"}, "the name differs from the listed one"),
+        ({"file_size": 99_999}, "more or fewer bytes than listed"),
+        ({"file_size": 100_001}, "more or fewer bytes than listed"),
+        ({"CRC": 1}, "the checksum is wrong"),
     ],
 )
 def test_a_refusal_says_what_the_list_has_wrong(

@@ -158,8 +158,8 @@ def of_size(shape: tuple[int, ...], *, stored: int) -> bytes:
     ("shape", "stored", "why"),
     [
         ((2000, 2000, 30, 50), 10**8, "more than a cine has"),
-        ((64, 64, 8, 20), 10**8, "more voxels than the header says"),
-        ((64, 64, 8, 20), 655_361, "more voxels than the header says"),
+        ((64, 64, 8, 20), 10**8, "more voxels than the header gives"),
+        ((64, 64, 8, 20), 655_361, "more voxels than the header gives"),
         ((64, 64, 8, 20), 655_359, "EOFError|fewer voxels"),
     ],
     ids=["large header", "padded", "one more", "one less"],
@@ -216,10 +216,10 @@ def test_where_the_affine_disagrees_with_the_voxel_size_that_of_the_header_count
 @pytest.mark.parametrize(
     ("header_mm", "detail"),
     [
-        ((0.0, 1, 1), "voxel size 0"),
-        ((1.0, 1, 0), "voxel size 0"),
-        ((1.0, np.nan, 1), "voxel size nan x 1.0 x 1.0"),
-        ((1.0, 1, np.inf), "voxel size 1.0 x 1.0 x inf"),
+        ((0.0, 1, 1), "voxel size 0 mm"),
+        ((1.0, 1, 0), "voxel size 0 mm"),
+        ((1.0, np.nan, 1), "voxel size nan x 1.0 x 1.0 mm"),
+        ((1.0, 1, np.inf), "voxel size 1.0 x 1.0 x inf mm"),
     ],
 )
 def test_a_voxel_size_that_is_none_is_named(
@@ -250,13 +250,13 @@ def test_the_detail_says_what_is_wrong_with_a_file(tmp_path: Path) -> None:
     path.write_bytes(b"hello")
     assert detail() == "NIfTI: WrapStructError"
     path.write_bytes(of_size((5000, 5000, 3), stored=1))
-    assert detail() == "NIfTI: its header says 75,000,000 voxels, more than a cine has"
+    assert detail() == "NIfTI: the header gives 75,000,000 voxels, more than a cine has"
     nib.Nifti1Image(IMAGE.T, np.eye(4)).to_filename(path)
     raw = path.read_bytes()
     path.write_bytes(raw[:-1])
-    assert detail() == "NIfTI: fewer voxels than the header says"
+    assert detail() == "NIfTI: fewer voxels than the header gives"
     path.write_bytes(raw + b"\0")
-    assert detail() == "NIfTI: more voxels than the header says"
+    assert detail() == "NIfTI: more voxels than the header gives"
 
 
 def test_a_file_larger_than_512_mib_is_not_read(tmp_path: Path) -> None:
@@ -322,5 +322,5 @@ def test_one_byte_too_many_in_a_second_gzip_member_is_refused(tmp_path: Path) ->
     path.write_bytes(gzip.compress(raw) + gzip.compress(b""))
     assert np.array_equal(np.stack(nifti.read(path).slices, axis=1), IMAGE)
     path.write_bytes(gzip.compress(raw) + gzip.compress(b"x"))
-    with pytest.raises(Excluded, match="more voxels than the header says"):
+    with pytest.raises(Excluded, match="more voxels than the header gives"):
         nifti.read(path)

@@ -100,10 +100,10 @@ REFUSED = {
     "the cine itself": (np.clip(IMAGE // 3, 0, 255), "none of the known labels"),
     "unknown labels": (np.where(LABELS == 0, 0, LABELS + 40), "none of the known labels"),
     "end-diastole alone": (LABELS * (np.arange(T) == 0)[:, None, None, None], "labelled in 1 of 8 frames"),
-    "upside down": (LABELS[:, :, ::-1], "beside the heart"),
-    "mirrored": (LABELS[..., ::-1], "beside the heart"),
-    "displaced": (moved(LABELS, 5, 0), "beside the heart"),
-    "at another time": (np.roll(LABELS, T // 2, axis=0), "motion is not that of the image"),
+    "upside down": (LABELS[:, :, ::-1], "displaced from the heart"),
+    "mirrored": (LABELS[..., ::-1], "displaced from the heart"),
+    "displaced": (moved(LABELS, 5, 0), "displaced from the heart"),
+    "at another time": (np.roll(LABELS, T // 2, axis=0), "motion does not follow the image"),
     "not finite": (np.where(LABELS == 0, np.nan, LABELS.astype(np.float32)), "segmentation labels outside"),
 }
 
@@ -186,7 +186,7 @@ def test_a_missing_slice_makes_the_stack_uneven(tmp_path: Path, settings: config
     found = examine(write_zip(tmp_path / "a.zip", files), segmentation=None, settings=settings)
     assert reason(found) is Reason.UNEVEN_SLICES
     assert found.excluded is not None
-    assert found.excluded.detail == "9.0 to 18.0 mm apart"
+    assert found.excluded.detail == "slices 9.0 to 18.0 mm apart"
 
 
 def test_reasons_tell_no_participant(tmp_path: Path, settings: config.Cmr) -> None:
@@ -202,17 +202,17 @@ def test_reasons_tell_no_participant(tmp_path: Path, settings: config.Cmr) -> No
 @pytest.mark.parametrize(
     ("image", "changes", "detail"),
     [
-        (IMAGE[:-1], {}, "7, not 8"),
-        (IMAGE[:, :5], {}, "5, fewer than 6"),
+        (IMAGE[:-1], {}, "7 in most slices, not 8"),
+        (IMAGE[:, :5], {}, "5 slices, fewer than 6"),
         (IMAGE[:, :, :15], {}, "15 x 56 pixels for a crop of 32"),
         (np.full_like(IMAGE, 7), {}, "one intensity in the crop"),
-        (np.repeat(IMAGE[:1], T, axis=0), {}, "7 of 8 equal the one before"),
+        (np.repeat(IMAGE[:1], T, axis=0), {}, "7 of 8 frames equal the one before"),
         (
             IMAGE * (np.arange(T) < 5)[:, None, None, None],
             {},
             "3 of 8 frames have one intensity in the crop",
         ),
-        (IMAGE, {"crop": "segmentation"}, "the settings ask for one, and none shows the heart"),
+        (IMAGE, {"crop": "segmentation"}, "the settings require a segmentation, and none shows the heart"),
         (np.where(np.arange(56) == 3, np.nan, IMAGE), {}, "in the cine"),
     ],
     ids=["frames", "slices", "rows", "contrast", "still", "dark", "segmentation", "not finite"],
@@ -246,8 +246,8 @@ def test_the_least_that_is_allowed_is_used(tmp_path: Path, settings: config.Cmr)
         ((0.0, 10, 20, 30), ""),
         ((30.0, 20, 10, 0), ""),
         ((0.0, 10, 21, 31), ""),
-        ((0.0, 10, 21.1, 31.1), "10.0 to 11.1 mm apart"),
-        ((0.0, 10, 18.9, 28.9), "8.9 to 10.0 mm apart"),
+        ((0.0, 10, 21.1, 31.1), "slices 10.0 to 11.1 mm apart"),
+        ((0.0, 10, 18.9, 28.9), "slices 8.9 to 10.0 mm apart"),
     ],
 )
 def test_distances_of_slices_may_differ_by_a_tenth_of_their_median(

@@ -1,6 +1,7 @@
 """A short-axis cine as every reader returns it.
 
-Letters in shapes: T frames, Z slices, R rows, C columns. Axes are those of the file: no slice is flipped or turned.
+Letters in shapes: T frames, Z slices, R rows, C columns. Axes are those of the file: no slice is
+flipped or rotated.
 """
 
 from collections import Counter
@@ -10,22 +11,22 @@ import numpy as np
 
 
 def no_faults() -> dict[str, int]:
-    """Counts of what a reader had to leave out, all zero."""
+    """Return zero counts of everything that a reader can leave out."""
     return {"decoys": 0, "duplicates": 0, "gaps": 0, "unreadable": 0}
 
 
 @dataclass(frozen=True, eq=False)
 class Cine:
-    """One cine, slices in the order of their positions.
+    """One cine, with its slices in the order of their positions.
 
-    slices : one array (T, R, C) a slice, in native intensities; T may differ where a slice lacks frames.
-    spacing_mm : distance of rows, of columns, and of slices along their normal (median).
+    slices : one array (T, R, C) per slice, native intensities; T differs if frames are missing.
+    spacing_mm : distance between rows, columns, and slices along their normal (median).
     positions_mm : position of each slice along the normal.
-    frame_ms : mean time between frames, None where the file does not tell.
+    frame_ms : mean time between frames; None if the file does not give it.
     format : dicom-zip, dicom-folder or nifti.
-    counts : decoys (files of other series), duplicates (files that repeat a slice and phase), gaps (frames that are missing),
-        unreadable (files that hold no image).
-    causes : unreadable files by what is wrong with them.
+    counts : decoys (files of other series), duplicates (files that repeat a slice and phase), gaps
+      (missing frames), unreadable (files without a usable image).
+    causes : numbers of unreadable files by cause.
     """
 
     slices: tuple[np.ndarray, ...]
@@ -38,17 +39,17 @@ class Cine:
 
     @property
     def num_slices(self) -> int:
-        """Z."""
+        """Number of slices, Z."""
         return len(self.slices)
 
     @property
     def num_frames(self) -> int:
-        """T of most slices; of two equally frequent, the larger."""
+        """Number of frames T of most slices; the larger of two equally frequent numbers."""
         frequency = Counter(len(s) for s in self.slices)
         return max(frequency, key=lambda t: (frequency[t], t))
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """(T, Z, R, C)."""
+        """Shape of the cine: (T, Z, R, C)."""
         rows, columns = self.slices[0].shape[1:]
         return self.num_frames, self.num_slices, int(rows), int(columns)

@@ -1,8 +1,9 @@
-"""Where the heart is: the middle slice, the centre of the crop, and the crop itself.
+"""Locate the heart: the middle slice, the centre of the crop, and the crop itself.
 
-Where there is a segmentation, both follow it. Without one, the middle slice is that of the stack, and the centre is where most
-moves: the amplitude of the first temporal harmonic, relative to brightness, summed over slices within about the radius of a
-left ventricle. It lies between the ventricles, as the centroid of a segmentation of both does.
+With a segmentation, both follow it. Without one, the middle slice is that of the stack, and the
+centre is where the image moves most: the amplitude of the first temporal harmonic, relative to
+brightness, summed over slices within about the radius of a left ventricle. That point is between
+the ventricles, like the centroid of a segmentation of both.
 """
 
 import math
@@ -10,32 +11,40 @@ from collections.abc import Sequence
 
 import numpy as np
 
-_HEART_MM = 30.0  # standard deviation of the window: a left ventricle with its wall has a radius of 25 to 40 mm
-_MIN_PIXELS = 10  # of a label in a slice, as in the quality control of ukbb_cardiac: fewer are specks
-_STILL = 1e-5  # mean relative amplitude of a slice: below are rounding errors
+# Standard deviation of the window: a left ventricle with its wall has a radius of 25 to 40 mm.
+_HEART_MM = 30.0
+_MIN_PIXELS = 10  # fewer of a label in a slice are specks, as in the checks of ukbb_cardiac
+_STILL = 1e-5  # lower mean relative amplitudes of a slice are rounding errors
 
-_USUAL = 99.9  # percentile: a cine has no 0.1 % of pixels that are far brighter than all others
+_USUAL = 99.9  # percentile: in a sound cine, the brightest 0.1 % are not far brighter than the rest
 
 Centre = tuple[float, float]
 
 
 def middle_slice(labels_TZRC: np.ndarray, *, lv: int) -> int | None:
-    """The middle of the slices that hold left ventricular cavity in frame 0, None where none does; Z // 2 where all do."""
+    """Return the middle of the slices that show left ventricular cavity in frame 0.
+
+    None if no slice shows it; Z // 2 if all do.
+    """
     held = np.flatnonzero(np.count_nonzero(labels_TZRC[0] == lv, axis=(1, 2)) >= _MIN_PIXELS)
     return int(held[0] + held[-1] + 1) // 2 if len(held) else None
 
 
 def label_centre(labels_TRC: np.ndarray, *, values: Sequence[int]) -> Centre | None:
-    """Centroid (row, column) of what is any of these labels in any frame of a slice, None where nothing is."""
+    """Return the centroid (row, column) of the pixels with one of these labels in a slice.
+
+    A pixel counts if it has the label in any frame. None if there are fewer than 10 such pixels.
+    """
     rows, columns = np.nonzero(np.isin(labels_TRC, values).any(axis=0))
     return (float(rows.mean()), float(columns.mean())) if len(rows) >= _MIN_PIXELS else None
 
 
 def motion_centre(slices: Sequence[np.ndarray], *, spacing_mm: tuple[float, float]) -> Centre | None:
-    """Centre (row, column) of motion in slices (T, R, C), None where nothing moves; spacing_mm of rows and columns.
+    """Return the centre (row, column) of motion in slices (T, R, C); None if nothing moves.
 
-    Amplitudes are relative, and their root is taken, so that the extent of motion counts and not one bright edge of moving fat;
-    each slice has the same say.
+    Amplitudes are relative, and their root is taken, so that the extent of motion counts and not a
+    single bright edge of moving fat. Each slice has the same weight. spacing_mm : distance between
+    rows and between columns.
     """
     motion = np.zeros(slices[0].shape[1:])
     for frames in slices:
@@ -49,14 +58,17 @@ def motion_centre(slices: Sequence[np.ndarray], *, spacing_mm: tuple[float, floa
 
 
 def _relative_harmonic(frames_TRC: np.ndarray) -> np.ndarray:
-    """Amplitude (R, C) of the first temporal harmonic over the mean of a pixel plus that of the tissue; NaN counts as 0.
+    """Compute the relative amplitude (R, C) of the first temporal harmonic; NaN counts as 0.
 
-    Tissue is what is brighter than the mean of the slice: however much air lies around the body, its mean stays the same.
+    It is divided by the mean of the pixel plus the mean of the tissue, which are the pixels
+    brighter than the mean of the slice. The mean of the tissue does not depend on the amount of air
+    around the body.
     """
     num_frames = len(frames_TRC)
     phase = 2 * np.pi * np.arange(num_frames) / num_frames
     basis = np.stack([np.cos(phase) * (num_frames > 1), np.sin(phase), np.ones(num_frames)]).astype(np.float32)
-    pixels = frames_TRC.astype(np.float32).reshape(num_frames, -1)  # in this order a slice of a volume is copied once
+    # In this order, a slice of a volume is copied once.
+    pixels = frames_TRC.astype(np.float32).reshape(num_frames, -1)
     if frames_TRC.dtype.kind == "f":
         np.nan_to_num(pixels, copy=False, posinf=0, neginf=0)
     cosine, sine, total = basis @ pixels
@@ -78,11 +90,13 @@ def _smooth(image: np.ndarray, *, spacing_mm: tuple[float, float]) -> np.ndarray
 def crop(
     frames_TRC: np.ndarray, *, centre: Centre, size: int, clip_percentiles: tuple[float, float], hot_ratio: float
 ) -> tuple[np.ndarray | None, int]:
-    """Square crops (T, size, size) uint8 of a slice, one window and one intensity range for the sequence; and its hot pixels.
+    """Cut square crops (T, size, size) uint8 from a slice, and count its hot pixels.
 
-    The range between the percentiles of the pixels inside the crop becomes 0 to 255; one range a frame would flicker. Where it is
-    more than `hot_ratio` times that of 99.9 % of the pixels, the few above are faults that would leave all else dark: the range
-    ends at that percentile, and they are counted. What lies outside the image is 0. None where the crop has no contrast.
+    The whole sequence shares one window and one intensity range, because a range per frame would
+    flicker. The range between the percentiles of the pixels inside the crop becomes 0 to 255. If it
+    is more than `hot_ratio` times that of 99.9 % of the pixels, the few pixels above are faults
+    that would leave the rest of the image dark; the range then ends at that percentile, and they
+    are counted. Pixels outside the image are 0. The crop is None if it has no contrast.
     """
     rows, columns = (_window(c, size=size, length=n) for c, n in zip(centre, frames_TRC.shape[1:], strict=True))
     inside = frames_TRC[:, rows[0], columns[0]].astype(np.float32)
@@ -100,12 +114,12 @@ def crop(
 
 
 def first_pixel(centre: float, *, size: int) -> int:
-    """First pixel of a window, row or column; it may lie outside the image."""
+    """Return the first pixel of a window, row or column; it can be outside the image."""
     return math.floor(centre - size / 2) + 1
 
 
 def _window(centre: float, *, size: int, length: int) -> tuple[slice, slice]:
-    """The part of an axis under a window, and its place in the window."""
+    """Return the part of an axis under a window, and its place in the window."""
     start = first_pixel(centre, size=size)
     first, last = max(start, 0), max(min(start + size, length), 0)
     return slice(first, last), slice(first - start, last - start)

@@ -1,4 +1,4 @@
-"""What the pipeline makes of one cine, for a person: facts as JSON values, and a drawing."""
+"""Show how the pipeline processes one cine, as JSON values and as a drawing."""
 
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from ptacl.exclusions import Excluded, Reason
 
 
 def describe(path: Path, *, settings: config.Cmr, segmentation: Path | None = None) -> dict[str, Any]:
-    """Facts about a cine; `excluded` is null or the reason, `volumes` is there where a segmentation is given or lies beside it.
+    """Return facts about a cine; `excluded` is null or the reason for the exclusion.
 
-    Raises Excluded(UNREADABLE) for what is no cine at all.
+    `volumes` is included if a segmentation is given or found next to the cine. Raises
+    Excluded(UNREADABLE) if the file is not a readable cine.
     """
     try:
         examined = examine(path, segmentation=segmentation or read.find_labels(path), settings=settings)
@@ -27,7 +28,10 @@ def describe(path: Path, *, settings: config.Cmr, segmentation: Path | None = No
 
 
 def draw(path: Path, out_png: Path, *, settings: config.Cmr, segmentation: Path | None = None) -> None:
-    """Draw the middle slice with the crop, the crop at end-diastole and end-systole, and a row through its centre over time."""
+    """Draw the middle slice with the crop window, the crop, and one row of it over time.
+
+    The crop is shown at end-diastole and end-systole.
+    """
     from matplotlib.figure import Figure
 
     examined = examine(path, segmentation=segmentation or read.find_labels(path), settings=settings)

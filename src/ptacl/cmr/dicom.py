@@ -1,8 +1,9 @@
-"""Short-axis cines as DICOM: the zip of UK Biobank field 20209, or a folder of files.
+"""Read short-axis cines from DICOM: the zip of UK Biobank field 20209, or a folder of files.
 
-A zip holds one series a slice (CINE_segmented_SAX_b1 is the base), beside series that are no cine: inline contours, long axes,
-a manifest. What a file is, is read from the file: its series description, position and trigger time. Its name, the manifest and
-its dates are not used. A damaged file costs one frame, which is counted, and not the participant.
+A zip holds one series per slice (CINE_segmented_SAX_b1 is the base), and also files that do not
+belong to the cine: inline contours, long axes, a manifest. Each file is identified by its content:
+its series description, position and trigger time. Its name, the manifest and its dates are not
+used. A damaged file costs one frame, which is counted, and does not exclude the participant.
 """
 
 import io
@@ -26,11 +27,13 @@ from ptacl.cmr.stack import Frame
 from ptacl.exclusions import Excluded, Reason
 
 _SHORT_AXIS = re.compile(r"cine_?(?:segmented_)?sax(?:_b(\d*))?", re.IGNORECASE)
-_HEAD_BYTES = 4096  # the series description lies near the front of a file
-# A zip of UK Biobank has some 600 files of 90 KB in 40 MB; what is far beyond is refused before it is inflated.
+_HEAD_BYTES = 4096  # the series description is near the front of a file
+# A zip of UK Biobank has some 600 files of 90 KB in 40 MB. Anything far larger is refused before it
+# is inflated.
 _LARGEST_BYTES, _MOST_FILES, _LARGEST_FILE_BYTES = 2**29, 20_000, 2**24
 _MOST_PIXELS, _MOST_PIXELS_A_FRAME = 2**27, 2**22
-_RATIO, _RATIO_FROM_BYTES = 200, 2**20  # of deflated files; an image hardly shrinks by more than 10
+# Limit on the compression of larger files; an image hardly shrinks by more than a factor of 10.
+_RATIO, _RATIO_FROM_BYTES = 200, 2**20
 _RAW = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 _NEEDED = ("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "PixelData")
 _DESCRIPTION = 0x0008103E
@@ -40,11 +43,14 @@ Open = Callable[[], Member | io.FileIO]
 
 
 class _Undecodable(ValueError):
-    """A file that holds no image that can be used; its text is a cause for the exclusions table."""
+    """A file without a usable image; the text is a cause for the exclusions table."""
 
 
 def read_zip(path: Path) -> Cine:
-    """A cine from a zip, read in memory (random access over a network mount is slow); Excluded as :func:`read_folder`."""
+    """Read a cine from a zip; raises Excluded like :func:`read_folder`.
+
+    The zip is first read into memory, because random access over a network mount is slow.
+    """
     try:
         if Path(path).stat().st_size > _LARGEST_BYTES:
             raise Excluded(Reason.UNREADABLE, f"zip: larger than {_LARGEST_BYTES // 2**20} MiB")
@@ -62,16 +68,19 @@ def read_zip(path: Path) -> Cine:
 
 
 def _open(data: memoryview, member: zipfile.ZipInfo) -> Member:
-    """A file of a zip, unless it is locked or would inflate beyond what an image can be."""
+    """Open a file of a zip, unless it is encrypted or would inflate beyond the size of an image."""
     if member.flag_bits & 1:
         raise _Undecodable("encrypted")
     if member.file_size > max(_RATIO_FROM_BYTES, _RATIO * member.compress_size):
-        raise _Undecodable("inflates beyond an image")
+        raise _Undecodable("inflates beyond the size of an image")
     return Member(data, member)
 
 
 def read_folder(path: Path) -> Cine:
-    """A cine from a folder of DICOM files; Excluded(UNREADABLE, NO_SHORT_AXIS, UNEVEN_SLICES)."""
+    """Read a cine from a folder of DICOM files.
+
+    Raises Excluded(UNREADABLE, NO_SHORT_AXIS), and the exclusions of :func:`ptacl.cmr.stack.build`.
+    """
     try:
         files = sorted(p for p in Path(path).iterdir() if p.is_file())
     except OSError as error:
@@ -82,12 +91,13 @@ def read_folder(path: Path) -> Cine:
 def _read(files: Iterable[tuple[str, Open]], *, format: str) -> Cine:
     counts, frames, pixels = no_faults(), [], 0
     causes: Counter[str] = Counter()
-    with pydicom.config.disable_value_validation():  # ids and dates of real files break the standard, and are not used
+    # Ids and dates of real files break the standard, and they are not used.
+    with pydicom.config.disable_value_validation():
         for name, opener in files:
             try:
                 with opener() as file:
                     found = _frame(file)
-            except Exception as error:  # whatever zip, zlib and pydicom raise on damaged bytes
+            except Exception as error:  # zip, zlib and pydicom raise anything on damaged bytes
                 if name.lower().endswith(".dcm"):
                     causes[str(error) if isinstance(error, _Undecodable) else type(error).__name__] += 1
                 continue
@@ -95,31 +105,33 @@ def _read(files: Iterable[tuple[str, Open]], *, format: str) -> Cine:
                 frames.append(found)
                 pixels += found.pixels.size
                 if pixels > _MOST_PIXELS:
-                    raise Excluded(Reason.UNREADABLE, f"more than {_MOST_PIXELS:,} pixels of short axis")
+                    raise Excluded(Reason.UNREADABLE, f"more than {_MOST_PIXELS:,} short-axis pixels")
             else:
                 counts["decoys"] += 1
     counts["unreadable"] = causes.total()
     if not frames:
         reason = Reason.NO_SHORT_AXIS if counts["decoys"] else Reason.UNREADABLE
         why = f" ({', '.join(f'{cause}: {n}' for cause, n in causes.most_common(3))})" if causes else ""
-        raise Excluded(reason, f"{counts['decoys']} files of other series, {counts['unreadable']} that cannot be decoded{why}")
+        raise Excluded(
+            reason, f"{counts['decoys']} files of other series, {counts['unreadable']} files that cannot be decoded{why}"
+        )
     return stack.build(frames, counts=counts, causes=dict(causes), format=format)
 
 
 def _frame(file: Member | io.FileIO) -> Frame | None:
-    """One image, or None for a file of another series, of which no more than the front is read."""
+    """Read one image; None for a file of another series, of which only the front is read."""
     head = file.read(_HEAD_BYTES)
     description = _description(head)
     if description is not None and not _SHORT_AXIS.fullmatch(description):
         return None
-    if DeflatedExplicitVRLittleEndian.encode() in head:  # pydicom would inflate it whole, to whatever size
+    if DeflatedExplicitVRLittleEndian.encode() in head:  # pydicom would inflate it without a limit
         raise _Undecodable("transfer syntax Deflated Explicit VR Little Endian")
     content = head + file.read(_LARGEST_FILE_BYTES)
     if len(content) > _LARGEST_FILE_BYTES:
         raise _Undecodable(f"larger than {_LARGEST_FILE_BYTES // 2**20} MiB")
     dataset = elements.read(content) or pydicom.dcmread(io.BytesIO(content), specific_tags=_TAGS)
     if "SeriesDescription" not in dataset and "PixelData" not in dataset:
-        raise EOFError("the file ends before it says what it is")
+        raise EOFError("the file ends before its series description and pixels")
     match = _SHORT_AXIS.fullmatch(str(dataset.get("SeriesDescription", "")).strip())
     if not match:
         return None
@@ -145,18 +157,21 @@ def _frame(file: Member | io.FileIO) -> Frame | None:
 
 
 def _description(head: bytes) -> str | None:
-    """The series description from the front of a file, None where it is not there."""
+    """Read the series description from the front of a file; None if it is not there."""
     if quick := elements.read(head, until=_DESCRIPTION):
         return str(quick.get("SeriesDescription", "")) or None
     try:
         dataset = read_partial(io.BytesIO(head), stop_when=lambda tag, vr, length: tag > _DESCRIPTION, specific_tags=_TAGS[:1])
         return str(dataset.SeriesDescription).strip()
-    except Exception:  # a front that ends within a tag, or a compressed one
+    except Exception:  # the front ends within a tag, or is compressed
         return None
 
 
 def _pixels(dataset: pydicom.Dataset | elements.Elements) -> np.ndarray:
-    """The image (R, C) in the units of the file, bright where it is bright; ValueError where it is not one plane of numbers."""
+    """Decode the image (R, C) in the units of the file, with high values bright.
+
+    Raises ValueError if it is not a single plane of numbers.
+    """
     if dataset.get("SamplesPerPixel", 1) != 1 or int(dataset.get("NumberOfFrames") or 1) != 1:
         raise _Undecodable("not one plane of grey values")
     if (size := dataset.Rows * dataset.Columns) > _MOST_PIXELS_A_FRAME:
@@ -165,7 +180,7 @@ def _pixels(dataset: pydicom.Dataset | elements.Elements) -> np.ndarray:
     if syntax in _RAW and dataset.BitsAllocated in (8, 16):
         kind, width = ("u", "i")[dataset.PixelRepresentation], dataset.BitsAllocated // 8
         if not size * width <= len(dataset.PixelData) <= size * width + 1:  # odd lengths are padded
-            raise _Undecodable("more or fewer pixels than the header says")
+            raise _Undecodable("more or fewer pixels than the header gives")
         image = np.frombuffer(dataset.PixelData, f"<{kind}{width}", size).reshape(dataset.Rows, -1)
     else:
         try:

@@ -1,7 +1,7 @@
-"""The few elements of a DICOM file that a cine needs, read many times as fast as by pydicom where the file is regular.
+"""Read the few DICOM elements that a cine needs, many times as fast as pydicom, from regular files.
 
-Regular is: little-endian, not compressed, every value in its plain form; sequences are passed over. Of any other file nothing is
-read here, and pydicom decides.
+A file is regular if it is little-endian and not compressed, and each value is in its plain form;
+sequences are skipped. Nothing is read here from any other file, which is left to pydicom.
 """
 
 import struct
@@ -32,21 +32,25 @@ _SEVERAL = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpaci
 
 
 class Elements(dict[str, Any]):
-    """Values by keyword, asked for as of a pydicom data set."""
+    """Values by keyword, with the access of a pydicom data set."""
 
     def __getattr__(self, keyword: str) -> Any:
         return self[keyword]
 
 
 def read(content: bytes, *, until: int = TAGS["PixelData"]) -> Elements | None:
-    """The values of the elements up to a tag, and "file_meta"; None for a file that is not regular up to there."""
+    """Read the values of the elements up to a tag, and "file_meta".
+
+    Returns None if the file is not regular up to there.
+    """
     try:
         found = _values(content, until)
     except (ValueError, struct.error):
         return None
     if found is None or found.get("BitsAllocated", 16) not in (8, 16):
         return None
-    return None if until == TAGS["PixelData"] and "PixelData" not in found else found  # none, or not in the order of tags
+    # Pixels that were not found are missing, or the elements are not in the order of their tags.
+    return None if until == TAGS["PixelData"] and "PixelData" not in found else found
 
 
 def _values(content: bytes, until: int) -> Elements | None:
@@ -54,7 +58,7 @@ def _values(content: bytes, until: int) -> Elements | None:
         return None
     at, end, later, found = _START, len(content), False, Elements()
     while at < end:
-        implicit = later and content[at : at + 2] != b"\2\0"  # the front is always explicit
+        implicit = later and content[at : at + 2] != b"\2\0"  # file meta is always explicit
         tag, vr, start, length = _header(content, at, implicit=implicit)
         if tag > until:
             break
@@ -80,7 +84,10 @@ def _values(content: bytes, until: int) -> Elements | None:
 
 
 def _header(content: bytes, at: int, *, implicit: bool) -> tuple[int, bytes, int, int]:
-    """Tag, value representation (empty where it is implicit), start and length of an element; ValueError for no such thing."""
+    """Parse an element's tag, value representation, start and length.
+
+    The value representation is empty if it is implicit. Raises ValueError for an unknown one.
+    """
     group, element, vr, short = _EXPLICIT(content, at)
     tag = group << 16 | element
     if implicit or group == _ITEMS:
@@ -93,9 +100,12 @@ def _header(content: bytes, at: int, *, implicit: bool) -> tuple[int, bytes, int
 
 
 def _after_items(content: bytes, at: int, *, implicit: bool, depth: int) -> int:
-    """Where a sequence or an item of undefined length ends, after its delimiter; ValueError where there is none."""
+    """Find the end of a sequence or an item of undefined length, after its delimiter.
+
+    Raises ValueError or struct.error if there is no delimiter, and ValueError for deep nesting.
+    """
     if depth > _DEEPEST:
-        raise ValueError("sequences within sequences without end")
+        raise ValueError("sequences are nested too deeply")
     while True:
         tag, vr, start, length = _header(content, at, implicit=implicit)
         if tag in (_ITEM_END, _SEQUENCE_END):
@@ -107,7 +117,7 @@ def _after_items(content: bytes, at: int, *, implicit: bool, depth: int) -> int:
 
 
 def _value(raw: bytes, keyword: str, kind: str) -> Any:
-    """One value in its plain form; ValueError for any other, an empty one too."""
+    """Parse one value in its plain form; ValueError for any other form, and for an empty value."""
     if keyword == "PixelData":
         return raw
     if kind == "US":

@@ -1,8 +1,9 @@
-"""Short-axis cines and their segmentations as NIfTI: sa.nii.gz and seg_sa.nii.gz of a DICOM conversion.
+"""Read short-axis cines and their segmentations from NIfTI: sa.nii.gz and seg_sa.nii.gz.
 
-A file is axes (column, row, slice, time) with the column fastest, so its bytes are an array (T, Z, R, C) without a copy: a slice
-is a view. Native axes are kept: reordering to the closest canonical axes turns oblique short-axis stacks so that slices become
-rows. Left-handed affines are normal.
+Such files come from a DICOM conversion. Their axes are (column, row, slice, time) with the column
+fastest, so the bytes are an array (T, Z, R, C) without a copy, and a slice is a view. Native axes
+are kept: reordering to the closest canonical axes would turn oblique short-axis stacks so that
+slices become rows. Left-handed affines are normal.
 """
 
 import io
@@ -19,18 +20,21 @@ from ptacl.exclusions import Excluded, Reason, demand_file
 _MS = {"sec": 1000.0, "msec": 1.0, "usec": 0.001, "unknown": 1000.0}
 _CYCLE_MS = (250.0, 3000.0)
 _MAX_LABEL = 255
-_MOST_VOXELS = 2**26  # three times a cine of UK Biobank; in double precision 0.5 GB
+_MOST_VOXELS = 2**26  # three times a cine of UK Biobank; 0.5 GB in double precision
 _HEADER_BYTES = 352
 _GZIP = b"\x1f\x8b"
-_PIXDIM_BYTE = 80  # column, row and slice of pixdim in the header
+_PIXDIM_BYTE = 80  # where the header holds column, row and slice of pixdim
 
 
 def read(path: Path) -> Cine:
-    """A cine from a NIfTI file with axes (column, row, slice, time); Excluded(UNREADABLE, NO_SHORT_AXIS, WRONG_UNIT)."""
+    """Read a cine from a NIfTI file with axes (column, row, slice, time).
+
+    Raises Excluded(UNREADABLE, NO_SHORT_AXIS, WRONG_UNIT).
+    """
     image, content = _open(path)
     frames_TZRC = _values(image, content)
-    if not np.frombuffer(content, "<f4", 3, _PIXDIM_BYTE).all():  # nibabel would make it 1 mm
-        raise Excluded(Reason.WRONG_UNIT, "voxel size 0")
+    if not np.frombuffer(content, "<f4", 3, _PIXDIM_BYTE).all():  # nibabel reads 0 as 1 mm
+        raise Excluded(Reason.WRONG_UNIT, "voxel size 0 mm")
     spacing_mm = _spacing(image)
     return Cine(
         slices=tuple(frames_TZRC[:, z] for z in range(frames_TZRC.shape[1])),
@@ -42,7 +46,10 @@ def read(path: Path) -> Cine:
 
 
 def read_labels(path: Path) -> np.ndarray:
-    """A segmentation as (T, Z, R, C) uint8, axes as in :func:`read`; labels stored as floats are rounded."""
+    """Read a segmentation as (T, Z, R, C) uint8, with axes as in :func:`read`.
+
+    Labels that are stored as floats are rounded.
+    """
     labels: np.ndarray = _values(*_open(path))
     if labels.dtype == np.uint8:
         return labels
@@ -52,7 +59,9 @@ def read_labels(path: Path) -> np.ndarray:
 
 
 def _open(path: Path) -> tuple[nib.Nifti1Image, bytes]:
-    """The image for its header, and all bytes of the file, inflated, as far as a cine can go."""
+    """Return the image for its header, and the inflated bytes of the file, up to the size of a
+    cine.
+    """
     demand_file(path)
     try:
         if Path(path).stat().st_size > 8 * _MOST_VOXELS:
@@ -61,20 +70,23 @@ def _open(path: Path) -> tuple[nib.Nifti1Image, bytes]:
         header = nib.Nifti1Header.from_fileobj(io.BytesIO(_inflated(raw, most=_HEADER_BYTES)))
         voxels = math.prod(header.get_data_shape())
         if voxels > _MOST_VOXELS:
-            raise Excluded(Reason.UNREADABLE, f"NIfTI: its header says {voxels:,} voxels, more than a cine has")
+            raise Excluded(Reason.UNREADABLE, f"NIfTI: the header gives {voxels:,} voxels, more than a cine has")
         size = int(header.get_data_offset()) + voxels * header.get_data_dtype().itemsize
         content = _inflated(raw, most=size + 1)
         if len(content) > size:
-            raise Excluded(Reason.UNREADABLE, "NIfTI: more voxels than the header says")
+            raise Excluded(Reason.UNREADABLE, "NIfTI: more voxels than the header gives")
         return nib.Nifti1Image.from_bytes(content), content
     except Excluded:
         raise
-    except Exception as error:  # whatever gzip and nibabel raise on bytes that are no image
+    except Exception as error:  # gzip and nibabel raise anything on damaged bytes
         raise Excluded(Reason.UNREADABLE, f"NIfTI: {type(error).__name__}") from None
 
 
 def _inflated(raw: bytes, *, most: int) -> bytes:
-    """The first `most` bytes of a file that may be gzip, of one member or several; EOFError where gzip ends early."""
+    """Return the first `most` bytes of a file, inflated if it is gzip, of one member or several.
+
+    Raises EOFError if gzip ends early.
+    """
     if raw[:2] != _GZIP:
         return raw[:most] if len(raw) > most else raw
     parts: list[bytes] = []
@@ -89,7 +101,10 @@ def _inflated(raw: bytes, *, most: int) -> bytes:
 
 
 def _values(image: nib.Nifti1Image, content: bytes) -> np.ndarray:
-    """The voxels as (T, Z, R, C): a view of the file's bytes, or a float32 copy where the header scales them."""
+    """Return the voxels as (T, Z, R, C).
+
+    They are a view of the file's bytes, or a float32 copy if the header scales them.
+    """
     proxy = image.dataobj
     shape = tuple(proxy.shape) + (1,) * (4 - len(proxy.shape))
     if len(proxy.shape) < 3 or math.prod(shape[4:]) != 1 or 0 in shape:
@@ -99,14 +114,18 @@ def _values(image: nib.Nifti1Image, content: bytes) -> np.ndarray:
     try:
         voxels: np.ndarray = np.ndarray(shape[:4], proxy.dtype, buffer=content, offset=proxy.offset, order="F").T
     except (TypeError, ValueError):
-        raise Excluded(Reason.UNREADABLE, "NIfTI: fewer voxels than the header says") from None
+        raise Excluded(Reason.UNREADABLE, "NIfTI: fewer voxels than the header gives") from None
     if (proxy.slope, proxy.inter) == (1.0, 0.0):
         return voxels
     return np.asarray(voxels * np.float32(proxy.slope) + np.float32(proxy.inter), np.float32)
 
 
 def _spacing(image: nib.Nifti1Image) -> tuple[float, float, float]:
-    """Distance of rows, columns and slices; that of slices along the normal where the affine agrees with the voxel size."""
+    """Return the distance between rows, columns and slices, mm.
+
+    The distance between slices is measured along the normal if the affine agrees with the voxel
+    size.
+    """
     column_mm, row_mm, slice_mm = (float(zoom) for zoom in image.header.get_zooms()[:3])
     axes = image.affine[:3, :3]
     lengths = np.linalg.norm(axes, axis=0)
@@ -114,12 +133,15 @@ def _spacing(image: nib.Nifti1Image) -> tuple[float, float, float]:
         normal = np.cross(axes[:, 0], axes[:, 1])
         slice_mm = float(abs(axes[:, 2] @ normal) / np.linalg.norm(normal))
     if not all(math.isfinite(mm) and mm > 0 for mm in (row_mm, column_mm, slice_mm)):
-        raise Excluded(Reason.WRONG_UNIT, f"voxel size {row_mm} x {column_mm} x {slice_mm}")
+        raise Excluded(Reason.WRONG_UNIT, f"voxel size {row_mm} x {column_mm} x {slice_mm} mm")
     return row_mm, column_mm, slice_mm
 
 
 def _frame_ms(image: nib.Nifti1Image, *, num_frames: int) -> float | None:
-    """Time between frames; None where they would not make up one heart beat (a header left at its defaults)."""
+    """Return the time between frames.
+
+    None if the frames would not make up one heart beat, as in a header left at its defaults.
+    """
     zooms = image.header.get_zooms()
     if len(zooms) < 4:
         return None

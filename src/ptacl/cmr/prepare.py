@@ -1,4 +1,4 @@
-"""Stage: read, crop and measure the cines of one shard, in one pass, into one store."""
+"""Read, crop and measure the cines of one shard, and write one store."""
 
 import argparse
 import csv
@@ -24,17 +24,22 @@ _LOG = logging.getLogger("ptacl.cmr.prepare")
 
 @dataclass
 class Outcome:
-    """What became of a shard: the content of its manifest, and the first panels of its contact sheet."""
+    """The result of a shard: the content of its manifest, and the first panels of its contact
+    sheet.
+    """
 
     visits: list[str] = field(default_factory=list)
     excluded: list[dict[str, str]] = field(default_factory=list)
     quality: dict[str, dict[str, Any]] = field(default_factory=dict)
-    stored: str = ""  # hash of the stored arrays: another store is another manifest, and what hangs on it runs again
+    # Hash of the stored arrays: a changed store changes the manifest, so that its dependants rerun.
+    stored: str = ""
     panels: list[sheet.Panel] = field(default_factory=list)
 
 
 def prepare_record(path: str, *, segmentation: str, settings: config.Cmr) -> Examined:
-    """One cine that can be used, from its file (and its segmentation, or ""); raises Excluded for any other."""
+    """Prepare one cine from its file and its segmentation (or ""); raises Excluded if it cannot be
+    used.
+    """
     if not path:
         raise Excluded(Reason.NO_CMR)
     examined = examine(Path(path), segmentation=Path(segmentation) if segmentation else None, settings=settings)
@@ -44,7 +49,10 @@ def prepare_record(path: str, *, segmentation: str, settings: config.Cmr) -> Exa
 
 
 def prepare_shard(members: Iterable[Mapping[str, str]], *, settings: config.Cmr, directory: Path) -> Outcome:
-    """Every member (columns visit, cmr, segmentation) becomes a row of the store below `directory` or an exclusion, in order."""
+    """Prepare every member (columns visit, cmr, segmentation), in the order given.
+
+    Each becomes a row of the store below `directory`, or an exclusion.
+    """
     outcome = Outcome()
     shape = (settings.frames, settings.size, settings.size)
     arrays = {
@@ -54,7 +62,7 @@ def prepare_shard(members: Iterable[Mapping[str, str]], *, settings: config.Cmr,
     with store.Writer(directory, arrays=arrays, attributes={"settings": settings.model_dump(mode="json")}) as writer:
         for member in members:
             visit = member["visit"]
-            if not member["cmr"]:  # it joins the pre-training of the other modality alone
+            if not member["cmr"]:  # it only joins the pre-training of the other modality
                 continue
             try:
                 examined = prepare_record(member["cmr"], segmentation=member.get("segmentation") or "", settings=settings)
@@ -80,12 +88,14 @@ def main() -> None:
     """Prepare one shard from the command line."""
     parser = argparse.ArgumentParser(prog="python -m ptacl.cmr.prepare", description=__doc__)
     parser.add_argument(
-        "--members", type=Path, required=True, help="CSV of the shard, with columns visit, cmr and segmentation (paths)"
+        "--members", type=Path, required=True, help="CSV file of the shard, with columns visit, cmr and segmentation (paths)"
     )
     parser.add_argument("--settings", required=True, help="section cmr of the configuration, as JSON")
-    parser.add_argument("--store", type=Path, required=True, help="folder for store.zarr")
-    parser.add_argument("--manifest", type=Path, required=True, help="JSON of visits, exclusions and quality")
-    parser.add_argument("--sheet", type=Path, required=True, help="PNG of some crops at end-diastole and end-systole")
+    parser.add_argument("--store", type=Path, required=True, help="folder in which to write store.zarr")
+    parser.add_argument("--manifest", type=Path, required=True, help="JSON file to write, with visits, exclusions and quality")
+    parser.add_argument(
+        "--sheet", type=Path, required=True, help="PNG file to write, with some crops at end-diastole and end-systole"
+    )
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     settings = config.Cmr.model_validate_json(args.settings)
@@ -96,7 +106,7 @@ def main() -> None:
     sheet.draw(outcome.panels, out_png=args.sheet)
     text = json.dumps({k: getattr(outcome, k) for k in ("visits", "excluded", "quality", "stored")}, indent=1, sort_keys=True)
     args.manifest.write_text(text + "\n", encoding="utf-8")
-    _LOG.info("%d usable, %d excluded of %d", len(outcome.visits), len(outcome.excluded), len(members))
+    _LOG.info("%d usable and %d excluded of %d records", len(outcome.visits), len(outcome.excluded), len(members))
 
 
 if __name__ == "__main__":

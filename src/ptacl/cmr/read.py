@@ -1,4 +1,4 @@
-"""A short-axis cine from whatever holds one, and the segmentation that belongs to it."""
+"""Read a short-axis cine of any supported format, and the segmentation that belongs to it."""
 
 from pathlib import Path
 
@@ -12,9 +12,9 @@ _CINE, _SEGMENTATION = "sa.nii.gz", "seg_sa.nii.gz"
 
 
 def read(path: Path) -> Cine:
-    """A cine from a DICOM zip, a folder of DICOM files, a NIfTI file, or a folder with sa.nii.gz.
+    """Read a cine from a zip or folder of DICOM files, a NIfTI file, or a folder with sa.nii.gz.
 
-    Excluded(UNREADABLE) where it is none of these, and with the reasons of the readers.
+    Raises Excluded(UNREADABLE) for other files, and the exclusions of the readers.
     """
     path = Path(path)
     match format_of(path):
@@ -27,7 +27,10 @@ def read(path: Path) -> Cine:
 
 
 def format_of(path: Path) -> str:
-    """dicom-zip, dicom-folder or nifti, from what lies there and not from its name; Excluded(UNREADABLE) where nothing does."""
+    """Return dicom-zip, dicom-folder or nifti, from the content and not from the name.
+
+    Raises Excluded(UNREADABLE) if the path is neither a folder nor a regular file.
+    """
     path = Path(path)
     if path.is_dir():
         return "nifti" if (path / _CINE).is_file() else "dicom-folder"
@@ -40,7 +43,10 @@ def format_of(path: Path) -> str:
 
 
 def read_labels(path: Path, *, cine: Cine) -> np.ndarray:
-    """The segmentation of a cine as (T, Z, R, C) uint8; Excluded(SEGMENTATION_MISMATCH) where its shape is another."""
+    """Read the segmentation of a cine as (T, Z, R, C) uint8.
+
+    Raises Excluded(SEGMENTATION_MISMATCH) if its shape differs from that of the cine.
+    """
     try:
         labels_TZRC = nifti.read_labels(path)
     except Excluded as error:
@@ -52,7 +58,10 @@ def read_labels(path: Path, *, cine: Cine) -> np.ndarray:
 
 
 def find_labels(path: Path) -> Path | None:
-    """The segmentation that lies beside a cine: seg_NAME, and seg_sa.nii.gz where it can belong to no other cine."""
+    """Find the segmentation next to a cine.
+
+    Its name is seg_NAME, or seg_sa.nii.gz if that can belong to no other cine.
+    """
     path = Path(path)
     if path.is_dir():
         candidates = [path / _SEGMENTATION]

@@ -1,8 +1,10 @@
-"""Whether a segmentation can be that of its cine: otherwise it is refused, and the cine is used without.
+"""Check whether a segmentation fits its cine; otherwise the cine is used without it.
 
-Blood is bright and muscle dark in a cine, and where the ventricle contracts, muscle comes in the place of blood. A segmentation
-that is flipped, displaced or shifted in time disagrees with both. Limits come from a real cine (0.99 and 0.95 as segmented,
-0.74 and below in place when moved by five pixels; -0.9 in time when moved by half a cycle) and from simulated ones.
+Blood is bright and muscle dark in a cine, and when the ventricle contracts, muscle replaces blood.
+A segmentation that is flipped, displaced or shifted in time disagrees with both. The limits come
+from a real cine and from simulated ones. In the real cine, agreement in place is 0.99 as segmented
+and at most 0.74 after a move by five pixels; agreement in time is 0.95 as segmented and -0.9 after
+a shift by half a cycle.
 """
 
 from collections.abc import Sequence
@@ -13,47 +15,51 @@ from ptacl import config
 from ptacl.cmr.volumes import pixels
 from ptacl.exclusions import Excluded, Reason
 
-_MIN_PIXELS = 10  # of a label in a slice: fewer are specks
-_MIN_KNOWN = 0.5  # share of what is labelled that has a known label
+_MIN_PIXELS = 10  # fewer of a label in a slice are specks
+_MIN_KNOWN = 0.5  # share of the labelled voxels that have a known label
 _MIN_FRAMES = 0.9  # share of frames that show the cavity
-_MIN_PLACE = 0.8  # contrast of blood and muscle where the labels are, of the best within reach
-_MIN_TIME = 0.3  # agreement of filling and brightness
+_MIN_PLACE = 0.8  # contrast of blood and muscle at the labels, as a share of the best within reach
+_MIN_TIME = 0.3  # agreement between filling and brightness
 _REACH_MM = 60.0
-_SOME = 4  # slices and frames that are looked at
+_SOME = 4  # number of slices and frames that are checked
 
 
 def check(
     labels_TZRC: np.ndarray, *, slices: Sequence[np.ndarray], spacing_mm: tuple[float, float], labels: config.Labels
 ) -> None:
-    """Raise Excluded(SEGMENTATION_MISMATCH) with what is wrong; labels (T, Z, R, C), slices (T, R, C), mm of rows and columns.
+    """Raise Excluded(SEGMENTATION_MISMATCH) if the labels do not fit the cine.
 
-    Labels that show no cavity at all are not refused: there are slices and people without.
+    Labels without any cavity are not refused, because some slices and people show none. labels_TZRC
+    : (T, Z, R, C). slices : (T, R, C) each. spacing_mm : distance between rows and between columns.
     """
 
     def refuse(detail: str) -> Excluded:
         return Excluded(Reason.SEGMENTATION_MISMATCH, detail)
 
-    first = labels_TZRC[:: max(len(labels_TZRC) // _SOME, 1)]  # a few frames tell which labels there are
+    first = labels_TZRC[:: max(len(labels_TZRC) // _SOME, 1)]  # enough to see which labels exist
     known = sum(np.count_nonzero(first == value) for value in labels.model_dump().values())
     if known < _MIN_KNOWN * np.count_nonzero(first):
-        raise refuse("most of what is labelled has none of the known labels")
+        raise refuse("most labelled voxels have none of the known labels")
     cavity_TZ = np.stack([pixels(labels_TZRC[:, z], labels.lv) for z in range(labels_TZRC.shape[1])], axis=1)
     held = np.count_nonzero(cavity_TZ.any(axis=1))
     if 0 < held < _MIN_FRAMES * len(labels_TZRC):
         raise refuse(f"the cavity is labelled in {held} of {len(labels_TZRC)} frames")
-    # the slices with most cavity: it moves there, and a few are enough
+    # The slices with most cavity, because it moves there; a few are enough.
     chosen = np.sort(np.argsort(-cavity_TZ.sum(0), kind="stable")[:_SOME])
     labels_TZRC, slices = labels_TZRC[:, chosen], [slices[z] for z in chosen]
     if (share := _place(labels_TZRC, slices=slices, spacing_mm=spacing_mm, labels=labels)) < _MIN_PLACE:
-        raise refuse(f"it lies beside the heart: {share:.0%} of the contrast that it has elsewhere")
+        raise refuse(f"it is displaced from the heart: {share:.0%} of the contrast that it has elsewhere")
     if (agreement := _time(labels_TZRC, slices=slices, lv=labels.lv)) < _MIN_TIME:
-        raise refuse(f"its motion is not that of the image: agreement {agreement:.2f}")
+        raise refuse(f"its motion does not follow the image: agreement {agreement:.2f}")
 
 
 def _place(
     labels_TZRC: np.ndarray, *, slices: Sequence[np.ndarray], spacing_mm: tuple[float, float], labels: config.Labels
 ) -> float:
-    """Contrast of blood over muscle under the labels, as a share of the best that they have when moved; 1 without both."""
+    """Compare the contrast of blood over muscle at the labels with the best of any displacement.
+
+    Returns the share of that best contrast; 1 if the labels lack blood or muscle.
+    """
     total: np.ndarray | complex = 0j
     shape = slices[0].shape[1:]
     for t in (0, len(labels_TZRC) // 2):
@@ -75,7 +81,11 @@ def _place(
 
 
 def _time(labels_TZRC: np.ndarray, *, slices: Sequence[np.ndarray], lv: int) -> float:
-    """Of pixels that are cavity for a part of the cycle: brighter as cavity less darker, from 1 to -1; 1 without any."""
+    """Measure whether pixels that are cavity for a part of the cycle are brighter in that part.
+
+    Returns values from 1 (all brighter) to -1 (all darker), weighted by the change; 1 if there are
+    no such pixels.
+    """
     gained = total = 0.0
     for z, frames in enumerate(slices):
         cavity = labels_TZRC[:, z] == lv

@@ -1,4 +1,4 @@
-"""From a cine to the sequence that is stored: locate the heart, say what forbids to use the cine, crop."""
+"""Turn a cine into the stored sequence: locate the heart, check for exclusions, crop."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from ptacl.cmr import segmentation as segmentations
 from ptacl.cmr.cine import Cine
 from ptacl.exclusions import Excluded, Reason
 
-_UNEVEN = 0.1  # largest deviation of a slice distance from their median, as a share of it
+_UNEVEN = 0.1  # largest deviation of a slice distance from the median, as a share of it
 
 
 @dataclass(frozen=True)
 class Location:
     """Slice and centre (row, col) of a crop, in pixels of the whole image.
 
-    slice_source : segmentation or stack. source : segmentation, motion, or image where nothing moves.
+    slice_source : segmentation or stack. source : segmentation, motion, or image if nothing moves.
     """
 
     slice: int
@@ -33,12 +33,13 @@ class Location:
 
 @dataclass(frozen=True, eq=False)
 class Examined:
-    """A cine with all that is known of it.
+    """A cine with everything that is known about it.
 
-    labels_TZRC : segmentation, volume_ml : curves (T,) by label, volumes : phenotypes by name, where there is a segmentation.
-    sequence : (T, size, size) uint8, None without contrast. hot : pixels brighter than its range (`cmr.hot_ratio`). systole :
-    frame of end-systole and its source. refused : why its segmentation was not used, "" where it was or is not there. excluded :
-    why the cine cannot be used, None where it can.
+    labels_TZRC, volume_ml, volumes : the segmentation, curves (T,) by label, and phenotypes by
+    name; None or empty without a segmentation. sequence : (T, size, size) uint8, None without
+    contrast. hot : number of pixels brighter than the range of the sequence (`cmr.hot_ratio`).
+    systole : frame of end-systole and its source. refused : why the segmentation was not used, ""
+    if it was used or does not exist. excluded : why the cine cannot be used, None if it can.
     """
 
     cine: Cine
@@ -54,7 +55,7 @@ class Examined:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What is known as JSON values."""
+        """The known facts as JSON values."""
         cine, place = self.cine, self.location
         facts: dict[str, Any] = {
             "format": cine.format,
@@ -79,7 +80,11 @@ class Examined:
 
 
 def examine(path: Path, *, segmentation: Path | None, settings: config.Cmr) -> Examined:
-    """Read, measure, locate, check and crop one cine. Raises Excluded only where there is no short-axis cine to speak of."""
+    """Read, measure, locate, check and crop one cine.
+
+    Raises Excluded only if no short-axis cine can be read or its spacing is impossible; other
+    reasons are in the field `excluded`.
+    """
     cine = read.read(path)
     check_spacing(cine, settings=settings)
     labels, refused = _labels(segmentation, cine=cine, settings=settings)
@@ -109,7 +114,7 @@ def examine(path: Path, *, segmentation: Path | None, settings: config.Cmr) -> E
 
 
 def check_spacing(cine: Cine, *, settings: config.Cmr) -> None:
-    """Raise Excluded(WRONG_UNIT) where pixels or slices are of a size that no body fits."""
+    """Raise Excluded(WRONG_UNIT) if pixels or slices have a size that is impossible in a body."""
     named = [("rows", settings.pixel_mm), ("columns", settings.pixel_mm), ("slices", settings.slice_mm)]
     for mm, (what, (low, high)) in zip(cine.spacing_mm, named, strict=True):
         if not low <= mm <= high and not (what == "slices" and cine.num_slices == 1):
@@ -117,7 +122,7 @@ def check_spacing(cine: Cine, *, settings: config.Cmr) -> None:
 
 
 def _labels(path: Path | None, *, cine: Cine, settings: config.Cmr) -> tuple[np.ndarray | None, str]:
-    """The segmentation, and why there is none where one was given."""
+    """Return the segmentation, and the reason if one was given but is refused."""
     if path is None:
         return None, ""
     try:
@@ -129,7 +134,10 @@ def _labels(path: Path | None, *, cine: Cine, settings: config.Cmr) -> tuple[np.
 
 
 def locate(cine: Cine, *, labels_TZRC: np.ndarray | None, settings: config.Cmr) -> Location:
-    """The middle slice and the centre of the heart in it: from the segmentation where the settings want it and it shows them."""
+    """Locate the middle slice and the centre of the heart in it.
+
+    The segmentation is used if the settings ask for it and it shows them.
+    """
     middle, centre = None, None
     if labels_TZRC is not None and settings.middle_slice != "stack":
         middle = crop.middle_slice(labels_TZRC, lv=settings.labels.lv)
@@ -148,12 +156,12 @@ def locate(cine: Cine, *, labels_TZRC: np.ndarray | None, settings: config.Cmr) 
 
 
 def check(cine: Cine, *, location: Location, settings: config.Cmr) -> Iterator[Excluded]:
-    """All that forbids to use a cine, what is most telling first."""
+    """Yield all reasons why a cine cannot be used, the most informative first."""
     frames = cine.slices[location.slice]
     if cine.num_frames != settings.frames:
-        yield Excluded(Reason.WRONG_FRAMES, f"{cine.num_frames}, not {settings.frames}")
+        yield Excluded(Reason.WRONG_FRAMES, f"{cine.num_frames} in most slices, not {settings.frames}")
     if cine.num_slices < settings.min_slices:
-        yield Excluded(Reason.TOO_FEW_SLICES, f"{cine.num_slices}, fewer than {settings.min_slices}")
+        yield Excluded(Reason.TOO_FEW_SLICES, f"{cine.num_slices} slices, fewer than {settings.min_slices}")
     if len(frames) != settings.frames:
         yield Excluded(Reason.WRONG_FRAMES, f"{len(frames)} in the middle slice, not {settings.frames}")
     if detail := _uneven(cine.positions_mm):
@@ -164,27 +172,29 @@ def check(cine: Cine, *, location: Location, settings: config.Cmr) -> Iterator[E
         yield Excluded(Reason.NOT_FINITE, "in the cine")
     sources = ((settings.crop, location.source), (settings.middle_slice, location.slice_source))
     if any(wanted == "segmentation" != found for wanted, found in sources):
-        yield Excluded(Reason.SEGMENTATION_MISMATCH, "the settings ask for one, and none shows the heart")
+        yield Excluded(Reason.SEGMENTATION_MISMATCH, "the settings require a segmentation, and none shows the heart")
 
 
 def check_crop(sequence: np.ndarray | None) -> Iterator[Excluded]:
-    """All that forbids to use a crop (T, size, size), None where it has no contrast."""
+    """Yield all reasons why a crop (T, size, size) cannot be used; it is None if it has no
+    contrast.
+    """
     if sequence is None:
         yield Excluded(Reason.CONSTANT_IMAGE, "one intensity in the crop")
         return
     if dark := int(np.count_nonzero(np.ptp(sequence.reshape(len(sequence), -1), axis=1) == 0)):
         yield Excluded(Reason.CONSTANT_IMAGE, f"{dark} of {len(sequence)} frames have one intensity in the crop")
     if (repeated := _repeated(sequence)) > len(sequence) / 2:
-        yield Excluded(Reason.STILL, f"{repeated} of {len(sequence)} equal the one before")
+        yield Excluded(Reason.STILL, f"{repeated} of {len(sequence)} frames equal the one before")
 
 
 def _uneven(positions_mm: tuple[float, ...]) -> str:
     distances = np.abs(np.diff(positions_mm))
     if not len(distances) or np.abs(distances - np.median(distances)).max() <= _UNEVEN * np.median(distances):
         return ""
-    return f"{distances.min():.1f} to {distances.max():.1f} mm apart"
+    return f"slices {distances.min():.1f} to {distances.max():.1f} mm apart"
 
 
 def _repeated(frames_TRC: np.ndarray) -> int:
-    """Frames that equal the one before: what some conversions put where a frame is missing."""
+    """Count frames that equal the one before, which some conversions insert for missing frames."""
     return sum(bool(np.array_equal(a, b)) for a, b in pairwise(frames_TRC))

@@ -1,4 +1,6 @@
-"""A contact sheet: the crops of some cines at end-diastole and end-systole, to see at a glance where the crop came to lie."""
+"""Draw a contact sheet: some crops at end-diastole and end-systole, to review their place at a
+glance.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,14 +22,18 @@ class Panel:
 
 
 def panel(sequence_TRC: np.ndarray, *, title: str, volume_ml: np.ndarray | None) -> Panel:
-    """A panel of a stored sequence: frame 0, and the frame of the smallest volume or, without volumes, the least like frame 0."""
+    """Make a panel of a stored sequence.
+
+    End-systole is the frame of the smallest volume or, without volumes, the frame that differs most
+    from frame 0.
+    """
     difference = np.abs(sequence_TRC.astype(np.int16) - sequence_TRC[0]).sum(axis=(1, 2))
     systole = int(np.argmax(difference) if volume_ml is None else np.argmin(volume_ml))
     return Panel(title=title, diastole=sequence_TRC[0], systole=sequence_TRC[systole], systole_frame=systole)
 
 
 def draw(panels: Sequence[Panel], *, out_png: Path) -> None:
-    """Draw each panel as a pair of images; a page that says so where there is none."""
+    """Draw each panel as a pair of images; an empty page says so."""
     from matplotlib.figure import Figure
 
     rows = max(-(-len(panels) // _COLUMNS), 1)

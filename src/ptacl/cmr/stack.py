@@ -1,4 +1,7 @@
-"""From single DICOM frames to a cine: slices by their position along the normal, frames by their trigger time."""
+"""Build a cine from single DICOM frames.
+
+Slices are ordered by their position along the normal, frames by their trigger time.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -20,10 +23,11 @@ _SAME_SPACING = 1e-3
 class Frame:
     """One image of one slice.
 
-    person : PatientID, compared and not kept. series : number in the series description (b1: 1), None without. uid : of the
-    series. acquired : order of acquisition. position_mm : (3,) of the first pixel. axes : (2, 3) unit vectors along a row and
-    along a column. spacing_mm : of rows, of columns. slice_mm : distance of slices in the header. expected : frames a slice in
-    the header, or 0. pixels : (R, C).
+    person : PatientID, which is compared and not kept. series : number in the series description
+    (b1: 1), None if it has none. uid : of the series. acquired : order of acquisition. position_mm
+    : (3,) of the first pixel. axes : (2, 3) unit vectors along a row and along a column. spacing_mm
+    : of rows, of columns. slice_mm : distance between slices in the header. expected : frames per
+    slice in the header, or 0. pixels : (R, C).
     """
 
     person: str
@@ -41,23 +45,27 @@ class Frame:
 
     @cached_property
     def depth_mm(self) -> float:
-        """Position along the normal; SliceLocation is not that."""
+        """Position along the normal; SliceLocation is a different value."""
         (a, b, c), (d, e, f) = self.axes.tolist()
         x, y, z = self.position_mm.tolist()
         return float((b * f - c * e) * x + (c * d - a * f) * y + (a * e - b * d) * z)
 
 
 def build(frames: Sequence[Frame], *, counts: dict[str, int], causes: dict[str, int], format: str) -> Cine:
-    """A cine from the frames of one short-axis stack, in any order; causes : files without an image, by what is wrong.
+    """Build a cine from the frames of one short-axis stack, in any order.
 
-    Excluded(UNEVEN_SLICES) where they are no stack, SEVERAL_PEOPLE, and CONFLICTING_IMAGES where a series has two images of a
-    phase: which one is right cannot be known.
+    If some series are numbered, those without a number count as decoys. Of several series of one
+    slice, the most complete is kept; of equally complete ones, the last acquired. The others, and
+    files that repeat a phase, count as duplicates.
 
-    Where series are numbered, those without a number count as decoys. Of several series of one slice the most complete stays, of
-    equally complete ones the last acquired; the rest, and files that repeat a phase, count as duplicates.
+    causes : numbers of files without an image, by cause.
+
+    Raises Excluded(UNEVEN_SLICES) if the frames do not form a stack, SEVERAL_PEOPLE, and
+    CONFLICTING_IMAGES if a series has two different images of a phase, because it is impossible to
+    know which one is right.
     """
     if (people := len({f.person for f in frames})) > 1:
-        raise Excluded(Reason.SEVERAL_PEOPLE, f"{people} in the short axis")
+        raise Excluded(Reason.SEVERAL_PEOPLE, f"{people} patient ids in the short axis")
     usable = [f for f in frames if f.series is not None] or list(frames)
     by_number = _grouped(usable, key=lambda f: f.series)
     chosen = [f for number, group in by_number.items() for f in (group if number is None else _last_complete(group))]
@@ -90,13 +98,16 @@ def _grouped(frames: Iterable[Frame], *, key: Callable[[Frame], Any]) -> dict[An
 
 
 def _last_complete(frames: Sequence[Frame]) -> list[Frame]:
-    """The series with most phases; of several such, the last acquired."""
+    """Return the series with most phases; of several such, the last acquired."""
     series = _grouped(frames, key=lambda f: f.uid)
     return max(series.values(), key=lambda group: (len(_phases(group)), max(f.acquired for f in group), group[0].uid))
 
 
 def _phases(frames: Sequence[Frame]) -> list[Frame]:
-    """Frames in the order of their trigger times, one a time; of instance numbers, where times do not tell frames apart."""
+    """Order frames by their trigger times, one frame per time.
+
+    Instance numbers are used instead if the times do not distinguish frames.
+    """
     timed = _timed(frames)
     ordered = sorted(frames, key=lambda f: (f.trigger_ms or 0.0, f.instance) if timed else (0.0, f.instance))
     return list({f.trigger_ms if timed else f.instance: f for f in ordered}.values())
@@ -117,7 +128,7 @@ def _check_phases(slices: Iterable[Sequence[Frame]]) -> None:
 
 
 def _by_depth(frames: Sequence[Frame]) -> list[list[Frame]]:
-    """Frames of one slice each, slices in the order of their depth."""
+    """Group frames by slice, and order the slices by depth."""
     slices: list[list[Frame]] = []
     for frame in sorted(frames, key=lambda f: f.depth_mm):
         if slices and frame.depth_mm - slices[-1][-1].depth_mm < _SAME_SLICE_MM:
@@ -128,7 +139,10 @@ def _by_depth(frames: Sequence[Frame]) -> list[list[Frame]]:
 
 
 def _from_first(slices: list[list[Frame]]) -> list[list[Frame]]:
-    """The order of depth, upwards or downwards: from the end at which numbering began, the base in UK Biobank's zips."""
+    """Order slices from the end at which numbering began, the base in UK Biobank's zips.
+
+    The result is the order of depth, upwards or downwards.
+    """
     number = np.array([min(f.instance if f.series is None else f.series for f in s) for s in slices], float)
     depth = np.arange(len(slices)) - (len(slices) - 1) / 2
     return slices[::-1] if (number - number.mean()) @ depth < 0 else slices
@@ -149,14 +163,20 @@ def _check_geometry(slices: Sequence[Sequence[Frame]]) -> None:
 
 
 def _slice_mm(slices: Sequence[Sequence[Frame]]) -> float:
-    """Distance of slices from their positions; a single slice has only what its header says, or 0."""
+    """Return the distance between slices from their positions.
+
+    A single slice only has the distance in its header, or 0.
+    """
     if len(slices) == 1:
         return slices[0][0].slice_mm or 0.0
     return float(abs(np.median(np.diff([s[0].depth_mm for s in slices]))))
 
 
 def _frame_ms(slices: Sequence[Sequence[Frame]]) -> float | None:
-    """Mean interval (one interval alone is rounded to milliseconds), median over slices."""
+    """Return the mean interval between frames, median over slices.
+
+    The mean is used because single intervals are rounded to milliseconds.
+    """
     intervals = []
     for s in slices:
         first, last = s[0].trigger_ms, s[-1].trigger_ms

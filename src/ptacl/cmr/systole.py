@@ -1,17 +1,21 @@
-"""The frame of end-systole: of the smallest left ventricular cavity where there is a segmentation, else by motion."""
+"""Find end-systole: from the smallest left ventricular cavity with a segmentation, otherwise from
+motion.
+"""
 
 from collections.abc import Mapping
 
 import numpy as np
 
-_EARLIEST, _LATEST = 0.15, 0.6  # share of the cycle in which the heart can be most contracted
+# Range of the cycle, as shares of it, in which the heart can be most contracted.
+_EARLIEST, _LATEST = 0.15, 0.6
 
 
 def end_systole(sequence_TRC: np.ndarray, *, volume_ml: Mapping[str, np.ndarray]) -> tuple[int, str]:
-    """Frame of end-systole, and its source: segmentation or motion.
+    """Return the frame of end-systole, and its source: segmentation or motion.
 
-    sequence_TRC : the crop, whose frame 0 is end-diastole. By motion, end-systole is the frame of the middle of the cycle that
-    differs most from frame 0, differences averaged over three frames.
+    sequence_TRC : the crop, whose frame 0 is end-diastole. By motion, end-systole is the frame in
+    the middle of the cycle that differs most from frame 0, with differences averaged over three
+    frames.
     """
     frames = len(sequence_TRC)
     if "lv" in volume_ml and len(volume_ml["lv"]) == frames:

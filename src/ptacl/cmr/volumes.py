@@ -1,7 +1,8 @@
-"""Ventricular volumes, function and mass from a segmentation of every frame.
+"""Compute ventricular volumes, function and mass from a segmentation of every frame.
 
-As UK Biobank's fields 24100 to 24109 are derived: end-diastole is frame 0, end-systole the frame of the smallest left ventricular
-cavity, for the right ventricle too; mass is that of the myocardium at end-diastole.
+The definitions are those of UK Biobank's fields 24100 to 24109. End-diastole is frame 0.
+End-systole is the frame of the smallest left ventricular cavity, also for the right ventricle. Mass
+is that of the myocardium at end-diastole.
 """
 
 from collections.abc import Mapping
@@ -14,23 +15,30 @@ _ML_PER_MM3 = 1e-3
 
 
 def pixels(labels: np.ndarray, value: int) -> np.ndarray:
-    """How many of each frame (first axis) have a label, (T,); ten times as fast as a count along axes, which adds numbers up."""
+    """Count the pixels of each frame (first axis) that have a label, (T,).
+
+    The loop is ten times as fast as a count along axes, which sums numbers.
+    """
     return np.array([np.count_nonzero(frame == value) for frame in labels], dtype=np.int64)
 
 
 def volume_curves(
     labels_TZRC: np.ndarray, *, spacing_mm: tuple[float, float, float], labels: config.Labels
 ) -> dict[str, np.ndarray]:
-    """Volume in mL of each label over time, (T,) by name: lv, myocardium, rv; a label that is nowhere is left out."""
+    """Compute the volume in mL of each label over time, (T,) by name: lv, myocardium, rv.
+
+    A label that does not occur is left out.
+    """
     voxel_ml = float(np.prod(spacing_mm)) * _ML_PER_MM3
     counts = {name: pixels(labels_TZRC, value) for name, value in labels.model_dump().items()}
     return {name: count * voxel_ml for name, count in counts.items() if count.any()}
 
 
 def measure(curves: Mapping[str, np.ndarray], *, frame_ms: float | None, density_g_per_ml: float) -> dict[str, float]:
-    """Phenotypes by name from the curves of :func:`volume_curves`: mL, percent, L/min and g.
+    """Compute phenotypes by name from volume curves: mL, percent, L/min and g.
 
-    LVCO needs the time between frames, as the frames make up one beat. What cannot be told is left out.
+    curves : output of :func:`volume_curves`. LVCO needs the time between frames, because the frames
+    make up one beat. Phenotypes that cannot be computed are left out.
     """
     found: dict[str, float] = {}
     if "lv" not in curves:
