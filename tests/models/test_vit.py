@@ -65,7 +65,7 @@ def test_patch_embedding_is_the_convolution_of_the_paper() -> None:
 
 
 def test_patch_that_does_not_divide_is_refused() -> None:
-    with pytest.raises(AssertionError, match="does not cut"):
+    with pytest.raises(AssertionError, match="does not divide"):
         vit.patchify(torch.zeros(1, 12, 120), [1, 50])
     with pytest.raises(AssertionError, match="settings"):
         _encoder()(torch.zeros(1, 4, 6, 8))

@@ -1,4 +1,4 @@
-"""The encoder that settings describe."""
+"""Build the encoder that settings describe."""
 
 import importlib
 from typing import TYPE_CHECKING, TypeAlias
@@ -13,9 +13,9 @@ AnyEncoder: TypeAlias = "Encoder | ResNet50"
 
 
 def encoder(settings: config.AnyEncoder) -> AnyEncoder:
-    """A new encoder with random weights."""
+    """Build a new encoder with random weights."""
     if isinstance(settings, config.Encoder):
         return Encoder(settings)
-    # By its name: the code of the ResNet is then part of the models that have one, and of no others.
+    # Imported by name, so that the ResNet's code only counts as code of models that have one.
     found: ResNet50 = importlib.import_module("ptacl.models.resnet").ResNet50(settings)
     return found

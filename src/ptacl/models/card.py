@@ -1,4 +1,4 @@
-"""The card of a model folder: what the model is, what it is for, and where it comes from."""
+"""Write the card of a model folder: the model, its purpose, and its origin."""
 
 import json
 from collections.abc import Mapping
@@ -43,7 +43,11 @@ probe of the phenotypes with what it reaches on test participants. Any reader of
 
 
 def text(facts: Mapping[str, Any], *, weights: str, settings: str) -> str:
-    """The model card, in Markdown, from the contents of config.json and the names of both files."""
+    """Return the model card, in Markdown.
+
+    facts : contents of config.json. weights, settings : names of the files of weights and of
+    config.json.
+    """
     origin = dict(facts["description"])
     title = origin.pop("title", "ECG and cardiac MRI model")
     summary = origin.pop("summary", "Representations of 12-lead ECG and short-axis cine cardiac MRI.")

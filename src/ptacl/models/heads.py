@@ -1,4 +1,7 @@
-"""What stands between tokens and a loss: pooling and projection. Shape letters: B batch, N tokens, D width."""
+"""Pooling, projection and heads between the tokens and a loss.
+
+Shape letters: B batch, N tokens, D width, P width of the shared space or number of phenotypes.
+"""
 
 from collections.abc import Mapping
 
@@ -12,24 +15,31 @@ Projector = nn.Linear | nn.Sequential
 
 
 def pool(tokens_BND: Tensor) -> Tensor:
-    """Average of the tokens: (B, D), float32 at least: what all samples share is far larger than what tells them apart."""
+    """Average the tokens: (B, D), at least float32.
+
+    The precision matters because the component that all samples share is far larger than the
+    differences between samples.
+    """
     return tokens_BND.mean(dim=1, dtype=torch.promote_types(tokens_BND.dtype, torch.float32))
 
 
 def projector(width_in: int, width_out: int) -> nn.Linear:
-    """The linear map of one modality into the shared space of the global loss (Sec. 3.2)."""
+    """Create the linear map of one modality into the shared space of the global loss (Sec. 3.2)."""
     linear = nn.Linear(width_in, width_out)
     vit.initialise(linear)
     return linear
 
 
 def two_layer_projector(width_in: int, hidden: int, width_out: int) -> nn.Sequential:
-    """Two linear layers with a ReLU between them (Turgut et al. 2025, whose projectors have no norm)."""
+    """Create two linear layers with a ReLU between them.
+
+    They have no norm, as in Turgut et al. 2025.
+    """
     return nn.Sequential(projector(width_in, hidden), nn.ReLU(), projector(hidden, width_out))
 
 
 def like(state: Mapping[str, Tensor]) -> Projector:
-    """A projector of the sizes of these weights, without the weights."""
+    """Create a projector with the sizes of these weights, but without the weights."""
     if "weight" in state:
         width_out, width_in = state["weight"].shape
         return projector(width_in, width_out)
@@ -39,24 +49,34 @@ def like(state: Mapping[str, Tensor]) -> Projector:
 
 @torch.no_grad()
 def centre(projector: Projector, pooled_ND: Tensor) -> None:
-    """Set a projector so that its first layer starts centred and of even spread over these samples; also under autocast."""
+    """Set a projector so that its first layer starts centred, with even spread, on these samples.
+
+    This also holds under autocast.
+    """
     linear = projector[0] if isinstance(projector, nn.Sequential) else projector
     assert isinstance(linear, nn.Linear)
     spread_D = pooled_ND.std(0, unbiased=False).clamp_min(1e-6)
     linear.weight.div_(spread_D)
-    with torch.autocast(pooled_ND.device.type, enabled=False):  # the mean is far larger than the spread
+    with torch.autocast(pooled_ND.device.type, enabled=False):  # the mean far exceeds the spread
         linear.bias.copy_(-linear.weight @ pooled_ND.mean(0))
 
 
 def project(tokens_BND: Tensor, projector: Projector) -> Tensor:
-    """Pooled and projected, (B, P); also under autocast in float32, since the projector takes the mean away (:func:`pool`)."""
+    """Pool and project, (B, P).
+
+    The result is computed in float32 even under autocast, because the projector subtracts the mean
+    (see :func:`pool`).
+    """
     with torch.autocast(tokens_BND.device.type, enabled=False):
         projected: Tensor = projector(pool(tokens_BND))
     return projected
 
 
 class AttentionPool(nn.Module):
-    """One attention layer whose query is the mean of the tokens (Turgut et al. 2025), then a norm: (B, N, D) to (B, D)."""
+    """One attention layer whose query is the mean of the tokens, then a norm: (B, N, D) to (B, D).
+
+    As in Turgut et al. 2025.
+    """
 
     def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()
@@ -65,7 +85,7 @@ class AttentionPool(nn.Module):
         self.norm = nn.LayerNorm(width, eps=vit.NORM_EPS)
 
     def forward(self, tokens_BND: Tensor) -> Tensor:
-        """(B, D)."""
+        """Pool the tokens to (B, D)."""
         query = self.query(pool(tokens_BND)[:, None].to(tokens_BND.dtype))
         parts = (query, *self.key_value(tokens_BND).chunk(2, -1))
         q, k, v = (part.view(*part.shape[:2], self.num_heads, -1).transpose(1, 2) for part in parts)
@@ -74,9 +94,10 @@ class AttentionPool(nn.Module):
 
 
 class Head(nn.Module):
-    """Tokens to phenotypes in standard deviations of the training participants: (B, N, D) to (B, P).
+    """Map tokens to phenotypes, as z-scores of the training split: (B, N, D) to (B, P).
 
-    Attributes: `settings`; `mean` and `std` (P,), which bring :meth:`predict` into the units of the phenotypes.
+    Attributes: `settings`; `mean` and `std` (P,) of the training participants, which
+    :meth:`predict` uses to return the units of the phenotypes.
     """
 
     mean: Tensor
@@ -92,20 +113,20 @@ class Head(nn.Module):
         self.apply(vit.initialise)
 
     def pooled(self, tokens_BND: Tensor) -> Tensor:
-        """What the linear layer sees: (B, D), float32 at least."""
+        """Return the input of the linear layer: (B, D), at least float32."""
         if self.attention is None:
             return pool(tokens_BND)
         pooled: Tensor = self.attention(tokens_BND)
         return pooled.to(torch.promote_types(pooled.dtype, torch.float32))
 
     def forward(self, tokens_BND: Tensor) -> Tensor:
-        """(B, P), in float32 also under autocast."""
+        """Compute (B, P), in float32 even under autocast."""
         pooled_BD = self.pooled(tokens_BND)
         with torch.autocast(pooled_BD.device.type, enabled=False):
             scores: Tensor = self.linear(pooled_BD)
         return scores
 
     def predict(self, tokens_BND: Tensor) -> Tensor:
-        """(B, P) in the units of the phenotypes."""
+        """Predict (B, P) in the units of the phenotypes."""
         scores: Tensor = self(tokens_BND)
         return scores * self.std + self.mean

@@ -1,6 +1,8 @@
-"""Masked autoencoder over any patch grid (He et al. 2022; VideoMAE): the encoder sees visible tokens, the loss masked ones.
+"""Masked autoencoder over any patch grid (He et al. 2022; VideoMAE).
 
-Shape letters: B batch, S the axes of a sample, N tokens, V visible and M masked ones (V + M = N), P values of a patch, D width.
+The encoder sees the visible tokens, and the loss only uses the masked ones. Shape letters: B batch,
+S the axes of a sample, N tokens, V visible and M masked ones (V + M = N), P values of a patch, D
+width.
 """
 
 from collections.abc import Sequence
@@ -14,26 +16,30 @@ from ptacl.models import vit
 
 
 def num_visible(num_tokens: int, mask_ratio: float) -> int:
-    """Tokens that stay visible: the whole part of N (1 - ratio). ValueError if none or all would stay."""
-    # Rounded first: 600 x (1 - 0.9) is 59.999... in binary floating point.
+    """Return the number of tokens that stay visible: N (1 - ratio), rounded down.
+
+    Raises ValueError if no token or all tokens would stay visible.
+    """
+    # Round first, because 600 x (1 - 0.9) is 59.999... in binary floating point.
     visible = int(round(num_tokens * (1 - mask_ratio), 6))
     if not 0 < visible < num_tokens:
         raise ValueError(
-            f"mask_ratio {mask_ratio} leaves {visible} of {num_tokens} tokens visible; at least one must be, one not"
+            f"mask_ratio {mask_ratio} leaves {visible} of {num_tokens} tokens visible; one must be visible and one masked"
         )
     return visible
 
 
 def split(noise_BN: Tensor, visible: int) -> tuple[Tensor, Tensor]:
-    """Token indices by rising noise: the lowest `visible` (B, V), and the masked rest (B, M)."""
+    """Sort token indices by noise: the lowest `visible` (B, V), and the masked rest (B, M)."""
     order_BN = noise_BN.argsort(dim=1, stable=True)
     return order_BN[:, :visible], order_BN[:, visible:]
 
 
 def sines(grid: Sequence[int], width: int) -> Tensor:
-    """Sines and cosines of the place on each axis of a grid, as in He et al. 2022: (N, D), row-major.
+    """Compute sines and cosines of the position on each axis of a grid, as in He et al. 2022.
 
-    An axis has an equal part of the width, with wavelengths from 2 pi to 10,000 times as much; what is left of the width is zero.
+    Each axis has an equal part of the width, with wavelengths from 2 pi to 10,000 times that; the
+    remainder of the width is zero. Returns (N, D), row-major.
     """
     part = width // len(grid) // 2
     out = torch.zeros(*grid, width)
@@ -46,10 +52,11 @@ def sines(grid: Sequence[int], width: int) -> Tensor:
 
 
 class Decoder(nn.Module):
-    """Predicts the masked patches.
+    """Predict the masked patches.
 
-    The sequence is visible tokens, then masked ones: attention knows tokens by their positions alone, so nothing is put
-    back in order, the masked tokens are a slice, and the last block and the head compute no others.
+    The sequence is the visible tokens, then the masked ones. Attention only knows the order of
+    tokens from their positions, so the original order is not restored. The masked tokens are then a
+    slice, and the last block and the head are only computed for them.
     """
 
     def __init__(self, encoder: vit.Encoder, settings: config.Decoder) -> None:
@@ -57,14 +64,16 @@ class Decoder(nn.Module):
         width = settings.width
         self.embed = nn.Linear(encoder.width, width)
         self.mask_token = nn.Parameter(torch.randn(width) * vit.TOKEN_STD)
-        self.positions = nn.Parameter(sines(encoder.grid, width))  # as in He et al., but free to learn
+        self.positions = nn.Parameter(sines(encoder.grid, width))  # as in He et al., but learnable
         self.blocks = nn.ModuleList(vit.Block(width, settings.heads) for _ in range(settings.depth))
         self.norm = nn.LayerNorm(width, eps=vit.NORM_EPS)
         self.head = nn.Linear(width, encoder.embedding.linear.in_features)
         self.apply(vit.initialise)
 
     def forward(self, tokens_BVD: Tensor, visible_BV: Tensor, masked_BM: Tensor) -> Tensor:
-        """Encoded visible tokens to the masked patches: (B, M, P), in the order of `masked_BM`."""
+        """Predict the masked patches from the encoded visible tokens: (B, M, P), in the order of
+        `masked_BM`.
+        """
         x_BVD = self.embed(tokens_BVD) + F.embedding(visible_BV, self.positions)
         x_BMD = self.mask_token + F.embedding(masked_BM, self.positions)
         x_BND = torch.cat([x_BVD, x_BMD], dim=1)
@@ -76,7 +85,7 @@ class Decoder(nn.Module):
 
 
 class LatentDecoder(nn.Module):
-    """Predicts all patches from one vector: it is added to the position of each."""
+    """Predict all patches from one vector, which is added to the position of each."""
 
     def __init__(self, encoder: vit.Encoder, settings: config.Decoder, *, latent_width: int) -> None:
         super().__init__()
@@ -88,7 +97,7 @@ class LatentDecoder(nn.Module):
         self.apply(vit.initialise)
 
     def forward(self, latent_BP: Tensor) -> Tensor:
-        """(B, P) to patches (B, N, values of a patch)."""
+        """Decode (B, P) to patches (B, N, values of a patch)."""
         x_BND = self.embed(latent_BP)[:, None] + self.positions
         for block in self.blocks:
             x_BND = block(x_BND)
@@ -106,10 +115,10 @@ class MAE(nn.Module):
         self.num_visible = num_visible(encoder.num_tokens, mask_ratio)
 
     def reconstruct(self, x_BS: Tensor, noise_BN: Tensor, clean_BS: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Predicted (B, M, P) and true (B, M, P) patches, and the tokens (B, M) that they are.
+        """Return predicted (B, M, P) and true (B, M, P) patches, and their token indices (B, M).
 
-        x_BS : (B, *shape); noise_BN : one uniform number a token, the lowest stay visible; clean_BS : where x is corrupted, what
-        it was before: its patches are the true ones.
+        x_BS : (B, *shape). noise_BN : one uniform number per token; the lowest stay visible.
+        clean_BS : the sample before it was corrupted, if x is; its patches are then the true ones.
         """
         patches_BNP = vit.patchify(x_BS, self.encoder.patch)
         visible_BV, masked_BM = split(noise_BN, self.num_visible)
@@ -118,6 +127,9 @@ class MAE(nn.Module):
         return self.decoder(tokens_BVD, visible_BV, masked_BM), vit.take(true_BNP, masked_BM), masked_BM
 
     def forward(self, x_BS: Tensor, noise_BN: Tensor, clean_BS: Tensor | None = None) -> dict[str, Tensor]:
-        """`loss`: mean squared error over the values of the masked patches (arguments as in :meth:`reconstruct`)."""
+        """Compute `loss`, the mean squared error over the values of the masked patches.
+
+        The arguments are those of :meth:`reconstruct`.
+        """
         predicted_BMP, true_BMP, _ = self.reconstruct(x_BS, noise_BN, clean_BS)
         return {"loss": F.mse_loss(predicted_BMP.to(true_BMP.dtype), true_BMP)}

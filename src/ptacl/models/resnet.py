@@ -1,9 +1,11 @@
-"""ResNet-50 (He et al. 2016; the stride in the 3 x 3 convolution) as an encoder of a few frames, which are its input channels.
+"""ResNet-50 as an encoder of a few frames, which are its input channels.
 
-The four stages of 3, 4, 6 and 3 bottlenecks are those of the paper; the number of channels is a setting, 64 at its first
-convolution being the original. Under several processes each normalises its own part of the batch.
+The four stages of 3, 4, 6 and 3 bottlenecks are those of He et al. 2016, with the stride in the 3 x
+3 convolution. The number of channels is a setting; the original has 64 at its first convolution.
+With several processes, each normalises its own part of the batch.
 
-Shape letters: B batch, C channels, H height, W width, N tokens (places of the last feature map), D width.
+Shape letters: B batch, C channels, H height, W width, N tokens (positions of the last feature map),
+D width.
 """
 
 from collections.abc import Sequence
@@ -24,7 +26,7 @@ def _convolution(channels_in: int, channels_out: int, kernel: int, *, stride: in
 
 
 class Bottleneck(nn.Module):
-    """1 x 1, 3 x 3 and 1 x 1 convolutions beside a shortcut."""
+    """1 x 1, 3 x 3 and 1 x 1 convolutions with a shortcut."""
 
     def __init__(self, channels_in: int, channels_out: int, *, stride: int) -> None:
         super().__init__()
@@ -38,15 +40,16 @@ class Bottleneck(nn.Module):
         self.shortcut = nn.Identity() if same else _convolution(channels_in, channels_out, 1, stride=stride, active=False)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, C', H', W')."""
+        """Map (B, C, H, W) to (B, C', H', W')."""
         out: Tensor = (self.residual(x_BCHW) + self.shortcut(x_BCHW)).relu_()
         return out
 
 
 class ResNet50(nn.Module):
-    """Frames as channels to tokens, the places of the last feature map.
+    """Encode frames, as channels, to tokens, the positions of the last feature map.
 
-    Attributes: `settings`; `grid` (one step, then places); `num_tokens`; `width`; `blocks`; `frozen`.
+    Attributes: `settings`; `grid` (one phase, then rows and columns); `num_tokens`; `width`;
+    `blocks`; `frozen`.
     """
 
     def __init__(self, settings: config.ResNet) -> None:
@@ -67,7 +70,11 @@ class ResNet50(nn.Module):
         self.num_tokens = self.grid[1] * self.grid[2]
 
     def freeze(self, layers: int) -> None:
-        """Keep the stem and the first `layers` bottlenecks fixed, statistics included; 0 lets everything learn."""
+        """Keep the stem and the first `layers` bottlenecks fixed; 0 freezes nothing.
+
+        The statistics of their norms are fixed as well. Raises ValueError if there are fewer
+        bottlenecks.
+        """
         if not 0 <= layers <= len(self.blocks):
             raise ValueError(f"cannot freeze {layers} layers: the encoder has {len(self.blocks)}")
         self.frozen = layers
@@ -81,16 +88,17 @@ class ResNet50(nn.Module):
         return [self.stem, *self.blocks[:layers]] if layers else []
 
     def train(self, mode: bool = True) -> "ResNet50":
-        """As `nn.Module.train`, but fixed parts stay in evaluation mode."""
+        """Set the mode as `nn.Module.train` does, but keep fixed parts in evaluation mode."""
         super().train(mode)
         for part in self._fixed(self.frozen):
             part.eval()
         return self
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """(B, *shape) to tokens (B, N, D)."""
+        """Encode (B, *shape) to tokens (B, N, D)."""
         assert list(x_BCHW.shape[1:]) == self.settings.shape, f"sample {tuple(x_BCHW.shape[1:])}, not {self.settings.shape}"
-        x_BCHW = self.stem(x_BCHW.contiguous(memory_format=torch.channels_last))  # a forward and backward pass in 3/4 of the time
+        # With channels last, a forward and backward pass takes 3/4 of the time.
+        x_BCHW = self.stem(x_BCHW.contiguous(memory_format=torch.channels_last))
         for block in self.blocks:
             x_BCHW = block(x_BCHW)
         return x_BCHW.flatten(2).transpose(1, 2)

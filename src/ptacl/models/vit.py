@@ -1,7 +1,8 @@
-"""One vision transformer for both modalities: a convolution with stride = kernel is a linear map of patches.
+"""One vision transformer for both modalities.
 
-Shape letters: B batch, S the axes of a sample (leads x time, or frames x height x width), N tokens, V visible tokens,
-P values of a patch, D width, H attention heads.
+Patches are embedded by a linear map, which equals a convolution with stride = kernel. Shape
+letters: B batch, S the axes of a sample (leads x time, or frames x height x width), N tokens, V
+visible tokens, P values of a patch, D width, H attention heads.
 """
 
 import math
@@ -17,42 +18,53 @@ from ptacl import config
 MLP_RATIO = 4
 NORM_EPS = 1e-6
 TOKEN_STD = 0.02
-# On CPU the fused attention loses to three plain operations for short sequences; measured, the two cross near 150 keys.
+# On a CPU, three plain operations are faster than fused attention for short sequences. The measured
+# crossover is near 150 keys.
 PLAIN_TOKENS = 150
 
 
 def patchify(x_BS: Tensor, patch: Sequence[int]) -> Tensor:
     """Cut a batch of grids into patches.
 
-    x_BS : (B, *shape), any number of axes; patch : one size an axis, which divides it.
-    Returns (B, N, P): patches in row-major order of the grid, the values of a patch row-major as well.
+    x_BS : (B, *shape), any number of axes. patch : one size per axis, which divides that axis.
+
+    Returns (B, N, P): patches in row-major order of the grid, and the values of each patch in
+    row-major order as well.
     """
     shape = x_BS.shape[1:]
-    assert len(shape) == len(patch) and not any(s % p for s, p in zip(shape, patch, strict=True)), f"{patch} does not cut {shape}"
+    assert len(shape) == len(patch) and not any(s % p for s, p in zip(shape, patch, strict=True)), (
+        f"patch {patch} does not divide {shape}"
+    )
     axes = [n for s, p in zip(shape, patch, strict=True) for n in (s // p, p)]
     grid, inner = range(1, 2 * len(patch), 2), range(2, 2 * len(patch) + 1, 2)
     return x_BS.reshape(-1, *axes).permute(0, *grid, *inner).reshape(x_BS.shape[0], -1, math.prod(patch))
 
 
 def take(x_BNP: Tensor, tokens_BV: Tensor) -> Tensor:
-    """The rows of each sample that `tokens_BV` names: (B, V, P)."""
+    """Select the tokens `tokens_BV` of each sample: (B, V, P)."""
     return x_BNP.gather(1, tokens_BV[..., None].expand(-1, -1, x_BNP.shape[-1]))
 
 
 def initialise(module: nn.Module) -> None:
-    """Weights as in He et al. 2022 (masked autoencoders): Xavier uniform matrices, zero biases; for `nn.Module.apply`."""
+    """Initialise weights as in He et al. 2022 (masked autoencoders); for `nn.Module.apply`.
+
+    Matrices are Xavier uniform, biases zero.
+    """
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         nn.init.zeros_(module.bias)
 
 
 def positions(num_tokens: int, width: int) -> nn.Parameter:
-    """Learnable positions (N, D), drawn from N(0, 0.02)."""
+    """Create learnable positions (N, D), drawn from N(0, 0.02)."""
     return nn.Parameter(torch.randn(num_tokens, width) * TOKEN_STD)
 
 
 def attend(q_BHND: Tensor, k_BHND: Tensor, v_BHND: Tensor) -> Tensor:
-    """Scaled dot-product attention; queries may be fewer than keys. Plain or fused, as is faster: the result is the same."""
+    """Compute scaled dot-product attention; there can be fewer queries than keys.
+
+    The plain or the fused implementation is chosen by speed; the result is the same.
+    """
     if q_BHND.device.type == "cpu" and k_BHND.shape[-2] <= PLAIN_TOKENS:
         weights = (q_BHND * q_BHND.shape[-1] ** -0.5) @ k_BHND.transpose(-2, -1)
         return torch.matmul(weights.softmax(-1), v_BHND)
@@ -68,7 +80,10 @@ class PatchEmbedding(nn.Module):
         self.positions = positions(num_tokens, width)
 
     def forward(self, patches_BNP: Tensor, visible_BV: Tensor | None = None) -> Tensor:
-        """(B, N, D), or (B, V, D): hidden patches are dropped before they are embedded, not after."""
+        """Embed to (B, N, D), or (B, V, D) with `visible_BV`.
+
+        Masked patches are dropped before they are embedded, not after.
+        """
         if visible_BV is None:
             tokens: Tensor = self.linear(patches_BNP) + self.positions
             return tokens
@@ -92,9 +107,10 @@ class Block(nn.Module):
         self.contract = nn.Linear(MLP_RATIO * width, width)
 
     def forward(self, x_BND: Tensor, start: int = 0) -> Tensor:
-        """Output for the tokens from `start` on: (B, N - start, D).
+        """Compute the output for the tokens from `start` on: (B, N - start, D).
 
-        All tokens are keys and values; queries and MLP are computed for the tokens asked for alone.
+        All tokens are keys and values; queries and the MLP are only computed for the requested
+        tokens.
         """
         parts = self._qkv(self.norm1(x_BND), start)
         q_BHND, k_BHND, v_BHND = (part.view(*part.shape[:2], self.heads, -1).transpose(1, 2) for part in parts)
@@ -104,7 +120,7 @@ class Block(nn.Module):
         return out
 
     def _qkv(self, x_BND: Tensor, start: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Query (B, N - start, D), key and value (B, N, D)."""
+        """Compute query (B, N - start, D), key and value (B, N, D)."""
         if start == 0:
             q, k, v = torch.split(self.qkv(x_BND), self.width, -1)
             return q, k, v
@@ -114,10 +130,11 @@ class Block(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Patches to tokens: embedding, blocks, final norm. No class token.
+    """Encode patches to tokens: embedding, blocks, final norm, without a class token.
 
-    Attributes: `settings`; `patch`; `grid` (tokens an axis); `num_tokens`; `width`; `frozen` (blocks kept fixed); `recompute`
-    (whether the backward pass computes what happens within a block again, in place of keeping it).
+    Attributes: `settings`; `patch`; `grid` (tokens per axis); `num_tokens`; `width`; `frozen`
+    (number of fixed blocks); `recompute` (whether the backward pass recomputes the activations of a
+    block, which are then not stored).
     """
 
     def __init__(self, settings: config.Encoder) -> None:
@@ -133,10 +150,11 @@ class Encoder(nn.Module):
         self.apply(initialise)
 
     def freeze(self, layers: int) -> None:
-        """Keep the patch embedding, the positions and the first `layers` blocks fixed; 0 lets everything learn.
+        """Keep the embedding and the first `layers` blocks fixed; 0 freezes nothing.
 
-        Fixed parts run without gradient and store no activations, so no gradient reaches the input either.
-        ValueError if there are fewer blocks.
+        The embedding includes the positions. Fixed parts run without gradient and store no
+        activations, so no gradient reaches the input either. Raises ValueError if there are fewer
+        blocks.
         """
         if not 0 <= layers <= len(self.blocks):
             raise ValueError(f"cannot freeze {layers} layers: the encoder has {len(self.blocks)}")
@@ -147,7 +165,7 @@ class Encoder(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "Encoder":
-        """As `nn.Module.train`, but fixed parts stay in evaluation mode."""
+        """Set the mode as `nn.Module.train` does, but keep fixed parts in evaluation mode."""
         super().train(mode)
         if self.frozen:
             for part in (self.embedding, *self.blocks[: self.frozen]):
@@ -155,12 +173,15 @@ class Encoder(nn.Module):
         return self
 
     def forward(self, x_BS: Tensor, visible_BV: Tensor | None = None) -> Tensor:
-        """(B, *shape) to tokens (B, N, D); with `visible_BV`, those tokens alone, in that order: (B, V, D)."""
-        assert list(x_BS.shape[1:]) == self.settings.shape, f"sample {tuple(x_BS.shape[1:])}, settings {self.settings.shape}"
+        """Encode (B, *shape) to tokens (B, N, D).
+
+        With `visible_BV`, only those tokens are encoded, in that order: (B, V, D).
+        """
+        assert list(x_BS.shape[1:]) == self.settings.shape, f"sample {tuple(x_BS.shape[1:])}, not {self.settings.shape}"
         return self.encode(patchify(x_BS, self.patch), visible_BV)
 
     def encode(self, patches_BNP: Tensor, visible_BV: Tensor | None = None) -> Tensor:
-        """As `forward`, of patches that have been cut already."""
+        """Encode patches that have already been cut; otherwise as `forward`."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.frozen == 0):
             tokens: Tensor = self.embedding(patches_BNP, visible_BV)
             for block in self.blocks[: self.frozen]:

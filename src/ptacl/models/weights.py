@@ -1,4 +1,7 @@
-"""A model is a folder: model.safetensors, config.json, and a model card. No pickle is written, and none is ever read."""
+"""Save and load model folders: model.safetensors, config.json, and a model card.
+
+No pickle is ever written or read.
+"""
 
 import hashlib
 import json
@@ -25,11 +28,12 @@ PICKLES = {".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle"}
 def save(folder: Path, modules: Mapping[str, nn.Module], *, description: Mapping[str, Any]) -> None:
     """Write modules into a model folder.
 
-    modules : by name (no dots), for instance {"ecg": Encoder, "ecg_projector": Linear}; encoders are saved with their settings.
-    description : JSON-able facts for config.json and the card; `title` and `summary` head the card. Never a participant id.
+    modules : by name (without dots), for instance {"ecg": Encoder, "ecg_projector": Linear};
+    encoders and heads are saved with their settings. description : JSON-able facts for config.json
+    and the card; `title` and `summary` head the card. It must never contain a participant id.
     """
     if dotted := [name for name in modules if "." in name]:
-        raise ValueError(f"module names {dotted} hold a dot, which separates the module from its parameters")
+        raise ValueError(f"module names {dotted} contain a dot, which separates a module from its parameters")
     tensors = {f"{name}.{key}": value for name, module in modules.items() for key, value in _state(module).items()}
     facts = {
         "format": FORMAT,
@@ -40,7 +44,8 @@ def save(folder: Path, modules: Mapping[str, nn.Module], *, description: Mapping
     }
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    # Old weights go first and new ones come last, so that weights never lie beside a description of others.
+    # Old weights are deleted first and new ones written last, so that weights never sit next to the
+    # description of another model.
     (folder / WEIGHTS).unlink(missing_ok=True)
     files.write(folder / CONFIG, (json.dumps(facts, indent=2, sort_keys=True) + "\n").encode())
     files.write(folder / CARD, card.text(facts, weights=WEIGHTS, settings=CONFIG).encode())
@@ -48,9 +53,9 @@ def save(folder: Path, modules: Mapping[str, nn.Module], *, description: Mapping
 
 
 def load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """State dictionaries by module name, on the CPU, and the description.
+    """Load state dictionaries by module name, on the CPU, and the description.
 
-    FileNotFoundError or ValueError names the folder and the remedy.
+    Raises FileNotFoundError or ValueError with the folder and the remedy.
     """
     facts = _facts(folder)
     path = Path(folder) / WEIGHTS
@@ -58,48 +63,53 @@ def load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
         tensors = safetensors.torch.load_file(path)
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path} is damaged ({error}): copy or train the model again") from None
-    # By the names in config.json, not in the file: a module may have no tensor at all.
+    # Use the names in config.json, because a module without tensors does not occur in the file.
     modules: dict[str, dict[str, Tensor]] = {name: {} for name in facts["parameters"]}
     for key, tensor in tensors.items():
         name, _, parameter = key.partition(".")
         if name not in modules:
-            raise ValueError(f"{folder}: {WEIGHTS} holds {name!r}, which {CONFIG} does not name; copy both files from one model")
+            raise ValueError(
+                f"{folder}: {WEIGHTS} contains {name!r}, which {CONFIG} does not name; copy both files from one model"
+            )
         modules[name][parameter] = tensor
     return modules, facts["description"]
 
 
 def encoder(folder: Path, name: str) -> AnyEncoder:
-    """The encoder saved under `name`, rebuilt from its settings, in evaluation mode. ValueError if there is none of that name."""
+    """Load the encoder saved under `name`, rebuilt from its settings, in evaluation mode.
+
+    Raises ValueError if the folder has no encoder of that name.
+    """
     return _rebuilt(folder, name, "encoders", _build)
 
 
 def head(folder: Path, name: str) -> heads.Head:
-    """The head saved under `name`, as :func:`encoder`."""
+    """Load the head saved under `name`, like :func:`encoder`."""
     return _rebuilt(folder, name, "heads", lambda values: heads.Head(config.Head.model_validate(values)))
 
 
 def projector(folder: Path, name: str) -> heads.Projector:
-    """The projector saved under `name`. ValueError if there is none of that name."""
+    """Load the projector saved under `name`; raises ValueError if there is none of that name."""
     modules, _ = load(folder)
     if name not in modules:
-        raise ValueError(f"{folder} holds no {name!r}: it holds {sorted(modules)}")
+        raise ValueError(f"{folder} has no module {name!r}; it has {sorted(modules)}")
     found = heads.like(modules[name])
     found.load_state_dict(modules[name])
     return found.eval()
 
 
 def digest(folder: Path) -> str:
-    """A hash of the weights of a model folder: which model it is."""
+    """Return a hash of the weights of a model folder, which identifies the model."""
     return hashlib.sha256((Path(folder) / WEIGHTS).read_bytes()).hexdigest()
 
 
 def modules_of(folder: Path) -> list[str]:
-    """Names of the modules of a model folder."""
+    """Return the names of the modules of a model folder."""
     return sorted(_facts(folder)["parameters"])
 
 
 def description(folder: Path) -> dict[str, Any]:
-    """The facts that the model was saved with."""
+    """Return the facts that were saved with the model."""
     facts: dict[str, Any] = _facts(folder)["description"]
     checked: dict[str, Any] = facts
     return checked
@@ -121,9 +131,9 @@ def _build(settings: Any) -> AnyEncoder:
 def _rebuilt(folder: Path, name: str, group: str, make: Callable[[Any], Part]) -> Part:
     settings = _facts(folder).get(group, {})
     if name not in settings:
-        raise ValueError(f"{folder} holds no {group[:-1]} {name!r}: it holds {sorted(settings)}")
+        raise ValueError(f"{folder} has no {group[:-1]} {name!r}; it has {sorted(settings)}")
     try:
-        with torch.device("meta"):  # builds without drawing weights
+        with torch.device("meta"):  # build without drawing weights
             module = make(settings[name])
         module.load_state_dict(load(folder)[0][name], assign=True)
     except (ValueError, RuntimeError) as error:
@@ -134,25 +144,25 @@ def _rebuilt(folder: Path, name: str, group: str, make: Callable[[Any], Part]) -
 
 
 def _settings(modules: Mapping[str, nn.Module], *kinds: type[config.Section]) -> dict[str, Any]:
-    """Settings of the modules that have some of these kinds."""
+    """Return the settings of the modules whose settings have one of these kinds."""
     found = {name: getattr(module, "settings", None) for name, module in modules.items()}
     return {name: settings.model_dump() for name, settings in found.items() if isinstance(settings, kinds)}
 
 
 def _state(module: nn.Module) -> dict[str, Tensor]:
-    # Cloned: safetensors refuses tensors that share memory.
+    # Clone, because safetensors refuses tensors that share memory.
     return {key: value.detach().cpu().contiguous().clone() for key, value in module.state_dict().items()}
 
 
 def _facts(folder: Path) -> dict[str, Any]:
-    """config.json of a model folder, checked."""
+    """Read and check config.json of a model folder."""
     facts: Any
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is missing: train the model first, or give the folder of a trained one")
     if missing := [name for name in (WEIGHTS, CONFIG) if not (folder / name).is_file()]:
         pickled = sorted(p.name for p in folder.iterdir() if p.suffix in PICKLES)
-        why = f"; {', '.join(pickled)} may run code when opened and is never read: convert it to safetensors" if pickled else ""
+        why = f"; {', '.join(pickled)} can run code when opened and is never read: convert it to safetensors" if pickled else ""
         raise FileNotFoundError(
             f"{folder} is not a model folder, it has no {' and no '.join(missing)}{why}; train the model again"
         )
