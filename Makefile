@@ -6,7 +6,8 @@ PIP = $(BIN)/pip install --quiet --disable-pip-version-check --constraint envs/r
 
 .PHONY: run rows test faults mutants check docs benchmark benchmark-run clean
 
-# Small trainings run best side by side with few threads each, on a GPU too; a cohort of its own scale has one GPU a training.
+# Small trainings are fastest in parallel with few threads each, also on a GPU. Large cohorts should
+# use one GPU per training.
 CORES = $(shell getconf _NPROCESSORS_ONLN)
 THREADS = $(shell expr '(' $(CORES) + 3 ')' / 4)
 
@@ -17,7 +18,7 @@ run: $(VENV)/.run
 	$(SNAKEMAKE)
 	@echo "Report: $(CURDIR)/results/report.html"
 
-# as run, with every row of both tables: a quarter of an hour more
+# like run, with every row of both tables: a quarter of an hour more
 rows: $(VENV)/.run
 	$(SNAKEMAKE) --configfile workflow/config/rows.yaml
 	@echo "Report: $(CURDIR)/results/report.html"
@@ -26,13 +27,14 @@ test: $(VENV)/.test
 	sh tests/system.sh
 	PATH="$(CURDIR)/$(BIN):$$PATH" pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-# tests marked slow: the long campaign of faults (kills at random moments, a full disk as root, a memory limit), real compilation
+# tests marked slow: the long campaign of faults (kills at random times, a full disk as root, a
+# memory limit) and real compilation
 faults: $(VENV)/.test
 	PATH="$(CURDIR)/$(BIN):$$PATH" pytest -m slow
 
-# Mutation testing: which changes of the code would no test notice? For example
-# make mutants ONLY="ecg cmr.crop" SAMPLE=60; AGAIN=1 tests the survivors again, after new tests.
-# Results are kept in mutants/, so an interrupted call goes on where it was.
+# Mutation testing: find changes of the code that no test notices. For example:
+# make mutants ONLY="ecg cmr.crop" SAMPLE=60. AGAIN=1 tests the survivors again, after new tests.
+# Results are kept in mutants/, so an interrupted call is resumed.
 mutants: $(VENV)/.mutants
 	PATH="$(CURDIR)/$(BIN):$$PATH" python tests/mutants.py $(if $(ONLY),--only $(ONLY)) \
 	  $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again)
@@ -44,12 +46,13 @@ check: $(VENV)/.test
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
 
-# the documentation as a site; a warning is an error
+# the documentation as a site; warnings are errors
 docs: $(VENV)/.docs
 	PATH="$(CURDIR)/$(BIN):$$PATH" sphinx-build -q -E -n -W --keep-going -d docs/_build/trees docs docs/_build/html
 	@echo "Documentation: $(CURDIR)/docs/_build/html/index.html"
 
-# The methods at a larger scale, on one simulated cohort per seed: hours. Whatever ends it, the next call goes on where it was.
+# The methods at a larger scale, on one simulated cohort per seed. This takes hours; after an
+# interruption, the next call resumes it.
 COHORTS ?= 0 1 2 3 4
 benchmark-run: $(VENV)/.run
 	for seed in $(COHORTS); do \

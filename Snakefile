@@ -28,7 +28,7 @@ try:
 except (ValueError, FileNotFoundError) as error:
     raise WorkflowError(str(error))
 
-# jobs run with the Python that runs snakemake, also where its environment is not activated
+# Jobs run with the Python that runs Snakemake, even if its environment is not activated.
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
 
 STARTED = time.time()

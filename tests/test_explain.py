@@ -142,8 +142,8 @@ def test_an_unknown_key_names_the_nearest(key: str, meant: str, capsys: pytest.C
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("ecg: {", "is no YAML"),
-        ("- ecg", "holds no settings"),
+        ("ecg: {", "is not valid YAML"),
+        ("- ecg", "contains no settings"),
         ("ecg: {rate: 1}", "ecg.rate"),
         ("models: {a: {like: b}}", "like b"),
     ],

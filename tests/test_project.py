@@ -90,13 +90,13 @@ def test_entries_inherit_and_change_what_stands_beside() -> None:
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
-        ("ptacl", {"like": "globl"}, "models.ptacl is like globl, which there is not"),
+        ("ptacl", {"like": "globl"}, "models.ptacl is like globl, which does not exist"),
         ("global", {"like": "ptacl"}, "inherits from it"),
-        ("ptacl", {"start": {"ecg": "cmr_mae"}}, "no model with a ECG encoder"),
+        ("ptacl", {"start": {"ecg": "cmr_mae"}}, "not a model with an encoder for ECG"),
         ("ecg_mae", {"start": {"ecg": "ptacl"}}, "starts from itself"),
-        ("ecg_mae", {"start": {"cmr": "cmr_mae"}}, "which the modalities"),
+        ("ecg_mae", {"start": {"cmr": "cmr_mae"}}, "not among the modalities"),
         ("ecg_mae", {"modalities": ["ecg", "cmr"]}, "takes 1 modality, not"),
-        ("ecg_mae", {"kind": "simclr"}, "mask_ratio: .*; it belongs to another kind: mask_ratio: null takes away"),
+        ("ecg_mae", {"kind": "simclr"}, "mask_ratio: .*; it belongs to another kind of entry: write mask_ratio: null"),
         ("ecg-2", {"kind": "untrained", "title": "x", "modalities": ["ecg"]}, "letters, digits and underscores"),
     ],
 )
@@ -110,9 +110,9 @@ def test_entries_that_do_not_fit_together_are_refused(name: str, changes: dict[s
 def test_rows_name_models_that_give_what_they_show() -> None:
     for section, changes, message in (
         ("regression", {"model": "globl"}, "names .*globl"),
-        ("regression", {"model": "cmr_mae"}, "gives no ECG"),
+        ("regression", {"model": "cmr_mae"}, "does not give ECG"),
         ("regression", {"features": ["sex"]}, "a model is needed for embeddings"),
-        ("regression", {"features": [], "predictions": "ecg", "model": "ptacl"}, "gives no ECG of that kind"),
+        ("regression", {"features": [], "predictions": "ecg", "model": "ptacl"}, "does not give ECG of that kind"),
         ("retrieval", {"model": "ecg_mae"}, "not a contrastive model"),
         ("alignment", {"model": "ecg_mae"}, "not a contrastive model"),
     ):
@@ -165,7 +165,7 @@ CMR = {"patch": [2, 12, 12], "width": 64, "depth": 3, "heads": 2}
         (("seeds",), [], "seeds"),
         (("retrieval", "ks"), [0, 1], r"retrieval\.ks\.0"),
         (("retrieval", "ks"), [], r"retrieval\.ks"),
-        (("regression", "reference"), "Globl", "Globl is no ECG row of regression.rows"),
+        (("regression", "reference"), "Globl", "Globl is not an ECG row of regression.rows"),
         (("models", "ptacl", "frozen_layers"), 9, r"models\.ptacl freezes more layers than the 3"),
         (("models", "global", "training", "batch_size"), 1, "batch_size must be 2 or more"),
         (("models", "ecg_mae", "training", "warmup_epochs"), 60, "warmup_epochs 60 leave nothing of 60 epochs"),

@@ -102,7 +102,7 @@ def test_visits_with_one_file_join_pre_training_where_wanted(tmp_path: Path, set
     ("changes", "message"),
     [
         ({"source": "table"}, "source: table needs table, a path"),
-        ({"source": "simulated", "table": "t.csv"}, "table is for that source alone"),
+        ({"source": "simulated", "table": "t.csv"}, "table is only for that source"),
         ({"source": "simulated"}, "phenotypes LVEF, Mass: source simulated needs a field id"),
         ({"source": "table", "table": "t.csv", "ecg_folders": ["x"]}, "folders and tables are given"),
     ],

@@ -142,7 +142,7 @@ def test_weights_of_another_model_are_refused(folder: Path, tmp_path: Path) -> N
 
 
 def test_unknown_encoder_lists_the_known(folder: Path) -> None:
-    with pytest.raises(ValueError, match=r"no encoder 'cmr': it holds \['ecg'\]"):
+    with pytest.raises(ValueError, match=r"no encoder 'cmr'; it has \['ecg'\]"):
         weights.encoder(folder, "cmr")
 
 

@@ -1,4 +1,4 @@
-# One pass over the raw files of a shard.
+# Read the raw files of a shard once, and write its store.
 rule prepare_cmr:
     input:
         members=members,

@@ -1,4 +1,5 @@
-# From folders of raw files to lists of who is prepared where, and after preparation to the participants that remain.
+# List the visits in the folders of raw files and divide them into shards. After their preparation,
+# list the remaining participants.
 SIMULATED = CONFIG.cohort.source == "simulated"
 
 
@@ -56,16 +57,17 @@ checkpoint manifest:
         " {params.simulated} > {log} 2>&1"
 
 
-# Beside its outputs it keeps files in `current/` that no rule declares and that are rewritten only where their content changed: who
-# there is, and what the stores hold. What reads these runs again for their content alone, in the same command (`current` in common.smk).
+# In addition to its outputs, this rule keeps undeclared files in `current/`, which list the visits
+# and the contents of the stores. They are only rewritten if their content changed, so rules that
+# read them (`current` in common.smk) only rerun for new content, in the same command.
 checkpoint flow:
     input:
         lists=expand(f"{PRIVATE}/cohort/{{name}}", name=["manifest.csv", "unpaired.csv", "exclusions.csv", "summary.json"]),
         ecg=expand(f"{PRIVATE}/ecg/{{shard}}.json", shard=SHARDS),
         cmr=expand(f"{PRIVATE}/cmr/{{shard}}.json", shard=SHARDS),
     output:
-        # First, and always the same: while the flow is pending, this file stands for what its dependants read, and a file that
-        # comes out as it was reruns nothing.
+        # This output comes first and never changes. While the flow is pending, it represents the
+        # files that dependants read, and an unchanged output reruns nothing.
         ready=f"{PRIVATE}/cohort/flow.ready",
         participants=f"{PRIVATE}/participants.csv",
         exclusions=f"{PRIVATE}/exclusions.csv",

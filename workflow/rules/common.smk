@@ -1,8 +1,9 @@
-# Functions that rules share: inputs that depend on wildcards or files, and how a training is started.
+# Functions that rules share: inputs that depend on wildcards or files, and the command of a
+# training.
 
 
 def demand_surroundings():
-    """Before anything is planned: what an option needs is installed, and no cohort of somebody's files would be replaced."""
+    """Check that optional packages are installed and that no cohort of your files is replaced."""
     if CONFIG.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise WorkflowError("tensorboard: true needs pip install tensorboard, or set it to false")
     summary = Path(PRIVATE, "cohort/summary.json")
@@ -15,7 +16,7 @@ def demand_surroundings():
 
 
 def bulk_sources(wildcards):
-    """What tells that the cohort changed: the simulation, or the folders themselves and those below that hold several records."""
+    """List inputs that change with the cohort: the simulation, or the folders with records."""
     if SIMULATED:
         return [f"{PRIVATE}/simulated.json", *CONFIG.cohort.withdrawals]
     if CONFIG.cohort.table:
@@ -32,7 +33,7 @@ def bulk_sources(wildcards):
 
 
 def subfolders(folder):
-    """Folders in a folder, without those of one participant, and without what cannot be listed or named in UTF-8."""
+    """List subfolders, except those of one participant, unreadable ones and non-UTF-8 names."""
     try:
         entries = list(os.scandir(folder))
     except OSError:
@@ -41,13 +42,20 @@ def subfolders(folder):
 
 
 def members(wildcards):
-    """The list of a shard: no output of a rule, rewritten only where its content changed, so that other shards stay as they are."""
+    """Return the list of a shard.
+
+    No rule declares it, and it is only rewritten if its content changed, so other shards do not
+    rerun.
+    """
     checkpoints.manifest.get()
     return f"{PRIVATE}/cohort/shards/{wildcards.shard}.csv"
 
 
 def launcher(wildcards, resources):
-    """How Python starts: alone, or through torchrun. It sees `resources`, so Snakemake does not track it: hardware never retrains."""
+    """Return the command of Python, with torchrun for several GPUs.
+
+    Snakemake does not track it because it uses `resources`, so new hardware causes no new training.
+    """
     gpus, nodes = int(resources.gpu), int(resources.get("nodes", 1))
     if gpus % nodes:
         raise WorkflowError(f"{gpus} GPUs cannot be divided over {nodes} nodes: change set-resources in the profile")
@@ -62,41 +70,42 @@ def launcher(wildcards, resources):
 
 
 def maps_argument(wildcards, resources):
-    """Where recordings are mapped from. As `launcher`, not tracked: another disk retrains nothing."""
+    """Return the settings of maps; untracked like `launcher`, so a new disk retrains nothing."""
     return shlex.quote(schema.dump(CONFIG.maps))
 
 
 def board_argument(wildcards, resources):
-    """Where a training under way writes curves. Not tracked either: to look on changes nothing."""
+    """Return the option for curves of a training; untracked, as it does not change the result."""
     return f"--tensorboard results/tensorboard/{wildcards.model}-{wildcards.seed}" if CONFIG.tensorboard else ""
 
 
-# What reads the cohort waits for a flow that is to run, also where it would run anyway: else it would run before, on what was there.
-# "ancient": that the flow ran is no reason to run.
+# Rules that read the cohort must wait for a pending flow, or they would run before it, on the old
+# files. With "ancient", a flow that ran is not in itself a reason to rerun them.
 READY = ancient(f"{PRIVATE}/cohort/flow.ready")
 
 
 def current(*names):
-    """Inputs: files of who there is and what the stores hold, which change with their content alone."""
-    # Of both, in their order: Snakemake looks again only at what hangs on a checkpoint that ran, and the flow may turn out unneeded.
+    """Return the lists of visits and of store contents, which only change with their content."""
+    # Depend on both checkpoints, in their order: Snakemake only re-evaluates dependants of a
+    # checkpoint that ran, and the flow can turn out to be unneeded.
     checkpoints.manifest.get()
     checkpoints.flow.get()
     return [f"{CURRENT}/{name}" for name in names]
 
 
 def is_trained(model):
-    """Whether an entry is trained at all, not only drawn."""
+    """Return whether an entry is trained, and not only initialised."""
     return isinstance(CONFIG.models[model], schema.Trained)
 
 
 def reads_recordings(model):
-    """Whether making the model needs the cohort: every training does, and a z-score over the cohort does."""
+    """Return whether a model needs the cohort: for training, or for a z-score over the cohort."""
     cohort = CONFIG.encoders.zscore == "cohort" and "ecg" in CONFIG.models[model].modalities
     return is_trained(model) or cohort
 
 
 def people_of(model):
-    """Who is trained on: with phenotypes for models that learn from these."""
+    """Return the list of participants to train on, with phenotypes if the model uses them."""
     if not reads_recordings(model):
         return []
     entry = CONFIG.models[model]
@@ -106,57 +115,60 @@ def people_of(model):
 
 
 def stores_of(model):
-    """What tells that the stores of an entry's modalities changed."""
+    """Return inputs that change with the stores of an entry's modalities."""
     return current(*CONFIG.models[model].modalities)
 
 
 def shards_of(model):
-    """Arguments of a stage that name these stores."""
+    """Return the arguments of a stage that name these stores."""
     found = {m: [f"{PRIVATE}/{m}/{shard}.json" for shard in SHARDS] for m in CONFIG.models[model].modalities}
     return " ".join(f"--{modality}-shards {' '.join(paths)}" for modality, paths in found.items())
 
 
 def starts(wildcards):
-    """By modality, the folder of the model that a training starts from."""
+    """Return, by modality, the folder of the model that a training starts from."""
     of = CONFIG.start_of(wildcards.model, int(wildcards.seed))
     return {modality: f"results/models/{name}-{seed}" for modality, (name, seed) in of.items()}
 
 
 def objectives_of(model):
-    """The module of an entry's objective: the code of other objectives is no part of its training."""
+    """Return the module of an entry's objective; other objectives do not affect its training."""
     return [CONFIG.models[model].objective_class.partition(":")[0]] if is_trained(model) else []
 
 
 def encoders_of(model):
-    """Modules of encoders that only some entries have."""
+    """Return the modules of encoders that only some entries have."""
     sizes = CONFIG.inputs_of(model).encoders.values()
     return ["ptacl.models.resnet"] if any(isinstance(size, schema.ResNet) for size in sizes) else []
 
 
 def files(pattern, models):
-    """Files of some models and all their seeds: by model and seed, as JSON for a stage."""
+    """Return files of some models and all their seeds, by model and seed, as JSON for a stage."""
     return schema.dump(
         **{m: {seed: pattern.format(model=m, seed=seed) for seed in CONFIG.seeds_of(m)} for m in dict.fromkeys(models)}
     )
 
 
 def listed(pattern, models):
-    """The same files as a list, for a rule's input."""
+    """Return the same files as a list, for the input of a rule."""
     return [pattern.format(model=m, seed=seed) for m in dict.fromkeys(models) for seed in CONFIG.seeds_of(m)]
 
 
 def of_table(section):
-    """The section with the rows that are shown alone."""
+    """Return the section with only the rows that are shown."""
     return section.model_copy(update={"rows": CONFIG.shown(section.rows)})
 
 
 def models_of(section):
-    """Models that the rows of a section show."""
+    """Return the models that the rows of a section show."""
     return [row.model for row in section.rows if row.model]
 
 
 def time_by_stage():
-    """What the jobs of this run took, by rule, the longest first; jobs run side by side, so it adds up to more than the clock says."""
+    """Sum the time of this run's jobs by rule, longest first.
+
+    Jobs run in parallel, so the sum exceeds the elapsed time.
+    """
     seconds = {}
     for path in Path("results/benchmarks").rglob("*.tsv"):
         if path.stat().st_mtime >= STARTED:

@@ -1,4 +1,5 @@
-# What the trained encoders know: embeddings once a model, then tables and figures from embeddings alone.
+# Evaluate the trained encoders: one embedding per model, then tables and figures from only the
+# embeddings.
 EMBEDDINGS = f"{PRIVATE}/embeddings/{{model}}-{{seed}}.npz"
 
 
@@ -35,7 +36,8 @@ rule embed:
         " --model $(dirname {input.model}) --out {output} > {log} 2>&1"
 
 
-# The probe of each model, in its folder: what using the model needs beside its weights.
+# The probe of each model, in its folder. Together with the weights, it is all that the model's use
+# needs.
 PROBE = "results/models/{model}-{seed}/probe.json"
 PROBED = list(dict.fromkeys(models_of(REGRESSION) + models_of(RETRIEVAL)))
 

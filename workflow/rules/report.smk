@@ -1,4 +1,4 @@
-# What people open.
+# The figures, tables and pages that people open.
 TRAINED = [m for m in MODELS if is_trained(m)]
 METRICS = "results/training/{model}-{seed}.csv"
 

@@ -1,5 +1,5 @@
-# Training: everything is an entry of one list. Checkpoints lie under `state`, which no rule declares: Snakemake deletes the outputs
-# of a killed job, not these.
+# Train the entries of the list of models. Checkpoints are under `state`, which no rule declares,
+# because Snakemake deletes the declared outputs of a killed job.
 PARTICIPANTS = f"{PRIVATE}/participants.csv"
 PHENOTYPES = [p.name for p in CONFIG.cohort.phenotypes]
 
@@ -25,7 +25,8 @@ rule train:
     threads: 8
     resources:
         gpu=1,
-        # maps lie in the page cache, which is given up where memory is short; where there was no room for them, the next try has more
+        # Maps are in the page cache, which is released if memory is short. If a map found no room
+        # on disk, the next attempt has more memory.
         mem_mb=lambda w, attempt: 16000 if CONFIG.maps.folder and attempt == 1 else 64000,
         runtime=2880,
     params:

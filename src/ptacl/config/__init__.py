@@ -1,8 +1,9 @@
-"""The configuration, typed once: one frozen model per section of config.yaml.
+"""The typed configuration: one frozen model per section of config.yaml.
 
-Every field has a description, and no default but where absence is the meaning, so that config.yaml shows every setting. A rule
-hands a stage only the section that the stage uses, as the canonical JSON of :func:`dump`; the stage reads it back with the
-``model_validate_json`` of its model.
+Every field has a description. A field only has a default if its absence has a meaning, so
+config.yaml shows every setting. A rule passes a stage only the section that the stage uses, as the
+canonical JSON of :func:`dump`; the stage reads it with the ``model_validate_json`` of the section's
+model.
 """
 
 import difflib
@@ -104,31 +105,31 @@ class Config(Section):
     """All of config.yaml."""
 
     seed: int = Field(description="the one seed of the project")
-    seeds: list[int] = Field(min_length=1, description="seeds of every model; an entry of models may have its own")
-    simulation: Simulation = Field(description="simulated cohort, used where cohort.source is simulated")
+    seeds: list[int] = Field(min_length=1, description="seeds of every model; an entry of models can have its own")
+    simulation: Simulation = Field(description="simulated cohort, used if cohort.source is simulated")
     cohort: Cohort = Field(description="participants")
     ecg: Ecg = Field(description="ECG preparation")
     cmr: Cmr = Field(description="CMR preparation")
     encoders: Encoders = Field(description="model sizes")
     models: dict[str, Model] = Field(
-        description="everything that is trained; an entry with `like` inherits from another, and null takes something away"
+        description="everything that is trained; an entry with `like` inherits from another, and null removes a setting"
     )
-    maps: Maps = Field(description="copies of the stores from which trainings read")
-    tensorboard: bool = Field(description="write curves of trainings under way, for TensorBoard, into results/tensorboard")
+    maps: Maps = Field(description="local copies of the stores, from which trainings read")
+    tensorboard: bool = Field(description="write the curves of running trainings for TensorBoard, into results/tensorboard")
     embedding: Embedding = Field(description="inference")
     rows: Literal["main", "all"] = Field(
-        description="main: without the rows marked extra; all: also these, whose models are trained for them alone"
+        description="main: without the rows marked extra; all: also these, which need further trainings"
     )
     regression: Regression = Field(description="Table 2")
     retrieval: Retrieval = Field(description="Table 1")
     alignment: Alignment = Field(description="Fig. 2")
 
     def shown(self, table: Iterable[AnyRow]) -> list[AnyRow]:
-        """The rows of a table that are asked for."""
+        """Return the rows of a table that the setting `rows` selects."""
         return [row for row in table if self.rows == "all" or not row.extra]
 
     def needed(self, rows: Iterable[Row]) -> list[str]:
-        """Models that rows show, in their order, and those that these start from."""
+        """Return the models that rows show, in their order, and the models they start from."""
         found, waiting = dict[str, None](), [row.model for row in rows if row.model]
         while waiting:
             name = waiting.pop(0)
@@ -137,24 +138,27 @@ class Config(Section):
         return list(found)
 
     def seeds_of(self, model: str) -> list[int]:
-        """Seeds of an entry of the list."""
+        """Return the seeds of an entry of `models`."""
         return self.models[model].seeds or self.seeds
 
     def inputs_of(self, model: str) -> Inputs:
-        """Sizes of the encoders of an entry, and how samples are standardised for them."""
+        """Return the sizes of an entry's encoders, and the z-score of its inputs."""
         entry = self.models[model]
         found = {m: (entry.encoders or {}).get(m) or getattr(self.encoders, m) for m in entry.modalities}
         return Inputs(zscore=self.encoders.zscore, encoders=found)
 
     def start_of(self, model: str, seed: int) -> dict[Modality, tuple[str, int]]:
-        """By modality, entry and seed of the model that a model starts from: the same seed where that has it, else its first."""
+        """Return, by modality, the entry and seed of the model that a model starts from.
+
+        The seed is the same if that entry has it, otherwise its first seed.
+        """
         starts = self.models[model].starts
         return {m: (name, seed if seed in self.seeds_of(name) else self.seeds_of(name)[0]) for m, name in starts.items()}
 
     @model_validator(mode="after")
     def _check(self) -> "Config":
         if strange := [name for name in self.models if not name.isidentifier()]:
-            raise ValueError(f"models {strange}: a name consists of letters, digits and underscores")
+            raise ValueError(f"models {strange}: a name must consist of letters, digits and underscores")
         for name, entry in self.models.items():
             self._check_start(name, entry)
         rows = [*self.regression.rows, *self.retrieval.rows, *self.alignment.rows]
@@ -172,9 +176,11 @@ class Config(Section):
         while waiting:
             modality, other = waiting.pop()
             if other not in self.models or modality not in self.models[other].modalities:
-                raise ValueError(f"models.{name} starts from {other}, which is no model with a {modality.upper()} encoder")
+                raise ValueError(
+                    f"models.{name} starts from {other}, which is not a model with an encoder for {modality.upper()}"
+                )
             if other == name:
-                raise ValueError(f"models.{name} starts from itself, by way of {sorted(reached)}")
+                raise ValueError(f"models.{name} starts from itself, through {sorted(reached)}")
             if other not in reached:
                 reached.add(other)
                 waiting += self.models[other].starts.items()
@@ -185,13 +191,13 @@ class Config(Section):
                 continue
             entry = self.models[row.model]
             if row.input not in entry.modalities or (row.predictions is not None and not isinstance(entry, Supervised)):
-                raise ValueError(f"regression row {row.label}: {row.model} gives no {row.input.upper()} of that kind")
+                raise ValueError(f"regression row {row.label}: {row.model} does not give {row.input.upper()} of that kind")
         for pair in (*self.retrieval.rows, *self.alignment.rows):
             if not isinstance(self.models[pair.model], Contrastive | Other):
                 raise ValueError(f"row {pair.label} of retrieval or alignment: {pair.model} is not a contrastive model")
         labels = [row.label for row in self.shown(self.regression.rows) if row.input == "ecg"]
         if self.regression.reference not in labels:
-            raise ValueError(f"regression.reference {self.regression.reference} is no ECG row of regression.rows: {labels}")
+            raise ValueError(f"regression.reference {self.regression.reference} is not an ECG row of regression.rows: {labels}")
 
     def _check_shapes(self) -> "Config":
         named = {f"encoders.{m}": (m, getattr(self.encoders, m)) for m in ("ecg", "cmr")}
@@ -208,7 +214,23 @@ class Config(Section):
 
 
 def parse(values: dict[str, Any]) -> Config:
-    """Validate the settings; ValueError lists each wrong key by its full name."""
+    """Validate settings.
+
+    Parameters
+    ----------
+    values : dict
+        Nested settings, as in config.yaml. Entries of `models` can inherit by `like`.
+
+    Returns
+    -------
+    Config
+        The validated configuration.
+
+    Raises
+    ------
+    ValueError
+        If a setting is wrong. The message lists each wrong key by its full name.
+    """
     try:
         if isinstance(values.get("models"), dict):
             values = {**values, "models": resolve(values["models"])}
@@ -219,12 +241,20 @@ def parse(values: dict[str, Any]) -> Config:
 
 
 def _meant(error: Any) -> str:
-    """What to do about an unknown key: a known name that resembles it, or take away what another kind of entry has."""
+    """Suggest what to do about an unknown key.
+
+    This is a known name that resembles it, or the removal of a setting that belongs to another kind
+    of entry.
+    """
     if error["type"] != "extra_forbidden":
         return ""
     names = sorted({name for section in _sections(Section) for name in section.model_fields})
     if (name := str(error["loc"][-1])) in names:
-        return f"; it belongs to another kind: {name}: null takes away what is inherited" if error["loc"][0] == "models" else ""
+        return (
+            f"; it belongs to another kind of entry: write {name}: null to remove an inherited one"
+            if error["loc"][0] == "models"
+            else ""
+        )
     close = difflib.get_close_matches(name, names, 1)
     return f"; did you mean {close[0]}?" if close else ""
 
@@ -234,31 +264,83 @@ def _sections(section: type[Section]) -> list[type[Section]]:
 
 
 def load(path: Path) -> Config:
-    """Read and validate a configuration file."""
+    """Read and validate one configuration file.
+
+    Parameters
+    ----------
+    path : path-like
+        A YAML file that holds every setting, such as config.yaml.
+
+    Returns
+    -------
+    Config
+        The validated configuration.
+
+    Raises
+    ------
+    ValueError
+        If a setting is wrong. The message lists each wrong key by its full name.
+    """
     return parse(yaml.safe_load(Path(path).read_text()))
 
 
 def stack(*paths: Path) -> Config:
-    """Read configuration files that change one another, the last first in force, as Snakemake stacks them."""
+    """Read and validate several configuration files, where later files override earlier ones.
+
+    Mappings are merged, and other values are replaced, as Snakemake does with `--configfile`.
+
+    Parameters
+    ----------
+    paths : path-like
+        YAML files, for instance config.yaml and then your own file.
+
+    Returns
+    -------
+    Config
+        The validated configuration.
+
+    Raises
+    ------
+    ValueError
+        If a file is not a YAML mapping, or if a setting is wrong.
+    """
     return parse(read(*paths))
 
 
 def read(*paths: Path) -> dict[str, Any]:
-    """The same before validation and inheritance; ValueError for a file that is no YAML mapping."""
+    """Merge configuration files like :func:`stack`, before validation and inheritance.
+
+    Raises ValueError for a file that is not a YAML mapping.
+    """
     values: dict[str, Any] = {}
     for path in paths:
         try:
             changes = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
         except yaml.YAMLError as error:
-            raise ValueError(f"{path} is no YAML: {error}") from None
+            raise ValueError(f"{path} is not valid YAML: {error}") from None
         if not isinstance(changes, dict):
-            raise ValueError(f"{path} holds no settings: it must be a YAML mapping, such as config.yaml")
+            raise ValueError(f"{path} contains no settings: it must be a YAML mapping, such as config.yaml")
         values = merge(values, changes)
     return values
 
 
 def dump(*sections: Section, **named: Any) -> str:
-    """One canonical JSON string of one section, or of several values by name: sorted keys, defaults resolved."""
+    """Serialise a section, or several values by name, to one canonical JSON string.
+
+    Keys are sorted and defaults are resolved, so equal settings give equal strings.
+
+    Parameters
+    ----------
+    sections : Section
+        At most one section, whose settings become the keys.
+    named : Any
+        Further sections or JSON-able values, by key.
+
+    Returns
+    -------
+    str
+        The JSON, without white space between its parts.
+    """
     plain = sections[0].model_dump(mode="json") if sections else {}
     plain |= {k: v.model_dump(mode="json") if isinstance(v, Section) else v for k, v in named.items()}
     return json.dumps(plain, sort_keys=True, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""Entries of the one list of models, by kind, and how they inherit."""
+"""Entries of the list of models, by kind, and their inheritance."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -12,14 +12,16 @@ _OBJECTIVES = "ptacl.learning.objectives."
 
 
 class Entry(Section):
-    """What every entry of the list has. An absent value means: none."""
+    """The settings that every entry of the list has; an absent value means none."""
 
-    title: str = Field(description="name in figures of the training")
-    modalities: list[Modality] = Field(min_length=1, description="modalities whose encoders it has")
+    title: str = Field(description="name in the figures of the training")
+    modalities: list[Modality] = Field(min_length=1, description="modalities of its encoders")
     encoders: dict[Modality, AnyEncoder] | None = Field(
-        default=None, description="encoders of this entry; those of the section encoders otherwise"
+        default=None, description="encoders of this entry; by default those of the section encoders"
     )
-    seeds: list[int] | None = Field(default=None, min_length=1, description="seeds of this entry; those of the project otherwise")
+    seeds: list[int] | None = Field(
+        default=None, min_length=1, description="seeds of this entry; by default those of the project"
+    )
 
     @property
     def starts(self) -> dict[Modality, str]:
@@ -28,21 +30,21 @@ class Entry(Section):
 
     @property
     def labels(self) -> bool:
-        """Whether it learns from phenotypes."""
+        """Whether the training uses phenotypes."""
         return False
 
 
 class Untrained(Entry):
-    """Encoders with the weights that training would start from."""
+    """Encoders with their initial, random weights."""
 
     kind: Literal["untrained"] = Field(description="kind of entry")
 
 
 class Trained(Entry):
-    """What every training has.
+    """The settings that every training has.
 
-    `learns` names the class of its objective, as module:class; `takes` is its number of modalities, None for any; `whole_batches`
-    says that its loss compares the samples of a batch.
+    `learns` names the class of its objective, as module:class. `takes` is its number of modalities,
+    None for any. `whole_batches` says whether its loss compares the samples of a batch.
     """
 
     learns: ClassVar[str]
@@ -50,11 +52,11 @@ class Trained(Entry):
     whole_batches: ClassVar[bool] = False
 
     start: dict[Modality, str | None] | None = Field(
-        default=None, description="by modality, the entry whose encoder is taken over, of the same seed where that has it"
+        default=None, description="by modality, the entry whose encoder is the start, with the same seed if that entry has it"
     )
     frozen_layers: Layers | dict[Modality, Layers] = Field(
         default=0,
-        description="first blocks kept fixed, or all, with patch embedding and positions; 0 freezes nothing; or by modality",
+        description="number of first blocks to freeze, or all, with patch embedding and positions; 0 for none; or by modality",
     )
     augmentation: Augmentation = Field(description="augmentation by modality")
     training: Training = Field(description="training run")
@@ -66,18 +68,18 @@ class Trained(Entry):
 
     @property
     def objective_class(self) -> str:
-        """The class of what is learned, as module:class."""
+        """The class of the objective, as module:class."""
         return self.learns
 
     def frozen(self, modality: Modality) -> int | Literal["all"]:
-        """Frozen layers of the encoder of a modality."""
+        """Return the number of frozen layers of the encoder of a modality."""
         return self.frozen_layers.get(modality, 0) if isinstance(self.frozen_layers, dict) else self.frozen_layers
 
     @model_validator(mode="after")
     def _check_start(self) -> "Trained":
         named = {*self.starts, *(m for m in ("ecg", "cmr") if getattr(self.augmentation, m) is not None)}
         if strange := sorted(named - set(self.modalities)):
-            raise ValueError(f"start or augmentation names {strange}, which the modalities {self.modalities} do not hold")
+            raise ValueError(f"start or augmentation names {strange}, which is not among the modalities {self.modalities}")
         if any(self.frozen(m) and m not in self.starts for m in self.modalities):
             raise ValueError("frozen_layers with a random start would keep layers that never learnt: set frozen_layers to 0")
         return self
@@ -92,7 +94,7 @@ class Trained(Entry):
                 "batch_size or use more GPUs if memory does not suffice"
             )
         if self.whole_batches and self.training.batch_size < 2:
-            raise ValueError("InfoNCE tells the samples of a batch apart: batch_size must be 2 or more")
+            raise ValueError("InfoNCE compares the samples of a batch: batch_size must be 2 or more")
         return self
 
 
@@ -107,18 +109,22 @@ class Autoencoder(Trained):
 
 
 class SimCLR(Trained):
-    """Two views of each sample told from those of others by NT-Xent (Chen et al. 2020), one modality."""
+    """Two views of each sample are told from those of other samples by NT-Xent (Chen et al. 2020);
+    one modality.
+    """
 
     learns = _OBJECTIVES + "simclr:SimCLR"
     takes = 1
     whole_batches = True
     kind: Literal["simclr"] = Field(description="kind of entry")
-    projection_width: Count = Field(description="width of the space of the loss; its projector, two layers, is not kept")
+    projection_width: Count = Field(description="width of the space of the loss; its two-layer projector is not kept")
     temperature: Positive = Field(description="temperature of the loss")
 
 
 class Supervised(Trained):
-    """Regression of all phenotypes at once, one modality; also full fine-tuning, where it starts from another entry."""
+    """Regression of all phenotypes at once, one modality; full fine-tuning if it starts from
+    another entry.
+    """
 
     learns = _OBJECTIVES + "supervised:Supervised"
     takes = 1
@@ -127,7 +133,7 @@ class Supervised(Trained):
 
     @property
     def labels(self) -> bool:
-        """Whether it learns from phenotypes."""
+        """Whether the training uses phenotypes."""
         return True
 
 
@@ -135,13 +141,13 @@ class Local(Section):
     """The local loss (Sec. 3.2)."""
 
     loss: Literal["infonce", "cosine"] = Field(
-        description="infonce: Eq. 3; cosine: the mean cosine of matching steps alone, without negatives (CosSim++)"
+        description="infonce: Eq. 3; cosine: only the mean cosine of matching phases, without negatives (CosSim++)"
     )
-    beta: Positive = Field(description="weight beside the global loss")
-    temperature: Positive = Field(description="temperature; cosine has none and leaves it unused")
-    sigma: float = Field(ge=0, description="width of the temporal alignment, in cycles; 0 is one to one")
+    beta: Positive = Field(description="weight relative to the global loss")
+    temperature: Positive = Field(description="temperature; cosine does not use it")
+    sigma: float = Field(ge=0, description="width of the temporal alignment, in cycles; 0 matches phases one to one")
     phases: Literal["all", "ed_es"] = Field(
-        default="all", description="all steps of the cycle, or those of end-diastole and end-systole alone, one to one"
+        default="all", description="all phases of the cycle, or only end-diastole and end-systole, one to one"
     )
 
 
@@ -154,23 +160,23 @@ class Contrastive(Trained):
     kind: Literal["contrastive"] = Field(description="kind of entry")
     projection_width: Count = Field(description="width of the shared space of the global loss")
     projection_hidden: Count | None = Field(
-        default=None, description="hidden width of two-layer projectors (Turgut et al. 2025); none: linear ones"
+        default=None, description="hidden width of two-layer projectors (Turgut et al. 2025); null: linear projectors"
     )
-    direction_weight: float = Field(ge=0, le=1, description="weight of ECG to CMR; the rest goes to CMR to ECG")
+    direction_weight: float = Field(ge=0, le=1, description="weight of the direction ECG to CMR; CMR to ECG has the rest")
     temperature: Positive = Field(description="temperature of the global loss")
-    local: Local | None = Field(default=None, description="the local loss; none is the Global baseline")
+    local: Local | None = Field(default=None, description="the local loss; null: the Global baseline")
 
     @model_validator(mode="after")
     def _check(self) -> "Contrastive":
         if self.local and self.augmentation.ecg and self.augmentation.ecg.surrogate_magnitude > 0.15:
             raise ValueError(
-                "surrogate_magnitude above 0.15 moves R-peaks, on which the local loss stands: lower it, or set local to null"
+                "surrogate_magnitude above 0.15 moves R-peaks, on which the local loss depends: lower it, or set local to null"
             )
         return self
 
 
 class CrossAutoencoder(Trained):
-    """An autoencoder a modality with a shared latent space (Radhakrishnan et al. 2023)."""
+    """One autoencoder per modality with a shared latent space (Radhakrishnan et al. 2023)."""
 
     learns = _OBJECTIVES + "cross:CrossAutoencoder"
     takes = 2
@@ -179,19 +185,21 @@ class CrossAutoencoder(Trained):
     decoder: Decoder = Field(description="decoder of each modality")
     latent_width: Count = Field(description="width of the latent space")
     temperature: Positive = Field(description="temperature of the contrastive loss of the latents")
-    contrastive_weight: Positive = Field(description="its weight beside the reconstruction losses")
+    contrastive_weight: Positive = Field(description="weight of the contrastive loss relative to the reconstruction losses")
 
 
 class Other(Trained):
-    """A method that is no part of the package: see docs/add-a-method.md."""
+    """A method from outside the package: see docs/add-a-method.md."""
 
     kind: Literal["other"] = Field(description="kind of entry")
-    objective: str = Field(pattern=r"^[\w.]+:\w+$", description="class of the objective, as module:class; Python must find it")
+    objective: str = Field(
+        pattern=r"^[\w.]+:\w+$", description="class of the objective, as module:class; Python must be able to import it"
+    )
     options: dict[str, Any] = Field(default={}, description="settings of the method, which it checks itself")
 
     @property
     def objective_class(self) -> str:
-        """The class of what is learned, as module:class."""
+        """The class of the objective, as module:class."""
         return self.objective
 
 
@@ -201,9 +209,10 @@ Model = Annotated[
 
 
 def resolve(entries: dict[str, Any]) -> dict[str, Any]:
-    """Entries with what they inherit: `like: NAME` takes over the settings of that entry, and what stands beside it changes them.
+    """Complete each entry with the settings that it inherits by `like: NAME`.
 
-    Mappings are merged, all else replaced; null takes a mapping away. ValueError for an unknown name or a circle.
+    The entry's own settings override the inherited ones: mappings are merged, and other values are
+    replaced. null removes an inherited mapping. Raises ValueError for an unknown name or a circle.
     """
     return {name: _resolved(name, entries, ()) for name in entries}
 
@@ -214,13 +223,13 @@ def _resolved(name: str, entries: dict[str, Any], path: tuple[str, ...]) -> Any:
         return entry
     base, path = entry["like"], (*path, name)
     if base not in entries or base in path:
-        why = "which inherits from it" if base in path else "which there is not"
+        why = "which inherits from it" if base in path else "which does not exist"
         raise ValueError(f"models.{name} is like {base}, {why}")
     return merge(_resolved(base, entries, path), {key: value for key, value in entry.items() if key != "like"})
 
 
 def merge(base: Any, changes: Any) -> Any:
-    """Mappings merged, all else replaced by `changes`."""
+    """Merge mappings; any other value of `base` is replaced by that of `changes`."""
     if not (isinstance(base, dict) and isinstance(changes, dict)):
         return changes
     return {**base, **{key: merge(base.get(key), value) for key, value in changes.items()}}

@@ -1,4 +1,4 @@
-"""The JSON Schema of configuration files, for editors and for what `ptacl config` says of a setting."""
+"""The JSON Schema of configuration files, for editors and for `ptacl config`."""
 
 import functools
 from typing import Any
@@ -6,15 +6,19 @@ from typing import Any
 from ptacl.config import Config
 
 Node = dict[str, Any]
-_LIKE = {"type": "string", "description": "entry whose settings this one takes over; what stands beside it changes them"}
+_LIKE = {
+    "type": "string",
+    "description": "entry from which this one inherits; the settings of this entry override the inherited ones",
+}
 
 
 @functools.cache
 def schema() -> Node:
-    """JSON Schema (2020-12) of a configuration file; to be read, not changed.
+    """Return the JSON Schema (2020-12) of a configuration file; do not modify it.
 
-    A file may be partial, so keys are only required in the items of lists, which are replaced as a whole. An entry of `models`
-    that leaves out its kind inherits it, and may hold the settings of any kind.
+    A file can be partial, so keys are only required in the items of lists, which are replaced as a
+    whole. An entry of `models` that leaves out its kind inherits it, and can have the settings of
+    any kind.
     """
     root = _untitled(Config.model_json_schema())
     defs, models = root["$defs"], root["properties"]["models"]
@@ -42,7 +46,9 @@ def schema() -> Node:
 
 
 def _untitled(node: Any) -> Any:
-    """The same without the titles that pydantic makes of names; a property called title is no string."""
+    """Remove the titles that pydantic makes of names; the value of a property called title is not a
+    string.
+    """
     if isinstance(node, list):
         return [_untitled(value) for value in node]
     if isinstance(node, dict):
@@ -51,7 +57,7 @@ def _untitled(node: Any) -> Any:
 
 
 def _in_lists(node: Any) -> set[str]:
-    """Names of the definitions that are items of a list."""
+    """Return the names of the definitions that are items of a list."""
     if isinstance(node, list):
         return set().union(*map(_in_lists, node))
     if not isinstance(node, dict):
@@ -61,7 +67,7 @@ def _in_lists(node: Any) -> set[str]:
 
 
 def _union(nodes: list[Node]) -> Node:
-    """A property that several kinds have: whatever one of them takes, with the description of each."""
+    """Join a property of several kinds: it takes the values and has the description of each."""
     if all("const" in node for node in nodes):
         return {"type": "string", "enum": [node["const"] for node in nodes], "description": nodes[0]["description"]}
     bare = [{key: value for key, value in node.items() if key != "description"} for node in nodes]

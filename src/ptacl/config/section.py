@@ -1,4 +1,4 @@
-"""What every section of the configuration is, and the numbers that occur in them."""
+"""The base class of all sections of the configuration, and common types of numbers."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Sections of the evaluation: which rows the tables and figures have, and how uncertain their numbers are."""
+"""Sections of the evaluation: rows of tables and figures, and uncertainty of their numbers."""
 
 from typing import Literal
 
@@ -8,37 +8,43 @@ from ptacl.config.section import Count, Fraction, Positive, Section
 
 
 class Row(Section):
-    """What every row of a table or figure has."""
+    """The settings that every row of a table or figure has."""
 
     label: str = Field(description="name in tables and figures")
     model: str | None = Field(description="entry of the list of models")
-    extra: bool = Field(default=False, description="shown, and its model trained, with rows: all alone")
+    extra: bool = Field(default=False, description="the row is shown, and its model trained, only with rows: all")
 
 
 Feature = Literal["ecg", "cmr", "sex", "age", "height_cm", "weight_kg", "measurements"]
 
 
 class RegressionRow(Row):
-    """One row of Table 2: a linear probe of embeddings or of other features, or what a supervised model predicts."""
+    """One row of Table 2: a linear probe of embeddings or other features, or predictions of a
+    supervised model.
+    """
 
-    model: str | None = Field(default=None, description="entry of the list of models, where features or predictions are of one")
+    model: str | None = Field(
+        default=None, description="entry of the list of models, if the features or predictions come from one"
+    )
     features: list[Feature] = Field(
-        default=[], description="what is probed: embeddings of modalities, covariates, ECG measurements, or several"
+        default=[], description="features to probe: embeddings of modalities, covariates, ECG measurements, or several"
     )
     predictions: Literal["ecg", "cmr"] | None = Field(default=None, description="modality from which the model itself predicts")
-    evaluation: str = Field(default="LP", description="how it is evaluated: LP linear probe, FN fine-tuned, AP attention pooling")
-    paper: str | None = Field(default=None, description="method of the paper's row, where it has one")
+    evaluation: str = Field(default="LP", description="kind of evaluation: LP linear probe, FN fine-tuned, AP attention pooling")
+    paper: str | None = Field(default=None, description="method of the paper's row, if it has one")
     note: str = Field(default="", description="footnote")
 
     @property
     def input(self) -> str:
-        """What is seen: cmr, ecg, or clinical where there is no embedding."""
+        """The modality of the input: cmr, ecg, or clinical without an embedding."""
         seen = [self.predictions, *self.features]
         return next((modality for modality in ("cmr", "ecg") if modality in seen), "clinical")
 
     @property
     def group(self) -> str:
-        """The same as tables name it; an embedding beside other features is a group of its own."""
+        """The input as tables name it; an embedding together with other features is a group of its
+        own.
+        """
         clinical = not {"ecg", "cmr"}.issuperset(self.features)
         return "Clinical" if self.input == "clinical" else self.input.upper() + (" + clinical" if clinical else "")
 
@@ -47,16 +53,14 @@ class RegressionRow(Row):
         if bool(self.features) == (self.predictions is not None):
             raise ValueError(f"row {self.label}: give either features (a linear probe) or predictions (a supervised model)")
         if (self.input != "clinical") != (self.model is not None):
-            raise ValueError(f"row {self.label}: a model is needed for embeddings and predictions, and for nothing else")
+            raise ValueError(f"row {self.label}: a model is needed for embeddings and predictions, and only for these")
         return self
 
 
 class Regression(Section):
     """Phenotypes from embeddings (Table 2)."""
 
-    rows: list[RegressionRow] = Field(
-        description="rows in order; the row named by reference is what the others are tested against"
-    )
+    rows: list[RegressionRow] = Field(description="rows in order; the others are tested against the row named by reference")
     reference: str = Field(description="label of the ECG row of the paired test")
     bootstrap: Count = Field(description="bootstrap draws over participants")
     confidence: Fraction = Field(description="coverage of the intervals")
@@ -71,22 +75,24 @@ class PairRow(Row):
 class RetrievalRow(PairRow):
     """One row of Table 1."""
 
-    paper: str | None = Field(default=None, description="method of the paper's row, where it has one")
+    paper: str | None = Field(default=None, description="method of the paper's row, if it has one")
 
 
 class Retrieval(Section):
-    """Retrieval of participants with a like phenotype (Table 1)."""
+    """Retrieval of participants with a similar phenotype (Table 1)."""
 
     rows: list[RetrievalRow] = Field(min_length=1, description="contrastive models to compare, the reference first")
     ks: list[Count] = Field(min_length=1, description="k of precision at k")
     band: Positive = Field(description="half width of a match, in standard deviations of the test set")
-    own_cmr: bool = Field(description="leave the query's own CMR in the gallery of the table shown; both are computed")
+    own_cmr: bool = Field(
+        description="keep the query's own CMR in the gallery of the table that is shown; both tables are computed"
+    )
     bootstrap: Count = Field(description="bootstrap draws over participants")
     confidence: Fraction = Field(description="coverage of the intervals")
 
 
 class Alignment(Section):
-    """Cosine of ECG and CMR steps (Fig. 2)."""
+    """Cosine between ECG and CMR phases (Fig. 2)."""
 
     rows: list[PairRow] = Field(min_length=1, description="contrastive models to compare, the reference first")
     bootstrap: Count = Field(description="bootstrap draws over participants")
@@ -96,4 +102,4 @@ class Alignment(Section):
 class Embedding(Section):
     """Inference."""
 
-    batch_size: Count = Field(description="samples a forward pass")
+    batch_size: Count = Field(description="samples per forward pass")

@@ -65,8 +65,7 @@ def conform(
     Raises
     ------
     ptacl.exclusions.Excluded
-        If the record cannot be used: a lead is missing, repeated or too short, the unit or the rate
-        is unknown, a value is not finite, or a check of :mod:`ptacl.ecg.faults` fails.
+        If leads, unit, rate or values cannot be used, or a check of `ptacl.ecg.faults` fails.
     """
     rows = _named(zip(names, leads, strict=True) if isinstance(leads, np.ndarray) else leads.items())
     if unit.lower() not in MV:

@@ -96,7 +96,9 @@ class ResNet50(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Encode (B, *shape) to tokens (B, N, D)."""
-        assert list(x_BCHW.shape[1:]) == self.settings.shape, f"sample {tuple(x_BCHW.shape[1:])}, not {self.settings.shape}"
+        assert list(x_BCHW.shape[1:]) == self.settings.shape, (
+            f"sample {tuple(x_BCHW.shape[1:])} does not fit the settings, {self.settings.shape}"
+        )
         # With channels last, a forward and backward pass takes 3/4 of the time.
         x_BCHW = self.stem(x_BCHW.contiguous(memory_format=torch.channels_last))
         for block in self.blocks:

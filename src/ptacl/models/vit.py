@@ -177,7 +177,9 @@ class Encoder(nn.Module):
 
         With `visible_BV`, only those tokens are encoded, in that order: (B, V, D).
         """
-        assert list(x_BS.shape[1:]) == self.settings.shape, f"sample {tuple(x_BS.shape[1:])}, not {self.settings.shape}"
+        assert list(x_BS.shape[1:]) == self.settings.shape, (
+            f"sample {tuple(x_BS.shape[1:])} does not fit the settings, {self.settings.shape}"
+        )
         return self.encode(patchify(x_BS, self.patch), visible_BV)
 
     def encode(self, patches_BNP: Tensor, visible_BV: Tensor | None = None) -> Tensor:
