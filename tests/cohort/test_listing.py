@@ -42,14 +42,14 @@ def test_files_phenotypes_and_splits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ([HEAD.replace("cine", "scan"), *ROWS], "no column cine; it has participant"),
+        ([HEAD.replace("cine", "scan"), *ROWS], "no column cine; the table has participant"),
         ([HEAD.replace("Mass", "mass"), *ROWS], "no column Mass"),
-        ([HEAD, ROWS[0].replace("a.1", "a_1")], "line 2: a participant is letters, digits, dots and hyphens"),
-        ([HEAD, ROWS[0].replace("a.1", "")], "line 2: a participant is"),
-        ([HEAD, ROWS[0], ROWS[1].replace(",2,", ",two,", 1)], "line 3: a visit is a number"),
-        ([HEAD, ROWS[0], ROWS[0]], "1 visits stand in two rows"),
-        ([HEAD, ROWS[0].replace("train", "training")], "split 'training' is none of train, validation, test"),
-        ([HEAD, ROWS[0], ROWS[1].replace("train", "test")], "a participant stands in two splits"),
+        ([HEAD, ROWS[0].replace("a.1", "a_1")], "line 2: a participant can only have letters, digits, dots and hyphens"),
+        ([HEAD, ROWS[0].replace("a.1", "")], "line 2: a participant can only have"),
+        ([HEAD, ROWS[0], ROWS[1].replace(",2,", ",two,", 1)], "line 3: the visit must be a number"),
+        ([HEAD, ROWS[0], ROWS[0]], "1 visits have more than one row"),
+        ([HEAD, ROWS[0].replace("train", "training")], "split 'training' is not one of train, validation, test"),
+        ([HEAD, ROWS[0], ROWS[1].replace("train", "test")], "a participant is in two splits"),
         ([HEAD, ROWS[0] + ",7"], "line 2: 11 fields"),
     ],
 )

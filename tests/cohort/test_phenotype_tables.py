@@ -43,7 +43,7 @@ def test_a_row_of_another_number_of_fields_stops_with_its_line(read: Read, row: 
 
 def test_a_file_that_ends_within_a_number_is_not_read(read: Read) -> None:
     whole = "\n".join([HEAD, *ROWS])
-    with pytest.raises(ValueError, match=r"t\.csv: the last line has no end, as in a file that was cut"):
+    with pytest.raises(ValueError, match=r"t\.csv: the last line has no line end, so the file may be truncated"):
         read(content=whole[:-1].encode())
     assert len(read(content=(whole + "\r\n").encode()).values) == 3
 
@@ -58,12 +58,12 @@ def test_encodings_and_gzip_give_the_same_values(read: Read, pack: Callable[[byt
 
 def test_a_cut_gzip_is_named(read: Read) -> None:
     packed = gzip.compress("\n".join([HEAD, *ROWS, ""]).encode())
-    with pytest.raises(ValueError, match=r"t\.csv: not a CSV, TSV or parquet table, or a damaged one .*export it again"):
+    with pytest.raises(ValueError, match=r"t\.csv: not a CSV, TSV or parquet table, or a damaged one .*export the table again"):
         read(content=packed[:-12])
 
 
 def test_the_same_name_twice_is_refused(read: Read) -> None:
-    with pytest.raises(ValueError, match=r"t\.csv: the header names '24100-2\.0' twice"):
+    with pytest.raises(ValueError, match=r"t\.csv: the header has the column '24100-2\.0' twice"):
         read("eid,24100-2.0,24100-2.0,24101-2.0", "9000001,150,150,60")
 
 
@@ -71,14 +71,14 @@ def test_two_columns_of_a_field_must_agree_and_are_counted(read: Read) -> None:
     head = "eid,24100-2.0,p24100_i2,24101-2.0"
     found = read(head, "9000001,150,150.0,60", "9000002,,140,55", "9000003,130,,50")
     assert found.values["LVEDV"].tolist() == [150, 140, 130] and found.repeated == 1
-    with pytest.raises(ValueError, match=r"t\.csv: the columns 24100-2\.0 and p24100_i2 give one field, and differ in 1 rows"):
+    with pytest.raises(ValueError, match=r"t\.csv: the columns 24100-2\.0 and p24100_i2 hold the same field, but differ in 1 rows"):
         read(head, "9000001,150,151,60")
 
 
 def test_a_visit_in_two_rows_must_agree_and_is_counted(read: Read) -> None:
     found = read(HEAD, *ROWS, "9000001,150.5,", "9000002,140,55.25")
     assert found.repeated == 2 and found.values.loc["9000001_2"].tolist()[-2:] == [150.5, 60]
-    with pytest.raises(ValueError, match=r"t\.csv: 1 visits stand in several rows that differ in LVEDV") as error:
+    with pytest.raises(ValueError, match=r"t\.csv: 1 visits have several rows that differ in LVEDV") as error:
         read(HEAD, *ROWS, "9000001,149,60")
     assert "9000" not in str(error.value)
 

@@ -22,7 +22,7 @@ def test_junk_in_a_withdrawal_list_names_file_and_line_but_not_the_content(junk:
     (tmp_path / "w.csv").write_text(f"9000001\n\n{junk}\n9000002\n")
     with pytest.raises(ValueError, match=r"w\.csv, line 3") as error:
         withdrawal.read_lists([tmp_path / "w.csv"])
-    assert junk not in str(error.value).replace("one id a line", "").replace("w.csv", "")
+    assert junk not in str(error.value).replace("one id per line", "").replace("w.csv", "")
 
 
 def store(folder: Path, k: int, *, visits: list[str], excluded: list[str]) -> None:

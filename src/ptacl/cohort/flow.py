@@ -1,7 +1,9 @@
-"""Stage: join the manifest with what preparation made of it: the usable visits, all exclusions, and the counts of the flow.
+"""Stage: list the usable visits, all exclusions, and the counts of the flow diagram.
 
-The counts follow CONSORT: every visit that is left out is counted at the step where it left, under one reason. A visit whose ECG
-and cine are both unusable leaves at the ECG; `exclusions` of flow.json counts it under both. No id leaves results/private.
+The stage joins the manifest with the results of preparation. The counts follow CONSORT: an
+excluded visit is counted once, at the step where it was excluded, under one reason. A visit whose
+ECG and cine are both unusable is counted at the ECG step; `exclusions` of flow.json counts it for
+both. No id leaves results/private.
 """
 
 import argparse
@@ -30,8 +32,11 @@ _ORDER = {reason.value: i for i, reason in enumerate(Reason)}
 
 @dataclass(frozen=True)
 class Prepared:
-    """What one modality's shards say: `usable` visits, `excluded` rows (visit, reason, detail), `quality` by visit; `stored`, a
-    digest of visits and arrays, whatever their quality."""
+    """The merged manifests of all shards of one modality.
+
+    `usable` are visits, `excluded` are rows (visit, reason, detail), and `quality` is by visit.
+    `stored` is a digest of the visits and arrays that does not depend on their quality.
+    """
 
     usable: frozenset[str]
     excluded: list[dict[str, str]]
@@ -40,7 +45,7 @@ class Prepared:
 
 
 def merge(shards: Iterable[Mapping[str, Any]]) -> Prepared:
-    """Join the shards of one modality."""
+    """Merge the shards of one modality."""
     usable: set[str] = set()
     excluded: list[dict[str, str]] = []
     quality: dict[str, dict[str, Any]] = {}
@@ -56,7 +61,7 @@ def merge(shards: Iterable[Mapping[str, Any]]) -> Prepared:
 
 
 def keep(folder: Path, texts: Mapping[str, str]) -> None:
-    """Write files of a folder, each only where its content differs."""
+    """Write the files of a folder, except those whose content has not changed."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         path = folder / name
@@ -67,7 +72,10 @@ def keep(folder: Path, texts: Mapping[str, str]) -> None:
 
 
 def check(visits: Iterable[str], prepared: Prepared, *, stage: str) -> None:
-    """ValueError unless the shards cover the manifest, no more (a withdrawn participant, say) and no less."""
+    """Raise ValueError unless the shards hold exactly the visits of the manifest.
+
+    Shards of an old run can hold more, for instance the visits of a withdrawn participant.
+    """
     expected, seen = set(visits), prepared.usable | {row["visit"] for row in prepared.excluded}
     if seen != expected:
         raise ValueError(
@@ -77,7 +85,11 @@ def check(visits: Iterable[str], prepared: Prepared, *, stage: str) -> None:
 
 
 def join(manifest: pd.DataFrame, *, ecg: Prepared, cmr: Prepared) -> pd.DataFrame:
-    """The rows usable in both modalities, with ECG measurements as `ecg_x`, and `evaluate`: the first usable visit of each."""
+    """Return the rows that are usable in both modalities.
+
+    ECG measurements are added as columns `ecg_*`. `evaluate` marks the first usable visit of each
+    participant.
+    """
     rows = people.in_order(manifest[manifest["visit"].isin(ecg.usable & cmr.usable)])
     measured = pd.DataFrame([ecg.quality[visit].get("measurements", {}) for visit in rows["visit"]], index=rows.index)
     rows = pd.concat([rows, measured.add_prefix("ecg_")], axis=1)
@@ -87,9 +99,11 @@ def join(manifest: pd.DataFrame, *, ecg: Prepared, cmr: Prepared) -> pd.DataFram
 def join_pretraining(
     participants: pd.DataFrame, manifest: pd.DataFrame, unpaired: pd.DataFrame, *, usable: frozenset[str], modality: str
 ) -> pd.DataFrame:
-    """Visits for the pre-training of one modality: the paired ones, and the unpaired of it that are usable.
+    """Return the visits for pre-training one modality.
 
-    Where unpaired visits are wanted, those of the manifest whose other modality is unusable join too, but for the test split.
+    These are the paired visits and the usable unpaired visits of this modality. If unpaired
+    visits are wanted, visits of the manifest whose other modality is unusable are added as well,
+    except those of the test split.
     """
     if unpaired.empty:
         return participants[_LISTED]
@@ -101,7 +115,7 @@ def join_pretraining(
 
 
 def exclusions(cohort: pd.DataFrame, *, ecg: Prepared, cmr: Prepared) -> pd.DataFrame:
-    """All exclusions of all stages: visit, stage, reason, detail."""
+    """Return the exclusions of all stages: visit, stage, reason, detail."""
     rows = [{"stage": stage, **row} for stage, p in (("ecg", ecg), ("cmr", cmr)) for row in p.excluded]
     return pd.concat([cohort, pd.DataFrame(rows, columns=list(cohort.columns))], ignore_index=True)
 
@@ -109,13 +123,14 @@ def exclusions(cohort: pd.DataFrame, *, ecg: Prepared, cmr: Prepared) -> pd.Data
 def describe(
     manifest: pd.DataFrame, participants: pd.DataFrame, *, ecg: Prepared, cmr: Prepared, summary: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Counts alone, in the order of the diagram; `visits` of a step are those left after its `excluded`.
+    """Return the counts in the order of the diagram, without any ids.
 
-    All columns of `manifest` and `participants` are text, an empty one is missing.
+    `visits` of a step is the number that remains after its `excluded`. All columns of `manifest`
+    and `participants` are text; an empty cell is a missing value.
     """
     unpaired = summary["excluded"]
     kept = {key: summary["found"][key] - unpaired[Reason.WITHDRAWN.value][key] for key in ("visits", "participants")}
-    paired = set(manifest["visit"])  # not those that only join a pre-training
+    paired = set(manifest["visit"])  # leaves out visits that are only used for pre-training
     reasons = {
         name: {row["visit"]: row["reason"] for row in p.excluded if row["visit"] in paired}
         for name, p in (("ecg", ecg), ("cmr", cmr))
@@ -156,22 +171,22 @@ def _count(rows: pd.DataFrame) -> dict[str, int]:
 
 
 def _tally(reasons: Iterable[str]) -> dict[str, int]:
-    """Counts by reason, in the order of the enum."""
+    """Count by reason, in the order of the enum."""
     return dict(sorted(Counter(reasons).items(), key=lambda item: (_ORDER.get(item[0], len(_ORDER)), item[0])))
 
 
 def main() -> None:
-    """Command line of the stage."""
+    """Run the stage from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--manifest", required=True, type=Path, help="folder with manifest.csv, exclusions.csv, summary.json")
-    parser.add_argument("--ecg", required=True, nargs="+", type=Path, help="the k.json of every ECG shard")
-    parser.add_argument("--cmr", required=True, nargs="+", type=Path, help="the k.json of every CMR shard")
-    parser.add_argument("--participants", required=True, type=Path, help="CSV to write: usable visits")
+    parser.add_argument("--ecg", required=True, nargs="+", type=Path, help="manifests k.json of all ECG shards")
+    parser.add_argument("--cmr", required=True, nargs="+", type=Path, help="manifests k.json of all CMR shards")
+    parser.add_argument("--participants", required=True, type=Path, help="CSV file to write, with the usable visits")
     parser.add_argument(
-        "--current", required=True, type=Path, help="folder of files that are rewritten only where their content changed"
+        "--current", required=True, type=Path, help="folder of files that are rewritten only if their content changes"
     )
-    parser.add_argument("--exclusions", required=True, type=Path, help="CSV to write: exclusions of all stages")
-    parser.add_argument("--json", required=True, type=Path, help="JSON to write: counts")
+    parser.add_argument("--exclusions", required=True, type=Path, help="CSV file to write, with the exclusions of all stages")
+    parser.add_argument("--json", required=True, type=Path, help="JSON file to write, with the counts")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     manifest = pd.read_csv(args.manifest / "manifest.csv", dtype=str, keep_default_na=False)

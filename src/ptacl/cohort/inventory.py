@@ -1,7 +1,9 @@
-"""The bulk files of a cohort, found by name: flat bulk folders, the RAP's `Bulk/.../NN/` tree, converted NIfTI folders.
+"""Find the bulk files of a cohort by name.
 
-A name tells participant, field, instance and array, so that no file is opened. Two levels below a folder are searched: enough
-for `Bulk/Heart MRI` -> `Short axis` -> `90` on the Research Analysis Platform, whose folders have spaces in their names.
+Files can be in flat bulk folders, in the `Bulk/.../NN/` tree of the Research Analysis Platform
+(RAP), or in converted NIfTI folders. A name tells the participant, field, instance and array, so
+no file is opened. Folders are searched two levels deep, which is enough for `Bulk/Heart MRI` ->
+`Short axis` -> `90` on the RAP, whose folders have spaces in their names.
 """
 
 import logging
@@ -13,7 +15,7 @@ from pathlib import Path
 
 LOG = logging.getLogger(__name__)
 
-Unlisted = list[str]  # folders that cannot be listed, which a search adds to
+Unlisted = list[str]  # folders that cannot be listed; a search appends to this list
 
 _LEVELS = 2
 _ECG = re.compile(r"(\d{7})_20205_(\d+)_(\d+)\.xml", re.IGNORECASE)
@@ -27,8 +29,8 @@ _CINE, _SEGMENTATION = "sa.nii.gz", "seg_sa.nii.gz"
 class BulkFile:
     """One file (or one NIfTI pair) of one imaging visit.
 
-    `size` is in bytes, of the cine and its segmentation together; `array` is the last number of the name, `folder` the place of
-    its folder in the configuration.
+    `size` is in bytes, and includes the segmentation of a cine. `array` is the last number of the
+    name. `folder` is the position of the folder in the configuration, from 0.
     """
 
     participant: str
@@ -41,27 +43,33 @@ class BulkFile:
 
     @property
     def visit(self) -> str:
-        """The key of the visit: participant and instance."""
+        """Key of the visit, from participant and instance."""
         return f"{self.participant}_{self.instance}"
 
     @property
     def preference(self) -> tuple[int, int, int, str]:
-        """Lower is preferred: lowest array, first folder, NIfTI with a segmentation, other NIfTI, zip; then the path."""
+        """Sort key: the smallest is preferred.
+
+        The order is by array, then folder, then kind (NIfTI with a segmentation, other NIfTI, zip),
+        then path.
+        """
         kind = 0 if self.segmentation else 1 if self.path.lower().endswith(_CINE) else 2
         return self.array, self.folder, kind, self.path
 
 
-# What a folder entry is in one layout, given the place of its folder in the configuration; None for nothing of the kind.
+# Parses a folder entry of one layout, given the position of its folder in the configuration.
+# None means that the entry does not belong to this layout.
 Parse = Callable[["os.DirEntry[str]", int], BulkFile | None]
 
 
 def find_ecgs(
     folders: Sequence[Path | str], *, ecg_format: str = "cardiosoft", unlisted: Unlisted | None = None
 ) -> list[BulkFile]:
-    """ECG files `EID_20205_I_A.xml`, in an order that does not depend on the file system; `auto`: of any format, named alike.
+    """Find ECG files `EID_20205_I_A.xml`, in an order that does not depend on the file system.
 
-    All files of a visit are returned: :func:`first_of_each_visit` chooses. ValueError names a folder that is missing, or the
-    names expected where no folder holds any.
+    With the format `auto`, files of any format that are named in the same way are found. All
+    files of a visit are returned; :func:`first_of_each_visit` chooses one. ValueError names a
+    folder that is missing, or the expected names if no folder holds such a file.
     """
 
     def ecg(entry: "os.DirEntry[str]", rank: int) -> BulkFile | None:
@@ -73,9 +81,11 @@ def find_ecgs(
 
 
 def find_cines(folders: Sequence[Path | str], *, default_instance: int, unlisted: Unlisted | None = None) -> list[BulkFile]:
-    """Short-axis cines: `EID_20209_I_A.zip`, or folders `EID`, `EID_I`, `EID_20209_I_A` with sa.nii.gz (and seg_sa.nii.gz).
+    """Find short-axis cines.
 
-    `default_instance` is the visit of a folder `EID`. Order and errors as in :func:`find_ecgs`.
+    These are files `EID_20209_I_A.zip`, or folders `EID`, `EID_I` or `EID_20209_I_A` with
+    sa.nii.gz and optionally seg_sa.nii.gz. `default_instance` is the visit of a folder `EID`.
+    Order and errors are as in :func:`find_ecgs`.
     """
 
     def cine(entry: "os.DirEntry[str]", rank: int) -> BulkFile | None:
@@ -89,7 +99,7 @@ def find_cines(folders: Sequence[Path | str], *, default_instance: int, unlisted
 
 
 def first_of_each_visit(files: Iterable[BulkFile]) -> tuple[dict[str, BulkFile], list[BulkFile]]:
-    """The preferred file of each visit, and the files that are left over."""
+    """Return the preferred file of each visit, and the files that are not used."""
     chosen: dict[str, BulkFile] = {}
     extra = []
     for file in sorted(files, key=_order):
@@ -110,10 +120,10 @@ def _find(
     others = 0
     for rank, folder in enumerate(folders):
         if not os.path.isdir(folder):
-            raise ValueError(f"{setting}: {folder} is not a folder: correct the path, or mount it")
+            raise ValueError(f"{setting}: {folder} is not a folder: correct the path, or mount the volume it is on")
         for match in _walk(os.path.normpath(folder), file, subfolder, rank=rank, levels=_LEVELS, unlisted=unlisted):
             if match:
-                found.setdefault(match.path, match)  # folders may be nested: the first that reaches a file has it
+                found.setdefault(match.path, match)  # folders can be nested: the first one that reaches a file counts
             else:
                 others += 1
     if not found:
@@ -123,13 +133,16 @@ def _find(
 
 
 def _walk(folder: str, file: Parse, subfolder: Parse, *, rank: int, levels: int, unlisted: Unlisted) -> Iterator[BulkFile | None]:
-    """What every file is (None: nothing of ours); a subfolder that is a record itself is not searched."""
+    """Yield the record of every file, or None for a file that is not a record.
+
+    A subfolder that is itself a record is not searched.
+    """
     try:
         with os.scandir(folder) as found:
             entries = list(found)
     except OSError as error:
         LOG.warning(
-            "a folder cannot be listed (%s): what it holds counts as absent; exclusions.csv names it", type(error).__name__
+            "a folder cannot be listed (%s): its files count as missing; exclusions.csv names the folder", type(error).__name__
         )
         unlisted.append(folder)
         return
@@ -143,7 +156,7 @@ def _walk(folder: str, file: Parse, subfolder: Parse, *, rank: int, levels: int,
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    """Also of a link; a link that leads nowhere or to itself is none."""
+    """Whether an entry is a folder or a link to one; a broken or circular link is not."""
     try:
         return entry.is_dir()
     except OSError:
@@ -177,7 +190,10 @@ def _nifti(entry: "os.DirEntry[str]", rank: int, default_instance: int) -> BulkF
 
 
 def _inside(folder: str, name: str) -> tuple[str, int] | None:
-    """Path and size of a file of a folder. The name is tried as it is first: listing a small folder costs six times as much."""
+    """Return the path and size of a file in a folder, whatever the case of its name.
+
+    The exact name is tried first, because listing a small folder takes six times as long.
+    """
     path = f"{folder}{os.sep}{name}"
     if (size := _size(path)) is None:
         path = next((f"{folder}{os.sep}{other}" for other in _list(folder) if other.lower() == name), "")
@@ -193,7 +209,7 @@ def _list(folder: str) -> list[str]:
 
 
 def _size(path: str) -> int | None:
-    """Bytes, or None where there is no such file."""
+    """Size in bytes, or None if the file does not exist."""
     try:
         return os.stat(path).st_size
     except OSError:

@@ -1,8 +1,9 @@
-"""A cohort that is no UK Biobank: one table that names the files of each visit and gives the phenotypes under their own names.
+"""Read a cohort other than UK Biobank from one table of files and phenotypes.
 
-Columns: participant, visit, ecg, cine; and where there are any segmentation, split (train, validation or test), sex (0 female,
-1 male), age, height_cm, weight_kg, and the phenotypes by the names of `cohort.phenotypes`. Paths are absolute, or from the folder
-of the table. An empty path is a visit without that file.
+Required columns are participant, visit, ecg, cine, and one column for each phenotype, under its
+name in `cohort.phenotypes`. Optional columns are segmentation, split (train, validation or test),
+sex (0 female, 1 male), age, height_cm and weight_kg. Paths are absolute or relative to the folder
+of the table. An empty path means that the visit does not have this file.
 """
 
 import os
@@ -22,12 +23,12 @@ from ptacl.cohort.phenotypes import COVARIATES, PhenotypeTable
 
 _NEEDED = ("participant", "visit", "ecg", "cine")
 _SPLITS = ("train", "validation", "test")
-_PARTICIPANT = re.compile(r"[A-Za-z0-9.-]+")  # a visit is participant_number
+_PARTICIPANT = re.compile(r"[A-Za-z0-9.-]+")  # the key of a visit is participant_number, so no underscore
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Files, phenotypes by visit, and the split of the participants that the table gives one."""
+    """The files, the phenotypes by visit, and the splits that the table assigns to participants."""
 
     ecgs: list[BulkFile]
     cines: list[BulkFile]
@@ -36,11 +37,15 @@ class Listing:
 
 
 def read(path: Path, *, phenotypes: list[config.Phenotype]) -> Listing:
-    """Read the table; ValueError names the file, the line and the remedy for whatever is no cohort."""
+    """Read the table.
+
+    An invalid table raises ValueError, which names the file, the line if there is one, and the
+    remedy.
+    """
     path = Path(path)
     header = tables.header(path)
     if missing := [name for name in (*_NEEDED, *(p.name for p in phenotypes)) if name not in header]:
-        raise ValueError(f"{path}: no column {', '.join(missing)}; it has {', '.join(header)}")
+        raise ValueError(f"{path}: no column {', '.join(missing)}; the table has {', '.join(header)}")
     rows = _text(path)
     _demand_keys(path, rows)
     rows.index = pd.Index(rows["participant"] + "_" + rows["visit"])
@@ -63,14 +68,14 @@ def _text(path: Path) -> pd.DataFrame:
 
 
 def _demand_keys(path: Path, rows: pd.DataFrame) -> None:
-    """Every row a visit of its own: a participant without underscores, and a number."""
+    """Require one row per visit, with a participant without underscores and a visit number."""
     for line, (participant, visit) in enumerate(zip(rows["participant"], rows["visit"], strict=True), start=2):
         if not _PARTICIPANT.fullmatch(participant):
-            raise ValueError(f"{path}, line {line}: a participant is letters, digits, dots and hyphens")
+            raise ValueError(f"{path}, line {line}: a participant can only have letters, digits, dots and hyphens")
         if not (visit.isascii() and visit.isdecimal()):
-            raise ValueError(f"{path}, line {line}: a visit is a number, such as 1")
+            raise ValueError(f"{path}, line {line}: the visit must be a number, such as 1")
     if twice := [k for k, n in Counter(zip(rows["participant"], rows["visit"], strict=True)).items() if n > 1]:
-        raise ValueError(f"{path}: {len(twice)} visits stand in two rows: remove one of each")
+        raise ValueError(f"{path}: {len(twice)} visits have more than one row: keep one row for each visit")
 
 
 def _numbers(rows: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, dict[str, dict[str, int]]]:
@@ -95,7 +100,7 @@ def _files(path: Path, rows: pd.DataFrame, kind: str) -> list[BulkFile]:
 
 
 def _size(path: Any) -> int:
-    """Bytes, 0 where nothing lies there: the reader will exclude it."""
+    """Size in bytes, or 0 if the file does not exist; the reader excludes such a file later."""
     try:
         return os.stat(path).st_size
     except OSError:
@@ -107,7 +112,7 @@ def _splits(path: Path, rows: pd.DataFrame) -> dict[str, str]:
         return {}
     given = rows.loc[rows["split"] != "", ["participant", "split"]].drop_duplicates()
     if wrong := sorted(set(given["split"]) - set(_SPLITS)):
-        raise ValueError(f"{path}: split {wrong[0]!r} is none of {', '.join(_SPLITS)}")
+        raise ValueError(f"{path}: split {wrong[0]!r} is not one of {', '.join(_SPLITS)}")
     if given["participant"].duplicated().any():
-        raise ValueError(f"{path}: a participant stands in two splits: its visits are one person's")
+        raise ValueError(f"{path}: a participant is in two splits: give all visits of a participant the same split")
     return dict(zip(given["participant"], given["split"], strict=True))

@@ -1,8 +1,9 @@
-"""Stage: from bulk files and tables to one row a paired visit, with its split and shard, and a list of files for every shard.
+"""Stage: list the paired visits with their split and shard, and the files of every shard.
 
-Nothing is drawn: split and shard follow from a hash of the participant's id, so that they stay when others come or go, and both
-visits of a participant fall on one side. A shard list is rewritten only where its content changes: preparation reruns for that
-shard alone. What is already stored of a withdrawn participant, or of a shard that is no more, is deleted.
+Nothing is random: split and shard follow from a hash of the participant's id. They do not change
+when other participants are added or removed, and both visits of a participant are in the same
+split. A shard list is rewritten only if its content changes, so preparation reruns only for that
+shard. Stored data of withdrawn participants, and of shards that no longer exist, is deleted.
 """
 
 import argparse
@@ -32,7 +33,10 @@ EXCLUSION_COLUMNS = ["visit", "stage", "reason", "detail"]
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the input lies; `version` changes when the files change under the same names and sizes."""
+    """Locations of the input.
+
+    `version` changes if the files change but keep their names and sizes.
+    """
 
     ecg_folders: Sequence[str]
     cmr_folders: Sequence[str]
@@ -42,22 +46,27 @@ class Sources:
 
 
 def divide(participant: str, *, validation_fraction: float, test_fraction: float) -> str:
-    """Split of a participant, from its id alone. The test set does not change with the share of validation."""
+    """Return the split of a participant, which depends only on the id.
+
+    The test set does not depend on the validation fraction.
+    """
     position = seeds.uniform("split", participant)
     return "test" if position < test_fraction else "validation" if position < test_fraction + validation_fraction else "train"
 
 
 def place(participant: str, *, shards: int) -> int:
-    """Shard of a participant, from its id alone."""
+    """Return the shard of a participant, which depends only on the id."""
     return int(seeds.uniform("shard", participant) * shards)
 
 
 def table(
     pairs: Sequence[tuple[BulkFile, BulkFile]], values: pd.DataFrame, *, settings: config.Cohort, given: Mapping[str, str]
 ) -> pd.DataFrame:
-    """The manifest: visit, participant, instance, split, shard, sex, age, height_cm, weight_kg, phenotypes; one row a pair.
+    """Return the manifest, with one row per pair.
 
-    given : splits of participants that the source decides; others follow from the id.
+    Its columns are visit, participant, instance, split, shard, sex, age, height_cm, weight_kg and
+    the phenotypes. `given` holds the splits that the source assigns to participants; all other
+    splits follow from the id.
     """
     fractions = {"validation_fraction": settings.validation_fraction, "test_fraction": settings.test_fraction}
     people = [ecg.participant for ecg, _ in pairs]
@@ -79,8 +88,11 @@ def table(
 def unpaired(
     single: Sequence[tuple[BulkFile | None, BulkFile | None]], *, settings: config.Cohort, given: Mapping[str, str]
 ) -> tuple[list[tuple[BulkFile | None, BulkFile | None]], pd.DataFrame]:
-    """Visits with one modality that join its pre-training, none of a person of the test split: files, and visit, participant,
-    split, modality."""
+    """Return the visits with only one modality that are used for its pre-training.
+
+    Participants of the test split are left out. The result is the list of files, and a table with
+    the columns visit, participant, split and modality.
+    """
     fractions = {"validation_fraction": settings.validation_fraction, "test_fraction": settings.test_fraction}
     files: list[tuple[BulkFile | None, BulkFile | None]] = []
     rows = []
@@ -94,7 +106,10 @@ def unpaired(
 
 
 def shard_lists(pairs: Sequence[tuple[BulkFile | None, BulkFile | None]], *, shards: int, version: str) -> list[str]:
-    """The text of `shards/{k}.csv` for every k: one row a visit with the paths and sizes of its files, "" where there is none."""
+    """Return the text of `shards/{k}.csv` for every k.
+
+    It has one row per visit, with the paths and sizes of its files, or "" for a missing file.
+    """
     texts = [io.StringIO() for _ in range(shards)]
     writers = [csv.writer(text, lineterminator="\n") for text in texts]
     for writer in writers:
@@ -109,12 +124,15 @@ def shard_lists(pairs: Sequence[tuple[BulkFile | None, BulkFile | None]], *, sha
 
 
 def write_shard_lists(folder: Path, texts: Sequence[str]) -> int:
-    """Write the lists whose content differs, delete those of shards that are no more; returns how many were written."""
+    """Write the lists whose content has changed, and return how many were written.
+
+    Lists of shards that no longer exist are deleted.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     written = 0
     for k, text in enumerate(texts):
         path = folder / f"{k}.csv"
-        content = text.encode(errors="surrogateescape")  # names of files need not be UTF-8
+        content = text.encode(errors="surrogateescape")  # file names are not always UTF-8
         if not path.is_file() or path.read_bytes() != content:
             partial = folder / f"{k}.csv.partial"
             partial.write_bytes(content)
@@ -126,7 +144,7 @@ def write_shard_lists(folder: Path, texts: Sequence[str]) -> int:
 
 
 def sources(settings: config.Cohort, *, simulated: Path | None, summary: Path | None) -> Sources:
-    """The folders and tables of the settings, or those of a simulated cohort."""
+    """Return the folders and tables of the settings, or those of the simulated cohort."""
     if settings.source != "simulated":
         return Sources(settings.ecg_folders, settings.cmr_folders, settings.phenotype_tables, settings.withdrawals, version="")
     if simulated is None or summary is None:
@@ -143,7 +161,10 @@ def sources(settings: config.Cohort, *, simulated: Path | None, summary: Path | 
 
 
 def simulation_version(summary: Mapping[str, Any]) -> str:
-    """What a simulated file depends on beside its id: code version, seed, and settings other than the number of participants."""
+    """Return a hash of everything that a simulated file depends on, except its id.
+
+    This is the code version, the seed, and all settings except the number of participants.
+    """
     others = {name: value for name, value in summary["settings"].items() if name != "participants"}
     text = json.dumps([summary["version"], summary["seed"], others], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -152,7 +173,10 @@ def simulation_version(summary: Mapping[str, Any]) -> str:
 def build(
     settings: config.Cohort, source: Sources, *, withdrawn: Collection[str]
 ) -> tuple[pd.DataFrame, Pairing, dict[str, Any]]:
-    """Manifest, pairing and the counts for the flow. ValueError where no file pairs or no table knows the participants."""
+    """Return the manifest, the pairing, and the counts for the flow diagram.
+
+    ValueError is raised if no visit has both files, or if the tables hold none of the participants.
+    """
     unlisted: inventory.Unlisted = []
     listed = listing.read(Path(settings.table), phenotypes=settings.phenotypes) if settings.table else None
     if listed:
@@ -165,7 +189,7 @@ def build(
     if not paired.pairs:
         raise ValueError(
             f"no visit has both an ECG and a cine ({len(ecgs)} ECG and {len(cines)} cine files): check cohort.instances, "
-            "and that both folders belong to one UK Biobank application, for ids differ between applications"
+            "and that both folders belong to the same UK Biobank application, because ids differ between applications"
         )
     if listed:
         read = listed.values
@@ -181,8 +205,8 @@ def build(
     names = [p.name for p in settings.phenotypes]
     if not manifest[names].notna().to_numpy().any():
         raise ValueError(
-            f"{', '.join(source.tables)}: no phenotype of the {len(manifest)} paired visits; "
-            "ids differ between UK Biobank applications: tables and files must come from one"
+            f"{', '.join(source.tables)}: the tables have no phenotype of the {len(manifest)} paired visits; "
+            "ids differ between UK Biobank applications: use tables and files of the same application"
         )
     _demand_values(manifest, names)
     paired = replace(paired, exclusions=[*paired.exclusions, *(("", Reason.UNLISTED, folder) for folder in unlisted)])
@@ -193,7 +217,10 @@ def build(
 
 
 def _demand_values(manifest: pd.DataFrame, names: Sequence[str]) -> None:
-    """ValueError names phenotypes that a split lacks at the first visit, by which participants are judged."""
+    """Require values of every phenotype at the first visit, which is the one that is evaluated.
+
+    ValueError names the phenotypes that a split lacks.
+    """
     first = participants.in_order(manifest).drop_duplicates("participant")
     for split in ("train", "test"):
         values = first.loc[first["split"] == split, names]
@@ -201,7 +228,7 @@ def _demand_values(manifest: pd.DataFrame, names: Sequence[str]) -> None:
             instances = sorted(first["instance"].unique().tolist())
             raise ValueError(
                 f"{', '.join(empty)}: fewer than two of the {len(values)} {split} participants have a value at their first visit "
-                f"(instances {instances}); add the columns of these instances to the table, or drop the phenotypes from "
+                f"(instances {instances}); add the columns of these instances to the table, or remove the phenotypes from "
                 "cohort.phenotypes"
             )
 
@@ -216,13 +243,19 @@ def write(out: Path, *, manifest: pd.DataFrame, paired: Pairing, summary: dict[s
 
 
 def main() -> None:
-    """Command line of the stage."""
+    """Run the stage from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--settings", required=True, help="the cohort section as JSON")
-    parser.add_argument("--out", required=True, type=Path, help="folder of manifest.csv, exclusions.csv, summary.json, shards/")
-    parser.add_argument("--stores", nargs="*", default=[], type=Path, help="folders of prepared shards, purged where needed")
-    parser.add_argument("--embeddings", type=Path, help="folder of embeddings, purged of those with a withdrawn participant")
-    parser.add_argument("--maps", metavar="JSON", help="section maps, whose files are purged with the shards")
+    parser.add_argument("--settings", required=True, help="the `cohort` section of the configuration, as JSON")
+    parser.add_argument(
+        "--out", required=True, type=Path, help="folder to write manifest.csv, exclusions.csv, summary.json and shards/ to"
+    )
+    parser.add_argument(
+        "--stores", nargs="*", default=[], type=Path, help="folders of prepared shards; those with a withdrawn participant are deleted"
+    )
+    parser.add_argument("--embeddings", type=Path, help="folder of embeddings; files with a withdrawn participant are deleted")
+    parser.add_argument(
+        "--maps", metavar="JSON", help="the `maps` section of the configuration; maps are deleted along with shards"
+    )
     parser.add_argument("--simulated", type=Path, help="folder of the simulated cohort")
     parser.add_argument("--simulated-summary", type=Path, help="summary of the simulated cohort")
     args = parser.parse_args()

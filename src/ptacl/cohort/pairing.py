@@ -1,4 +1,4 @@
-"""ECG and cine of the same visit: pairs, visits with one of them alone, and why a visit is left out."""
+"""Pair the ECG and the cine of each visit, and record why a visit is not paired."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +12,11 @@ from ptacl.exclusions import Reason
 
 @dataclass(frozen=True)
 class Pairing:
-    """`pairs` of ECG and cine in the order of visits; `single`, visits with one of them alone; `exclusions` as (visit, reason,
-    detail); `counts` for the flow diagram; `splits` of participants that the source decides.
+    """The result of pairing.
+
+    `pairs` holds ECG and cine in the order of visits, and `single` the visits that have only one of
+    the two. `exclusions` are (visit, reason, detail), `counts` feeds the flow diagram, and `splits`
+    are those that the source assigns to participants.
     """
 
     pairs: list[tuple[BulkFile, BulkFile]]
@@ -26,7 +29,11 @@ class Pairing:
 def pair(
     ecgs: Sequence[BulkFile], cines: Sequence[BulkFile], *, withdrawn: Collection[str], instances: Collection[int]
 ) -> Pairing:
-    """Pair ECG and cine of the same visit; the rest are exclusions with their reason, duplicates notes beside a used visit."""
+    """Pair the ECG and cine of the same visit.
+
+    All other visits become exclusions with a reason. A duplicate file is noted as an exclusion too,
+    although its visit is used.
+    """
     exclusions: list[tuple[str, Reason, str]] = []
     used, counts = {}, {}
     for kind, files in (("ECG", ecgs), ("cine", cines)):
@@ -41,7 +48,7 @@ def pair(
         }
     visits = sorted({**used["ECG"], **used["cine"]}, key=participants.visit_order)
     reasons = {visit: _reason(visit, used["ECG"], used["cine"], withdrawn) for visit in visits}
-    # who withdrew is counted and named nowhere
+    # withdrawn participants are counted, but never listed
     exclusions += [(visit, reason, "") for visit, reason in reasons.items() if reason and reason is not Reason.WITHDRAWN]
     pairs = [(used["ECG"][visit], used["cine"][visit]) for visit, reason in reasons.items() if not reason]
     alone = [visit for visit, reason in reasons.items() if reason in (Reason.NO_ECG, Reason.NO_CMR)]

@@ -1,8 +1,12 @@
-"""Phenotype tables in every column convention of UK Biobank, checked for plausibility and for the identities they must obey.
+"""Read phenotype tables in every column convention of UK Biobank.
 
-For field 24103 at visit 2: `24103-2.0` (ukbconv csv, Table Exporter UKB-FORMAT), `f.24103.2.0` (ukbconv r), `X24103.2.0` (an R
-data frame of the csv), `p24103_i2` (Table Exporter), `participant.p24103_i2` (dx extract_dataset), `LV ejection fraction |
-Instance 2` (Table Exporter FIELD-TITLE), also with `(participant - p24103_i2)` behind it, and as R mangles that.
+Values are checked for plausibility and for the identities that they must satisfy. Field 24103 at
+visit 2 can be named in these ways:
+
+`24103-2.0` (ukbconv csv, Table Exporter UKB-FORMAT), `f.24103.2.0` (ukbconv r), `X24103.2.0` (the
+csv as an R data frame), `p24103_i2` (Table Exporter), `participant.p24103_i2` (dx
+extract_dataset), and `LV ejection fraction | Instance 2` (Table Exporter FIELD-TITLE), optionally
+followed by `(participant - p24103_i2)`, or as R mangles that name.
 """
 
 import logging
@@ -49,16 +53,19 @@ _TITLES = {
     "rv ejection fraction": 24109,
 }
 _SEX_CODES = {"female": 0.0, "male": 1.0, "0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0}
-# end-diastolic volume, end-systolic volume, stroke volume, ejection fraction, and what else follows from the stroke volume
+# end-diastolic, end-systolic and stroke volume, ejection fraction, other values derived from SV
 _CHAMBERS = {"LV": (24100, 24101, 24102, 24103, [24104]), "RV": (24106, 24107, 24108, 24109, [])}
 
 
 @dataclass(frozen=True)
 class PhenotypeTable:
-    """`values`: one row a visit; columns sex (0 female, 1 male), age, height_cm, weight_kg, then the phenotypes; NaN is missing.
+    """The values of all phenotype tables, and the counts of what was wrong in them.
 
-    `implausible` counts the values set to NaN by phenotype, `inconsistent` the visits that break an identity, by chamber,
-    `unreadable` the cells that hold no number, by column and reason, `repeated` the values or visits that a table gives twice.
+    `values` has one row per visit, with the columns sex (0 female, 1 male), age, height_cm,
+    weight_kg and the phenotypes; NaN is a missing value. `implausible` counts by phenotype the
+    values that were set to NaN, `inconsistent` by chamber the visits that violate an identity,
+    `unreadable` by column and reason the cells that are not numbers, and `repeated` the values or
+    visits that a table holds twice.
     """
 
     values: pd.DataFrame
@@ -69,7 +76,10 @@ class PhenotypeTable:
 
 
 def parse_column(name: str) -> tuple[int, int | None, int] | None:
-    """Field, instance (None where the field has none) and array of a column name; None for any other column."""
+    """Return the field, instance and array of a column name.
+
+    The instance is None if the field has no instances. For any other column, None is returned.
+    """
     for pattern in _NAMES:
         if match := pattern.fullmatch(name.strip()):
             parts = match.groupdict()
@@ -82,17 +92,23 @@ def parse_column(name: str) -> tuple[int, int | None, int] | None:
 def read_tables(
     paths: Sequence[Path | str], *, phenotypes: Sequence[Phenotype], instances: Sequence[int], identity_tolerance: float
 ) -> PhenotypeTable:
-    """Read and merge CSV, TSV or parquet tables; the first finite value of a visit wins, in the order of `paths`.
+    """Read and merge CSV, TSV or parquet tables.
 
-    A value outside `low`..`high` becomes missing. Where SV differs from EDV - ESV, or EF from (EDV - ESV) / EDV, by more than
-    `identity_tolerance` of it, all values derived from the stroke volume of that chamber (SV, EF and, for the LV, CO) become
-    missing; the volumes stay. Sex (field 31), age (21003), height (50) and weight (21002) are read where there are any.
-    Only the columns needed are read. ValueError: a table without id or known column, cut or shifted
-    (:mod:`ptacl.cohort.tables`), or one that contradicts itself; a phenotype in no table; an old field.
+    The first finite value of a visit is used, in the order of `paths`. A value outside
+    `low`..`high` becomes missing. If SV differs from EDV - ESV, or EF from (EDV - ESV) / EDV, by
+    more than the fraction `identity_tolerance` of the expected value, all values derived from the
+    stroke volume of this chamber (SV, EF and, for the LV, CO) become missing; the volumes are
+    kept. Sex (field 31), age (21003), height (50) and weight (21002) are read if a table has
+    them. Only the needed columns are read.
+
+    ValueError is raised if a table has no id column, has none of the known columns, is truncated
+    or has shifted columns (:mod:`ptacl.cohort.tables`), or contradicts itself. It is also raised
+    if a phenotype is in none of the tables, or if its field is one of the old inline
+    segmentation.
     """
     if old := [p.field for p in phenotypes if p.field in _INLINE]:
         raise ValueError(
-            f"cohort.phenotypes: field {old[0]} is the scanner's own inline segmentation, made without quality control: "
+            f"cohort.phenotypes: field {old[0]} is the inline segmentation of the scanner, which had no quality control: "
             "use fields 24100 to 24109"
         )
     fields = COVARIATES | {p.name: p.field for p in phenotypes if p.field is not None}
@@ -107,7 +123,7 @@ def read_tables(
     by_participant = pd.concat([sex for _, sex, _ in read]).groupby(level=0).first().to_dict()
     values.insert(0, "sex", [by_participant.get(visit.partition("_")[0], np.nan) for visit in values.index])
     for name in COVARIATES:
-        values.loc[values[name] <= 0, name] = np.nan  # codes such as -1 (do not know) are no measurements
+        values.loc[values[name] <= 0, name] = np.nan  # codes such as -1 (do not know) are not measurements
     implausible = {p.name: _drop_implausible(values, p) for p in phenotypes}
     names = {p.field: p.name for p in phenotypes if p.field is not None}
     inconsistent = {c: _drop_inconsistent(values, c, names=names, tolerance=identity_tolerance) for c in _CHAMBERS}
@@ -147,7 +163,10 @@ def _drop_inconsistent(values: pd.DataFrame, chamber: str, *, names: Mapping[int
 
 @dataclass
 class _Faults:
-    """What was found wrong in one table and went on: cells that cannot be read, by column and reason, and values given twice."""
+    """Faults in one table that do not stop the run.
+
+    These are unreadable cells, by column and reason, and the number of repeated values.
+    """
 
     path: Path
     unreadable: dict[str, Counter[str]] = field(default_factory=dict)
@@ -155,20 +174,23 @@ class _Faults:
 
 
 def _read(path: Path, *, fields: Mapping[str, int], instances: Sequence[int]) -> tuple[pd.DataFrame, "pd.Series[float]", _Faults]:
-    """The columns of `fields` of one table by visit, and sex by participant; in pieces, to hold the memory down."""
+    """Read the columns of `fields` of one table by visit, and sex by participant.
+
+    The table is read in chunks, to limit memory.
+    """
     header, faults = tables.header(path), _Faults(path)
     ids = [name for name in header if _ID.fullmatch(name.strip())]
     if not ids:
-        raise ValueError(f"{path}: no id column: the first line must name eid, f.eid, participant.eid or Participant ID")
+        raise ValueError(f"{path}: no id column: the first line must have eid, f.eid, participant.eid or Participant ID")
     columns = _columns(header, wanted={SEX, *fields.values()})
     sex = next((names[0] for (number, _, array), names in columns.items() if number == SEX and array == 0), None)
     by_visit = {i: {k: columns[f, i, 0] for k, f in fields.items() if (f, i, 0) in columns} for i in instances}
     wanted = {name for of in by_visit.values() for names in of.values() for name in names} | ({sex} if sex else set())
     if not wanted:
         raise ValueError(
-            f"{path}: among its {len(header)} columns is none of the fields {sorted({SEX, *fields.values()})} at instance "
+            f"{path}: none of its {len(header)} columns is one of the fields {sorted({SEX, *fields.values()})} at instance "
             f"{', '.join(map(str, instances))}. Names tried, with 24100 as the example: {CONVENTIONS}. "
-            "Export them, or remove the table from cohort.phenotype_tables"
+            "Export these fields, or remove the table from cohort.phenotype_tables"
         )
     visits, sexes, strange, people = [], [], 0, 0
     for piece in tables.pieces(path, columns=[ids[0], *sorted(wanted)]):
@@ -181,17 +203,17 @@ def _read(path: Path, *, fields: Mapping[str, int], instances: Sequence[int]) ->
             sexes.append(piece[sex].astype(str).str.strip().str.lower().map(_SEX_CODES).astype(float).set_axis(eid))
     if strange and not people:
         raise ValueError(
-            f"{path}: none of its {strange} rows has a 7-digit id in {ids[0]}: export it again, with the ids as numbers"
+            f"{path}: none of its {strange} rows has a 7-digit id in {ids[0]}: export the table again, with ids as numbers"
         )
     if strange:
-        LOG.warning("%s: %d rows without a 7-digit id are ignored", path, strange)
+        LOG.warning("%s: %d rows without a 7-digit id were ignored", path, strange)
     present = [name for name in fields if any(name in names for names in by_visit.values())]
     values = _one_row_a_visit(_stack(visits).reindex(columns=present), faults=faults)
     return values, pd.concat(sexes) if sexes else pd.Series(dtype=float), faults
 
 
 def _stack(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """All rows; frames without any are left out first, for they would set the types."""
+    """Stack all rows. Empty frames are dropped first, because they would change the column types."""
     full = [frame for frame in frames if len(frame)]
     return pd.concat(full) if full else pd.DataFrame(dtype=float)
 
@@ -199,14 +221,14 @@ def _stack(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def _visits(
     table: pd.DataFrame, eid: "pd.Series[str]", *, names: Mapping[str, Sequence[str]], instance: int, faults: "_Faults"
 ) -> pd.DataFrame:
-    """One instance of a table: a row a visit that has any value."""
+    """Return one instance of a table, with one row for each visit that has any value."""
     values = pd.DataFrame({name: _column(table, columns, name=name, faults=faults) for name, columns in names.items()})
     values = values.dropna(how="all")
     return values.set_axis(eid[values.index] + f"_{instance}")
 
 
 def _column(table: pd.DataFrame, columns: Sequence[str], *, name: str, faults: "_Faults") -> "pd.Series[float]":
-    """Values of a field that has one column, or several that agree."""
+    """Return the values of a field, which has one column or several columns that agree."""
     values, reasons = tables.numbers(table[columns[0]])
     faults.unreadable.setdefault(name, Counter()).update(reasons)
     for other in columns[1:]:
@@ -215,8 +237,8 @@ def _column(table: pd.DataFrame, columns: Sequence[str], *, name: str, faults: "
         both = values.notna() & more.notna()
         if unlike := int((values[both] != more[both]).sum()):
             raise ValueError(
-                f"{faults.path}: the columns {columns[0]} and {other} give one field, and differ in {unlike} rows: which one "
-                "holds is not known; remove one"
+                f"{faults.path}: the columns {columns[0]} and {other} hold the same field, but differ in {unlike} rows: "
+                "remove the wrong column"
             )
         faults.repeated += int(both.sum())
         values = values.fillna(more)
@@ -224,7 +246,7 @@ def _column(table: pd.DataFrame, columns: Sequence[str], *, name: str, faults: "
 
 
 def _one_row_a_visit(values: pd.DataFrame, *, faults: "_Faults") -> pd.DataFrame:
-    """Rows of the same visit united, if they agree."""
+    """Merge the rows of the same visit, which must agree."""
     again = values.index.duplicated(keep=False)
     if not again.any():
         return values
@@ -233,8 +255,8 @@ def _one_row_a_visit(values: pd.DataFrame, *, faults: "_Faults") -> pd.DataFrame
     if unlike.to_numpy().any():
         names = [str(name) for name in unlike.columns[unlike.any()]]
         raise ValueError(
-            f"{faults.path}: {int(unlike.any(axis=1).sum())} visits stand in several rows that differ in {', '.join(names)}: "
-            "which one holds is not known; remove the others"
+            f"{faults.path}: {int(unlike.any(axis=1).sum())} visits have several rows that differ in {', '.join(names)}: "
+            "keep only the correct row of each visit"
         )
     faults.repeated += int(values.index.duplicated().sum())
     return values.groupby(level=0).first()

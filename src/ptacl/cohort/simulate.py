@@ -1,7 +1,8 @@
-"""Stage: a paired cohort in the true file formats, whose causes are known.
+"""Stage: simulate a paired cohort with known causes, in the original file formats.
 
-Anatomy and function of each participant are drawn first; the ECG and the cine follow from the same draw, so that they share
-information about the heart as a whole and about its timing. Sizes of all nuisance stand in `simulation/nuisance.py`.
+The anatomy and function of each participant's heart are drawn first. The ECG and the cine are
+both generated from this draw, so they share information about the whole heart and its timing. The
+sizes of all nuisance effects are in `simulation/nuisance.py`.
 """
 
 import argparse
@@ -35,10 +36,12 @@ _FOLDERS = ("Bulk", "ecg", "nifti", "phenotypes", "withdrawals")
 
 
 def simulate(out: Path, *, settings: Simulation, seed: int, processes: int) -> dict[str, Any]:
-    """Write a cohort below `out`, with a progress bar, and return its summary: counts, defects, and the ceiling of an ECG.
+    """Write a cohort below `out`, showing a progress bar, and return its summary.
 
-    Files of a participant depend on seed, id and settings other than `participants`: a cohort of one more leaves all others as
-    they are. An earlier cohort in `out` is replaced; ValueError if the folder holds anything else.
+    The summary holds counts, defects, and the ceiling of what an ECG can predict. The files of a
+    participant depend on the seed, the id and all settings except `participants`, so adding a
+    participant does not change the files of the others. An earlier cohort in `out` is replaced.
+    If the folder holds anything else, ValueError is raised.
     """
     out = Path(out)
     _clear(out)
@@ -64,7 +67,7 @@ def simulate(out: Path, *, settings: Simulation, seed: int, processes: int) -> d
 
 def _orders(settings: Simulation, *, seed: int) -> Iterator[Order]:
     if settings.participants > _LAST_ID - _FIRST_ID:
-        raise ValueError(f"simulation.participants: at most {_LAST_ID - _FIRST_ID} have ids of their own")
+        raise ValueError(f"simulation.participants: at most {_LAST_ID - _FIRST_ID} participants are possible")
     for number in range(settings.participants):
         person = str(_FIRST_ID + number)
         defect = defects.of(number, defects=settings.defects)
@@ -86,14 +89,14 @@ def _run(orders: Sequence[Order], out: Path, processes: int) -> Iterator[Written
 
 def _clear(out: Path) -> None:
     if out.is_dir() and any(out.iterdir()) and not all(p.name in (*_FOLDERS, TRUTH) for p in out.iterdir()):
-        raise ValueError(f"{out} holds files that are not of a simulated cohort: name an empty or new folder")
+        raise ValueError(f"{out} holds files that do not belong to a simulated cohort: name an empty or new folder")
     for name in _FOLDERS:
         shutil.rmtree(out / name, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
 
 
 def _rows(written: Sequence[Written], missing: set[str]) -> dict[str, dict[tuple[str, int], float]]:
-    """Table cells by participant."""
+    """Return the table cells of each participant."""
     rows: dict[str, dict[tuple[str, int], float]] = {}
     for one in written:
         if one.person not in missing:
@@ -103,7 +106,7 @@ def _rows(written: Sequence[Written], missing: set[str]) -> dict[str, dict[tuple
 
 
 def _write_truth(path: Path, written: Sequence[Written]) -> None:
-    """Drawn causes and exact phenotypes, one row a visit."""
+    """Write the drawn causes and exact phenotypes, one row per visit."""
     with path.open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["visit", *written[0].truth])
@@ -111,14 +114,14 @@ def _write_truth(path: Path, written: Sequence[Written]) -> None:
 
 
 def main() -> None:
-    """Run the stage."""
+    """Run the stage from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--settings", required=True, help="section `simulation` of the configuration, as JSON")
-    parser.add_argument("--seed", type=int, required=True, help="seed of the cohort")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write the files to")
-    parser.add_argument("--summary", type=Path, required=True, help="JSON with counts, defects and the ceiling of an ECG")
-    parser.add_argument("--code", required=True, help="version of the code: with another one the preparation runs again")
-    parser.add_argument("--processes", type=int, default=1, help="processes to use; the files do not depend on it")
+    parser.add_argument("--settings", required=True, help="the `simulation` section of the configuration, as JSON")
+    parser.add_argument("--seed", type=int, required=True, help="random seed of the cohort")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--summary", type=Path, required=True, help="JSON file to write: counts, defects, ceiling of an ECG")
+    parser.add_argument("--code", required=True, help="version of the code; if it changes, the preparation runs again")
+    parser.add_argument("--processes", type=int, default=1, help="number of processes; it does not affect the files")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     settings = Simulation.model_validate_json(args.settings)

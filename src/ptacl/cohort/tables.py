@@ -1,6 +1,8 @@
-"""Reading of phenotype tables: CSV and TSV as exports write them (UTF-8 or UTF-16, also gzipped), and parquet.
+"""Read phenotype tables in CSV, TSV and parquet format.
 
-A table that is cut or shifted is refused as a whole: values in the wrong column look like values.
+CSV and TSV files are UTF-8 or UTF-16, and can be gzipped. A table that is truncated or has
+shifted columns is rejected as a whole, because a value in the wrong column looks like a valid
+value.
 """
 
 import csv
@@ -27,22 +29,26 @@ _REASONS = {
 
 
 def header(path: Path) -> list[str]:
-    """Names of the columns. ValueError names a file that is no table, or one with a structural fault (:func:`check`)."""
+    """Return the names of the columns.
+
+    A file that is not a table, or that has a structural fault (:func:`check`), raises ValueError.
+    """
     if path.suffix == ".parquet":
         import pyarrow.parquet  # type: ignore[import-untyped]
 
         try:
             return list(pyarrow.parquet.read_schema(path).names)
-        except ValueError as error:  # pyarrow's own derive from it, and name no file
+        except ValueError as error:  # pyarrow's errors derive from ValueError and do not name the file
             raise ValueError(f"{path}: not a CSV, TSV or parquet table ({error})") from error
     return check(path)
 
 
 def check(path: Path) -> list[str]:
-    """The header of a text table, all of whose rows have as many fields as it.
+    """Check that all rows of a text table have as many fields as its header, and return the header.
 
-    ValueError, with file and line: a row of more or fewer fields, a name that stands twice, a last line without an end (a file
-    that was cut within a number reads like a whole one), or bytes that are no text.
+    ValueError names the file, and the line if a row has more or fewer fields. It is also raised
+    if a column name occurs twice, if the bytes are not text, or if the last line has no line end:
+    a file that was cut within a number would otherwise be read as complete.
     """
     end = ["\n"]
     try:
@@ -52,31 +58,34 @@ def check(path: Path) -> list[str]:
             for row in rows:
                 if row and len(row) != len(head):
                     raise ValueError(
-                        f"{path}, line {rows.line_num}: {len(row)} fields, but the header has {len(head)}: a separator within a "
-                        "value needs quotes; export the table again"
+                        f"{path}, line {rows.line_num}: {len(row)} fields, but the header has {len(head)}: put quotes around "
+                        "a value that contains a separator, or export the table again"
                     )
     except (csv.Error, EOFError, zlib.error, gzip.BadGzipFile, UnicodeError) as error:
-        raise ValueError(f"{path}: not a CSV, TSV or parquet table, or a damaged one ({error}): export it again") from error
+        raise ValueError(
+            f"{path}: not a CSV, TSV or parquet table, or a damaged one ({error}): export the table again"
+        ) from error
     if not head:
-        raise ValueError(f"{path}: not a CSV, TSV or parquet table, but an empty file")
+        raise ValueError(f"{path}: not a CSV, TSV or parquet table, because the file is empty: export the table again")
     if twice := [name for name, count in Counter(head).items() if count > 1 and name.strip()]:
-        raise ValueError(f"{path}: the header names {twice[0]!r} twice: which one holds is not known; remove one")
+        raise ValueError(f"{path}: the header has the column {twice[0]!r} twice: remove the wrong one")
     if not end[0].endswith(("\n", "\r")):
         raise ValueError(
-            f"{path}: the last line has no end, as in a file that was cut; copy it again, or end the line if it is whole"
+            f"{path}: the last line has no line end, so the file may be truncated: "
+            "copy it again, or add a line end if it is complete"
         )
     return head
 
 
 def _watched(lines: Iterable[str], last: list[str]) -> Iterator[str]:
-    """The lines, of which the latest is kept in `last`."""
+    """Yield the lines, and keep the latest one in `last`."""
     for line in lines:
         last[0] = line
         yield line
 
 
 def pieces(path: Path, *, columns: list[str]) -> Iterator[pd.DataFrame]:
-    """The columns asked for, some rows at a time; the first column is the id, read as text."""
+    """Yield the requested columns in chunks of rows; the first column is the id, read as text."""
     if path.suffix == ".parquet":
         import pyarrow.parquet
 
@@ -89,14 +98,14 @@ def pieces(path: Path, *, columns: list[str]) -> Iterator[pd.DataFrame]:
 
 
 def separator(path: Path) -> str:
-    """A tab if the header has one: titles may contain commas, never tabs."""
+    """Return a tab if the header has one, else a comma: titles can hold commas, but no tabs."""
     with open_text(path) as lines:
         return "\t" if "\t" in lines.readline() else ","
 
 
 @contextmanager
 def open_text(path: Path) -> Iterator[TextIO]:
-    """A text file, unpacked if it is gzipped, as UTF-16 where it says so, else as UTF-8."""
+    """Open a text file, gzipped or not, as UTF-16 if its byte order mark says so, else as UTF-8."""
     with path.open("rb") as raw:
         packed = raw.read(2) == _GZIP
         raw.seek(0)
@@ -108,7 +117,10 @@ def open_text(path: Path) -> Iterator[TextIO]:
 
 
 def numbers(column: "pd.Series[float]") -> "tuple[pd.Series[float], Counter[str]]":
-    """Finite numbers of a column, NaN elsewhere, and how many cells that hold something could not be read, by reason."""
+    """Return the finite numbers of a column, with NaN for all other cells.
+
+    Cells that are not empty but cannot be read are counted by reason.
+    """
     found = pd.to_numeric(column, errors="coerce").astype(float)
     text = column[column.notna() & found.isna()].astype(str).str.strip()
     reasons = Counter(

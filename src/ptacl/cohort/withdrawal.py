@@ -1,4 +1,4 @@
-"""Participants who withdrew: their lists, and what is stored of them."""
+"""Read the lists of withdrawn participants, and delete stored data that can hold them."""
 
 import json
 import os
@@ -9,26 +9,31 @@ from pathlib import Path
 import numpy as np
 
 EXAMPLE = "alignment_example.png"
-MAPS = "ptacl-map-"  # begins the names of maps, and of nothing else
+MAPS = "ptacl-map-"  # only the names of maps begin with this
 
 
 def read_lists(paths: Sequence[Path | str]) -> set[str]:
-    """Ids from lists of one id a line without a header; blank lines, quotes and CRLF are fine. ValueError names file and line."""
+    """Read ids from lists that have one id per line and no header.
+
+    Blank lines, quotes and CRLF line ends are accepted. For any other line, ValueError names the
+    file and the line.
+    """
     ids = set()
     for path in paths:
         lines = Path(path).read_text(encoding="utf-8-sig", errors="replace").splitlines()
         for number, line in enumerate(lines, start=1):
             text = line.strip().strip("\"'").strip()
             if text and not (text.isascii() and text.isdecimal() and len(text) == 7):
-                raise ValueError(f"{path}, line {number}: not a 7-digit id; a withdrawal list has one id a line and no header")
+                raise ValueError(f"{path}, line {number}: not a 7-digit id; a withdrawal list has one id per line and no header")
             ids |= {text} - {""}
     return ids
 
 
 def purge_shards(stores: Sequence[Path], *, shards: int, withdrawn: Collection[str]) -> int:
-    """Delete `k/`, `k.json`, `k.png` of shards that are no more or may hold a withdrawn participant; returns how many shards.
+    """Delete shards that can hold a withdrawn participant or that no longer exist, and count them.
 
-    A shard without `k.json` is unfinished and would be made again anyway: with a withdrawal it counts as holding one.
+    The files of shard k are `k/`, `k.json` and `k.png`. A shard without `k.json` is unfinished
+    and would be prepared again anyway, so it is deleted if there is any withdrawal.
     """
     count = 0
     for store in stores:
@@ -53,9 +58,10 @@ def _may_hold(prepared: Path, withdrawn: Collection[str]) -> bool:
 
 
 def purge_embeddings(folder: Path | None, *, withdrawn: Collection[str]) -> None:
-    """Delete the embeddings, also those of runs that are configured no more, in which a withdrawn participant has a row.
+    """Delete every embedding file in which a withdrawn participant has a row.
 
-    With any of them goes the alignment figure of one participant beside the folder, which does not say whose it is.
+    This includes files of runs that are no longer configured. If any is deleted, the alignment
+    figure next to the folder is deleted too: it shows one participant and does not say which.
     """
     for path in sorted(folder.glob("*.npz")) if folder and withdrawn else []:
         with np.load(path) as content:
@@ -66,7 +72,10 @@ def purge_embeddings(folder: Path | None, *, withdrawn: Collection[str]) -> None
 
 
 def purge_maps(folder: str, *, purged: int) -> None:
-    """Delete the maps of stores (:mod:`ptacl.learning.maps`) where shards were purged: they do not say whom they hold."""
+    """Delete the maps of stores (:mod:`ptacl.learning.maps`) if any shard was purged.
+
+    A map does not say which participants it holds.
+    """
     if folder and purged:
         for path in Path(os.path.expandvars(folder)).glob(f"{MAPS}*"):
             path.unlink(missing_ok=True)
