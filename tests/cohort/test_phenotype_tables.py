@@ -71,7 +71,9 @@ def test_two_columns_of_a_field_must_agree_and_are_counted(read: Read) -> None:
     head = "eid,24100-2.0,p24100_i2,24101-2.0"
     found = read(head, "9000001,150,150.0,60", "9000002,,140,55", "9000003,130,,50")
     assert found.values["LVEDV"].tolist() == [150, 140, 130] and found.repeated == 1
-    with pytest.raises(ValueError, match=r"t\.csv: the columns 24100-2\.0 and p24100_i2 hold the same field, but differ in 1 rows"):
+    with pytest.raises(
+        ValueError, match=r"t\.csv: the columns 24100-2\.0 and p24100_i2 hold the same field, but differ in 1 rows"
+    ):
         read(head, "9000001,150,151,60")
 
 

@@ -250,7 +250,11 @@ def main() -> None:
         "--out", required=True, type=Path, help="folder to write manifest.csv, exclusions.csv, summary.json and shards/ to"
     )
     parser.add_argument(
-        "--stores", nargs="*", default=[], type=Path, help="folders of prepared shards; those with a withdrawn participant are deleted"
+        "--stores",
+        nargs="*",
+        default=[],
+        type=Path,
+        help="folders of prepared shards; those with a withdrawn participant are deleted",
     )
     parser.add_argument("--embeddings", type=Path, help="folder of embeddings; files with a withdrawn participant are deleted")
     parser.add_argument(

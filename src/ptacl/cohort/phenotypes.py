@@ -213,7 +213,7 @@ def _read(path: Path, *, fields: Mapping[str, int], instances: Sequence[int]) ->
 
 
 def _stack(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Stack all rows. Empty frames are dropped first, because they would change the column types."""
+    """Stack all rows. Empty frames are dropped first, because they would change the types."""
     full = [frame for frame in frames if len(frame)]
     return pd.concat(full) if full else pd.DataFrame(dtype=float)
 

@@ -1,16 +1,19 @@
-"""Zip archives by a fast compressor: the standard library's takes five times as long as all else of a zip."""
+"""Write zip archives with a fast compressor.
+
+The compressor of the standard library takes five times as long as everything else in writing a zip.
+"""
 
 import struct
 import zipfile
 from typing import BinaryIO
 
-_DAY = (2015 - 1980) << 9 | 1 << 5 | 1  # 1 January 2015, as zip writes it
+_DAY = (2015 - 1980) << 9 | 1 << 5 | 1  # 1 January 2015 in the date format of zip
 _VERSION, _UNIX = 20, 3 << 8
 _OWNER_ONLY = 0o600 << 16  # permissions of a member
 
 
 class Archive:
-    """An archive that is written member by member; the same members give the same bytes."""
+    """An archive that is written one member at a time; the same members give the same bytes."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -28,7 +31,7 @@ class Archive:
         self._file.write(b"PK\3\4" + facts + name.encode("ascii") + packed)
 
     def finish(self) -> None:
-        """Write the directory of all members, which ends the archive."""
+        """Write the directory of all members, which completes the archive."""
         start, count = self._file.tell(), len(self._directory)
         directory = b"".join(self._directory)
         self._file.write(directory + b"PK\5\6" + struct.pack("<4H2LH", 0, 0, count, count, len(directory), start, 0))

@@ -1,4 +1,7 @@
-"""A resting ECG as the CardioSoft XML of field 20205: rhythm strip, median beat, the device's own measurements."""
+"""Write a resting ECG as the CardioSoft XML of field 20205.
+
+The document holds the rhythm strip, the median beat, and the measurements of the device.
+"""
 
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
@@ -11,8 +14,8 @@ from ptacl.cohort.simulation.ecg import LEADS, MEDIAN_PEAK, MV_PER_COUNT, RATE_H
 from ptacl.cohort.simulation.electrical import Electrical
 from ptacl.cohort.simulation.nuisance import EcgNuisance
 
-_WRAP = 300  # values a line
-_DETECTION_MS = 15  # the device's beat marks lie behind the R-peak
+_WRAP = 300  # values per line
+_DETECTION_MS = 15  # the device marks a beat this long after its R-peak
 _GRID_MS = 5
 
 Line = str | list["Line"]
@@ -20,7 +23,7 @@ Line = str | list["Line"]
 
 @dataclass(frozen=True)
 class Header:
-    """Facts of the visit that stand before the signal."""
+    """Data about the visit that comes before the signal."""
 
     person: str
     male: bool
@@ -33,7 +36,7 @@ class Header:
 
 
 def header(causes: Causes, rng: np.random.Generator, *, person: str) -> Header:
-    """Header of one visit; the date is drawn, since the files must not depend on the clock."""
+    """Draw the header of one visit. The date is drawn too, so files do not depend on the clock."""
     pressure = 128 + 0.5 * (float(causes.age) - 64) + 15 * rng.standard_normal()
     day = (int(rng.integers(2015, 2024)), *(int(rng.integers(*r)) for r in ((1, 13), (1, 29), (8, 18), (0, 60), (0, 60))))
     return Header(
@@ -51,7 +54,10 @@ def header(causes: Causes, rng: np.random.Generator, *, person: str) -> Header:
 def compose(
     head: Header, electrical: Electrical, recording: Recording, rng: np.random.Generator, *, nuisance: EcgNuisance
 ) -> str:
-    """The whole document; lines end in CR LF and are indented by tabs, as the device writes them."""
+    """Return the whole document.
+
+    Lines end in CR LF and are indented by tabs, as the device writes them.
+    """
     year, month, day, hour, minute, second = head.day
     clock = zip(("Hour", "Minute", "Second", "Day", "Month", "Year"), (hour, minute, second, day, month, year), strict=True)
     root = [
@@ -106,7 +112,7 @@ def _strip(recording: Recording) -> Line:
 
 def _signal(counts: np.ndarray, extra: tuple[Line, ...] = ()) -> list[Line]:
     low = counts.min()
-    texts = np.array([str(v) for v in range(low, counts.max() + 1)], dtype=object)  # a value occurs often: one text for all
+    texts = np.array([str(v) for v in range(low, counts.max() + 1)], dtype=object)  # values repeat, so each is formatted once
     return [
         _leaf("NumberOfLeads", len(counts)),
         _leaf("SampleRate", RATE_HZ, units="Hz"),
@@ -126,7 +132,7 @@ def _wrapped(texts: np.ndarray) -> str:
 
 
 def _measurements(e: Electrical, recording: Recording, rng: np.random.Generator, *, nuisance: EcgNuisance) -> Line:
-    """Intervals and axes with the error of the device, some left blank as real files have them."""
+    """Return intervals and axes with the error of the device; some are blank, as in real files."""
 
     def interval(value: float) -> int | str:
         return "" if rng.random() < nuisance.blank else round(value + nuisance.interval_ms * rng.standard_normal())
@@ -166,7 +172,7 @@ def _measurements(e: Electrical, recording: Recording, rng: np.random.Generator,
 
 
 def _table(recording: Recording, *, qrs_ms: float, qt_ms: float) -> Line:
-    """Amplitudes of the median beat by lead, uV; a wave that is absent is blank."""
+    """Return the amplitudes of the median beat by lead, in uV; an absent wave is blank."""
     uv = recording.median * MV_PER_COUNT * 1000
     start = MEDIAN_PEAK - round(0.5 * qrs_ms / 1000 * RATE_HZ)
     end = MEDIAN_PEAK + round(0.6 * qrs_ms / 1000 * RATE_HZ)
@@ -198,7 +204,10 @@ def _node(name: str, *children: Line) -> Line:
 
 
 def _flatten(line: Line, depth: int = 0) -> list[str]:
-    """Lines with one tab a level; a node is its opening tag, the list of its children and its closing tag."""
+    """Return lines indented by one tab per level.
+
+    A node is a list of its opening tag, its children and its closing tag.
+    """
     if isinstance(line, str):
         return ["\t" * depth + line]
     opening, children, closing = line

@@ -1,11 +1,13 @@
-"""Who the participants are: body, anatomy and function of the heart, drawn before any file is made.
+"""Draw the causes: body, and anatomy and function of the heart, before any file is written.
 
-Means and spreads by sex follow the UK Biobank reference ranges: Petersen et al. 2017 (JCMR 19:18, Caucasians of 45 to 74 years:
-LV EDV 166 +- 32 and 124 +- 21 mL, ESV 69 +- 16 and 49 +- 11 mL, EF 58 +- 5 and 61 +- 5 %, mass 103 +- 21 and 70 +- 13 g,
-RV EDV 182 +- 36 and 130 +- 24 mL, RV EF 54 +- 6 and 58 +- 6 % in men and women). Volumes and mass grow with body size and
-shrink with age (Bai et al. 2020, Nat Med 26:1654). Systolic intervals: Weissler et al. 1968 (Circulation 37:149), and their
-dependence on the ejection fraction: Garrard et al. 1970 (Circulation 42:455). A share of the participants has a dilated, a
-hypertrophic or a weak heart of a drawn severity, since the cohort is not free of disease.
+Means and spreads by sex follow the UK Biobank reference ranges: Petersen et al. 2017 (JCMR 19:18,
+Caucasians of 45 to 74 years: LV EDV 166 +- 32 and 124 +- 21 mL, ESV 69 +- 16 and 49 +- 11 mL, EF
+58 +- 5 and 61 +- 5 %, mass 103 +- 21 and 70 +- 13 g, RV EDV 182 +- 36 and 130 +- 24 mL, RV EF 54
++- 6 and 58 +- 6 % in men and women). Volumes and mass grow with body size and shrink with age
+(Bai et al. 2020, Nat Med 26:1654). Systolic intervals follow Weissler et al. 1968 (Circulation
+37:149), and their dependence on the ejection fraction follows Garrard et al. 1970 (Circulation
+42:455). Because real cohorts are not free of disease, some participants have a dilated,
+hypertrophic or weak heart, or a weak right ventricle, of random severity.
 """
 
 from collections.abc import Callable
@@ -23,12 +25,15 @@ DENSITY_G_PER_ML = 1.05
 
 _MEN_SHARE = 0.48
 _DISEASE = {"dilated": 0.06, "hypertrophic": 0.07, "weak": 0.05, "right": 0.03}  # share of the cohort
-_REPEAT_LOG = 0.04  # change of volumes and mass between two visits
+_REPEAT_LOG = 0.04  # change of volumes and mass between two visits, SD of the logarithm
 
 
 @dataclass(frozen=True)
 class Causes:
-    """Drawn causes; each field is an array of one shape, () for one person, (n,) for a population."""
+    """Drawn causes.
+
+    All fields have the same shape: () for one person, (n,) for a population.
+    """
 
     male: Array
     age: Array
@@ -55,12 +60,12 @@ class Causes:
 
     @property
     def ef(self) -> Array:
-        """LV ejection fraction, share."""
+        """LV ejection fraction, as a fraction of 1."""
         return np.asarray(1 - self.esv_ml / self.edv_ml)
 
 
 def draw(rng: np.random.Generator, *, size: tuple[int, ...]) -> Causes:
-    """Draw persons at their first imaging visit."""
+    """Draw participants at their first imaging visit."""
     normal = _normals(rng, size)
     male = (rng.random(size) < _MEN_SHARE).astype(float)
     age = 45 + 37 * rng.beta(2.2, 2.0, size)
@@ -91,7 +96,7 @@ def draw(rng: np.random.Generator, *, size: tuple[int, ...]) -> Causes:
 
 
 def repeat(first: Causes, rng: np.random.Generator) -> Causes:
-    """The same person at the repeat visit, some years later."""
+    """Return the same person at the repeat visit, two to four years later."""
     shape = np.shape(first.male)
     normal = _normals(rng, shape)
     years = rng.uniform(2, 4, shape)
@@ -118,14 +123,17 @@ def repeat(first: Causes, rng: np.random.Generator) -> Causes:
 
 
 def phenotypes(causes: Causes) -> dict[str, Array]:
-    """The ten targets (mL, %, L/min, g), free of error; fields 24100 to 24109 in this order."""
+    """Return the ten targets without error (mL, %, L/min, g), ordered as fields 24100 to 24109."""
     return derive(
         causes.edv_ml, causes.esv_ml, causes.mass_g, causes.rv_edv_ml, causes.rv_esv_ml, heart_rate_bpm=causes.heart_rate_bpm
     )
 
 
 def measure(causes: Causes, rng: np.random.Generator, *, noise: MeasurementNoise) -> dict[str, Array]:
-    """The targets as a phenotype table has them: volumes and mass with error, the rest derived from these."""
+    """Return the targets as in a phenotype table.
+
+    Volumes and mass have a measurement error, and the other values are derived from them.
+    """
     shape = np.shape(causes.male)
     spreads = (noise.lv_volume, noise.lv_volume, noise.mass, noise.rv_volume, noise.rv_volume)
     true = (causes.edv_ml, causes.esv_ml, causes.mass_g, causes.rv_edv_ml, causes.rv_esv_ml)
@@ -136,7 +144,7 @@ def measure(causes: Causes, rng: np.random.Generator, *, noise: MeasurementNoise
 def derive(
     edv_ml: Array, esv_ml: Array, mass_g: Array, rv_edv_ml: Array, rv_esv_ml: Array, *, heart_rate_bpm: Array
 ) -> dict[str, Array]:
-    """SV = EDV - ESV, EF = SV / EDV, CO = SV x heart rate."""
+    """Derive SV = EDV - ESV, EF = SV / EDV and CO = SV x heart rate."""
     sv, rv_sv = edv_ml - esv_ml, rv_edv_ml - rv_esv_ml
     output = sv * heart_rate_bpm / 1000
     values = (edv_ml, esv_ml, sv, sv / edv_ml * 100, output, mass_g, rv_edv_ml, rv_esv_ml, rv_sv, rv_sv / rv_edv_ml * 100)
@@ -144,12 +152,15 @@ def derive(
 
 
 def as_row(causes: Causes) -> dict[str, float]:
-    """The causes of one person as plain numbers."""
+    """Return the causes of one person as plain numbers."""
     return {f.name: float(getattr(causes, f.name)) for f in fields(causes)}
 
 
 def _systole(rng: np.random.Generator, *, male: Array, rate: Array, ef: Array) -> tuple[Array, Array]:
-    """Length of electromechanical systole and delay of ejection, ms: a weak ventricle starts late and ejects briefly."""
+    """Return the length of electromechanical systole and the delay of ejection, in ms.
+
+    A weak ventricle starts to eject late and ejects for a short time.
+    """
     normal = _normals(rng, np.shape(male))
     length = np.where(male, 546 - 2.1 * rate, 549 - 2.0 * rate) - 18 + 12 * normal() + 60 * (ef - 0.6)
     ratio = np.clip(1.125 - 1.25 * ef + 0.03 * normal(), 0.2, 0.9)  # pre-ejection period over ejection time
@@ -162,5 +173,5 @@ def _severity(rng: np.random.Generator, share: float, size: tuple[int, ...]) -> 
 
 
 def _normals(rng: np.random.Generator, size: tuple[int, ...]) -> Callable[[], Array]:
-    """A function of which each call is one draw of the given shape."""
+    """Return a function that draws standard normal values of the given shape."""
     return lambda: np.asarray(rng.standard_normal(size))

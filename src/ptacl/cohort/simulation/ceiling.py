@@ -1,4 +1,4 @@
-"""How much an ECG can tell at best: a linear model on what the causes put into the ECG."""
+"""Estimate the best result that an ECG can give, with a linear model on its electrical causes."""
 
 import numpy as np
 
@@ -7,14 +7,15 @@ from ptacl.cohort.simulation import causes, electrical
 from ptacl.cohort.simulation.causes import PHENOTYPES
 from ptacl.cohort.simulation.nuisance import ECG, TABLE
 
-_PERSONS = 6000  # half to fit, half to score: the standard error of an R2 is then about 0.01
+_PERSONS = 6000  # half to fit and half to score; the standard error of R2 is about 0.01
 
 
 def ceiling(seed: int) -> dict[str, float]:
-    """Held-out R2 by phenotype of least squares on the electrical causes, in a population of its own.
+    """Return the held-out R2 of each phenotype for least squares on the electrical causes.
 
-    The model sees what generates the ECG before electrodes, breathing and noise, and predicts the phenotypes as the table has
-    them: no linear probe of an ECG embedding is expected above it.
+    The population is drawn for this purpose only. The model sees the causes of the ECG without
+    the effects of electrodes, breathing and noise, and predicts the phenotypes as they are in the
+    table. A linear probe of an ECG embedding is not expected to exceed it.
     """
     rng = seeds.generator(seed, "simulation", "ceiling")
     population = causes.draw(rng, size=(_PERSONS,))

@@ -1,4 +1,7 @@
-"""What lies around the heart in a short-axis image: lung, liver, chest wall with its fat, aorta, vessels."""
+"""Draw the surroundings of the heart in a short-axis image.
+
+These are the lung, the liver, the chest wall with its fat, the aorta and other vessels.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +17,11 @@ _COARSE = 9  # knots of the smooth texture along each side
 
 @dataclass(frozen=True)
 class Chest:
-    """Surroundings of one person. Lengths in pixels, angles in radians (0 right, growing downwards), brightness as of blood."""
+    """Surroundings of one heart.
+
+    Lengths are in pixels. Angles are in radians, from 0 at the right and increasing downwards.
+    Brightness is relative to blood.
+    """
 
     lung: float
     liver: float
@@ -30,7 +37,10 @@ class Chest:
 
 
 def draw_chest(causes: Causes, rng: np.random.Generator, *, radius_px: float, septum: float, nuisance: CineNuisance) -> Chest:
-    """The chest of one person around an LV of outer radius `radius_px`; fat grows with the body mass index, loosely."""
+    """Draw the chest of one person around an LV with the outer radius `radius_px`.
+
+    Fat increases with the body mass index, with some spread.
+    """
     low, high = nuisance.fat_thickness_mm
     habitus = np.clip((float(causes.bmi) - 19) / 18 + 0.28 * rng.standard_normal(), 0, 1)
     rim_low, rim_high = nuisance.epicardial_fat_mm
@@ -61,12 +71,12 @@ def draw_chest(causes: Causes, rng: np.random.Generator, *, radius_px: float, se
 
 
 def draw_knots(rng: np.random.Generator) -> Array:
-    """Knots of the textures of one slice: lung, liver, muscle and fat."""
+    """Draw the knots of the textures of one slice: lung, liver, muscle and fat."""
     return rng.standard_normal((4, _COARSE, _COARSE))
 
 
 def paint(chest: Chest, knots: Array, *, shape: tuple[int, int], centre_px: Array, depth: float) -> Float32:
-    """(rows, columns) of one slice without the heart; `depth` runs from 0 at the base to 1 at the apex."""
+    """Paint a slice (rows, columns) without the heart; `depth` is 0 at the base, 1 at the apex."""
     row, col = np.arange(shape[0], dtype=np.float32)[:, None], np.arange(shape[1], dtype=np.float32)
     dy, dx = row - np.float32(centre_px[0]), col - np.float32(centre_px[1])
     lung, liver, muscle, fat = knots
@@ -85,7 +95,7 @@ def paint(chest: Chest, knots: Array, *, shape: tuple[int, int], centre_px: Arra
 
 
 def _beyond(dx: Float32, dy: Float32, angle: float, distance: float, curve: float, *, shift: float) -> Float32:
-    """Signed distance in pixels beyond a curved front that faces the heart from the direction `angle`."""
+    """Return the signed distance in pixels beyond a curved front at the direction `angle`."""
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     across = dy * cos - dx * sin
     across *= across
@@ -96,7 +106,10 @@ def _beyond(dx: Float32, dy: Float32, angle: float, distance: float, curve: floa
 
 
 def _cover(ground: Float32, depth_px: Float32, value: Float32 | np.float32) -> None:
-    """Paint `value` in place where `depth_px` is positive, over a border of about two pixels; `depth_px` is used up."""
+    """Paint `value` in place where `depth_px` is positive, with a border of about two pixels.
+
+    `depth_px` is overwritten.
+    """
     depth_px *= np.float32(0.5)
     depth_px += np.float32(0.5)
     np.clip(depth_px, 0, 1, out=depth_px)
@@ -105,7 +118,7 @@ def _cover(ground: Float32, depth_px: Float32, value: Float32 | np.float32) -> N
 
 
 def _disc(ground: Float32, y: float, x: float, radius: float, bright: float) -> None:
-    """Paint a disc in place: only in its own square, since it is small."""
+    """Paint a disc in place. Only the square around it is computed, because it is small."""
     top, left = max(int(y - radius) - 2, 0), max(int(x - radius) - 2, 0)
     part = ground[top : max(int(y + radius) + 4, 0), left : max(int(x + radius) + 4, 0)]
     down = np.arange(top, top + part.shape[0], dtype=np.float32)[:, None] - np.float32(y)
@@ -114,14 +127,17 @@ def _disc(ground: Float32, y: float, x: float, radius: float, bright: float) -> 
 
 
 def _texture(mean: float, spread: float, knots: Array, shape: tuple[int, int]) -> Float32:
-    """A smooth random field about `mean` with a relative spread: knots on a coarse grid, interpolated linearly."""
+    """Return a smooth random field around `mean` with a relative spread.
+
+    Knots on a coarse grid are interpolated linearly.
+    """
     field = np.asarray(1.4 * mean * spread * _hat(shape[0]) @ knots @ _hat(shape[1]).T, dtype=np.float32)
     field += np.float32(mean)
     return field
 
 
-@lru_cache(maxsize=64)  # of a handful of matrix sizes
+@lru_cache(maxsize=64)  # for the few sizes of the matrix
 def _hat(length: int) -> Array:
-    """(length, _COARSE) weights of linear interpolation."""
+    """Return the weights of linear interpolation, (length, _COARSE)."""
     at = np.linspace(0, _COARSE - 1, length)[:, None]
     return np.asarray(np.clip(1 - np.abs(at - np.arange(_COARSE)), 0, 1))

@@ -1,6 +1,8 @@
-"""A short-axis cine from causes: ventricles with the drawn volumes, and around them the chest that hides them.
+"""Generate a short-axis cine from causes.
 
-Brightness is given as a share of LV blood until the last step, where gain, coil shading and Rician noise make counts of it.
+It shows ventricles with the drawn volumes, inside a chest that varies between participants.
+Brightness is relative to LV blood until the last step, where gain, coil shading and Rician noise
+turn it into counts.
 """
 
 from dataclasses import dataclass
@@ -16,20 +18,22 @@ from ptacl.cohort.simulation.heart import FIELD, FRAMES, PIXEL_MM, SPACING_MM, F
 from ptacl.cohort.simulation.layers import Box, Layers, Tissue
 from ptacl.cohort.simulation.nuisance import CineNuisance
 
-BLOOD_COUNTS = 36.0  # brightness of LV blood, before the gain of the person
+BLOOD_COUNTS = 36.0  # brightness of LV blood, before the gain that is drawn for the visit
 
 _COLUMNS, _ROWS = (122, 134), (116, 126)  # ranges of the matrix: a reduced field of view
 _NOISE_POOL = 1 << 20
-_BLOCKS = tuple(slice(t, t + 10) for t in range(0, FRAMES, 10))  # frames at a time: their arrays stay in the processor's cache
+_BLOCKS = tuple(slice(t, t + 10) for t in range(0, FRAMES, 10))  # fits in the CPU cache
 _APEX_LPS = np.array([0.62, -0.60, -0.50])  # from base to apex: left, to the front, down
 _RIGHT_LPS = np.array([0.62, 0.72, -0.10])  # image right: left and to the back of the person
 
 
 @dataclass(frozen=True)
 class Cine:
-    """`image` (T, Z, Y, X) int16 and `labels` (T, Z, Y, X) uint8, frame 0 at the R-peak, slice 0 at the base.
+    """A cine with its segmentation and geometry.
 
-    `axes` (3, 3): directions of X, Y and Z in LPS as columns; `origin_mm` LPS of the first voxel; `rr_ms` cycle length.
+    `image` is (T, Z, Y, X) int16 and `labels` is (T, Z, Y, X) uint8; frame 0 is at the R-peak and
+    slice 0 at the base. The columns of `axes` (3, 3) are the directions of X, Y and Z in LPS.
+    `origin_mm` is the position of the first voxel in LPS, and `rr_ms` the length of the cycle.
     """
 
     image: np.ndarray
@@ -40,7 +44,7 @@ class Cine:
 
 
 def image(causes: Causes, rng: np.random.Generator, *, nuisance: CineNuisance) -> Cine:
-    """The cine of one visit with its segmentation."""
+    """Generate the cine of one visit with its segmentation."""
     counts = heart.count(causes, rng, nuisance=nuisance)
     slices = counts.cavity.shape[0]
     columns, rows = int(rng.integers(*_COLUMNS)), int(rng.integers(*_ROWS))
@@ -76,7 +80,7 @@ def _moved(box: Box, corner: np.ndarray) -> Box:
 
 
 def _place(rng: np.random.Generator, *, septum: float, nuisance: CineNuisance) -> SliceField:
-    """Coordinates of one slice: each has a breath hold of its own."""
+    """Draw the coordinates of one slice; each slice has its own breath hold."""
     shift = nuisance.breath_hold_mm / PIXEL_MM * rng.standard_normal(2)
     centre = (FIELD - 1) / 2 + np.clip(shift, -2.5, 2.5)
     return heart.field(rng, centre_px=(float(centre[0]), float(centre[1])), septum=septum, nuisance=nuisance)
@@ -84,7 +88,10 @@ def _place(rng: np.random.Generator, *, septum: float, nuisance: CineNuisance) -
 
 @dataclass(frozen=True)
 class _Scanner:
-    """From brightness to counts: `gain` (rows, columns) with coil shading, in units of `sigma`, the noise in counts."""
+    """Converts brightness to counts.
+
+    `gain` (rows, columns) includes coil shading and is in units of `sigma`, the noise in counts.
+    """
 
     gain: Float32
     sigma: np.float32
@@ -99,10 +106,12 @@ class _Scanner:
         return cls((gain / sigma).astype(np.float32), np.float32(sigma))
 
     def receive(self, out: np.ndarray, still: Float32, heart: Float32, box: Box, rng: np.random.Generator) -> None:
-        """Write counts (n, rows, columns): the magnitude of a complex signal with independent noise in both parts.
+        """Write counts (n, rows, columns) to `out`.
 
-        `still` (rows, columns), gain included, is the same in all frames; `heart`, without gain, stands in its `box`. Noise is
-        read from a pool of draws at random places, which costs a tenth of drawing each value.
+        A count is the magnitude of a complex signal with independent noise in both parts. `still`
+        (rows, columns) is the same in all frames and includes the gain; `heart` covers `box` and
+        does not include the gain. Noise is taken from random places of a pool of draws, which
+        takes a tenth of the time of drawing each value.
         """
         noise, squared = (
             x[start : start + out.size].reshape(out.shape)
@@ -120,7 +129,10 @@ class _Scanner:
 
 @cache
 def _noise_pool() -> tuple[Float32, Float32]:
-    """Standard normal draws and their squares: the same in every process, so that files depend on the visit alone."""
+    """Return standard normal draws and their squares.
+
+    They are the same in every process, so the files depend only on the visit.
+    """
     pool = seeds.generator(0, "simulation noise pool").standard_normal(_NOISE_POOL, dtype=np.float32)
     return pool, pool * pool
 
@@ -128,7 +140,10 @@ def _noise_pool() -> tuple[Float32, Float32]:
 def _orientation(
     rng: np.random.Generator, *, offset_px: Array, shape: tuple[int, int], slices: int, nuisance: CineNuisance
 ) -> tuple[Array, Array]:
-    """Directions of X, Y, Z in LPS (left-handed, as short-axis stacks are) and the position of the first voxel."""
+    """Draw the directions of X, Y and Z in LPS and the position of the first voxel.
+
+    The axes are left-handed, as in real short-axis stacks.
+    """
     tilt = np.deg2rad(nuisance.plane_degrees)
     normal = _APEX_LPS + tilt * rng.standard_normal(3)
     normal /= np.linalg.norm(normal)

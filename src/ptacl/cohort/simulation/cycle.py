@@ -1,4 +1,4 @@
-"""The cardiac cycle from R-peak to R-peak: the share of the stroke volume that is in the ventricle."""
+"""Model ventricular filling over the cardiac cycle, from R-peak to R-peak."""
 
 import numpy as np
 
@@ -6,10 +6,12 @@ from ptacl.cohort.simulation.causes import Array
 
 
 def filling(time_ms: Array, *, delay_ms: float, systole_ms: float, rr_ms: float, early: float) -> Array:
-    """Share of the stroke volume in the ventricle, shape as `time_ms`: 1 at the R-peak, 0 at the end of systole.
+    """Return the fraction of the stroke volume that is in the ventricle, in the shape of `time_ms`.
 
-    Isovolumic contraction, ejection, isovolumic relaxation, early filling (`early` of the stroke volume), diastasis, atrial
-    contraction. Diastole scales with what systole leaves of the cycle.
+    It is 1 at the R-peak and 0 at the end of systole. The phases are isovolumic contraction,
+    ejection, isovolumic relaxation, early filling (the fraction `early` of the stroke volume),
+    diastasis, and atrial contraction. Diastole takes the rest of the cycle, and its phases scale
+    with its length.
     """
     diastole = rr_ms - systole_ms
     ejected = _step((time_ms - delay_ms) / (systole_ms - delay_ms))
@@ -25,7 +27,7 @@ def filling(time_ms: Array, *, delay_ms: float, systole_ms: float, rr_ms: float,
 
 
 def early_share(age: float) -> float:
-    """Share of the stroke volume that enters early; it falls with age."""
+    """Return the fraction of the stroke volume that enters early, which decreases with age."""
     return float(np.clip(0.70 - 0.0055 * (age - 45), 0.35, 0.75))
 
 

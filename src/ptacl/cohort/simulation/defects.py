@@ -1,4 +1,4 @@
-"""Files that are wrong on purpose: one kind for each way in which real files fail."""
+"""Make files faulty on purpose, with one kind of defect for each way in which real files fail."""
 
 import re
 from enum import StrEnum
@@ -9,7 +9,7 @@ from ptacl.cohort.simulation.cine import Cine
 
 
 class Defect(StrEnum):
-    """What is wrong with a participant, always at the first imaging visit."""
+    """Defect of a participant, always at the first imaging visit."""
 
     ECG_TRUNCATED = "ECG file ends early"
     ECG_MISSING_LEAD = "ECG without lead V6"
@@ -49,9 +49,11 @@ _WAVEFORM = re.compile(r'<WaveformData lead="(\w+)">([^<]*)</WaveformData>')
 
 
 def of(number: int, *, defects: int) -> Defect | None:
-    """The defect of the `number`-th participant (from 0): every third one from the start, until each kind was `defects` times.
+    """Return the defect of the `number`-th participant (from 0), or None.
 
-    The place of a defect does not depend on the size of the cohort, so that a participant more changes nobody else's files.
+    Every third participant has a defect, until each kind has occurred `defects` times. The
+    position of a defect does not depend on the size of the cohort, so adding a participant does
+    not change the files of the others.
     """
     turn, rest = divmod(number, _EVERY)
     kinds = list(Defect)
@@ -61,7 +63,7 @@ def of(number: int, *, defects: int) -> Defect | None:
 
 
 def spoil_xml(text: str, defect: Defect | None) -> str:
-    """The CardioSoft document with its defect."""
+    """Return the CardioSoft document with its defect."""
     start = text.index("<StripData>")
     head, strip = text[:start], text[start:]
     if defect is Defect.ECG_TRUNCATED:
@@ -83,7 +85,7 @@ def spoil_xml(text: str, defect: Defect | None) -> str:
 
 
 def spoil_cine(cine: Cine, defect: Defect | None) -> tuple[np.ndarray, np.ndarray]:
-    """Image and labels (T, Z, Y, X) with their defect."""
+    """Return the image and labels (T, Z, Y, X) with their defect."""
     image, labels = cine.image, cine.labels
     if defect is Defect.CINE_FEW_SLICES:
         return image[:, 3:7], labels[:, 3:7]

@@ -1,4 +1,7 @@
-"""A cine as the zip of field 20209: one DICOM file a frame and slice, a manifest, and the decoy series that real zips hold."""
+"""Write a cine as the zip of field 20209.
+
+It holds one DICOM file per frame and slice, a manifest, and the decoy series that are in real zips.
+"""
 
 import io
 import struct
@@ -30,7 +33,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 @dataclass(frozen=True)
 class Series:
-    """`pixels` (n, Y, X) int16 of one series; `description` as the scanner names it."""
+    """One series: `pixels` (n, Y, X) int16, and `description` as the scanner writes it."""
 
     number: int
     description: str
@@ -39,7 +42,10 @@ class Series:
 
 
 def write_zip(path: Path, cine: Cine, *, person: str, rng: np.random.Generator, short_axis: bool = True) -> None:
-    """Write the zip; `short_axis=False` leaves the decoys alone. The same input gives the same bytes."""
+    """Write the zip; with `short_axis=False` it holds only the decoys.
+
+    The same input gives the same bytes.
+    """
     day = (int(rng.integers(2015, 2024)), int(rng.integers(1, 13)), int(rng.integers(1, 29)))
     manifest = "manifest.cvs" if rng.random() < 0.5 else "manifest.csv"
     date = f"{_MONTHS[day[1] - 1]} {day[2]}, {day[0]} {rng.integers(8, 12)}:{rng.integers(10, 60)}:00 AM"
@@ -73,10 +79,10 @@ def _decoys(cine: Cine, rng: np.random.Generator) -> Iterator[Series]:
 
 
 def _files(series: Series, cine: Cine, *, person: str, uid: str, day: tuple[int, int, int]) -> Iterator[bytes]:
-    """DICOM files in order of trigger time.
+    """Yield DICOM files in the order of trigger time.
 
-    One file is encoded, the others are that one with other values: encoding each would take
-    ten times as long.
+    Only the first file is encoded. The others are made by replacing values in it, because
+    encoding each file would take ten times as long.
     """
     from pydicom.filewriter import dcmwrite
 
@@ -97,7 +103,7 @@ def _instance_uid(uid: str, k: int) -> str:
 
 
 def _element(tag: bytes, value: str) -> bytes:
-    """A number of explicit type as it stands in the file: tag, type, length, text of even length."""
+    """Encode a number of explicit type: tag, type, length, and text of even length."""
     text = value.encode()
     text += b" " * (len(text) % 2)
     return tag + struct.pack("<H", len(text)) + text

@@ -1,7 +1,9 @@
-"""A 12-lead resting ECG from electrical causes: a heart dipole over the beats, seen by electrodes on one person's chest.
+"""Generate a 12-lead resting ECG from electrical causes.
 
-Axes of the dipole: x to the left, y to the feet, z to the back. The lead vectors are those of Dower (1968, Eur J Cardiol).
-Limb leads are built from integer counts of I and II, so that Einthoven holds as it does in a real file.
+A heart dipole that varies over each beat is recorded by electrodes on the chest of one person.
+The dipole has the axes x to the left, y to the feet and z to the back. The lead vectors are those
+of Dower (1968, Eur J Cardiol). The other limb leads are computed from integer counts of I and II,
+so Einthoven's law holds as in a real file.
 """
 
 from dataclasses import dataclass
@@ -35,7 +37,11 @@ _LEAD_FIELD = np.array(  # I, II, V1 to V6 by x, y, z
 
 @dataclass(frozen=True)
 class Recording:
-    """`counts` (12, 5000) and `median` (12, 600) int64, `peaks` the R-peaks as samples, inside the strip."""
+    """A recorded strip.
+
+    `counts` is (12, 5000) int64 and `median` is (12, 600) int64. `peaks` are the R-peaks within
+    the strip, in samples.
+    """
 
     counts: np.ndarray
     median: np.ndarray
@@ -44,7 +50,11 @@ class Recording:
 
 @dataclass(frozen=True)
 class _Waves:
-    """Parts of one beat: `delay_ms` from the R-peak, widths before and after the summit, dipole (P, 3) in mV."""
+    """The P waves that make up one beat.
+
+    `delay_ms` is relative to the R-peak, `rise_ms` and `fall_ms` are the widths before and after
+    the maximum, and the dipole is (P, 3) in mV.
+    """
 
     delay_ms: Array
     rise_ms: Array
@@ -53,7 +63,7 @@ class _Waves:
 
 
 def record(electrical: Electrical, rng: np.random.Generator, *, nuisance: EcgNuisance) -> Recording:
-    """The ten seconds that the device stores, starting at a random place in the cardiac cycle."""
+    """Record the ten seconds that the device stores, from a random phase of the cycle on."""
     time_s = np.arange(NUM_SAMPLES) / RATE_HZ
     breathing_hz, phase = rng.uniform(0.17, 0.33), rng.uniform(0, 2 * np.pi)
     breathing = np.sin(2 * np.pi * breathing_hz * time_s + phase)
@@ -73,7 +83,7 @@ def record(electrical: Electrical, rng: np.random.Generator, *, nuisance: EcgNui
 def _beat_times(
     electrical: Electrical, rng: np.random.Generator, *, breathing_hz: float, phase: float, nuisance: EcgNuisance
 ) -> Array:
-    """R-peaks in seconds, from before the strip to behind it."""
+    """Draw R-peaks in seconds, from before the start of the strip to after its end."""
     rr = 60 / float(electrical.rate_bpm)
     moment, beats = -2 * rr - rng.uniform(0, rr), []
     while moment < NUM_SAMPLES / RATE_HZ + 2:
@@ -112,10 +122,10 @@ def _waves(e: Electrical, rng: np.random.Generator, nuisance: EcgNuisance) -> _W
 
 
 def _dipole(waves: _Waves, time_s: Array, *, beats_s: Array, rng: np.random.Generator, nuisance: EcgNuisance) -> Array:
-    """(3, 5000) mV: each wave of each beat, with its own small deviation."""
+    """Return the dipole, (3, 5000) in mV; each wave of each beat has its own small deviation."""
     parts = len(waves.delay_ms)
     intervals = np.diff(beats_s, prepend=2 * beats_s[0] - beats_s[1])
-    stretch = 1 + 0.25 * (intervals / np.median(intervals) - 1)  # QT follows the interval before
+    stretch = 1 + 0.25 * (intervals / np.median(intervals) - 1)  # QT follows the previous RR
     size = (1 + nuisance.beat_gain * rng.standard_normal((len(beats_s), 1))) * (
         1 + nuisance.beat_shape * rng.standard_normal((len(beats_s), parts))
     )
@@ -131,7 +141,11 @@ def _dipole(waves: _Waves, time_s: Array, *, beats_s: Array, rng: np.random.Gene
 
 
 def _lead_field(rng: np.random.Generator, nuisance: EcgNuisance) -> Array:
-    """(8, 3) lead vectors of one person: heart position, electrode placement, gain of the torso and of each lead."""
+    """Draw the lead vectors of one person, (8, 3).
+
+    They vary with the position of the heart, the placement of the electrodes, and the gains of
+    the torso and of each lead.
+    """
     field = _LEAD_FIELD @ _turn(np.deg2rad(nuisance.rotation_degrees) * rng.standard_normal(3))
     chest = field[2:].copy()
     shift = nuisance.chest_shift * rng.standard_normal(6) + nuisance.chest_shift * rng.standard_normal()
@@ -147,7 +161,7 @@ def _lead_field(rng: np.random.Generator, nuisance: EcgNuisance) -> Array:
 
 
 def _turn(angles: Array) -> Array:
-    """Rotation about x, y and z by three angles in radians."""
+    """Return the rotation about x, y and z by three angles in radians."""
     (cx, cy, cz), (sx, sy, sz) = np.cos(angles), np.sin(angles)
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
@@ -156,14 +170,17 @@ def _turn(angles: Array) -> Array:
 
 
 def _noise(time_s: Array, rng: np.random.Generator, *, breathing: Array, nuisance: EcgNuisance) -> Array:
-    """(8, 5000) mV of leads I, II, V1 to V6, from the noise of nine electrodes: right arm, left arm, leg, V1 to V6."""
+    """Draw the noise of leads I, II and V1 to V6, (8, 5000) in mV.
+
+    It is computed from the noise of nine electrodes: right arm, left arm, leg, V1 to V6.
+    """
     electrodes = 9
     wave_hz = rng.uniform(0.04, 0.6, (electrodes, 3))
     waves = _sines(wave_hz, rng.random((electrodes, 3))).sum(1)
     wander = nuisance.wander_mv * rng.lognormal(0, 0.5) / 2 * (waves + rng.standard_normal((electrodes, 1)) * breathing)
     drift = nuisance.drift_mv * rng.standard_normal((electrodes, 2)) @ np.stack([np.ones_like(time_s), time_s / 10 - 0.5])
     white = rng.standard_normal((electrodes, len(time_s) + 2))
-    muscle = 0.9 * (white[:, 1:-1] - 0.35 * (white[:, 2:] + white[:, :-2]))  # little below 20 Hz
+    muscle = 0.9 * (white[:, 1:-1] - 0.35 * (white[:, 2:] + white[:, :-2]))  # little power below 20 Hz
     bursts = 1 + 0.6 * _sines(rng.uniform(0.05, 0.4, electrodes), rng.random(electrodes))
     size = nuisance.muscle_mv * rng.lognormal(0, nuisance.muscle_log, (electrodes, 1)) * rng.lognormal(0, nuisance.muscle_log)
     hum = _sines(np.full(electrodes, 50.0), rng.random(electrodes)) * rng.lognormal(0, 0.5, (electrodes, 1))
@@ -174,7 +191,10 @@ def _noise(time_s: Array, rng: np.random.Generator, *, breathing: Array, nuisanc
 
 
 def _sines(hz: Array, phase: Array) -> Array:
-    """(..., 5000) sin(2 pi (hz t + phase)) of waves of any shape: products of 50 by 100 phasors, far fewer than all sines."""
+    """Return sin(2 pi (hz t + phase)), (..., 5000), for frequencies of any shape.
+
+    Products of 50 by 100 phasors replace 5000 sines, which is far fewer evaluations.
+    """
     coarse, fine = np.arange(0, NUM_SAMPLES, 100) / RATE_HZ, np.arange(100) / RATE_HZ
     start = np.exp(2j * np.pi * (hz[..., None] * coarse + phase[..., None]))[..., None]
     step = np.exp(2j * np.pi * hz[..., None] * fine)[..., None, :]
@@ -183,14 +203,20 @@ def _sines(hz: Array, phase: Array) -> Array:
 
 
 def _twelve(eight: np.ndarray) -> np.ndarray:
-    """Counts of the 12 leads from I, II, V1 to V6: III = II - I exactly, the augmented leads rounded to a count."""
+    """Return the counts of the 12 leads from I, II and V1 to V6.
+
+    III is exactly II - I; the augmented leads are rounded to whole counts.
+    """
     one, two = eight[0], eight[1]
     augmented = [np.rint(-(one + two) / 2), np.rint(one - two / 2), np.rint(two - one / 2)]
     return np.concatenate([[one, two, two - one], np.asarray(augmented, dtype=np.int64), eight[2:]])
 
 
 def _median(counts: np.ndarray, peaks: np.ndarray) -> np.ndarray:
-    """(12, 600) median beat without its offset; Einthoven is restored as in the strip."""
+    """Return the median beat, (12, 600), without its offset.
+
+    The limb leads are computed as in the strip, so Einthoven's law holds again.
+    """
     whole = peaks[(peaks >= MEDIAN_PEAK) & (peaks <= counts.shape[1] - (MEDIAN_SAMPLES - MEDIAN_PEAK))]
     beats = np.stack([counts[:, p - MEDIAN_PEAK : p - MEDIAN_PEAK + MEDIAN_SAMPLES] for p in whole])
     beats = beats - np.median(beats[..., :40], axis=-1, keepdims=True)

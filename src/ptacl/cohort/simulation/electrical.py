@@ -1,9 +1,11 @@
-"""What the causes do to the electrical activity of the heart: the only way in which an ECG knows of the ventricles.
+"""Derive the electrical activity of the heart from the causes.
 
-Directions of the dependences are those of textbooks. Muscle mass raises QRS voltage and turns it to the back, and weakens and
-turns the T wave (strain); fat and a large chest lower all voltages; mass and volume lengthen the QRS complex; a large right
-ventricle turns the frontal axis to the right; QT follows the length of systole and hence the heart rate; a weak ventricle has a
-flat T wave with a wide QRS-T angle and a late ejection; filling pressure shows in the P wave.
+This is the only link between an ECG and the ventricles. The directions of the effects are those
+of textbooks. Muscle mass increases the QRS voltage and turns it to the back, and it weakens and
+turns the T wave (strain). Fat and a large chest lower all voltages. Mass and volume lengthen the
+QRS complex. A large right ventricle turns the frontal axis to the right. QT follows the length of
+systole, and therefore the heart rate. A weak ventricle has a flat T wave with a wide QRS-T angle,
+and late ejection. Filling pressure affects the P wave.
 """
 
 from dataclasses import dataclass, fields
@@ -16,7 +18,10 @@ from ptacl.cohort.simulation.nuisance import EcgNuisance
 
 @dataclass(frozen=True)
 class Electrical:
-    """Electrical causes: each field an array of one shape, () for one person, (n,) for a population."""
+    """Electrical causes.
+
+    All fields have the same shape: () for one person, (n,) for a population.
+    """
 
     rate_bpm: Array
     pr_ms: Array
@@ -26,26 +31,26 @@ class Electrical:
     voltage_log: Array  # of the main QRS vector, mV
     axis_deg: Array  # frontal, 0 to the left arm, 90 to the feet
     azimuth_deg: Array  # of the main QRS vector, positive to the back
-    septal_log: Array  # initial vector over the main one
-    right_log: Array  # right ventricular vector over the main one
-    basal_log: Array  # terminal vector over the main one
-    t_log: Array  # T over QRS
+    septal_log: Array  # initial vector relative to the main one
+    right_log: Array  # right ventricular vector relative to the main one
+    basal_log: Array  # terminal vector relative to the main one
+    t_log: Array  # T relative to QRS
     t_angle_deg: Array  # between QRS and T, in the horizontal plane
-    t_peak: Array  # place of the T peak, share of QT
-    p_left_log: Array  # left over right atrial part of the P wave
+    t_peak: Array  # position of the T peak as a fraction of QT
+    p_left_log: Array  # left relative to right atrial part of the P wave
 
     def as_matrix(self) -> Array:
-        """(n, 15) array of a population."""
+        """Return the causes of a population as an array (n, 15)."""
         return np.stack([getattr(self, f.name) for f in fields(self)], axis=-1)
 
 
 def timing(activity: Electrical) -> dict[str, float]:
-    """Heart rate and QT interval in the ECG of one person."""
+    """Return the heart rate and QT interval in the ECG of one person."""
     return {"ecg_rate_bpm": float(activity.rate_bpm), "ecg_qt_ms": float(activity.qt_ms)}
 
 
 def draw(causes: Causes, rng: np.random.Generator, *, nuisance: EcgNuisance) -> Electrical:
-    """The electrical causes of each person, with the spread that no phenotype explains."""
+    """Draw the electrical causes of each person, with the spread that no phenotype explains."""
     shape = np.shape(causes.male)
 
     def spread(size: float) -> Array:

@@ -1,9 +1,12 @@
-"""The ventricles as pixels: in every frame and slice as many of each label as the drawn volumes ask for.
+"""Draw the ventricles as pixels.
 
-Outlines are level sets. The LV has a fixed shape in each slice, r(angle), and pixels ordered by rho / r: the cavity takes the
-first of them, the myocardium the next. The RV lies on the septal side and takes the pixels nearest to the LV's outer border,
-measured in a thickness that falls to zero where the RV meets the LV. Counts, not outlines, are given, so volumes are exact to a
-pixel, while the real-valued level gives the smooth border of the image.
+In every frame and slice, the labels have as many pixels as the drawn volumes need. Outlines are
+level sets. In each slice the LV has a fixed shape r(angle), and its pixels are ordered by rho /
+r: the first pixels belong to the cavity and the next ones to the myocardium. The RV is on the
+septal side. It consists of the pixels closest to the outer border of the LV, where distance is
+relative to a thickness that falls to zero where the RV meets the LV. Pixel counts are prescribed
+instead of outlines, so volumes are exact to one pixel. The real-valued levels give the smooth
+borders of the image.
 """
 
 from dataclasses import dataclass
@@ -29,7 +32,7 @@ _VOXEL_ML = PIXEL_MM * PIXEL_MM * SPACING_MM / 1000
 
 @dataclass(frozen=True)
 class SliceCounts:
-    """Pixels of each part by slice and frame, (Z, T) int64, and the fill state of the ventricles (T,)."""
+    """Number of pixels of each part, (Z, T) int64, and filling of the ventricles by frame, (T,)."""
 
     cavity: np.ndarray
     muscle: np.ndarray
@@ -41,7 +44,8 @@ class SliceCounts:
 class SliceField:
     """Coordinates of one slice around its LV centre, (FIELD, FIELD) float32 in pixels and radians.
 
-    `radius` is rho / shape(angle): equal values lie on one outline. `angle` is 0 towards the septum.
+    `radius` is rho / shape(angle), which is constant along an outline. `angle` is 0 towards the
+    septum.
     """
 
     rho: Float32
@@ -51,13 +55,13 @@ class SliceField:
     rv_width: Float32
 
     def part(self, box: tuple[slice, slice]) -> "SliceField":
-        """Some rows and columns of it."""
+        """Return the rows and columns of `box`."""
         return SliceField(self.rho[box], self.angle[box], self.shape[box], self.radius[box], self.rv_width[box])
 
 
 @dataclass(frozen=True)
 class Levels:
-    """Borders of one slice by frame, (T,): radii of cavity and muscle, and RV thickness, in pixels."""
+    """Borders of one slice by frame, (T,): radii of cavity and muscle, RV thickness, in pixels."""
 
     cavity: Float32
     muscle: Float32
@@ -65,7 +69,7 @@ class Levels:
 
 
 def count(causes: Causes, rng: np.random.Generator, *, nuisance: CineNuisance) -> SliceCounts:
-    """Pixels by slice: the long axis tapers to the apex, and the base comes down in systole."""
+    """Count the pixels by slice: the heart tapers to the apex, and its base descends in systole."""
     edv, esv = float(causes.edv_ml), float(causes.esv_ml)
     rv_edv, rv_esv = float(causes.rv_edv_ml), float(causes.rv_esv_ml)
     muscle_ml = float(causes.mass_g) / DENSITY_G_PER_ML
@@ -94,7 +98,10 @@ def count(causes: Causes, rng: np.random.Generator, *, nuisance: CineNuisance) -
 
 
 def field(rng: np.random.Generator, *, centre_px: tuple[float, float], septum: float, nuisance: CineNuisance) -> SliceField:
-    """Coordinates about an LV centre (row, column) in the square; `septum` is the direction of the RV in radians."""
+    """Draw the coordinates around an LV centre (row, column) of the square.
+
+    `septum` is the direction of the RV in radians.
+    """
     along = np.arange(FIELD, dtype=np.float32)
     dy, dx = along[:, None] - np.float32(centre_px[0]), along - np.float32(centre_px[1])
     rho = np.sqrt(dx * dx + dy * dy)
@@ -105,13 +112,13 @@ def field(rng: np.random.Generator, *, centre_px: tuple[float, float], septum: f
     shape = (1 + second * np.cos(2 * angle + phases[0]) + 0.5 * third * np.cos(3 * angle + phases[1])).astype(np.float32)
     reach = np.deg2rad(78 + nuisance.rv_angle_degrees * rng.standard_normal())
     width = np.clip(np.cos(angle * np.float32(np.pi / 2 / reach)), 0, 1) * (np.abs(angle) < reach)
-    towards = width > 0  # powers take long, and those of 0 are 0
+    towards = width > 0  # powers are slow, and 0 stays 0
     width[towards] = np.power(width[towards], np.float32(0.75))
     return SliceField(rho, angle, shape, rho / shape, width)
 
 
 def label(place: SliceField, counts: SliceCounts, z: int) -> tuple[np.ndarray, Levels]:
-    """Labels (T, FIELD, FIELD) uint8 of one slice, and the levels at which its borders lie."""
+    """Return the labels of one slice, (T, FIELD, FIELD) uint8, and the levels of its borders."""
     cavity, whole, rv = counts.cavity[z], counts.cavity[z] + counts.muscle[z], counts.rv[z]
     order = _innermost(place.radius.reshape(-1), int(whole.max()) + 1)
     labels = np.zeros((FRAMES, FIELD * FIELD), dtype=np.uint8)
@@ -127,7 +134,10 @@ def label(place: SliceField, counts: SliceCounts, z: int) -> tuple[np.ndarray, L
 
 
 def _innermost(radius: Float32, count: int) -> np.ndarray:
-    """Places of the `count` smallest values in their order: sorting these alone is far faster than sorting all."""
+    """Return the indices of the `count` smallest values and of the next one, in sorted order.
+
+    Sorting only these is much faster than sorting all values.
+    """
     near = np.flatnonzero(radius <= np.partition(radius, count)[count])
     return np.asarray(near[np.argsort(radius[near], kind="stable")])
 
@@ -137,7 +147,8 @@ def _add_rv(
 ) -> Float32:
     """Write the RV into (T, FIELD * FIELD) labels and return its thickness by frame.
 
-    In each frame the LV holds the pixels of a `rank` below `whole` (T,) and ends at `border` (T,).
+    In each frame the LV consists of the pixels whose `rank` is below `whole` (T,), and its border
+    is at `border` (T,).
     """
     levels = np.zeros(FRAMES, dtype=np.float32)
     side = np.flatnonzero(place.rv_width > 0.02)
@@ -152,10 +163,11 @@ def _add_rv(
 
 
 def _reachable(side: np.ndarray, outside: np.ndarray, place: SliceField, border: Float32, wanted: int) -> np.ndarray:
-    """Pixels of `side` that may be among the `wanted` nearest to the LV in some frame: most of them never are.
+    """Return the pixels of `side` that can be among the `wanted` nearest to the LV in some frame.
 
-    Depth falls as the border grows. So the largest depth needed is that of pixels `outside` the LV in every frame, at the
-    smallest border, and the largest border says which pixels come that near.
+    Most pixels never are. Depth decreases as the border grows. The largest depth that is needed
+    is therefore found at the smallest border, among the pixels that are `outside` the LV in every
+    frame. The largest border then shows which pixels can be that near.
     """
     if len(outside) <= wanted:
         return side
@@ -164,13 +176,16 @@ def _reachable(side: np.ndarray, outside: np.ndarray, place: SliceField, border:
 
 
 def _depth(side: np.ndarray, place: SliceField, border: Float32) -> Float32:
-    """Distance of pixels beyond the LV's border, over the width of the RV in their direction."""
+    """Return the distance of pixels from the LV border, relative to the RV width at their angle."""
     rho, shape, width = (x.reshape(-1)[side] for x in (place.rho, place.shape, place.rv_width))
     return np.asarray((rho - border * shape) / width)
 
 
 def _slice_edges(length: float, rng: np.random.Generator) -> Array:
-    """(Z + 1,) borders of the slices along the long axis in mm, the base at 0: the stack covers the heart in all frames."""
+    """Draw the slice borders along the long axis in mm, (Z + 1,), with the base at 0.
+
+    The stack covers the heart in all frames.
+    """
     start = -SPACING_MM * rng.uniform(0.05, 0.95)
     slices = int(np.ceil((length - start) / SPACING_MM))
     if rng.random() < 0.4:
@@ -180,19 +195,25 @@ def _slice_edges(length: float, rng: np.random.Generator) -> Array:
 
 
 def _spread(volume_ml: Array, edges: Array, *, base: Array, apex: Array, taper: float) -> Array:
-    """(Z, T) mL of a body whose cross-section falls as 1 - s**taper from its base (s = 0) to its apex (s = 1)."""
+    """Spread a volume over the slices, (Z, T) in mL.
+
+    The cross-section decreases as 1 - s**taper from the base (s = 0) to the apex (s = 1).
+    """
     s = np.clip((edges[:, None] - base) / (apex - base), 0, 1)
     below = (s - s ** (taper + 1) / (taper + 1)) * (taper + 1) / taper
     return np.asarray(volume_ml * np.diff(below, axis=0))
 
 
 def _whole_pixels(volume_ml: Array) -> np.ndarray:
-    """(Z, T) pixel counts that add up to the volume: the rounding error goes on to the next slice."""
+    """Return pixel counts (Z, T) that add up to the volume.
+
+    The rounding error of a slice is carried over to the next slice.
+    """
     return np.diff(np.rint(np.cumsum(volume_ml, axis=0) / _VOXEL_ML), axis=0, prepend=0).astype(np.int64)
 
 
 def _level(sorted_values: Float32, counts: np.ndarray) -> Float32:
-    """Level between the last pixel inside and the first outside; 0 where nothing is inside."""
+    """Return the level between the last pixel inside and the first outside, or 0 if none is in."""
     inside = sorted_values[np.maximum(counts - 1, 0)]
     level = (inside + sorted_values[np.minimum(counts, len(sorted_values) - 1)]) / 2
     return np.asarray(np.where(counts > 0, level, 0), dtype=np.float32)

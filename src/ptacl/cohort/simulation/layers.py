@@ -1,4 +1,7 @@
-"""The heart of one slice as layers with soft borders: fat, RV wall, RV blood, myocardium, LV blood with papillary muscles."""
+"""Paint the heart of one slice as layers with soft borders.
+
+The layers are fat, RV wall, RV blood, myocardium, and LV blood with papillary muscles.
+"""
 
 from dataclasses import dataclass
 
@@ -16,7 +19,7 @@ _WALL_PX = 1.8  # thickness of the RV wall
 
 @dataclass(frozen=True)
 class Tissue:
-    """Brightness of the heart's parts in one person, and where the papillary muscles stand."""
+    """Brightness of the parts of one heart, and the positions of its papillary muscles."""
 
     muscle: float
     rv_blood: float
@@ -28,7 +31,7 @@ class Tissue:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, nuisance: CineNuisance) -> "Tissue":
-        """Draw those of one person."""
+        """Draw the tissue of one visit."""
         return cls(
             muscle=rng.uniform(*nuisance.muscle),
             rv_blood=rng.uniform(*nuisance.rv_blood),
@@ -41,10 +44,11 @@ class Tissue:
 
 
 class Layers:
-    """What paints one slice in a few frames at a time, so that the arrays stay in the cache of the processor.
+    """Paints one slice, a few frames at a time, so that the arrays fit in the CPU cache.
 
-    Depths are in units of the soft border, where 0 is its outer end and 1 its inner one. Each layer is computed in the box that
-    it can reach in any frame; `box` holds them all.
+    Depths are in units of the width of the soft border: 0 is its outer end and 1 its inner end.
+    Each layer is only computed in the box that it can reach in any frame; `box` contains all of
+    these boxes.
     """
 
     def __init__(self, place: SliceField, levels: Levels, *, tissue: Tissue, rim_px: float, filling: Array) -> None:
@@ -68,7 +72,7 @@ class Layers:
         self._blood = _by_frame(1 + tissue.inflow * (1 - filling))
 
     def paint(self, ground: Float32, frames: slice) -> Float32:
-        """(n, rows, columns) of `box` in those frames, over its surroundings `ground` (rows, columns)."""
+        """Paint frames of `box`, (n, rows, columns), over the ground, (rows, columns)."""
         tissue, blood = self._tissue, self._blood[frames]
         border = self._muscle[frames] * self._shape  # outer border of both ventricles along each angle
         border += self._rv[frames] * self._rv_width
@@ -86,7 +90,7 @@ class Layers:
         return heart
 
     def _papillary(self, frames: slice) -> Float32:
-        """Darkening of the cavity by two papillary muscles that move with the wall."""
+        """Return how much two papillary muscles, which move with the wall, darken the cavity."""
         ring = self._radius / np.maximum(self._cavity[frames], 1)
         ring -= np.float32(0.70)
         ring /= np.float32(0.24)
@@ -101,14 +105,17 @@ class Layers:
 
 
 def _blend(ground: Float32, depth: Float32, value: Float32 | np.float32) -> None:
-    """Paint `value` in place where `depth` is 1, nothing where it is 0, a mixture between; `depth` is used up."""
+    """Blend `value` into `ground` in place, with the weight `depth` clipped to 0..1.
+
+    `depth` is overwritten.
+    """
     np.clip(depth, 0, 1, out=depth)
     depth *= value - ground
     ground += depth
 
 
 def _bounds(inside: np.ndarray) -> Box:
-    """The smallest box that holds all pixels inside; an empty one if there are none."""
+    """Return the smallest box that contains all pixels of `inside`, or an empty box."""
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     if not len(rows):
         return slice(0, 0), slice(0, 0)
@@ -116,7 +123,10 @@ def _bounds(inside: np.ndarray) -> Box:
 
 
 def _start(depth: Level | int, level: Float32) -> Float32:
-    """(T, 1, 1) depth at distance 0, if the layer is there in a frame, that is, has a level above 0."""
+    """Return the depth at distance 0 by frame, (T, 1, 1).
+
+    It is minus infinity in frames where the layer is absent, that is, where its level is 0.
+    """
     return _by_frame(np.where(level > 0, depth + 0.5, -np.inf))
 
 
@@ -125,6 +135,6 @@ def _by_frame(values: Level) -> Float32:
 
 
 def _sideways(angle: Float32, middle: float) -> Float32:
-    """Squared distance of each angle from the middle of a papillary muscle, over its half width."""
+    """Return the squared distance of each angle from a papillary muscle, in half widths of it."""
     away = np.abs(angle - np.float32(middle))
     return np.asarray(np.square(np.minimum(away, np.float32(2 * np.pi) - away) / np.float32(0.33)))

@@ -1,4 +1,7 @@
-"""A cine as the NIfTI pair that converters write: sa.nii.gz and seg_sa.nii.gz, native axes, base first."""
+"""Write a cine as the NIfTI pair that converters write.
+
+The pair is sa.nii.gz and seg_sa.nii.gz, with native axes and the base first.
+"""
 
 from pathlib import Path
 
@@ -13,7 +16,10 @@ _COMPRESSION = 1
 
 
 def write_image(path: Path, image: np.ndarray, *, cine: Cine) -> None:
-    """Write `image` (T, Z, Y, X), of any type of NIfTI, with the geometry of `cine`; the same input gives the same bytes."""
+    """Write `image` (T, Z, Y, X), of any NIfTI data type, with the geometry of `cine`.
+
+    The same input gives the same bytes.
+    """
     import nibabel
     from isal import igzip
 
@@ -31,7 +37,7 @@ def write_image(path: Path, image: np.ndarray, *, cine: Cine) -> None:
 
 
 def affine(cine: Cine) -> np.ndarray:
-    """(4, 4) from voxel X, Y, Z to RAS millimetres."""
+    """Return the affine (4, 4) from voxel indices X, Y, Z to RAS in mm."""
     out = np.eye(4)
     out[:3, :3] = cine.axes * [PIXEL_MM, PIXEL_MM, SPACING_MM]
     out[:3, 3] = cine.origin_mm

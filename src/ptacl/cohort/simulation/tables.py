@@ -1,4 +1,4 @@
-"""Phenotype tables in each column convention of UK Biobank, and a withdrawal list."""
+"""Write phenotype tables in each column convention of UK Biobank, and a withdrawal list."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -7,13 +7,16 @@ from ptacl.cohort.simulation.causes import PHENOTYPES
 
 FIELDS = {name: 24100 + k for k, name in enumerate(PHENOTYPES)} | {"sex": 31, "height_cm": 50, "weight_kg": 21002, "age": 21003}
 
-Row = Mapping[tuple[str, int], float]  # value by name and instance; sex has instance 0
+Row = Mapping[tuple[str, int], float]  # values by name and instance; sex has instance 0
 
 _DECIMALS = {"sex": 0, "age": 0, "height_cm": 1, "weight_kg": 1, "LVCO": 3}
 
 
 def write_tables(folder: Path, rows: Mapping[str, Row], *, instances: Sequence[int]) -> None:
-    """Write the same values four times: ukbconv csv, ukbconv r, Table Exporter, dx extract_dataset. One row a participant."""
+    """Write the same values in four conventions, with one row per participant.
+
+    The conventions are ukbconv csv, ukbconv r, Table Exporter and dx extract_dataset.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     columns = [("sex", 0), *((name, i) for i in instances for name in FIELDS if name != "sex")]
 
@@ -42,7 +45,7 @@ def write_tables(folder: Path, rows: Mapping[str, Row], *, instances: Sequence[i
 
 
 def write_withdrawals(folder: Path, persons: Sequence[str]) -> None:
-    """Write the list as UK Biobank sends it: one id a line, no header."""
+    """Write the list as UK Biobank sends it, with one id per line and no header."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "w00000_20260101.csv").write_text("".join(f"{person}\n" for person in persons))
 

@@ -1,4 +1,4 @@
-"""All files of one visit: causes first, then the ECG and the cine that follow from them."""
+"""Write all files of one visit: draw its causes, then generate the ECG and the cine from them."""
 
 import io
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _RAP_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Order:
-    """One visit to be written: who, which visit, and what the settings decided for it."""
+    """A visit to write: the participant, the instance, and the choices made for it."""
 
     person: str
     instance: int
@@ -31,7 +31,11 @@ class Order:
 
 @dataclass(frozen=True)
 class Written:
-    """What came of an order: drawn and tabled values, and the number of files of each kind."""
+    """Result of an order.
+
+    `truth` holds the drawn values, `table` the values of the phenotype tables, and `files` the
+    number of files of each kind.
+    """
 
     person: str
     instance: int
@@ -41,7 +45,10 @@ class Written:
 
 
 def write(order: Order, out: Path) -> Written:
-    """Write ECG, cine and segmentation of one visit below `out`; every byte follows from the seed and the visit."""
+    """Write the ECG, cine and segmentation of one visit below `out`.
+
+    The seed and the order determine every byte.
+    """
     person = draw_person(order)
     files: dict[str, int] = {}
     activity = electrical.draw(person, _rng(order, "electrical"), nuisance=nuisance.ECG)
@@ -60,7 +67,7 @@ def write(order: Order, out: Path) -> Written:
 
 
 def draw_person(order: Order) -> causes.Causes:
-    """The causes behind a visit; the repeat visit starts from the first one."""
+    """Draw the causes of a visit; a repeat visit is derived from the first visit."""
     first = causes.draw(seeds.generator(order.seed, "simulation causes", order.person), size=())
     return first if order.instance == FIRST_INSTANCE else causes.repeat(first, _rng(order, "repeat"))
 
