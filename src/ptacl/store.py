@@ -1,7 +1,11 @@
-"""The only module that knows Zarr: named arrays over visits, with units, dimensions and the visit index as attributes.
+"""Write and read stores: named arrays over visits.
 
-A store is a folder `store.zarr` one level below its declared directory (Snakemake puts a timestamp file into the latter).
-It appears whole or not at all: a :class:`Writer` writes beside the final name and renames at the end.
+Units, dimensions and the visit index are stored as attributes. This is the only module that uses
+Zarr.
+
+A store is a folder `store.zarr` in its declared directory, into which Snakemake also puts a
+timestamp file. A store is either complete or absent, because :class:`Writer` writes to another
+name and renames the folder at the end.
 """
 
 import hashlib
@@ -20,7 +24,19 @@ _FLUSH = 64
 
 @dataclass(frozen=True)
 class Array:
-    """What an array holds: `dims` of one visit (without the visit axis), their sizes, type, unit."""
+    """Description of one array of a store.
+
+    Parameters
+    ----------
+    dims : tuple of str
+        Names of the dimensions of one visit, without the visit axis.
+    shape : tuple of int
+        Sizes of these dimensions.
+    dtype : str
+        NumPy data type.
+    unit : str
+        Unit of the values, such as `mV`.
+    """
 
     dims: tuple[str, ...]
     shape: tuple[int, ...]
@@ -29,13 +45,19 @@ class Array:
 
 
 class Writer:
-    """Append visits one by one; memory is bounded by a few of them.
+    """Write a store visit by visit, as a context manager.
+
+    At most 64 visits are held in memory. The store appears when the context ends without an
+    exception.
 
     Parameters
     ----------
-    directory : the declared directory; the store is `directory/store.zarr`.
-    arrays : one entry an array; one visit is one chunk.
-    attributes : JSON-able facts about the whole store (lead names, settings).
+    directory : Path
+        Declared directory. The store is `directory/store.zarr`.
+    arrays : mapping of str to Array
+        Arrays of the store by name. One visit is one chunk.
+    attributes : mapping of str to object
+        Attributes of the whole store that can be written as JSON, such as lead names or settings.
     """
 
     def __init__(self, directory: Path, *, arrays: Mapping[str, Array], attributes: Mapping[str, Any]) -> None:
@@ -48,7 +70,15 @@ class Writer:
 
     @property
     def digest(self) -> str:
-        """Hash of all that was appended: what a manifest must hold, since no rule looks into a store."""
+        """SHA-256 of all appended values, as hexadecimal digits.
+
+        Manifests have to hold it, because no rule of the workflow looks into a store.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits.
+        """
         return self._hash.hexdigest()
 
     def __enter__(self) -> "Writer":
@@ -68,7 +98,21 @@ class Writer:
         return self
 
     def append(self, visit: str, **values: np.ndarray) -> None:
-        """Add one visit, with one value for each array."""
+        """Append one visit.
+
+        Parameters
+        ----------
+        visit : str
+            Key of the visit.
+        **values : ndarray
+            One value for each array, in the shape and unit that its :class:`Array` declares. It
+            is converted to the declared data type.
+
+        Raises
+        ------
+        AssertionError
+            If the names of the values are not those of the arrays, or if a shape differs.
+        """
         assert values.keys() == self._arrays.keys(), f"arrays {sorted(values)} are not {sorted(self._arrays)}"
         for name, value in values.items():
             value = np.asarray(value, dtype=self._arrays[name].dtype)
@@ -103,14 +147,37 @@ class Writer:
 
 @dataclass(frozen=True)
 class Store:
-    """An opened store: `visits` in order, `attributes`, and arrays read by name."""
+    """An opened store, as :func:`read` returns it.
+
+    Parameters
+    ----------
+    visits : list of str
+        Keys of the visits, in the order of the rows of every array.
+    attributes : dict of str to object
+        Attributes of the whole store.
+    group : zarr.Group
+        The Zarr group that holds the arrays.
+    """
 
     visits: list[str]
     attributes: dict[str, Any]
     group: zarr.Group
 
     def read(self, name: str, rows: Sequence[int] | slice = slice(None)) -> np.ndarray:
-        """Rows of one array, in the order asked for; shape (rows, ...)."""
+        """Read rows of one array.
+
+        Parameters
+        ----------
+        name : str
+            Name of the array.
+        rows : sequence of int or slice
+            Rows to read; all rows by default.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, ...)
+            The rows in the requested order, in the unit of the array.
+        """
         array = self.group[name]
         assert isinstance(array, zarr.Array)
         if isinstance(rows, slice):
@@ -121,12 +188,39 @@ class Store:
         return out
 
     def unit(self, name: str) -> str:
-        """The unit of an array."""
+        """Return the unit of an array.
+
+        Parameters
+        ----------
+        name : str
+            Name of the array.
+
+        Returns
+        -------
+        str
+            The unit.
+        """
         return str(self.group[name].attrs["unit"])
 
 
 def read(directory: Path) -> Store:
-    """Open the store below `directory`; FileNotFoundError names the folder and the remedy."""
+    """Open the store in `directory`.
+
+    Parameters
+    ----------
+    directory : Path
+        Declared directory of the store, as given to :class:`Writer`.
+
+    Returns
+    -------
+    Store
+        The opened store.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no store. The message names the folder and the remedy.
+    """
     path = Path(directory) / "store.zarr"
     if not path.is_dir():
         raise FileNotFoundError(f"{path} is missing: run the preparation of this shard again")
