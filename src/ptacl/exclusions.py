@@ -1,11 +1,11 @@
-"""Why a record cannot be used: one enum for the whole pipeline, and the exception that carries a reason."""
+"""Reasons why records cannot be used, for the whole pipeline, and the exception to raise."""
 
 from enum import StrEnum
 from pathlib import Path
 
 
 class Reason(StrEnum):
-    """Reasons of the exclusions table; the flow diagram counts them."""
+    """Reasons in the exclusions table, which the flow diagram counts."""
 
     WITHDRAWN = "withdrawn"
     NO_ECG = "no ECG of this visit"
@@ -41,7 +41,10 @@ class Reason(StrEnum):
 
 
 class Excluded(ValueError):
-    """A record that cannot be used: a reason for the table and a detail without any participant id."""
+    """Raised for a record that cannot be used.
+
+    It has a reason for the table, and a detail that must not contain a participant id.
+    """
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
@@ -49,6 +52,9 @@ class Excluded(ValueError):
 
 
 def demand_file(path: Path) -> None:
-    """Excluded(UNREADABLE) unless a regular file lies there: opening a pipe waits for ever, a device never ends."""
+    """Raise Excluded(UNREADABLE) unless the path is a regular file.
+
+    Opening a pipe would wait forever, and reading a device might never end.
+    """
     if not Path(path).is_file():
         raise Excluded(Reason.UNREADABLE, "not a regular file" if Path(path).exists() else "no such file")

@@ -1,4 +1,4 @@
-"""Memory that a step of a training, or a record of a preparation, gives back is kept for the next one."""
+"""Keep the memory that one training step, or one prepared record, frees for the next one."""
 
 import ctypes
 import sys
@@ -8,10 +8,12 @@ _SETTINGS = ((-4, 0), (-1, 2**31 - 1))
 
 
 def keep() -> bool:
-    """Tell glibc not to return large blocks to the system; whether it could be told.
+    """Tell glibc not to return large blocks to the system, and return whether this succeeded.
 
-    A step frees what it allocated, tensors of tens of megabytes. By default each is mapped anew, and the first touch of its pages
-    costs more than filling them: a tenth of a contrastive step at the demonstration's sizes, a fifth of an ECG's preparation.
+    A step frees the tensors that it allocated, which have tens of megabytes. By default glibc
+    maps each of them anew, and the first access to its pages costs more than filling them: a
+    tenth of the time of a contrastive step at the sizes of the demonstration, and a fifth of the
+    preparation of an ECG.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -1,4 +1,7 @@
-"""What trainings cost, by arithmetic: operations of matrix products and samples, for estimates before and during a run."""
+"""Estimate the cost of trainings, before and during a run.
+
+The cost is the number of operations in matrix products and the number of samples, by arithmetic.
+"""
 
 from typing import Any, NamedTuple
 
@@ -11,18 +14,21 @@ _SAMPLE_S = 0.002  # crops, augmentation and batches on a CPU
 
 
 class Work(NamedTuple):
-    """Of a training, all its seeds together: operations of matrix products, and samples, of each modality one."""
+    """Cost of a training, summed over its seeds.
+
+    `flops` are the operations in matrix products. `samples` counts each modality of a visit as one.
+    """
 
     flops: float
     samples: float
 
     def seconds(self, rate: float) -> float:
-        """At so many operations a second."""
+        """Return the time in seconds at `rate` operations per second."""
         return self.flops / rate + _SAMPLE_S * self.samples
 
 
 def trainings(settings: config.Config, *, visits: int) -> dict[str, Work]:
-    """By training of the rows shown and what these start from."""
+    """Return the cost of each training that the shown rows need, with those they start from."""
     rows = [row for table in (settings.regression, settings.retrieval, settings.alignment) for row in settings.shown(table.rows)]
     found: dict[str, Work] = {}
     share = 1 - settings.cohort.test_fraction - settings.cohort.validation_fraction
@@ -41,7 +47,10 @@ def trainings(settings: config.Config, *, visits: int) -> dict[str, Work]:
 
 
 def _forward(encoder: config.AnyEncoder, *, decoder: Any, hidden: float) -> float:
-    """Operations of a forward pass of one sample through an encoder that sees what is not hidden, and its decoder."""
+    """Return the operations in one forward pass of one sample.
+
+    The encoder sees only the tokens that are not hidden; its decoder, if any, sees all tokens.
+    """
     if isinstance(encoder, config.ResNet):
         return 8.2e9 * (encoder.base_width / 64) ** 2 * (encoder.shape[1] / 224) ** 2
     tokens = float(np.prod([n // p for n, p in zip(encoder.shape, encoder.patch, strict=True)]))

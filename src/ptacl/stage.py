@@ -1,4 +1,8 @@
-"""A stage runs with memory that it keeps. What settings, files or disk forbid is one line and status 2, all else a traceback."""
+"""Run a stage of the pipeline.
+
+Errors caused by settings, files or the disk end the stage with one line and exit status 2. Any
+other error keeps its traceback.
+"""
 
 import errno
 import re
@@ -11,7 +15,10 @@ _PARTICIPANT = re.compile(r"(?<!\d)[1-9]\d{6}(?!\d)")
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call the main function of a stage. SystemExit(2) after a ValueError or an OSError, whose text names file and remedy."""
+    """Call the main function of a stage, with memory that is kept (:mod:`ptacl.memory`).
+
+    A ValueError or an OSError, whose text names the file and the remedy, becomes SystemExit(2).
+    """
     memory.keep()
     try:
         main()
@@ -24,13 +31,13 @@ def run(main: Callable[[], None]) -> None:
 def _of_system(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{where}the disk is full, or your quota is: free space and run again, what is finished stays"
+        return f"{where}the disk is full or your quota is used up: free space and run again; finished results are kept"
     if error.errno == errno.EACCES:
-        return f"{where}no permission: change the rights of the file or folder and run again"
+        return f"{where}no permission: change the permissions of the file or folder and run again"
     return f"{where}{error.strerror}" if error.strerror else str(error)
 
 
 def _end(text: str) -> None:
-    """Print a line without the number of a participant, as files of raw data have them in their names."""
+    """Print one line without participant ids, which are in the names of raw data files."""
     print(f"error: {_PARTICIPANT.sub('[participant]', text)}", file=sys.stderr)
     raise SystemExit(2)
