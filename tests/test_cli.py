@@ -11,7 +11,10 @@ def test_a_file_of_another_kind_is_told_what_is_read(name: str, tmp_path: Path, 
     assert cli.main(["inspect", str(tmp_path / name)]) == cli.UNREADABLE
     said = capsys.readouterr().err
     assert (
-        said.startswith(f"ptacl inspect: {name}: not a kind of file") and ".xml" in said and ".zip" in said and ".nii.gz" in said
+        said.startswith(f"ptacl inspect: {name}: unsupported file type")
+        and ".xml" in said
+        and ".zip" in said
+        and ".nii.gz" in said
     )
     assert said.count("\n") == 1
 

@@ -125,7 +125,7 @@ def test_commands_that_use_a_model(finished: Project, tmp_path: Path, capsys: py
     assert status == 2 and "another model made this gallery" in said
     assert ptacl("embed", bad)[0] == 2
     status, _, said = ptacl("embed", good[0], "--out", tmp_path / "e.xlsx")
-    assert status == 2 and "name a .csv or a .parquet file" in said
+    assert status == 2 and "name a .csv or .parquet file" in said
     cine = next((results / "private/simulated").rglob("*_20209_2_0.zip"))
     status, _, said = ptacl("predict", cine)
     assert status == 2 and "add --modality cmr" in said

@@ -1,4 +1,7 @@
-"""Before hours are spent: what a configuration would find, lose, need and cost. No id is told, and nothing is written."""
+"""Report what a run would find, exclude and cost, before it is started.
+
+No participant id is reported, and nothing is written.
+"""
 
 import os
 import shutil
@@ -17,18 +20,21 @@ from ptacl.cohort.inventory import BulkFile
 from ptacl.ecg import prepare as ecg
 from ptacl.exclusions import Excluded
 
-# Peak rates of bfloat16 matrix products from the makers' data sheets, and the share of it that a small transformer reaches.
+# Peak rates of bfloat16 matrix products, from the data sheets of the makers, and the fraction of
+# the peak rate that a small transformer reaches.
 GPUS = {"NVIDIA A100": 312e12, "NVIDIA H100": 989e12, "NVIDIA L4": 121e12}
 _SHARE_GPU, _SHARE_CPU = 0.15, 0.3
 _MATRIX = 1024
-_DETAILS = 10  # of the exclusions of the sample
+_DETAILS = 10  # number of different exclusions of the sample that are listed
 
 
 def run(settings: config.Config, *, demonstration: config.Encoders, sample: int, cores: int) -> dict[str, Any]:
-    """Facts by section as JSON values; ValueError or FileNotFoundError, with remedy, for what would stop the pipeline.
+    """Return facts by section, as JSON values.
 
-    demonstration : the encoders of the project's own configuration, to tell when they are in force. sample : so many pairs are
-    prepared for real, spread over the cohort.
+    `demonstration` are the encoders of the project's own configuration, to recognise a run that
+    uses them. `sample` is the number of pairs, spread over the cohort, that are actually
+    prepared. ValueError or FileNotFoundError, with a remedy, is raised for anything that would
+    stop the pipeline.
     """
     settings.cohort.demand_paths()
     if settings.cohort.source == "simulated":
@@ -63,11 +69,15 @@ def run(settings: config.Config, *, demonstration: config.Encoders, sample: int,
 def _sample(
     pairs: list[tuple[BulkFile, BulkFile]], settings: config.Config, *, number: int
 ) -> tuple[list[Excluded], dict[str, float], int]:
-    """Why some cannot be used, mean seconds per record by modality, and how many were tried."""
+    """Prepare some pairs.
+
+    Returns why some cannot be used, the mean seconds per record by modality, and the number of
+    pairs tried.
+    """
     chosen = [pairs[i] for i in np.unique(np.linspace(0, len(pairs) - 1, min(number, len(pairs))).astype(int))]
     reasons: list[Excluded] = []
     spent = {"ecg": 0.0, "cmr": 0.0}
-    for one, cine in [chosen[0], *chosen]:  # the first a second time: what it loads is no part of the time
+    for one, cine in [chosen[0], *chosen]:  # the first one twice: its first run also loads modules
         if one is chosen[0][0]:
             reasons, spent = [], dict.fromkeys(spent, 0.0)
         found: Excluded | None = None
@@ -86,18 +96,21 @@ def _sample(
 
 
 def sizes(encoders: config.Encoders, *, demonstration: config.Encoders) -> dict[str, Any]:
-    """The encoders that would be trained, in words, and a warning where they are those of the demonstration."""
+    """Describe the encoders to train, with a note if they are those of the demonstration."""
     found = {}
     for name, encoder in (("ECG encoder", encoders.ecg), ("CMR encoder", encoders.cmr)):
         shape, patch = (" x ".join(map(str, axes)) for axes in (encoder.shape, encoder.patch))
         found[name] = f"input {shape}, patch {patch}, {encoder.depth} layers, width {encoder.width}, {encoder.heads} heads"
     if encoders == demonstration:
-        found["note"] = "sizes of the demonstration: name workflow/config/ukb.yaml first for those of the paper"
+        found["note"] = "sizes of the demonstration; for those of the paper, give workflow/config/ukb.yaml as the first file"
     return found
 
 
 def needs(settings: config.Config, *, visits: int, seconds: Mapping[str, float], cores: int) -> dict[str, Any]:
-    """Disk, memory and time of so many visits; `seconds` a record by modality, measured, for the time of the preparation."""
+    """Estimate the disk space, memory and time that `visits` visits need.
+
+    `seconds` is the measured preparation time per record, by modality.
+    """
     ecg_bytes, cmr_bytes = 12 * settings.ecg.num_samples * 4, settings.cmr.frames * settings.cmr.size**2
     works = operations.trainings(settings, visits=visits)
     here = os.path.abspath("results" if os.path.isdir("results") else ".")
@@ -115,7 +128,7 @@ def needs(settings: config.Config, *, visits: int, seconds: Mapping[str, float],
 
 
 def _rate() -> float:
-    """Operations a second of a matrix product on this machine, by one that takes some milliseconds."""
+    """Measure the operations per second of a matrix product that takes some milliseconds."""
     a = np.ones((_MATRIX, _MATRIX), np.float32)
     a @ a
     start = time.perf_counter()
@@ -136,7 +149,7 @@ def _hours(seconds: float) -> str:
 
 
 def lines(facts: Mapping[str, Any]) -> list[str]:
-    """The facts as text, a section a paragraph."""
+    """Format the facts as lines of text, grouped by section."""
     out: list[str] = []
     for section, values in facts.items():
         out.append(f"{section}")

@@ -1,4 +1,7 @@
-"""`ptacl`: what a person types. The pipeline itself is started with snakemake."""
+"""Inspect files, check a cohort before a run, and use trained models.
+
+The pipeline itself is started with snakemake.
+"""
 
 import argparse
 import json
@@ -18,16 +21,16 @@ _ECGS = (".xml", ".dcm", ".dicom", ".scp", ".edf", ".hea", ".dat", ".mwf", ".mfe
 _KINDS = dict.fromkeys(_ECGS, "ECG (.xml, .dcm, .scp, .edf, .hea, .mwf, .csv, .npy)") | {
     ".zip": "DICOM cine (.zip)",
     ".nii.gz": "NIfTI cine (.nii.gz, .nii)",
-    ".nii": "its folder",
+    ".nii": "folder of a cine",
 }
 _WORKFLOW = ("Snakefile", "config.yaml", "workflow", "profiles", "envs")
-_PACKED = Path(__file__).resolve().parent / "workflow_files"  # in a wheel; beside the sources it is the project's folder
+_PACKED = Path(__file__).resolve().parent / "workflow_files"  # only in a wheel
 _HOME = _PACKED if _PACKED.is_dir() else Path(__file__).resolve().parents[2]
 _OWN_CONFIG = _HOME / "config.yaml"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
+    """Run one command and return the exit status."""
     args = _parser().parse_args(argv)
     try:
         return int(args.run(args))
@@ -42,62 +45,74 @@ def _parser() -> argparse.ArgumentParser:
 
     inspect = commands.add_parser(
         "inspect",
-        help="what the pipeline would make of one file",
-        description="What the pipeline would make of one file. Exit status: 0 usable, 3 excluded, 2 not readable at all.",
+        help="show how the pipeline would process one file",
+        description="Show how the pipeline would process one file. Exit status: 0 usable, 3 excluded, 2 not readable.",
     )
-    inspect.add_argument("file", type=Path, help="ECG of any format, cine zip, folder of DICOM files, or sa.nii.gz")
-    inspect.add_argument("--json", action="store_true", help="print JSON")
-    inspect.add_argument("--segmentation", type=Path, help="segmentation of a cine (default: seg_sa.nii.gz beside it)")
-    inspect.add_argument("--plot", type=Path, metavar="OUT.png", help="draw the record")
+    inspect.add_argument("file", type=Path, help="ECG of any supported format, cine zip, folder of DICOM files, or sa.nii.gz")
+    inspect.add_argument("--json", action="store_true", help="print the result as JSON")
+    inspect.add_argument("--segmentation", type=Path, help="segmentation of a cine (default: seg_sa.nii.gz next to it)")
+    inspect.add_argument("--plot", type=Path, metavar="OUT.png", help="draw the record to this file")
     inspect.set_defaults(run=_inspect)
 
-    simulate = commands.add_parser("simulate", help="write a simulated paired cohort in the true file formats")
-    simulate.add_argument("out", type=Path, metavar="OUT", help="folder to write")
+    simulate = commands.add_parser("simulate", help="write a simulated paired cohort in the original file formats")
+    simulate.add_argument("out", type=Path, metavar="OUT", help="folder to write to")
     simulate.add_argument("--participants", type=int, required=True, metavar="N", help="number of participants")
-    simulate.add_argument("--seed", type=int, default=0, help="seed (default 0): the same seed gives the same bytes")
-    simulate.add_argument("--processes", type=int, default=2, help="processes (default 2)")
+    simulate.add_argument("--seed", type=int, default=0, help="random seed (default 0); the same seed gives the same bytes")
+    simulate.add_argument("--processes", type=int, default=2, help="number of processes (default 2)")
     simulate.set_defaults(run=_simulate)
 
     workflow = commands.add_parser(
         "workflow",
-        help="lay out the workflow in a folder, to run snakemake there",
-        description="Lay out Snakefile, config.yaml, workflow, profiles and envs in a folder, to run snakemake there. Where one "
-        "of them is there already, nothing is written.",
+        help="copy the workflow into a folder, to run snakemake there",
+        description="Copy Snakefile, config.yaml, workflow, profiles and envs into a folder, to run snakemake there. "
+        "If the folder already has one of them, nothing is written.",
     )
-    workflow.add_argument("folder", type=Path, metavar="DIR", help="folder, new or without these files")
+    workflow.add_argument("folder", type=Path, metavar="DIR", help="new folder, or one without these files")
     workflow.set_defaults(run=_workflow)
 
     check = commands.add_parser(
         "check",
-        help="before hours are spent: what a configuration finds, loses, needs and costs",
-        description="What a configuration finds, loses, needs and costs; nothing is written, no id is told. "
-        "Exit status: 0 it can run, 2 it cannot, and why.",
+        help="report what a run would find, exclude and cost, before you start it",
+        description="Report what a run would find, exclude and cost, before you start it. Nothing is written, and no "
+        "participant id is shown. Exit status: 0 it can run, 2 it cannot (the reason is printed).",
     )
     check.add_argument(
-        "settings", nargs="+", type=Path, metavar="CONFIG.yaml", help="your files, partial; the last has the last word"
+        "settings",
+        nargs="+",
+        type=Path,
+        metavar="CONFIG.yaml",
+        help="your configuration files, which can be partial; later files override earlier ones",
     )
-    check.add_argument("--sample", type=int, default=50, metavar="N", help="visits to prepare on trial (default 50)")
-    check.add_argument("--cores", type=int, default=os.cpu_count() or 1, metavar="N", help="cores to reckon with (default: all)")
-    check.add_argument("--json", action="store_true", help="print JSON")
+    check.add_argument("--sample", type=int, default=50, metavar="N", help="number of visits to prepare as a test (default 50)")
+    check.add_argument(
+        "--cores", type=int, default=os.cpu_count() or 1, metavar="N", help="number of cores for the estimates (default: all)"
+    )
+    check.add_argument("--json", action="store_true", help="print the report as JSON")
     check.set_defaults(run=_check)
 
     shown = commands.add_parser(
         "config",
-        help="the whole configuration as it is in force, or what a setting means",
-        description="The whole configuration as YAML, defaults and inheritance filled in; or what a setting means. "
-        "Exit status: 0 shown, 2 a wrong setting or an unknown key, and which.",
+        help="print the whole configuration, or explain a setting",
+        description="Print the whole configuration as YAML, with defaults and inherited values filled in, or explain a setting. "
+        "Exit status: 0 printed, 2 wrong setting or unknown key (it is named).",
     )
     shown.add_argument(
-        "settings", nargs="*", type=Path, metavar="CONFIG.yaml", help="your files, partial; the last has the last word"
+        "settings",
+        nargs="*",
+        type=Path,
+        metavar="CONFIG.yaml",
+        help="your configuration files, which can be partial; later files override earlier ones",
     )
     ways = shown.add_mutually_exclusive_group()
-    ways.add_argument("--explain", metavar="KEY", help="what a setting is, such as models.ptacl.local.beta, or a section")
+    ways.add_argument("--explain", metavar="KEY", help="explain a setting, such as models.ptacl.local.beta, or a section")
     ways.add_argument("--reference", action="store_true", help="print docs/configuration.md")
     ways.add_argument("--schema", action="store_true", help="print workflow/config/schema.json, the JSON Schema for editors")
     shown.set_defaults(run=_config)
 
     for command in (inspect, simulate):
-        command.add_argument("--config", type=Path, help="settings (default: config.yaml here, else that of the project)")
+        command.add_argument(
+            "--config", type=Path, help="configuration file (default: config.yaml in this folder, else that of the project)"
+        )
     use.add_commands(commands)
     return parser
 
@@ -108,7 +123,7 @@ def _inspect(args: argparse.Namespace) -> int:
         raise FileNotFoundError(f"{args.file} does not exist")
     if args.file.is_file() and not args.file.name.lower().endswith(tuple(_KINDS)):
         print(
-            f"ptacl inspect: {args.file.name}: not a kind of file that it reads: {', '.join(dict.fromkeys(_KINDS.values()))}",
+            f"ptacl inspect: {args.file.name}: unsupported file type; supported are: {', '.join(dict.fromkeys(_KINDS.values()))}",
             file=sys.stderr,
         )
         return UNREADABLE
@@ -130,8 +145,8 @@ def _check(args: argparse.Namespace) -> int:
     print(json.dumps(facts, indent=2) if args.json else "\n".join(check.lines(facts)))
     if (sample := facts.get("sample")) and not sample["usable"]:
         print(
-            f"ptacl check: none of the {sample['visits']} visits that were tried can be used; the reasons are above, under "
-            '"excluded because": check paths, columns and ecg_format',
+            f"ptacl check: none of the {sample['visits']} visits that were tried can be used; the reasons are listed above "
+            'under "excluded because": check paths, columns and ecg_format',
             file=sys.stderr,
         )
         return UNREADABLE
@@ -153,7 +168,7 @@ def _describe(args: argparse.Namespace, settings: config.Config) -> dict[str, An
         try:
             cmr.draw(args.file, args.plot, settings=settings.cmr, segmentation=args.segmentation)
         except Excluded as error:
-            print(f"ptacl inspect: nothing to draw: {error}", file=sys.stderr)
+            print(f"ptacl inspect: the record cannot be drawn: {error}", file=sys.stderr)
     return facts
 
 
@@ -182,7 +197,7 @@ def _simulate(args: argparse.Namespace) -> int:
 
 def _workflow(args: argparse.Namespace) -> int:
     if there := [name for name in _WORKFLOW if (args.folder / name).exists()]:
-        raise FileExistsError(f"{args.folder} has {', '.join(there)} already: name another folder, or take them away")
+        raise FileExistsError(f"{args.folder} already has {', '.join(there)}: name another folder, or remove them")
     for name in _WORKFLOW:
         source, target = _HOME / name, args.folder / name
         if source.is_dir():
@@ -214,11 +229,14 @@ def _settings(path: Path | None) -> config.Config:
 
 
 def _files(*paths: Path) -> list[Path]:
-    """Files of settings, the project's own first; without a name config.yaml here."""
+    """Return the configuration files, with the project's own one first.
+
+    Without any path, config.yaml of the current folder is used, if it exists.
+    """
     found = [_OWN_CONFIG, *(paths or [p for p in [Path("config.yaml")] if p.is_file()])]
     for needed in found:
         if not needed.is_file():
-            raise FileNotFoundError(f"{needed} is missing: run ptacl in the project's folder, or name a file of settings")
+            raise FileNotFoundError(f"{needed} is missing: run ptacl in the project's folder, or name a configuration file")
     return found
 
 

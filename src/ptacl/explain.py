@@ -1,4 +1,7 @@
-"""What each setting is, as the schema of the configuration says it: `ptacl config` and docs/configuration.md."""
+"""Explain each setting, from the schema of the configuration.
+
+`ptacl config` prints the result, and docs/configuration.md is written from it.
+"""
 
 import difflib
 import json
@@ -14,7 +17,7 @@ from ptacl.config.schema import Node, schema
 _ABSENT = object()
 _TYPES = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false", "null": "null"}
 _LIMITS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<", "pattern": "matching"}
-_WIDTH = 100  # a longer value is counted, not printed
+_WIDTH = 100  # of a longer value, only the number of items is printed
 _HEAD = """# Settings
 
 Written by `ptacl config --reference > docs/configuration.md` from the models in `src/ptacl/config` and from `config.yaml`.
@@ -28,15 +31,20 @@ _MODELS = """Each entry has a name, here NAME, and values of its own: a default 
 
 
 def resolved(values: dict[str, Any]) -> str:
-    """The whole configuration as YAML, inheritance and absent values filled in; ValueError where it is not valid."""
+    """Return the whole configuration as YAML, with inherited and absent values filled in.
+
+    ValueError is raised if it is not valid.
+    """
     plain = config.parse(values).model_dump(mode="json")
     return yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, allow_unicode=True, width=130)
 
 
 def explain(key: str, own: dict[str, Any], values: dict[str, Any]) -> str:
-    """Lines about one dotted key, with its settings below if it has any; ValueError names the nearest key if there is none such.
+    """Return the explanation of a dotted key, with the settings below it if it has any.
 
-    `own` are the values of config.yaml, whose value is the default; `values` those in force, told where they differ.
+    `own` are the values of config.yaml, which are the defaults. `values` are the current values;
+    one that differs from its default is shown too. For an unknown key, ValueError suggests the
+    most similar key.
     """
     known, defaults = _known(values), _known(own)
     if key not in known:
@@ -54,7 +62,11 @@ def explain(key: str, own: dict[str, Any], values: dict[str, Any]) -> str:
 
 
 def _meaning(node: Node, value: Any) -> str:
-    """The description of a setting; an entry of models has none and is told by its title, nor has what is given by modality."""
+    """Return the description of a setting.
+
+    An entry of models has no description, so its title and kind are returned. A setting by
+    modality has none either.
+    """
     if described := _target(node).get("description"):
         return str(described)
     return f"{value['title']}, {value['kind']}" if isinstance(value, dict) and "title" in value else "of this modality"
@@ -66,7 +78,7 @@ def _nearest(key: str, known: Iterable[str]) -> str:
 
 
 def _stated(key: str, value: Any, values: dict[str, Any]) -> str:
-    """A value, and the entry of models in which it is written where another inherits it."""
+    """Return a value as text, with the entry of models that it is inherited from, if any."""
     first, _, path = key.partition(".")
     if value is _ABSENT:
         return f"none: {'no such entry, or a section above it is null' if first == 'models' else 'each item has its own'}"
@@ -87,7 +99,7 @@ def _origin(name: str | None, path: list[str], entries: dict[str, Any]) -> str |
 
 
 def reference(own: dict[str, Any]) -> str:
-    """Markdown with a table of settings a section; `own` are the values of config.yaml."""
+    """Return Markdown with a table of settings per section; `own` are the values of config.yaml."""
     known = _known(own)
     sections = list(_below(schema()))
     alone = [name for name in sections if not any(k.startswith(name + ".") for k in known)]
@@ -129,13 +141,13 @@ def _table(rows: Iterable[tuple[str, Node, Any]]) -> str:
 
 
 def _sentence(node: Node) -> str:
-    """What a section is, by its docstring if it is a model."""
+    """Return the description of a section, which is the docstring if the section is a model."""
     text = _target({"$ref": node["$ref"]} if "$ref" in node else node)["description"].partition("\n\n")[0].rstrip(".")
     return f"{text[0].upper()}{text[1:]}."
 
 
 def _known(values: dict[str, Any]) -> dict[str, tuple[Node, Any]]:
-    """By dotted key, schema and value of every setting there is: inherited where it is."""
+    """Return the schema and value of every setting by dotted key, including inherited ones."""
     plain = config.parse(values).model_dump(mode="json")
     for name, entry in values["models"].items():
         plain["models"][name]["like"] = entry.get("like")
@@ -150,7 +162,11 @@ def _keys(node: Node, value: Any, prefix: str = "") -> Iterator[tuple[str, Node,
 
 
 def _below(node: Node, value: Any = None) -> dict[str, Node]:
-    """Settings under one, by name: of the kind that the value has, of the items of a list, of any of several alternatives."""
+    """Return the settings below a setting by name.
+
+    They depend on the kind that the value has. For a list they are those of its items, and for
+    alternatives those of all of them.
+    """
     node = _target(node)
     for rule in node.get("allOf", []):
         if isinstance(value, dict) and value.get("kind") == rule["if"]["properties"]["kind"]["const"]:

@@ -1,4 +1,4 @@
-"""Commands that use a trained model on files: ptacl embed, predict, retrieve."""
+"""Commands that apply a trained model to files: ptacl embed, predict and retrieve."""
 
 import argparse
 import sys
@@ -6,22 +6,22 @@ from pathlib import Path
 from typing import Any
 
 USABLE, UNREADABLE, EXCLUDED = 0, 2, 3
-_STATUS = "Exit status: 0 all files used, 3 some excluded (rows with a reason), 2 none could be used."
+_STATUS = "Exit status: 0 all files used, 3 some files excluded (their rows have a reason), 2 no file could be used."
 
 
 def add_commands(commands: Any) -> None:
-    """Add the three commands to subparsers."""
-    embed = _command(commands, "embed", "embeddings of ECG or cine files by a trained model")
-    predict = _command(commands, "predict", "phenotypes of ECG or cine files, with intervals")
+    """Add the three commands to the subparsers."""
+    embed = _command(commands, "embed", "compute embeddings of ECG or cine files with a trained model")
+    predict = _command(commands, "predict", "predict phenotypes of ECG or cine files, with intervals")
     predict.add_argument("--plot", type=Path, metavar="FOLDER", help="draw each ECG with its predictions")
-    retrieve = _command(commands, "retrieve", "the people of a gallery whose other modality is nearest")
+    retrieve = _command(commands, "retrieve", "find the people of a gallery whose other modality is nearest")
     retrieve.add_argument(
         "--gallery", type=Path, required=True, metavar="FILE.npz", help="results/private/embeddings/MODEL-SEED.npz of a run"
     )
     retrieve.add_argument(
-        "--participants", type=Path, metavar="CSV", help="participants.csv of the same run (default: found beside)"
+        "--participants", type=Path, metavar="CSV", help="participants.csv of the same run (default: found next to the gallery)"
     )
-    retrieve.add_argument("--num", type=int, default=5, metavar="K", help="neighbours a file (default 5)")
+    retrieve.add_argument("--num", type=int, default=5, metavar="K", help="number of neighbours per file (default 5)")
     for command, run in ((embed, _embed), (predict, _predict), (retrieve, _retrieve)):
         command.set_defaults(run=run)
 
@@ -32,8 +32,8 @@ def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
     command.add_argument(
         "--model", type=Path, required=True, metavar="FOLDER", help="model folder, such as results/models/ptacl-0"
     )
-    command.add_argument("--modality", choices=["ecg", "cmr"], default="ecg", help="what the files are (default ecg)")
-    command.add_argument("--out", type=Path, metavar="FILE", help="table to write, .csv or .parquet (default: CSV to the screen)")
+    command.add_argument("--modality", choices=["ecg", "cmr"], default="ecg", help="modality of the files (default ecg)")
+    command.add_argument("--out", type=Path, metavar="FILE", help="table to write, .csv or .parquet (default: print CSV)")
     command.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     return command
 
@@ -74,12 +74,12 @@ def _model(args: argparse.Namespace) -> Any:
     from ptacl.inference import Model
 
     if args.out and args.out.suffix not in (".csv", ".parquet"):
-        raise ValueError(f"{args.out}: name a .csv or a .parquet file")
+        raise ValueError(f"{args.out}: unsupported file type: name a .csv or .parquet file")
     return Model.load(args.model, device=args.device)
 
 
 def _finish(args: argparse.Namespace, table: Any) -> int:
-    """Write the table, say how many files could not be used, and give the exit status."""
+    """Write the table, report each file that could not be used, and return the exit status."""
     if args.out is None:
         table.to_csv(sys.stdout, index=False, float_format="%.6g")
     elif args.out.suffix == ".parquet":
