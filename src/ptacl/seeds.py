@@ -1,6 +1,6 @@
 """Derive every random draw of the project from a seed, a purpose and ids.
 
-There is no global generator, and no state to store.
+A global generator is never used, and no state needs to be stored.
 """
 
 import hashlib

@@ -104,8 +104,8 @@ class Writer:
         ----------
         visit : str
             Key of the visit.
-        **values : ndarray
-            One value for each array, in the shape and unit that its :class:`Array` declares. It
+        values : ndarray
+            One keyword argument per array, in the shape and unit that its :class:`Array` declares. It
             is converted to the declared data type.
 
         Raises
@@ -219,7 +219,7 @@ def read(directory: Path) -> Store:
     Raises
     ------
     FileNotFoundError
-        If there is no store. The message names the folder and the remedy.
+        If the store does not exist. The message names the folder and the remedy.
     """
     path = Path(directory) / "store.zarr"
     if not path.is_dir():

@@ -59,7 +59,7 @@ _CHAMBERS = {"LV": (24100, 24101, 24102, 24103, [24104]), "RV": (24106, 24107, 2
 
 @dataclass(frozen=True)
 class PhenotypeTable:
-    """The values of all phenotype tables, and the counts of what was wrong in them.
+    """The values of all phenotype tables, and the counts of their faults.
 
     `values` has one row per visit, with the columns sex (0 female, 1 male), age, height_cm,
     weight_kg and the phenotypes; NaN is a missing value. `implausible` counts by phenotype the
