@@ -105,8 +105,8 @@ class Writer:
         visit : str
             Key of the visit.
         values : ndarray
-            One keyword argument per array, in the shape and unit that its :class:`Array` declares. It
-            is converted to the declared data type.
+            One keyword argument per array, in the shape and unit that its :class:`Array` declares.
+            It is converted to the declared data type.
 
         Raises
         ------

@@ -254,7 +254,7 @@ def main() -> None:
         nargs="*",
         default=[],
         type=Path,
-        help="folders of prepared shards; those with a withdrawn participant are deleted",
+        help="folders of prepared shards; obsolete ones and those that can hold a withdrawn participant are deleted",
     )
     parser.add_argument("--embeddings", type=Path, help="folder of embeddings; files with a withdrawn participant are deleted")
     parser.add_argument(
