@@ -22,30 +22,22 @@ def denoise(signal_mv: np.ndarray, *, wavelet: config.Wavelet) -> np.ndarray:
     bands that the decomposition does not have, and for more levels than T allows.
     """
     filters = _filters(wavelet, num_samples=signal_mv.shape[-1])
-    approximation = np.asarray(signal_mv, dtype=np.float32)
-    details = []
-    for level in range(1, wavelet.level + 1):
-        length, detail = approximation.shape[-1], None
-        if f"D{level}" in wavelet.zeroed:  # a band that is None takes no time, here and below
-            approximation = _approximation(approximation, filters, mode=wavelet.mode)
-        else:
-            approximation, detail = pywt.dwt(approximation, filters, mode=wavelet.mode, axis=-1)
-        details.append((length, detail))
-    kept = None if f"A{wavelet.level}" in wavelet.zeroed else approximation
-    for length, detail in reversed(details):
-        if kept is not None or detail is not None:
-            kept = pywt.idwt(kept, detail, filters, mode=wavelet.mode, axis=-1)[..., :length]
-    return np.zeros(signal_mv.shape, np.float32) if kept is None else np.asarray(kept, np.float32)
+    single = np.asarray(signal_mv, dtype=np.float32)
+    bands = pywt.wavedec(single, filters, mode=wavelet.mode, level=wavelet.level, axis=-1)
+    for i, name in enumerate(_names(wavelet)):
+        if name in wavelet.zeroed:
+            bands[i] = np.zeros_like(bands[i])
+    denoised = pywt.waverec(bands, filters, mode=wavelet.mode, axis=-1)
+    return np.asarray(denoised[..., : signal_mv.shape[-1]], np.float32)
 
 
-def _approximation(rows: np.ndarray, filters: "pywt.Wavelet", *, mode: str) -> np.ndarray:
-    """Compute only the first of the two bands that `pywt.dwt` returns along the last axis."""
-    halves = [pywt.downcoef("a", row, filters, mode=mode) for row in rows.reshape(-1, rows.shape[-1])]
-    return np.asarray(halves).reshape(*rows.shape[:-1], -1)
+def _names(wavelet: config.Wavelet) -> list[str]:
+    """Bands in the order of `pywt.wavedec`: the approximation, then details from coarse to fine."""
+    return [f"A{wavelet.level}", *(f"D{level}" for level in range(wavelet.level, 0, -1))]
 
 
 def _filters(wavelet: config.Wavelet, *, num_samples: int) -> "pywt.Wavelet":
-    bands = {f"A{wavelet.level}", *(f"D{level}" for level in range(1, wavelet.level + 1))}
+    bands = set(_names(wavelet))
     if unknown := sorted(set(wavelet.zeroed) - bands):
         raise ValueError(
             f"wavelet.zeroed: {', '.join(unknown)} is not a band of {wavelet.level} levels; choose from {sorted(bands)}"

@@ -6,6 +6,7 @@ constant stretch 0.55 s, equal samples of two leads 51 %, samples at the highest
 %, noise 0.04 mV, largest range of a lead 10 mV.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -48,7 +49,7 @@ def _found(
     def where(rows: np.ndarray) -> str:
         return "all leads" if rows.all() else "lead " + ", ".join(leads[row] for row in np.flatnonzero(rows))
 
-    constant_s = _longest_constant(counts, beyond=int(settings.max_constant_s * rate_hz)) / rate_hz
+    constant_s = _longest_constant(counts) / rate_hz
     if (dead := constant_s > settings.max_constant_s).any():
         yield Excluded(Reason.DEAD_LEAD, f"{where(dead)} for {constant_s.max():.1f} s")
     for first, second, share in sorted(_equal(counts, beyond=settings.max_equal_share), key=lambda found: -found[2]):
@@ -70,32 +71,20 @@ def _found(
         yield Excluded(Reason.NOISY_LEAD, f"{where(noisy)}: {noise_mv:.2f} mV above a quarter of the sampling rate")
 
 
-def _longest_constant(counts: np.ndarray, *, beyond: int) -> np.ndarray:
-    """Find the longest stretch, in samples, in which each lead keeps one value.
-
-    Returns (12,); 0 for leads without a stretch longer than `beyond`. Every such stretch contains
-    two consecutive points of a grid whose spacing is half of `beyond`. If no two neighbouring
-    points are equal, the full search is skipped.
-    """
-    coarse = counts[:, :: max(beyond // 2, 1)]
-    longest = np.zeros(len(counts), np.int64)
-    for lead in np.flatnonzero((coarse[:, 1:] == coarse[:, :-1]).any(axis=1)):
-        row = counts[lead]
-        longest[lead] = np.diff(np.flatnonzero(np.concatenate([[True], row[1:] != row[:-1], [True]]))).max()
-    return np.where(longest > beyond, longest, 0)
+def _longest_constant(counts: np.ndarray) -> np.ndarray:
+    """Find the longest stretch, in samples, in which each lead keeps one value: (12,)."""
+    longest = np.empty(len(counts), np.int64)
+    for lead, row in enumerate(counts):
+        changes = np.flatnonzero(row[1:] != row[:-1]) + 1
+        borders = np.concatenate([[0], changes, [len(row)]])
+        longest[lead] = np.diff(borders).max()
+    return longest
 
 
 def _equal(counts: np.ndarray, *, beyond: float) -> Iterator[tuple[int, int, float]]:
-    """Yield pairs of leads that are equal in more than a share of the samples, with that share.
-
-    A tenth of the samples rules out nearly all pairs: if they differ too often there, they differ
-    too often overall.
-    """
-    coarse = counts[:, ::10]
-    differ = np.count_nonzero(coarse[:, None] != coarse[None], axis=2)
-    close = np.argwhere(np.triu(differ <= (1 - beyond) * counts.shape[1], 1))
-    for first, second in close.tolist():
-        share = np.count_nonzero(counts[first] == counts[second]) / counts.shape[1]
+    """Yield pairs of leads that are equal in more than a share of the samples, with that share."""
+    for first, second in itertools.combinations(range(len(counts)), 2):
+        share = float(np.mean(counts[first] == counts[second]))
         if share > beyond:
             yield first, second, share
 
