@@ -1,3 +1,6 @@
+import io
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from ptacl.cmr.dicom import read_folder, read_zip
+from ptacl.cmr.dicom import _open, read_folder, read_zip
 from ptacl.exclusions import Excluded, Reason
 
 IMAGE, _ = heart(slices=11, frames=4, shape=(20, 24), centre=(10, 12))
@@ -436,3 +439,26 @@ def test_the_time_between_frames_is_their_mean_and_over_slices_the_median(tmp_pa
     for name, last_ms in (("00_03.dcm", 300), ("01_03.dcm", 330), ("02_03.dcm", 390)):
         files[name].TriggerTime = last_ms
     assert read_zip(zipped(tmp_path, files)).frame_ms == pytest.approx(110)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_damaged_bytes_of_a_zip_never_pass(method: int) -> None:
+    """Where a bit of a file or of its header is turned, the file comes out as it was, or it is refused."""
+    rng = np.random.default_rng(0)
+    content = rng.integers(0, 9, 100_000, np.uint8).tobytes()
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", method) as archive:
+        archive.writestr("a.dcm", content)
+    good = written.getvalue()
+    size = zipfile.ZipFile(io.BytesIO(good)).infolist()[0].compress_size
+    refused = 0
+    for at in [*range(35), *rng.integers(35, size, 200)]:
+        data = bytearray(good)
+        data[at] ^= 1 << int(rng.integers(8))
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        try:
+            with _open(archive, archive.infolist()[0]) as file:
+                assert file.read(4096) + file.read() == content
+        except (zipfile.BadZipFile, zlib.error, EOFError):
+            refused += 1
+    assert refused >= 200

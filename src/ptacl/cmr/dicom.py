@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pydicom
@@ -22,7 +22,6 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEnd
 
 from ptacl.cmr import elements, stack
 from ptacl.cmr.cine import Cine, no_faults
-from ptacl.cmr.member import Member
 from ptacl.cmr.stack import Frame
 from ptacl.exclusions import Excluded, Reason
 
@@ -39,7 +38,7 @@ _NEEDED = ("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient
 _DESCRIPTION = 0x0008103E
 _TAGS: list[Any] = list(elements.TAGS.values())
 
-Open = Callable[[], Member | io.FileIO]
+Open = Callable[[], IO[bytes]]
 
 
 class _Undecodable(ValueError):
@@ -64,16 +63,20 @@ def read_zip(path: Path) -> Cine:
         members = sorted((m for m in archive.infolist() if not m.is_dir()), key=lambda m: m.filename)
         if len(members) > _MOST_FILES:
             raise Excluded(Reason.UNREADABLE, f"zip: {len(members):,} files")
-        return _read(((m.filename, partial(_open, memoryview(data), m)) for m in members), format="dicom-zip")
+        return _read(((m.filename, partial(_open, archive, m)) for m in members), format="dicom-zip")
 
 
-def _open(data: memoryview, member: zipfile.ZipInfo) -> Member:
+def _open(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
     """Open a file of a zip, unless it is encrypted or would inflate beyond the size of an image."""
     if member.flag_bits & 1:
         raise _Undecodable("encrypted")
     if member.file_size > max(_RATIO_FROM_BYTES, _RATIO * member.compress_size):
         raise _Undecodable("inflates beyond the size of an image")
-    return Member(data, member)
+    return archive.open(member)
+
+
+def _open_file(path: Path) -> IO[bytes]:
+    return path.open("rb")
 
 
 def read_folder(path: Path) -> Cine:
@@ -85,7 +88,7 @@ def read_folder(path: Path) -> Cine:
         files = sorted(p for p in Path(path).iterdir() if p.is_file())
     except OSError as error:
         raise Excluded(Reason.UNREADABLE, f"folder: {type(error).__name__}") from None
-    return _read(((f.name, partial(io.FileIO, f)) for f in files), format="dicom-folder")
+    return _read(((f.name, partial(_open_file, f)) for f in files), format="dicom-folder")
 
 
 def _read(files: Iterable[tuple[str, Open]], *, format: str) -> Cine:
@@ -118,7 +121,7 @@ def _read(files: Iterable[tuple[str, Open]], *, format: str) -> Cine:
     return stack.build(frames, counts=counts, causes=dict(causes), format=format)
 
 
-def _frame(file: Member | io.FileIO) -> Frame | None:
+def _frame(file: IO[bytes]) -> Frame | None:
     """Read one image; None for a file of another series, of which only the front is read."""
     head = file.read(_HEAD_BYTES)
     description = _description(head)
