@@ -309,7 +309,7 @@ def test_no_participant_with_a_complete_beat_is_an_error(tmp_path):
     np.savez(path, **arrays)
     with pytest.raises(ValueError) as error:
         alignment.read_steps(path)
-    assert str(error.value) == f"{path}: no test participant has a complete beat in the crop"
+    assert str(error.value) == f"{path}: no test participant has a complete beat in the ECG crop, so use more participants"
 
 
 def test_a_shift_of_more_than_half_a_cycle_counts_as_early():

@@ -49,7 +49,7 @@ def test_a_table_that_cannot_be_evaluated_says_why(path: Path, table: pd.DataFra
     table.assign(evaluate=True).to_csv(path, index=False)
     with pytest.raises(ValueError) as error:
         samples.read_participants(path, split="test", phenotypes=["LVEDV"])
-    assert str(error.value) == f"{path} evaluates a participant twice: rerun the cohort stages"
+    assert str(error.value) == f"{path} marks two visits of a participant for evaluation: rerun the cohort stages"
     table[table["split"] != "test"].to_csv(path, index=False)
     with pytest.raises(ValueError) as error:
         samples.read_participants(path, split="test", phenotypes=["LVEDV"])
@@ -114,14 +114,14 @@ def test_an_embedding_that_cannot_be_used_says_why(embedding: Path) -> None:
             array="cmr",
             visits=["9000001_2", "9000008_2", "9000009_2"],
         )
-    assert str(error.value) == f"{embedding} lacks 2 of 3 visits: rerun the embedding"
+    assert str(error.value) == f"{embedding} lacks 2 of 3 visits: run the embedding again"
     with pytest.raises(ValueError) as error:
         samples.read_embedding(
             embedding,
             array="ecg",
             visits=["9000001_2", "9000002_2", "9000003_2"],
         )
-    assert str(error.value) == f"{embedding}, array ecg: 2 rows are not finite"
+    assert str(error.value) == f"{embedding}, array ecg: 2 rows have values that are not finite"
     finite = samples.read_embedding(embedding, array="ecg", visits=["9000001_2"])
     np.testing.assert_array_equal(finite, [[1, 2]])
 
@@ -135,7 +135,7 @@ def test_files_are_by_model_and_seed() -> None:
     assert samples.of_model("global", embeddings=found) == {0: Path("c.npz")}
     with pytest.raises(ValueError) as error:
         samples.of_model("mae", embeddings=found)
-    assert str(error.value) == "no embeddings of mae; given are those of global, ptacl"
+    assert str(error.value) == "no embeddings of mae: --embeddings only has those of global, ptacl"
 
 
 @pytest.mark.parametrize(

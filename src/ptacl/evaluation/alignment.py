@@ -1,19 +1,27 @@
-"""Temporal alignment of ECG and CMR (Fig. 2): cosine similarity of every ECG step with every CMR step, within a participant.
+"""Measure the temporal alignment of ECG and CMR embeddings (Fig. 2).
 
-The matrix shown is the mean over test participants, one visit each, whose crop holds a complete beat. The number beside it is
-the share of ECG steps whose most similar CMR step lies within one step of the same phase: 1 is perfect, and a model without
-any notion of time scores the share of step pairs that lie so close, the chance level. Distances do not wrap around the cycle,
-as in Eq. 2. Where a model has several seeds, matrices and shares are averaged over them.
+The cosine similarity of every ECG phase with every CMR phase of the same participant gives one
+matrix per participant. The figure shows the mean over test participants, with one visit each,
+whose ECG crop contains a complete beat. Its score is the share of ECG phases whose most similar CMR
+phase is at most one phase away from the same phase. A perfect model scores 1. A model that knows
+nothing of time scores the share of all pairs of phases that are this close, which is the chance
+level. Distances do not wrap around the cycle, as in Eq. 2. If a model has several seeds, matrices
+and shares are averaged over them.
 
-Three controls say what the number is made of. With the cine of another participant: what is left is what all hearts share at a
-phase. With the mean image of the cohort, standing still: what is left needs no beating heart, only the positions that the CMR
-encoder learned. With the CMR steps of each participant in random order: what is left is chance for embeddings like these.
+Three controls show where the score comes from:
 
-Where the cohort is simulated, the person's own timing is known: systole ends at one phase of the ECG's cycle (the end of QT) and,
-with another heart rate and some spread between electrical and mechanical systole, at another phase of the cine's. The correlation
-of this shift with the one that the most similar steps show says whether the embeddings know of it.
+- The cine of another participant keeps only the features that all hearts share at a phase.
+- A still cine, which repeats the mean image of the test visits, keeps only what the CMR encoder
+  learned about positions in time, without a beating heart.
+- CMR phases in random order give the chance level for these embeddings.
 
-Shapes: m participants, T steps of the cycle from end-diastole, D width, B draws of which the first is the sample.
+In a simulated cohort the true timing of each person is known. Systole ends at one phase of the
+ECG's cycle (the end of QT) and at another phase of the cine's cycle, because the heart rates differ
+and because the delay between electrical and mechanical systole varies. If the embeddings encode
+this shift, it correlates with the shift between the most similar phases.
+
+Shapes: m participants, T phases of the cycle from end-diastole, D embedding width, B bootstrap
+draws, of which the first is the sample itself.
 """
 
 import argparse
@@ -36,18 +44,19 @@ from ptacl.evaluation.uncertainty import Estimates
 Array = NDArray[np.float64]
 
 _BLOCK = 512
-_NEAR = 1  # steps
-_CONTROLS = 5  # draws of a control
+_NEAR = 1  # phases
+_CONTROLS = 5  # random draws per control
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Steps:
-    """Local embeddings of the test participants.
+    """Local embeddings of the test participants, one vector per phase.
 
-    ecg, cmr : (m, T, D). still : (T, D), of the mean image of the cohort, standing still. num_without_beat : participants left
-    out because their crop holds no complete beat.
+    ecg, cmr : (m, T, D). still : (T, D), of a cine that repeats the mean image of the test visits.
+    num_without_beat : number of participants excluded because their ECG crop contains no complete
+    beat.
     """
 
     visits: list[str]
@@ -58,7 +67,7 @@ class Steps:
 
 
 def cosines(ecg_mtd: NDArray[np.floating], cmr_mtd: NDArray[np.floating]) -> NDArray[np.float32]:
-    """(m, T, T) cosine similarity of ECG step k and CMR step t of each participant."""
+    """Return the cosine similarity (m, T, T) of ECG phase k and CMR phase t of each participant."""
     blocks = []
     for start in range(0, len(ecg_mtd), _BLOCK):
         rows = slice(start, start + _BLOCK)
@@ -69,22 +78,26 @@ def cosines(ecg_mtd: NDArray[np.floating], cmr_mtd: NDArray[np.floating]) -> NDA
 
 
 def share_near_diagonal(cosines_mtt: NDArray[np.float32]) -> Array:
-    """(m,) share of ECG steps whose most similar CMR step lies within one step of the diagonal."""
+    """Return the share (m,) of ECG phases matched within one phase of the diagonal.
+
+    The match of an ECG phase is the most similar CMR phase.
+    """
     steps = np.arange(cosines_mtt.shape[1])
     share: Array = (np.abs(cosines_mtt.argmax(axis=2) - steps) <= _NEAR).mean(axis=1)
     return share
 
 
 def chance(num_steps: int) -> float:
-    """The share expected if the most similar CMR step were any step with equal probability."""
+    """Return the share expected if each CMR phase were equally likely to be the most similar."""
     steps = np.arange(num_steps)
     return float((np.abs(steps[:, None] - steps) <= _NEAR).mean())
 
 
 def control_shares(steps: Steps, *, generator: np.random.Generator) -> dict[str, Array]:
-    """(m,) shares by control: the cines of other participants, a still image, and CMR steps in random order.
+    """Return the shares (m,) of each control.
 
-    The first and the last are means of several draws.
+    The controls are the cines of other participants, a still cine, and CMR phases in random order.
+    The first and the last are averaged over several draws.
     """
     people, num_steps = steps.ecg.shape[:2]
     others = [np.roll(steps.cmr, k, axis=0) for k in range(1, min(_CONTROLS, people - 1) + 1)] or [steps.cmr]
@@ -98,9 +111,9 @@ def control_shares(steps: Steps, *, generator: np.random.Generator) -> dict[str,
 
 
 def phase_shifts(cosines_mtt: NDArray[np.float32]) -> Array:
-    """(m,) how much later in its cycle the CMR shows what the ECG shows, in cycles: the mean over ECG steps.
+    """Return how much later in its cycle the CMR shows what the ECG shows, (m,), in cycles.
 
-    A step is less than half a cycle late or early.
+    This is the mean over ECG phases. Each phase is at most half a cycle late or early.
     """
     num_steps = cosines_mtt.shape[1]
     late = cosines_mtt.argmax(axis=2) - np.arange(num_steps)
@@ -110,7 +123,10 @@ def phase_shifts(cosines_mtt: NDArray[np.float32]) -> Array:
 
 
 def read_phase_shifts(path: Path, *, visits: Sequence[str]) -> Array:
-    """(m,) true shifts of visits of a simulated cohort: end of systole in the cine's cycle minus end of QT in the ECG's."""
+    """Read the true shifts (m,) of visits of a simulated cohort, in cycles.
+
+    A shift is the end of systole in the cine's cycle minus the end of QT in the ECG's cycle.
+    """
     truth = pd.read_csv(path).set_index("visit").loc[list(visits)]
     cine = truth["systole_ms"] * truth["heart_rate_bpm"] / 60_000
     ecg = truth["ecg_qt_ms"] * truth["ecg_rate_bpm"] / 60_000
@@ -119,7 +135,7 @@ def read_phase_shifts(path: Path, *, visits: Sequence[str]) -> Array:
 
 
 def correlations(first_m: Array, second_m: Array, *, counts: Array) -> Array:
-    """(B,) Pearson correlation under counts (B, m); NaN where one of both does not vary."""
+    """Return Pearson correlations (B,) under counts (B, m), NaN if either variable is constant."""
     total = counts.sum(axis=1)
     first = first_m - first_m.mean()
     second = second_m - second_m.mean()
@@ -133,11 +149,17 @@ def correlations(first_m: Array, second_m: Array, *, counts: Array) -> Array:
 
 
 def read_steps(path: Path) -> Steps:
-    """Local embeddings of a model, the first visit of each participant; ValueError without any complete beat."""
+    """Read the local embeddings of a model for the first visit of each test participant.
+
+    Raises ValueError if the file has no local embeddings or no participant has a complete beat.
+    """
     with np.load(path, allow_pickle=False) as stored:
         names = ("test_visits", "local_valid", "ecg_local", "cmr_local", "cmr_local_still")
         if lacking := [name for name in names if name not in stored]:
-            raise ValueError(f"{path} has no {', '.join(lacking)}: only contrastive models have local embeddings")
+            raise ValueError(
+                f"{path} has no {', '.join(lacking)}: only contrastive models have local embeddings, "
+                "so list no other model in alignment.rows"
+            )
         visits, valid, ecg, cmr, still = (stored[name] for name in names)
     first: dict[str, int] = {}
     for row in sorted(range(len(visits)), key=lambda row: participants.visit_order(visits[row])):
@@ -145,15 +167,16 @@ def read_steps(path: Path) -> Steps:
     chosen = np.array(list(first.values()))
     usable = chosen[valid[chosen]]
     if not usable.size:
-        raise ValueError(f"{path}: no test participant has a complete beat in the crop")
+        raise ValueError(f"{path}: no test participant has a complete beat in the ECG crop, so use more participants")
     return Steps(visits[usable].tolist(), ecg[usable], cmr[usable], still, int(chosen.size - usable.size))
 
 
 @dataclass(frozen=True)
 class People:
-    """The test participants that all models share.
+    """The test participants on whom all models are evaluated.
 
-    visits : m. counts : (B, m), draws of the bootstrap. true_shifts : (m,) of a simulated cohort.
+    visits : m visits. counts : (B, m) bootstrap counts. true_shifts : (m,) in cycles, None unless
+    the cohort is simulated.
     """
 
     visits: list[str]
@@ -163,7 +186,7 @@ class People:
 
 @dataclass(frozen=True)
 class Aligned:
-    """The steps of one model and seed, compared: cosines (m, T, T), and estimates (B,) by statistic."""
+    """Local embeddings of one model and seed, cosines (m, T, T), estimates (B,) by statistic."""
 
     steps: Steps
     cosines: NDArray[np.float32]
@@ -171,13 +194,16 @@ class Aligned:
 
 
 def compare(path: Path, people: People, *, seed: int) -> Aligned:
-    """Share near the diagonal, its controls and the correlation of shifts of one model and seed.
+    """Compute the share near the diagonal, its controls and the correlation of shifts.
 
-    ValueError if the file holds other participants.
+    `path` is the embedding file of one model and seed. Raises ValueError if its test participants
+    differ from `people`.
     """
     steps = read_steps(path)
     if steps.visits != people.visits:
-        raise ValueError(f"{path} holds other test participants than the models before it: rerun the embedding")
+        raise ValueError(
+            f"{path} holds other test participants than the first model of alignment.rows: run the embedding of both again"
+        )
     of_people = cosines(steps.ecg, steps.cmr)
     shares = {"share": share_near_diagonal(of_people)}
     shares |= control_shares(steps, generator=seeds.generator(seed, "alignment controls"))
@@ -193,10 +219,11 @@ def compare(path: Path, people: People, *, seed: int) -> Aligned:
 def evaluate(
     settings: Alignment, *, embeddings: samples.Files, seed: int, truth: Path | None = None
 ) -> tuple[dict[str, object], dict[str, NDArray[np.float32]]]:
-    """Matrix, share near the diagonal, controls, and paired difference from the first model, of each model; and the
-    matrix of one participant by label.
+    """Compute the numbers of each model, and the matrix (T, T) of one participant by label.
 
-    truth : causes of a simulated cohort, by visit. ValueError if the models do not share their participants.
+    The numbers of a model are its mean matrix, its share near the diagonal, the controls, and the
+    paired difference from the first model. `truth` is truth.csv of a simulated cohort. Raises
+    ValueError if the models were evaluated on different participants.
     """
     files = {row.model: samples.of_model(row.model, embeddings=embeddings) for row in settings.rows}
     first = next(iter(files[settings.rows[0].model].values()))
@@ -213,7 +240,7 @@ def evaluate(
             estimates[name] = Estimates(values, list(files[row.model]), len(people.visits))
         numbers = _numbers(estimates, reference=reference, confidence=settings.confidence)
         reference = reference or estimates["share"]
-        log.info("%s: %.3f of steps within one step of the diagonal", row.label, numbers["share"])
+        log.info("%s: %.3f of ECG phases are matched within one phase of the diagonal", row.label, numbers["share"])
         matrices = [aligned.cosines.mean(axis=0, dtype=np.float64) for aligned in of_seed]
         models[row.model] = {
             "title": row.label,
@@ -229,7 +256,7 @@ def evaluate(
 
 
 def _people(path: Path, settings: Alignment, *, seed: int, truth: Path | None) -> People:
-    """The participants of one file of embeddings, and their draws."""
+    """Return the participants of an embedding file with their bootstrap draws and true shifts."""
     visits = read_steps(path).visits
     generator = seeds.generator(seed, "bootstrap", "alignment")
     counts = uncertainty.draw_counts(len(visits), draws=settings.bootstrap, generator=generator)
@@ -238,7 +265,11 @@ def _people(path: Path, settings: Alignment, *, seed: int, truth: Path | None) -
 
 
 def _numbers(estimates: Mapping[str, Estimates], *, reference: Estimates | None, confidence: float) -> dict[str, float]:
-    """Values with intervals, and differences from the controls and from the share of the first model."""
+    """Return values with intervals, and differences of the share.
+
+    The share is compared with two controls (other participants' cines, still cine) and with the
+    share of the first model.
+    """
     numbers: dict[str, float] = {}
     for name, estimate in estimates.items():
         numbers |= uncertainty.columns(name, estimate, confidence=confidence)
@@ -250,15 +281,17 @@ def _numbers(estimates: Mapping[str, Estimates], *, reference: Estimates | None,
 
 
 def main() -> None:
-    """Write the alignment numbers and their figure."""
+    """Write the alignment numbers and their figures."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    parser = argparse.ArgumentParser(description="Cosine similarity of ECG and CMR steps over the cycle (Fig. 2).")
-    parser.add_argument("--settings", required=True, help="JSON of the alignment section")
-    parser.add_argument("--embeddings", required=True, type=samples.files, help="JSON: by model and seed, FILE.npz")
+    parser = argparse.ArgumentParser(description="Measure the temporal alignment of ECG and CMR embeddings (Fig. 2).")
+    parser.add_argument("--settings", required=True, help="section alignment of the configuration, as JSON")
+    parser.add_argument(
+        "--embeddings", required=True, type=samples.files, help="embedding files (.npz) by model and seed, as JSON"
+    )
     parser.add_argument("--seed", required=True, type=int, help="seed of the project")
-    parser.add_argument("--truth", type=Path, help="causes of a simulated cohort (truth.csv)")
-    parser.add_argument("--figure", required=True, nargs="+", type=Path, help="figures to write, the suffix gives the format")
-    parser.add_argument("--example", required=True, type=Path, help="figure of one participant to write, not to be shared")
+    parser.add_argument("--truth", type=Path, help="truth.csv of a simulated cohort")
+    parser.add_argument("--figure", required=True, nargs="+", type=Path, help="figures to write; the suffix sets the format")
+    parser.add_argument("--example", required=True, type=Path, help="figure of one participant to write; do not share it")
     parser.add_argument("--out", required=True, type=Path, help="numbers to write (JSON)")
     args = parser.parse_args()
     result, examples = evaluate(

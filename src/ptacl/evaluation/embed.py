@@ -1,4 +1,7 @@
-"""Stage: embeddings of all visits by one model, in the evaluation view; of contrastive models also local ones of the test set."""
+"""Stage: embed all visits with one model, in the evaluation view.
+
+Contrastive models also give local embeddings, one per phase of the cardiac cycle, for the test set.
+"""
 
 import argparse
 import logging
@@ -23,12 +26,12 @@ from ptacl.models.build import AnyEncoder
 from ptacl.models.vit import Encoder
 
 MODALITIES = ("ecg", "cmr")
-_LOCAL = ("ecg_local", "cmr_local", "local_valid")  # of some samples of a batch alone
+_LOCAL = ("ecg_local", "cmr_local", "local_valid")  # arrays with only some samples of a batch
 
 
 @dataclass(frozen=True)
 class Model:
-    """Encoders, projectors and heads of a model folder by modality, and the z-score of its ECGs."""
+    """Encoders, projectors and heads of a model by modality, and the z-score of its ECGs."""
 
     encoders: dict[str, AnyEncoder]
     projectors: dict[str, heads.Projector]
@@ -36,7 +39,7 @@ class Model:
     zscore: Zscore
 
     def only(self, modality: str) -> "Model":
-        """The parts of one modality."""
+        """Return the parts of one modality."""
         return Model(
             encoders={m: part for m, part in self.encoders.items() if m == modality},
             projectors={m: part for m, part in self.projectors.items() if m == modality},
@@ -46,7 +49,7 @@ class Model:
 
     @property
     def local(self) -> bool:
-        """Whether both modalities share a space of tokens, so that local embeddings mean something."""
+        """Whether both modalities share a space of tokens, which local embeddings need."""
         widths = {e.width for e in self.encoders.values() if isinstance(e, Encoder)}
         return (
             set(self.projectors) == set(MODALITIES)
@@ -56,7 +59,7 @@ class Model:
 
 
 def load_model(folder: Path) -> Model:
-    """What a model folder holds."""
+    """Load a model folder."""
     names = weights.modules_of(folder)
     return Model(
         encoders={m: weights.encoder(folder, m) for m in MODALITIES if m in names},
@@ -70,12 +73,16 @@ def load_model(folder: Path) -> Model:
 def embed(
     model: Model, samples: Samples, *, local_rows: np.ndarray, batch_size: int, device: torch.device, progress: bool = True
 ) -> dict[str, np.ndarray]:
-    """Embeddings of all samples, by the names of the file: `ecg`, `cmr` (n, D), `ecg_projected`, `cmr_projected` (n, P) float32;
-    of a supervised model `ecg_predicted` or `cmr_predicted` (n, phenotypes), in their units.
+    """Embed all samples and return the arrays of the embedding file by name.
 
-    For a contrastive model also `ecg_local`, `cmr_local` (m, T, D) float16 and `local_valid` (m,) of the samples in
-    `local_rows`, in their order, and `cmr_local_still` (T, D), the steps of a cine that stands still: the mean image of these
-    samples. `samples` must then give beats.
+    All models give `ecg` and `cmr` (n, D) float32, for the modalities that they have. Models with
+    projectors add `ecg_projected` and `cmr_projected` (n, P) float32. Supervised models add
+    `ecg_predicted` or `cmr_predicted` (n, phenotypes), in the units of the phenotypes.
+
+    Contrastive models add local embeddings of the samples in `local_rows`, in their order:
+    `ecg_local` and `cmr_local` (m, T, D) float16, and `local_valid` (m,). They also add
+    `cmr_local_still` (T, D) float16, the local embedding of a cine that repeats the mean image of
+    these samples. `samples` must then contain beats.
     """
     parts: dict[str, list[np.ndarray]] = {}
     for part in (*model.encoders.values(), *model.projectors.values(), *model.heads.values()):
@@ -86,7 +93,8 @@ def embed(
     interval_s = 0.5 if sys.stderr.isatty() else 10
     for start in tqdm(starts, desc="embedding", unit="batch", mininterval=interval_s, disable=not progress):
         chosen = np.arange(start, min(start + batch_size, len(samples)))
-        # Always whole batches: the last bits of a matrix product depend on its size, and an embedding must not on its company.
+        # Every batch is padded to the full size: the rounding of a matrix product depends on its
+        # size, and an embedding must not depend on how many samples share its batch.
         filled = np.pad(chosen, (0, batch_size - len(chosen)), mode="edge")
         batch = samples.finish(samples.collect(filled, epoch=None), device=device)
         local = torch.from_numpy(is_local[filled] & (np.arange(batch_size) < len(chosen))).to(device)
@@ -102,7 +110,7 @@ def embed(
 
 
 def _still_steps(model: Model, image_HW: torch.Tensor, *, batch_size: int, device: torch.device) -> np.ndarray:
-    """(T, D) float16 CMR steps of a cine that shows one image all the time."""
+    """Return the local CMR embedding (T, D) float16 of a cine that repeats one image."""
     encoder = model.encoders["cmr"]
     assert isinstance(encoder, Encoder)
     frames = image_HW.to(device, torch.float32).expand(batch_size, *encoder.settings.shape)
@@ -127,11 +135,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, metavar="JSON", help="section embedding of the configuration")
     parser.add_argument("--participants", required=True, type=Path, help="participants.csv")
-    parser.add_argument("--ecg-shards", nargs="*", default=[], type=Path, help="manifests k.json of the ECG stores")
-    parser.add_argument("--cmr-shards", nargs="*", default=[], type=Path, help="manifests k.json of the CMR stores")
-    parser.add_argument("--maps", type=Place.of, default=Place(), metavar="JSON", help="section maps; without: in memory")
+    parser.add_argument("--ecg-shards", nargs="*", default=[], type=Path, help="manifests (k.json) of the ECG stores")
+    parser.add_argument("--cmr-shards", nargs="*", default=[], type=Path, help="manifests (k.json) of the CMR stores")
+    parser.add_argument(
+        "--maps",
+        type=Place.of,
+        default=Place(),
+        metavar="JSON",
+        help="section maps, as JSON; by default, recordings are kept in memory",
+    )
     parser.add_argument("--model", required=True, type=Path, help="model folder")
-    parser.add_argument("--out", required=True, type=Path, help="npz to write")
+    parser.add_argument("--out", required=True, type=Path, help="embedding file (.npz) to write")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings, model = Embedding.model_validate_json(options.settings), load_model(options.model)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def draw_models(result: Mapping[str, object], *, paths: Sequence[Path]) -> None:
-    """One heat map per model, side by side with one colour scale."""
+    """Draw one heat map per model, side by side, with a common colour scale."""
     models: list[dict[str, object]] = list(result["models"].values())  # type: ignore[attr-defined]
     titles = [f"{model['title']}\n{model['share']:.2f} near the diagonal" for model in models]
     draw(
@@ -19,7 +19,7 @@ def draw_models(result: Mapping[str, object], *, paths: Sequence[Path]) -> None:
 
 
 def draw(matrices: Mapping[str, NDArray[np.floating]], *, label: str, paths: Sequence[Path]) -> None:
-    """Heat maps (T, T) side by side by title; `label` names the colour scale."""
+    """Draw heat maps (T, T) by title, side by side; `label` is the label of the colour scale."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,6 +1,7 @@
-"""Linear probes: phenotypes of test participants from the features of a row, and the R² of predictions.
+"""Fit linear probes, predict phenotypes with them, and compute R².
 
-Shapes: n participants, D features, P phenotypes, B draws of which the first is the sample.
+Shapes: n participants, D features, P phenotypes, B bootstrap draws, of which the first is the
+sample itself.
 """
 
 from collections.abc import Sequence
@@ -31,15 +32,16 @@ class Probe:
     intercepts: Array
 
     def predict(self, features_nd: Array) -> Array:
-        """(n, P) phenotypes."""
+        """Predict phenotypes (n, P) from features (n, D)."""
         found: Array = features_nd @ self.coefficients + self.intercepts
         return found
 
 
 def fit(features_nd: Array, targets_np: Array) -> Probe:
-    """Ordinary least squares with an intercept (Sec. 4.3), one fit for all phenotypes that the same people lack.
+    """Fit ordinary least squares with an intercept (Sec. 4.3).
 
-    Collinear features get the solution of least norm.
+    Phenotypes that are missing in the same participants share one fit. Collinear features get the
+    solution of least norm.
 
     Raises
     ------
@@ -48,7 +50,7 @@ def fit(features_nd: Array, targets_np: Array) -> Probe:
     """
     known = np.isfinite(targets_np)
     if not known.any(axis=0).all():
-        raise ValueError("a phenotype has no value in the training split: drop it from cohort.phenotypes")
+        raise ValueError("a phenotype has no value in the training split: remove it from cohort.phenotypes")
     num_phenotypes = targets_np.shape[1]
     found = Probe(np.empty((features_nd.shape[1], num_phenotypes)), np.empty(num_phenotypes))
     alike: dict[bytes, list[int]] = {}
@@ -63,12 +65,13 @@ def fit(features_nd: Array, targets_np: Array) -> Probe:
 
 
 def r2(targets_np: Array, predictions_np: Array, *, counts: Array) -> Array:
-    """(B, P) coefficients of determination under counts (B, n).
+    """Return the coefficients of determination (B, P) under counts (B, n).
 
-    A missing target does not count; a draw in which the targets do not vary is NaN.
+    Missing targets are ignored. A draw in which the targets are constant gives NaN.
     """
     known = np.isfinite(targets_np)
-    centred = np.where(known, targets_np - np.nanmean(targets_np, axis=0), 0.0)  # a common shift, against cancellation
+    # Centring avoids cancellation in `spread`.
+    centred = np.where(known, targets_np - np.nanmean(targets_np, axis=0), 0.0)
     squared_error = np.where(known, (targets_np - predictions_np) ** 2, 0.0)
     total, first, second = counts @ known.astype(np.float64), counts @ centred, counts @ centred**2
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -85,7 +88,10 @@ def predict(
     test: samples.Samples,
     names: Sequence[str],
 ) -> Array:
-    """(n, P) phenotypes of the test participants: by a linear probe of the row's features, or what the model itself predicts."""
+    """Return predicted phenotypes (n, P) of the test participants.
+
+    They come from a linear probe of the row's features, or from the model's own prediction head.
+    """
     if row.predictions is None:
         seen, unseen = _features(row, embedding, participants=participants, train=train, test=test)
         return fit(seen, train.targets).predict(unseen)
@@ -101,7 +107,7 @@ def predict(
 def _features(
     row: RegressionRow, embedding: Path | None, *, participants: Path, train: samples.Samples, test: samples.Samples
 ) -> tuple[Array, Array]:
-    """Features of the training participants and of the test participants."""
+    """Return the features of the training participants and of the test participants."""
     visits, parts = train.visits + test.visits, []
     if embedding is not None:
         arrays = [f for f in row.features if f in ("ecg", "cmr")]

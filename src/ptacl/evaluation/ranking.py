@@ -1,11 +1,13 @@
-"""Ranks of matching candidates without a full ranking: blocks of queries, the best few candidates, and an exact fallback.
+"""Rank matching candidates without sorting the whole gallery.
 
-Most queries meet their matches among the first few dozen candidates. Those are selected per block of queries, so that memory is
-O(block x gallery); a query whose first match lies deeper gets its rank by counting the scores above its best match. Precision
-at k follows from the first candidates with a value. Equal scores keep the order of the gallery, except for the count, which
-puts the match first.
+Most queries find their matches among the first few dozen candidates. These candidates are selected
+for one block of queries at a time, so memory is O(block x gallery). If the first match comes later,
+its rank is found by counting the scores above the best match. Precision at k follows from the first
+candidates that have a value. Ties keep the order of the gallery, except in the count, which puts
+the match first.
 
-Shapes: n participants (query i and candidate i belong together), b queries of a block, c candidates, P phenotypes, K precisions.
+Shapes: n participants (query i and candidate i belong to the same participant), b queries of a
+block, c candidates, P phenotypes, K values of k.
 """
 
 from collections.abc import Sequence
@@ -24,9 +26,10 @@ _CANDIDATES = 64
 
 @dataclass(frozen=True)
 class Found:
-    """Per query: precision (n, P, K) and rank of the first match (n, P), counted from 1.
+    """Precision (n, P, K) and rank of the first match (n, P), counted from 1, of each query.
 
-    NaN where the participant has no value; precision also where the gallery is smaller than k, rank also where nothing matches.
+    Both are NaN if the participant has no value. The precision is also NaN if the gallery is
+    smaller than k, and the rank if no candidate matches.
     """
 
     precision: Array
@@ -34,13 +37,19 @@ class Found:
 
 
 def half_widths(phenotypes_np: Array, *, band: float) -> Array:
-    """(P,) largest difference of a match: `band` standard deviations over the participants with a value."""
+    """Return the largest difference (P,) at which a candidate matches.
+
+    It is `band` standard deviations over the participants with a value.
+    """
     width: Array = band * np.nanstd(phenotypes_np, axis=0)
     return width
 
 
 def count_matches(phenotypes_np: Array, *, half_width: Array, own: bool) -> tuple[Array, Array]:
-    """(n, P) matches and gallery sizes of each query, NaN for a participant without a value."""
+    """Return the numbers of matches (n, P) and the gallery sizes (n, P) of each query.
+
+    Both are NaN for a participant without a value.
+    """
     matches, sizes = np.full((2, *phenotypes_np.shape), np.nan)
     for p, values in enumerate(phenotypes_np.T):
         known = np.isfinite(values)
@@ -60,14 +69,15 @@ def find(
     band: float,
     own: bool,
 ) -> Found:
-    """Rank the gallery by cosine for every query.
+    """Rank the gallery by cosine similarity for every query.
 
-    `own` keeps a query's own candidate in its gallery. Time is one matrix product and one selection; memory O(block x n).
+    With `own`, a query's own candidate stays in its gallery. The cost is one matrix product and one
+    partial selection; memory is O(block x n). Raises ValueError with fewer than two participants.
     """
     query, gallery = unit(query_nd), unit(gallery_nd)
     n, num_phenotypes = phenotypes_np.shape
     if n < 2:
-        raise ValueError("retrieval needs at least two test participants")
+        raise ValueError("retrieval needs at least two test participants: the cohort is too small")
     half_width = half_widths(phenotypes_np, band=band)
     precision, first = np.full((n, num_phenotypes, len(ks)), np.nan), np.full((n, num_phenotypes), np.nan)
     for start in range(0, n, _BLOCK):
@@ -87,7 +97,10 @@ def find(
 
 
 def own_ranks(query_nd: NDArray[np.float32], gallery_nd: NDArray[np.float32]) -> Array:
-    """(n,) rank of each query's own candidate in the whole gallery, counted from 1; equal scores come after it."""
+    """Return the rank (n,) of each query's own candidate in the whole gallery, counted from 1.
+
+    Candidates with an equal score rank after it.
+    """
     query, gallery = unit(query_nd), unit(gallery_nd)
     ranks = np.empty(len(query))
     for start in range(0, len(query), _BLOCK):
@@ -98,9 +111,9 @@ def own_ranks(query_nd: NDArray[np.float32], gallery_nd: NDArray[np.float32]) ->
 
 
 def _nearest(scores_bn: NDArray[np.float32], *, num: int) -> NDArray[np.intp]:
-    """(b, num) candidates of the highest scores, best first."""
+    """Return the candidates (b, num) with the highest scores, best first."""
     chosen = np.argpartition(scores_bn, -num, axis=1)[:, -num:] if num < scores_bn.shape[1] else np.argsort(scores_bn, axis=1)
-    chosen = np.sort(chosen, axis=1)  # in the order of the gallery, which the stable sort keeps among equals
+    chosen = np.sort(chosen, axis=1)  # gallery order, which the stable sort keeps for ties
     order = np.argsort(-np.take_along_axis(scores_bn, chosen, axis=1), axis=1, kind="stable")
     return np.take_along_axis(chosen, order, axis=1)
 
@@ -114,7 +127,10 @@ def _of_phenotype(
     half_width: float,
     ks: Sequence[int],
 ) -> tuple[Array, Array]:
-    """Precision (b, K) and first rank (b,) of a block of queries for one phenotype; of no meaning for a query without a value."""
+    """Return precision (b, K) and first rank (b,) of a block of queries for one phenotype.
+
+    The results of queries without a value are meaningless; the caller overwrites them.
+    """
     known = np.isfinite(values_n)
     candidates = np.where(known[nearest], values_n[nearest], np.nan)
     match_bc = np.abs(candidates - values_n[rows, None]) <= half_width
@@ -122,9 +138,10 @@ def _of_phenotype(
     precision = np.column_stack([(match_bc & (place_bc <= k)).sum(axis=1) / k for k in ks])
     first = np.where(match_bc.any(axis=1), place_bc[np.arange(len(rows)), match_bc.argmax(axis=1)], np.nan)
 
-    complete = nearest.shape[1] == np.isfinite(scores[0]).sum()  # the whole gallery is among the candidates
+    complete = nearest.shape[1] == np.isfinite(scores[0]).sum()  # `nearest` holds the whole gallery
     if not complete:
-        for i in np.flatnonzero(known[rows] & (place_bc[:, -1] < max(ks))):  # too many without a value among the best
+        # These queries have too few candidates with a value in `nearest`, so sort their galleries.
+        for i in np.flatnonzero(known[rows] & (place_bc[:, -1] < max(ks))):
             order = np.argsort(-scores[i], kind="stable")
             order = order[known[order] & np.isfinite(scores[i, order])]
             hits = np.abs(values_n[order] - values_n[rows[i]]) <= half_width
@@ -135,7 +152,10 @@ def _of_phenotype(
 
 
 def _rank_by_count(values_n: Array, *, rows: NDArray[np.intp], scores: NDArray[np.float32], half_width: float) -> Array:
-    """(b,) exact rank of the first match: one more than the candidates with a value that score above the best match."""
+    """Return the exact rank (b,) of the first match.
+
+    It is one more than the number of candidates with a value that score above the best match.
+    """
     known = np.isfinite(values_n)
     match_bn = (np.abs(values_n - values_n[rows, None]) <= half_width) & np.isfinite(scores)
     best = np.where(match_bn, scores, -np.inf).max(axis=1, initial=-np.inf)

@@ -1,8 +1,15 @@
-"""Stage: the linear probe of each model, kept in its folder, so that the model can be used: probe.json.
+"""Stage: write the linear probe of each model to probe.json in its folder.
 
-For each modality it holds the least-squares fit of all phenotypes on the training split, what it reaches on the test split (R²
-with interval, quantiles of the residuals, which make the prediction interval), how the phenotypes are distributed in the training
-split, and the mean and spread of the embeddings, which tell an input outside the training distribution. Only aggregates.
+With this file, the model can predict phenotypes. For each modality it contains:
+
+- the least-squares fit of all phenotypes on the training split,
+- the performance on the test split: R² with its interval, and quantiles of the residuals, from
+  which prediction intervals are made,
+- the distribution of the phenotypes in the training split,
+- the mean and the precision matrix of the embeddings, which detect inputs outside the training
+  distribution.
+
+All of these are aggregates.
 """
 
 import argparse
@@ -24,9 +31,9 @@ Array = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 NAME = "probe.json"
-_INSIDE = 0.995  # share of test participants whose embedding counts as inside the training distribution
-_SHOWN = np.linspace(0.01, 0.99, 99)  # quantiles of the phenotypes, for drawing; the extremes are single people
-_RIDGE = 1e-6  # of the mean variance: embeddings may be collinear
+_INSIDE = 0.995  # share of test participants who count as inside the training distribution
+_SHOWN = np.linspace(0.01, 0.99, 99)  # quantiles to draw; the extremes would show single people
+_RIDGE = 1e-6  # share of the mean variance, because embeddings can be collinear
 
 
 def fit(
@@ -39,9 +46,10 @@ def fit(
     settings: Regression,
     seed: int,
 ) -> dict[str, Any]:
-    """The probe of one embedding as JSON values; seen (n, D) and unseen (m, D) features of the training and test participants.
+    """Fit the probe of one embedding and return it as JSON values.
 
-    A phenotype that nobody in the training split has is left out.
+    `seen` (n, D) and `unseen` (m, D) are the features of the training and test participants.
+    Phenotypes without any value in the training split are omitted.
     """
     kept = [p for p, column in enumerate(train.targets.T) if np.isfinite(column).any()]
     probe = probes.fit(seen, train.targets[:, kept])
@@ -79,21 +87,23 @@ def fit(
 
 
 def distance(features: Array, *, mean: Array, precision: Array) -> Array:
-    """(n,) squared Mahalanobis distances of features (n, D)."""
+    """Return the squared Mahalanobis distances (n,) of features (n, D)."""
     away = features - mean
     found: Array = np.einsum("nd,de,ne->n", away, precision, away)
     return found
 
 
 def main() -> None:
-    """Command line of the stage."""
+    """Run the stage."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--settings", required=True, help="JSON of the regression section")
-    parser.add_argument("--phenotypes", required=True, help="JSON: names and units of the phenotypes")
+    parser.add_argument("--settings", required=True, help="section regression of the configuration, as JSON")
+    parser.add_argument("--phenotypes", required=True, help="names and units of the phenotypes, as JSON")
     parser.add_argument("--participants", required=True, type=Path, help="participants.csv")
-    parser.add_argument("--embeddings", required=True, type=samples.files, help="JSON: by model and seed, FILE.npz")
-    parser.add_argument("--models", required=True, type=samples.files, help="JSON: by model and seed, the probe.json to write")
+    parser.add_argument(
+        "--embeddings", required=True, type=samples.files, help="embedding files (.npz) by model and seed, as JSON"
+    )
+    parser.add_argument("--models", required=True, type=samples.files, help="probe.json to write, by model and seed, as JSON")
     parser.add_argument("--seed", required=True, type=int, help="seed of the project")
     args = parser.parse_args()
     settings, phenotypes = Regression.model_validate_json(args.settings), json.loads(args.phenotypes)
@@ -113,7 +123,7 @@ def main() -> None:
                 for phenotype in found[modality]["phenotypes"]:
                     phenotype["unit"] = units[phenotype["name"]]
             path.write_text(json.dumps(found, sort_keys=True) + "\n")
-    log.info("%d probes", sum(map(len, args.models.values())))
+    log.info("wrote %d probes", sum(map(len, args.models.values())))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
-"""Linear probes of frozen embeddings (Table 2): R² of each phenotype on test participants, with intervals and a paired test.
+"""Evaluate linear probes of frozen embeddings (Table 2).
 
-The probe is ordinary least squares with an intercept (Sec. 4.3), fitted on the training split alone, one visit a participant;
-the validation split only ever chose weights. R² is 1 - SSE / SST with SST about the mean of the test participants, as in
-scikit-learn. Under the bootstrap the probe stays as it is and test participants are drawn again; seeds, where there are several,
-enter as a variance component (:mod:`ptacl.evaluation.uncertainty`).
+The result is R² of each phenotype on the test participants, with intervals and a paired test. The
+probe is ordinary least squares with an intercept (Sec. 4.3). It is fitted on the training split
+only, with one visit per participant; the validation split is used only to select weights. R² is 1 -
+SSE / SST, with SST about the mean of the test participants, as in scikit-learn. The bootstrap
+resamples test participants and does not refit the probe. If a model has several seeds, they enter
+as a variance component (:mod:`ptacl.evaluation.uncertainty`).
 
-Shapes: n participants, D embedding width, P phenotypes, B draws of which the first is the sample.
+Shapes: n participants, D embedding width, P phenotypes, B bootstrap draws, of which the first is
+the sample itself.
 """
 
 import argparse
@@ -37,10 +40,12 @@ def tabulate(
     phenotypes: Sequence[str],
     confidence: float,
 ) -> pd.DataFrame:
-    """One row per method: R² of each phenotype and of their mean, each with interval and difference from the reference row.
+    """Make a table with one row per method.
 
-    `x_p` is the p of the difference alone, `x_p_holm` that among all phenotypes of the row (Holm 1979); `x_seed_sd` the standard
-    deviation over seeds, empty with a single one.
+    A row contains R² of each phenotype and of their mean, with intervals and differences from the
+    reference row. For a phenotype x, `x_p` is the p value of the difference, `x_p_holm` the same
+    adjusted for all phenotypes of the row (Holm 1979), and `x_seed_sd` the standard deviation over
+    seeds, which is empty for a single seed.
     """
     table = []
     with_mean = [estimate.with_mean() for estimate in estimates]
@@ -59,7 +64,7 @@ def tabulate(
 
 
 def _spread(values_SP: Array) -> list[float]:
-    """(P,) standard deviations over seeds, NaN with a single one."""
+    """Return the standard deviations (P,) over seeds, NaN for a single seed."""
     if len(values_SP) < 2:
         return [float("nan")] * values_SP.shape[1]
     found: list[float] = values_SP.std(axis=0, ddof=1).tolist()
@@ -69,7 +74,10 @@ def _spread(values_SP: Array) -> list[float]:
 def by_seed(
     estimates: Sequence[Estimates], *, rows: Sequence[Mapping[str, object]], reference: int, phenotypes: Sequence[str]
 ) -> pd.DataFrame:
-    """R² of the sample for each row, seed and phenotype, with the difference from the reference row of the same seed."""
+    """Make a table with R² of the sample, one row per method, seed and phenotype.
+
+    It includes the difference from the reference row with the same seed.
+    """
     table = []
     names = [*phenotypes, "mean"]
     for i, (row, estimate) in enumerate(zip(rows, estimates, strict=True)):
@@ -84,7 +92,7 @@ def by_seed(
 
 @dataclass(frozen=True)
 class Tables:
-    """Table 2, its ECG rows by sex and age, and its values seed by seed."""
+    """Table 2, its ECG rows by sex and age, and its values by seed."""
 
     regression: pd.DataFrame
     strata: pd.DataFrame
@@ -94,10 +102,13 @@ class Tables:
 def evaluate(
     settings: Regression, *, participants: Path, phenotypes: Sequence[str], embeddings: samples.Files, seed: int
 ) -> Tables:
-    """Table 2 for the rows of the settings; ValueError if the reference is no row."""
+    """Compute Table 2 for the rows of the settings.
+
+    Raises ValueError if the reference is not the label of an ECG row.
+    """
     reference = [i for i, row in enumerate(settings.rows) if row.label == settings.reference and row.input == "ecg"]
     if not reference:
-        raise ValueError(f"regression.reference {settings.reference} is no ECG row of regression.rows")
+        raise ValueError(f"regression.reference {settings.reference} is not the label of an ECG row of regression.rows")
     train = samples.read_participants(participants, split="train", phenotypes=phenotypes)
     test = samples.read_participants(participants, split="test", phenotypes=phenotypes)
     generator = seeds.generator(seed, "bootstrap", "regression")
@@ -131,17 +142,19 @@ def evaluate(
 
 
 def main() -> None:
-    """Write the regression table."""
+    """Write the regression tables."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    parser = argparse.ArgumentParser(description="Linear probes of embeddings (Table 2).")
-    parser.add_argument("--settings", required=True, help="JSON of the regression section")
-    parser.add_argument("--phenotypes", required=True, help="JSON list of phenotype names")
+    parser = argparse.ArgumentParser(description="Evaluate linear probes of embeddings (Table 2).")
+    parser.add_argument("--settings", required=True, help="section regression of the configuration, as JSON")
+    parser.add_argument("--phenotypes", required=True, help="names of the phenotypes, as JSON")
     parser.add_argument("--participants", required=True, type=Path, help="participants.csv")
-    parser.add_argument("--embeddings", required=True, type=samples.files, help="JSON: by model and seed, FILE.npz")
+    parser.add_argument(
+        "--embeddings", required=True, type=samples.files, help="embedding files (.npz) by model and seed, as JSON"
+    )
     parser.add_argument("--seed", required=True, type=int, help="seed of the project")
     parser.add_argument("--out", required=True, type=Path, help="table to write (CSV)")
-    parser.add_argument("--strata", required=True, type=Path, help="table by sex and age to write (CSV)")
-    parser.add_argument("--by-seed", required=True, type=Path, help="table seed by seed to write (CSV)")
+    parser.add_argument("--strata", required=True, type=Path, help="table by sex and age group to write (CSV)")
+    parser.add_argument("--by-seed", required=True, type=Path, help="table by seed to write (CSV)")
     args = parser.parse_args()
     tables = evaluate(
         Regression.model_validate_json(args.settings),

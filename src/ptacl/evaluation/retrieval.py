@@ -1,19 +1,27 @@
-"""Retrieval of participants with a like phenotype (Table 1): every test ECG looks for CMR embeddings by cosine, and
-every CMR for ECG embeddings.
+"""Evaluate the retrieval of participants with a similar phenotype (Table 1).
 
-A candidate matches when its phenotype lies within `band` standard deviations of the query's (over the test participants). The
-query's own CMR is left out of the gallery or kept; both are computed, and `shown` marks what the settings choose. Candidates
-without a value are no part of a phenotype's gallery, participants without one no query. A query that nothing in the gallery
-matches has no rank, whatever the model, and counts as a miss for the precision. Random retrieval is exact, not drawn: with m
-matches among N, a random candidate matches with m / N and the first match comes at rank (N + 1) / (m + 1) on average.
+Every test ECG ranks the CMR embeddings of the test participants by cosine similarity, and every CMR
+ranks the ECG embeddings. A candidate matches if its phenotype is within `band` standard deviations
+of the query's, where the standard deviation is over the test participants. Participants without a
+value are excluded from the queries and from the gallery of that phenotype. If no candidate in the
+gallery matches a query, the query has no rank for any model, and counts as a miss in the precision.
 
-The rank of the query's own partner in the whole gallery says how well the two were matched, whatever the phenotype.
+The paper does not say in Table 1 whether a query's own partner is in the gallery. Both versions are
+computed, and the column `shown` marks the version that the settings choose.
 
-Intervals draw queries again and keep the gallery, so they tell how well this gallery is searched: over cohorts, each with a
-gallery of its own, the standard deviation was 1.1 to 1.3 times as large in simulations. Table 1 of the paper does not say
-whether a patient may retrieve itself.
+The row of random retrieval contains exact expectations rather than random draws. With m matches
+among N candidates, a random candidate matches with probability m / N, and the mean rank of the
+first match is (N + 1) / (m + 1).
 
-Shapes: n participants, P phenotypes, K precisions, B draws of which the first is the sample.
+The rank of the query's own partner in the whole gallery shows how well ECG and CMR of a person are
+matched, regardless of phenotypes.
+
+The bootstrap resamples queries and keeps the gallery, so the intervals describe retrieval from this
+gallery. In simulations, the standard deviation over cohorts, each with its own gallery, was 1.1 to
+1.3 times as large.
+
+Shapes: n participants, P phenotypes, K values of k, S seeds, B bootstrap draws, of which the first
+is the sample itself.
 """
 
 import argparse
@@ -33,20 +41,20 @@ from ptacl.evaluation.uncertainty import Estimates
 Array = NDArray[np.float64]
 
 RANDOM, OWN_RANK = RetrievalRow(label="Random", model="random", paper="Random"), "own_MdR"
-DIRECTIONS = {"ECG to CMR": ("ecg", "cmr"), "CMR to ECG": ("cmr", "ecg")}  # whose embedding asks, and whose are searched
+DIRECTIONS = {"ECG to CMR": ("ecg", "cmr"), "CMR to ECG": ("cmr", "ecg")}  # queries, gallery
 GALLERIES = {False: "without own CMR", True: "with own CMR"}
 
 log = logging.getLogger(__name__)
 
 
 def statistics(found: ranking.Found, *, counts: Array) -> Array:
-    """(B, P, K + 2): precision at each k, mean and median rank of the first match."""
+    """Return precision at each k, and mean and median rank of the first match, (B, P, K + 2)."""
     median_rank = uncertainty.medians(found.first, counts=counts)
     return np.concatenate([_averages(found, counts=counts), median_rank[..., None]], axis=2)
 
 
 def random_statistics(phenotypes_np: Array, *, ks: Sequence[int], band: float, own: bool, counts: Array) -> Array:
-    """What :func:`statistics` expects of a random order of the gallery."""
+    """Return the expectation of :func:`statistics` for a random order of the gallery."""
     matches, sizes = ranking.count_matches(phenotypes_np, half_width=ranking.half_widths(phenotypes_np, band=band), own=own)
     precision = np.repeat((matches / np.maximum(sizes, 1))[..., None], len(ks), axis=2)
     precision[sizes[..., None] < np.asarray(ks)] = np.nan
@@ -57,15 +65,15 @@ def random_statistics(phenotypes_np: Array, *, ks: Sequence[int], band: float, o
 
 
 def _averages(found: ranking.Found, *, counts: Array) -> Array:
-    """(B, P, K + 1): precision at each k, and mean rank of the first match."""
+    """Return precision at each k and mean rank of the first match, (B, P, K + 1)."""
     values = np.concatenate([found.precision, found.first[..., None]], axis=2)
     return uncertainty.means(values.reshape(len(values), -1), counts=counts).reshape(len(counts), *values.shape[1:])
 
 
 def _random_median(matches_n: Array, sizes_n: Array, *, counts: Array) -> Array:
-    """(B,) median rank of the first match over queries and random orders.
+    """Return the median rank (B,) of the first match over queries and random orders.
 
-    It is where the distribution function, averaged over queries, reaches one half.
+    It is the rank at which the distribution function, averaged over queries, reaches one half.
     """
     usable = np.isfinite(matches_n) & (matches_n > 0)
     if not usable.any():
@@ -90,7 +98,11 @@ def _estimates(
     test: samples.Samples,
     counts: Array,
 ) -> Iterator[tuple[RetrievalRow, Estimates, Estimates]]:
-    """Row, statistics (S, B, P, K + 2), and those of the own partner (S, B, 1 + K), of each model, then of chance."""
+    """Yield the results of each model, and then those of random retrieval.
+
+    A result is the row, its statistics (S, B, P, K + 2), and those of the own partner (S, B, 1 +
+    K).
+    """
     people = len(test.visits)
     asks, searched = DIRECTIONS[direction]
     for row in settings.rows:
@@ -110,7 +122,10 @@ def _estimates(
 
 
 def _own_statistics(ranks_n: Array, *, ks: Sequence[int], counts: Array) -> Array:
-    """(B, 1 + K): median rank of the own partner, and recall at each k: the share of queries that find it among the first k."""
+    """Return median rank of the own partner and recall at each k, (B, 1 + K).
+
+    Recall at k is the share of queries whose own partner is among the first k candidates.
+    """
     found = (ranks_n[:, None] <= np.asarray(ks)).astype(np.float64)
     return np.column_stack([uncertainty.medians(ranks_n[:, None], counts=counts), uncertainty.means(found, counts=counts)])
 
@@ -123,7 +138,7 @@ def _numbers(
     names: Sequence[str],
     confidence: float,
 ) -> dict[str, float]:
-    """Columns of a row; `estimates` and `reference` hold the phenotypes and then their mean."""
+    """Return the columns of a row; both estimates hold the phenotypes, followed by their mean."""
     numbers: dict[str, float] = {}
     for p, phenotype in enumerate([*phenotypes, "mean"]):
         for s, statistic in enumerate(names):
@@ -142,9 +157,10 @@ def evaluate(
     embeddings: samples.Files,
     seed: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Table 1, one row per model, direction and gallery, those shown first; and its values seed by seed.
+    """Compute Table 1, and its values by seed.
 
-    The first model is the reference of each direction and gallery.
+    Table 1 has one row per model, direction and gallery; the version that is shown comes first. The
+    first model is the reference within each direction and gallery.
     """
     test = samples.read_participants(participants, split="test", phenotypes=phenotypes)
     generator = seeds.generator(seed, "bootstrap", "retrieval")
@@ -182,7 +198,7 @@ def _by_seed(
     phenotypes: Sequence[str],
     names: Sequence[str],
 ) -> Iterator[dict[str, object]]:
-    """Rows of the table seed by seed: a phenotype and a statistic each."""
+    """Yield one row of the table by seed per seed, phenotype and statistic."""
     for seed, values, differences in estimates.by_seed(reference):
         for p, phenotype in enumerate(phenotypes):
             for s, statistic in enumerate(names):
@@ -191,16 +207,18 @@ def _by_seed(
 
 
 def main() -> None:
-    """Write the retrieval table."""
+    """Write the retrieval tables."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    parser = argparse.ArgumentParser(description="Retrieval of participants with a like phenotype (Table 1).")
-    parser.add_argument("--settings", required=True, help="JSON of the retrieval section")
-    parser.add_argument("--phenotypes", required=True, help="JSON list of phenotype names")
+    parser = argparse.ArgumentParser(description="Evaluate the retrieval of participants with a similar phenotype (Table 1).")
+    parser.add_argument("--settings", required=True, help="section retrieval of the configuration, as JSON")
+    parser.add_argument("--phenotypes", required=True, help="names of the phenotypes, as JSON")
     parser.add_argument("--participants", required=True, type=Path, help="participants.csv")
-    parser.add_argument("--embeddings", required=True, type=samples.files, help="JSON: by model and seed, FILE.npz")
+    parser.add_argument(
+        "--embeddings", required=True, type=samples.files, help="embedding files (.npz) by model and seed, as JSON"
+    )
     parser.add_argument("--seed", required=True, type=int, help="seed of the project")
     parser.add_argument("--out", required=True, type=Path, help="table to write (CSV)")
-    parser.add_argument("--by-seed", required=True, type=Path, help="table seed by seed to write (CSV)")
+    parser.add_argument("--by-seed", required=True, type=Path, help="table by seed to write (CSV)")
     args = parser.parse_args()
     tables = evaluate(
         Retrieval.model_validate_json(args.settings),

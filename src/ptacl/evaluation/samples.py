@@ -1,4 +1,4 @@
-"""What evaluation reads: one row a participant, and the embeddings that belong to these rows."""
+"""Read the inputs of the evaluation: one row per participant, and the embeddings of these rows."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from ptacl import participants
 
-MEASUREMENT = "ecg_"  # how the columns of ECG measurements begin
+MEASUREMENT = "ecg_"  # prefix of the columns with ECG measurements
 Files = Mapping[str, Mapping[int, Path]]
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Participants of a split, one visit each, in the order of the participants table.
+    """Participants of a split, with one visit each, in the order of the participants table.
 
-    visits : n keys `participant_instance`.
+    visits : n visits, as `participant_instance`.
     targets : (n, P) phenotypes in their own units, NaN where missing.
     """
 
@@ -28,24 +28,25 @@ class Samples:
 
 
 def read_participants(path: Path, *, split: str, phenotypes: Sequence[str]) -> Samples:
-    """Rows of one split with `evaluate` set: a second visit would count a participant twice.
+    """Read the rows of one split with `evaluate` set, which mark one visit per participant.
 
-    ValueError names missing columns, an empty split, or a participant with two rows.
+    Raises ValueError if columns are missing, the split is empty, or a participant has two rows.
     """
     table = participants.read(path, splits=[split], columns=["evaluate", *phenotypes])
     table = table[table["evaluate"].astype(bool)]
     if table.empty:
         raise ValueError(f"{path} has no participant in the {split} split: the cohort is too small")
     if table["participant"].duplicated().any():
-        raise ValueError(f"{path} evaluates a participant twice: rerun the cohort stages")
+        raise ValueError(f"{path} marks two visits of a participant for evaluation: rerun the cohort stages")
     return Samples(table["visit"].tolist(), table[list(phenotypes)].to_numpy(dtype=np.float64))
 
 
 def read_covariates(path: Path, *, names: Sequence[str], train: Sequence[str], visits: Sequence[str]) -> NDArray[np.float64]:
-    """(n, C) columns of the participants table in the order of `visits`, missing values as the mean of the training visits.
+    """Read columns (n, C) of the participants table in the order of `visits`.
 
-    names : columns, or `measurements` for all of the ECG. A column without any training value is left out. ValueError if no
-    column is left or a name is no column.
+    Missing values are replaced by the mean over the training visits. `names` lists columns;
+    `measurements` selects all ECG measurements. Columns without any training value are omitted.
+    Raises ValueError if no column remains or if a column does not exist.
     """
     table = participants.read(path, columns=[name for name in names if name != "measurements"]).set_index("visit")
     columns: list[str] = []
@@ -61,35 +62,40 @@ def read_covariates(path: Path, *, names: Sequence[str], train: Sequence[str], v
 
 
 def read_embedding(path: Path, *, array: str, visits: Sequence[str]) -> NDArray[np.float32]:
-    """(n, D) rows of one array in the order of `visits`.
+    """Read the rows (n, D) of one array in the order of `visits`.
 
-    ValueError if the array or a visit is missing, or a value is not finite.
+    Raises ValueError if the array or a visit is missing, or if a value is not finite.
     """
     with np.load(path, allow_pickle=False) as stored:
         if array not in stored:
             raise ValueError(f"{path} has no array {array}; it has {', '.join(sorted(stored))}")
         position = {visit: i for i, visit in enumerate(stored["visits"].tolist())}
         if lacking := sum(visit not in position for visit in visits):
-            raise ValueError(f"{path} lacks {lacking} of {len(visits)} visits: rerun the embedding")
+            raise ValueError(f"{path} lacks {lacking} of {len(visits)} visits: run the embedding again")
         rows: NDArray[np.float32] = stored[array][[position[visit] for visit in visits]].astype(np.float32)
     if not np.isfinite(rows).all():
-        raise ValueError(f"{path}, array {array}: {int((~np.isfinite(rows)).any(axis=1).sum())} rows are not finite")
+        raise ValueError(
+            f"{path}, array {array}: {int((~np.isfinite(rows)).any(axis=1).sum())} rows have values that are not finite"
+        )
     return rows
 
 
 def files(text: str) -> dict[str, dict[int, Path]]:
-    """Embedding files by model and seed, from JSON: {"ptacl": {"0": "FILE.npz"}}, as an argument type."""
+    """Parse embedding files by model and seed from JSON, such as {"ptacl": {"0": "FILE.npz"}}."""
     return {str(name): {int(seed): Path(path) for seed, path in sorted(of.items())} for name, of in json.loads(text).items()}
 
 
 def of_model(name: str, *, embeddings: Files) -> dict[int, Path]:
-    """Embedding files of a model by seed; ValueError if there is none."""
+    """Return the embedding files of a model by seed; raises ValueError if it has none."""
     if not (found := embeddings.get(name)):
-        raise ValueError(f"no embeddings of {name}; given are those of {', '.join(sorted(embeddings))}")
+        raise ValueError(f"no embeddings of {name}: --embeddings only has those of {', '.join(sorted(embeddings))}")
     return dict(found)
 
 
 def names(text: str) -> list[str]:
-    """Names from JSON: a list, or one under the key `names`, as :func:`ptacl.config.dump` writes it."""
+    """Parse names from JSON: a list, or an object with a list under the key `names`.
+
+    :func:`ptacl.config.dump` writes the latter.
+    """
     value = json.loads(text)
     return [str(name) for name in (value["names"] if isinstance(value, dict) else value)]

@@ -1,8 +1,10 @@
-"""R² within women, men and bands of age: a probe may read an ECG better in some than in others.
+"""Compute R² by sex and age group, because a probe can work better in some than in others.
 
-R² of a group is about the mean of that group, so it does not count what sex or age alone tell.
+R² of a group is relative to the mean of that group, so it gives no credit for differences between
+groups that sex or age explain.
 
-Shapes: n test participants, P phenotypes, S seeds, B draws of which the first is the sample, G groups.
+Shapes: n test participants, P phenotypes, S seeds, B bootstrap draws, of which the first is the
+sample itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +20,15 @@ from ptacl.evaluation.uncertainty import Estimates
 
 Array = NDArray[np.float64]
 
-LEAST = 10  # a smaller group is left out
+LEAST = 10  # participants; smaller groups are omitted
 _BANDS = (("below 55 years", 0, 55), ("55 to 64 years", 55, 65), ("65 years and above", 65, 200))
 
 
 def read(path: Path, *, visits: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
-    """Who belongs to which group, (n,) each, by its name; empty where the table has neither sex nor age."""
+    """Return the members (n,) of each group by its name.
+
+    The result is empty if the table has neither sex nor age.
+    """
     table = participants.read(path).set_index("visit").loc[list(visits)]
     found: dict[str, NDArray[np.bool_]] = {}
     if "sex" in table:
@@ -41,7 +46,7 @@ def tabulate(
     groups: Mapping[str, NDArray[np.bool_]],
     counts: Array,
 ) -> dict[str, Estimates]:
-    """R² of each phenotype, (S, B, P), within each group; predictions (n, P), one per seed."""
+    """Return R² (S, B, P) within each group; `predictions` holds one array (n, P) per seed."""
     found = {}
     for name, members in groups.items():
         of_seed = [r2(targets[members], p[members], counts=counts[:, members]) for p in predictions]
@@ -52,7 +57,11 @@ def tabulate(
 def columns(
     of_groups: Mapping[str, Estimates], groups: Mapping[str, NDArray[np.bool_]], phenotypes: Sequence[str], confidence: float
 ) -> list[dict[str, object]]:
-    """A row a group: its name and size, R² of each phenotype and of their mean with intervals."""
+    """Return one row per group.
+
+    A row holds the group's name and size, and R² of each phenotype and of their mean, with
+    intervals.
+    """
     rows = []
     for name, estimates in of_groups.items():
         row: dict[str, object] = {"group": name, "n_group": int(groups[name].sum())}

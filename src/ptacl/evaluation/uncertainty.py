@@ -1,13 +1,15 @@
-"""Uncertainty of every number of the tables: over participants by the bootstrap, and over seeds by variance components.
+"""Estimate the uncertainty of the numbers in the tables, over participants and over seeds.
 
-A draw of participants with replacement is a row of counts. Every statistic here takes counts, so that one matrix product gives
-all draws, and all rows of a table share the same draws, which pairs them. The first row of counts is the sample itself: the
-first estimate is the value of the table, the others are its draws.
+Participants are resampled with the bootstrap. A draw with replacement is stored as a row of counts.
+Every statistic takes counts, so one matrix product computes all draws. All rows of a table share
+the same draws, which makes comparisons between them paired. The first row of counts is the sample
+itself, so the first estimate is the value in the table and the others are its bootstrap draws.
 
-A few seeds are too few to draw again: three of them are all the lowest one in 1 of 27 draws. So where a model was trained with
-several seeds, their spread enters as a variance component, with a t distribution for its few degrees of freedom.
+Seeds are too few to be resampled: of three seeds, 1 draw in 27 would contain only the lowest. If a
+model was trained with several seeds, their spread enters as a variance component instead, with a t
+distribution for its few degrees of freedom.
 
-Shapes: B draws (the first is the sample), n participants, K statistics, S seeds.
+Shapes: B draws (the first is the sample itself), n participants, K statistics, S seeds.
 """
 
 import math
@@ -22,7 +24,10 @@ Array = NDArray[np.float64]
 
 
 def draw_counts(num_participants: int, *, draws: int, generator: np.random.Generator) -> Array:
-    """(1 + draws, n): how often each participant is drawn; the first row is the sample itself, once each."""
+    """Draw how often each participant is sampled, (1 + draws, n).
+
+    The first row is the sample itself, with every participant once.
+    """
     counts = np.ones((1 + draws, num_participants))
     for row in counts[1:]:
         row[:] = np.bincount(generator.integers(num_participants, size=num_participants), minlength=num_participants)
@@ -30,7 +35,7 @@ def draw_counts(num_participants: int, *, draws: int, generator: np.random.Gener
 
 
 def means(values_nk: Array, *, counts: Array) -> Array:
-    """(B, K) means over participants; a NaN does not count, and a draw without any value is NaN."""
+    """Return means (B, K) over participants, ignoring NaN; a draw without any value gives NaN."""
     known = np.isfinite(values_nk)
     with np.errstate(invalid="ignore"):
         mean: Array = (counts @ np.where(known, values_nk, 0.0)) / (counts @ known.astype(np.float64))
@@ -38,8 +43,11 @@ def means(values_nk: Array, *, counts: Array) -> Array:
 
 
 def medians(values_nk: Array, *, counts: Array) -> Array:
-    """(B, K) medians over participants, the middle two averaged as in ``numpy.median``; a NaN does not count."""
-    by_participant = np.ascontiguousarray(counts.T)  # rows of draws: gathering and summing them is contiguous
+    """Return medians (B, K) over participants, ignoring NaN.
+
+    The middle two values are averaged, as in ``numpy.median``.
+    """
+    by_participant = np.ascontiguousarray(counts.T)  # rows are gathered and summed below
     result = np.full((len(counts), values_nk.shape[1]), np.nan)
     for k, values in enumerate(values_nk.T):
         known = np.flatnonzero(np.isfinite(values))
@@ -56,13 +64,14 @@ def medians(values_nk: Array, *, counts: Array) -> Array:
 
 @dataclass(frozen=True)
 class Estimates:
-    """A statistic of a row of a table, by seed of the model and draw of participants.
+    """A statistic of one row of a table, by seed of the model and draw of participants.
 
     Parameters
     ----------
     values : (S, B, ...); the first draw is the sample itself.
-    seeds : the S seeds; `[None]` for what needs no training, such as a probe of covariates or chance.
-    participants : number of participants that are drawn.
+    seeds : the S seeds; `[None]` for rows without a trained model, such as a probe of covariates or
+        chance.
+    participants : number of participants in a draw.
     """
 
     values: Array
@@ -71,31 +80,33 @@ class Estimates:
 
     @property
     def value(self) -> Array:
-        """(...) the statistic of the sample, averaged over seeds."""
+        """The statistic (...) of the sample, averaged over seeds."""
         mean: Array = self.values[:, 0].mean(axis=0)
         return mean
 
     @property
     def num_seeds(self) -> int:
-        """Seeds of a trained model; 0 for what needs no training."""
+        """Number of seeds, 0 for rows without a trained model."""
         return 0 if list(self.seeds) == [None] else len(self.seeds)
 
     def at(self, *index: int) -> "Estimates":
-        """One of several statistics, by its place in the axes behind seeds and draws."""
+        """Select one statistic by its index in the axes after seeds and draws."""
         values = self.values
         for i in index:
             values = values[:, :, i]
         return replace(self, values=values)
 
     def with_mean(self) -> "Estimates":
-        """The same with the mean over the first axis behind the draws added to that axis, as its last entry."""
+        """Append the mean over the first axis after the draws to that axis, as its last entry."""
         mean = self.values.mean(axis=2, keepdims=True)
         return replace(self, values=np.concatenate([self.values, mean], axis=2))
 
     def minus(self, reference: "Estimates") -> "Estimates":
-        """Differences over the same draws, seed by seed; what needs no training is compared with every seed.
+        """Return differences over the same draws, seed by seed.
 
-        Only seeds that both have count. Without any the differences have no seed, and every number of them is NaN.
+        Rows without a trained model are compared with every seed of the other. Otherwise, only the
+        seeds that both have are used. If they have none in common, the result has no seed, and all
+        its summaries are NaN.
         """
         if not self.num_seeds:
             return replace(reference, values=self.values - reference.values)
@@ -107,7 +118,10 @@ class Estimates:
         return replace(self, values=own - other, seeds=shared)
 
     def by_seed(self, reference: "Estimates | None") -> Iterator[tuple[int | None, Array, Array]]:
-        """Seed, statistics (...) of the sample, and their differences from the reference at this seed, NaN without one."""
+        """Yield each seed with the statistics (...) of the sample and their differences.
+
+        The differences are from the reference with the same seed, and NaN if there is none.
+        """
         of_sample = self.values[:, 0]
         nothing = np.full(of_sample.shape[1:], np.nan)
         differences: dict[int | None, Array] = {}
@@ -124,7 +138,7 @@ class Estimates:
 
 @dataclass(frozen=True)
 class Summary:
-    """A number with its interval, and the two-sided p of its being zero."""
+    """A number with its interval and its two-sided p value against zero."""
 
     value: float
     low: float
@@ -136,10 +150,11 @@ _NOTHING = Summary(math.nan, math.nan, math.nan, math.nan)
 
 
 def summarise(estimates: Estimates, *, confidence: float) -> Summary:
-    """The mean over seeds of a single statistic, values (S, B), with its interval.
+    """Return the mean over seeds of a single statistic, with values (S, B), and its interval.
 
-    One seed gives the percentile interval over participants. Several seeds give a t interval from variance components: seeds and
-    participants are crossed, as in a two-way table, and Satterthwaite (1946) gives the degrees of freedom.
+    With one seed, this is the percentile interval over participants. With several seeds, it is a t
+    interval from variance components: seeds and participants are crossed, as in a two-way table.
+    The degrees of freedom follow Satterthwaite (1946).
     """
     values = estimates.values
     if not len(values) or not np.isfinite(values[:, 0]).all():
@@ -158,11 +173,13 @@ def summarise(estimates: Estimates, *, confidence: float) -> Summary:
 
 
 def _variance_of_mean(values_SB: Array, *, participants: int) -> tuple[float, float]:
-    """Variance of the mean over seeds, and its degrees of freedom.
+    """Return the variance of the mean over seeds, and its degrees of freedom.
 
-    With `a` what participants add to all seeds alike, `s` what a seed adds, and `i` what participants add to one seed only, the
-    variance is var(a) + var(s) / S + var(i) / S. The spread over seeds of the sample estimates var(s) + var(i), the bootstrap of
-    the mean var(a) + var(i) / S, and the bootstrap of what is left of each seed var(i), which would otherwise count twice.
+    Let `a` be the effect of participants on all seeds, `s` the effect of a seed, and `i` their
+    interaction. The variance of the mean is var(a) + var(s) / S + var(i) / S. The spread of the
+    sample over seeds estimates var(s) + var(i), and the bootstrap of the mean estimates
+    var(a) + var(i) / S. The bootstrap of each seed's deviation from the mean estimates var(i), which
+    is subtracted because it would otherwise count twice.
     """
     num_seeds = len(values_SB)
     of_seeds = float(values_SB[:, 0].var(ddof=1)) / num_seeds
@@ -179,7 +196,10 @@ def _variance_of_mean(values_SB: Array, *, participants: int) -> tuple[float, fl
 
 
 def interval(estimates: Array, *, confidence: float) -> tuple[float, float]:
-    """Percentile interval of estimates (B,), of which the first is the sample; NaN if no draw is defined."""
+    """Return the percentile interval of estimates (B,), of which the first is the sample.
+
+    Both ends are NaN if no draw is finite.
+    """
     draws = estimates[1:][np.isfinite(estimates[1:])]
     if not draws.size:
         return float("nan"), float("nan")
@@ -188,9 +208,9 @@ def interval(estimates: Array, *, confidence: float) -> tuple[float, float]:
 
 
 def p_value(differences: Array) -> float:
-    """Two-sided bootstrap p of differences (B,), of which the first is the sample.
+    """Return the two-sided bootstrap p value of differences (B,); the first is the sample.
 
-    It is 1 where all differences are zero, and never below 2 / (draws + 1).
+    It is 1 if all differences are zero, and never below 2 / (draws + 1).
     """
     draws = differences[1:][np.isfinite(differences[1:])]
     if not draws.size:
@@ -200,7 +220,10 @@ def p_value(differences: Array) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P values adjusted for their number (Holm 1979), in the order given; NaN stays, and does not count."""
+    """Adjust p values for multiple testing (Holm 1979), in the given order.
+
+    NaN stays NaN and does not count as a test.
+    """
     known = sorted((i for i, p in enumerate(p_values) if not np.isnan(p)), key=lambda i: p_values[i])
     adjusted, least = [float("nan")] * len(p_values), 0.0
     for rank, i in enumerate(known):
@@ -210,15 +233,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def columns(name: str, estimates: Estimates, *, confidence: float) -> dict[str, float]:
-    """Value and interval of a single statistic as columns `name`, `name_low`, `name_high`."""
+    """Return value and interval of a statistic as columns `name`, `name_low`, `name_high`."""
     found = summarise(estimates, confidence=confidence)
     return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
 def paired_columns(name: str, estimates: Estimates, *, reference: Estimates | None, confidence: float) -> dict[str, float]:
-    """Difference from the reference as columns `name_difference`, its interval, and `name_p`.
+    """Return the difference from the reference as columns.
 
-    The row that is the reference itself gives None and gets empty columns.
+    These are `name_difference`, its interval and `name_p`. The columns are empty if `reference` is
+    None, as for the row that is itself the reference.
     """
     found = _NOTHING
     if reference is not None:
