@@ -90,7 +90,7 @@ def test_all_parts_are_there(outline, inputs):
     for part in (
         "Cohort",
         "Regression of cardiac phenotypes",
-        "Retrieval of like participants",
+        "Retrieval of similar participants",
         "Temporal alignment",
         "Training",
     ):
@@ -98,9 +98,9 @@ def test_all_parts_are_there(outline, inputs):
     assert "simulated cohort" in shown and "UKB 0.514" in shown and "UK Biobank" in shown
     assert "10 rows of the paper that this run does not have" in shown and "Untrained" not in shown
     assert "LVM: 3 cells not read (unit 2, not a number 1); LVEF: 1 implausible; LV: 2 visits whose" in shown
-    assert "4 values given twice alike" in shown
+    assert "4 values that occur twice and agree" in shown
     assert "Own partner" in shown and "Other people" in shown and "Phases permuted" in shown
-    assert "What an ECG can tell" in shown and "0.550" in shown
+    assert "Highest possible from an ECG" in shown and "0.550" in shown
     assert "without own CMR" in shown and "with own CMR" in shown
     assert "direction_weight" in shown and "prepare_ecg" in shown and "snakemake" in shown
     ours = pd.read_csv(inputs / "regression.csv").set_index(["input", "method"]).loc[("ECG", "PTACL")]
@@ -123,7 +123,7 @@ def test_files_of_participants_need_no_ceiling(inputs, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", command)
     page.main()
     text = (tmp_path / "real.html").read_text(encoding="utf-8")
-    assert "simulated cohort" not in text and "What an ECG can tell" not in text and 'dashed"></i>what an ECG' not in text
+    assert "simulated cohort" not in text and "Highest possible from an ECG" not in text and 'dashed"></i>highest R²' not in text
     assert "ecg_folders: 1, not shown" in text and "c.csv" not in text
 
 
@@ -145,7 +145,7 @@ def test_losses_that_were_hardly_learned_are_warnings_on_the_page(inputs, tmp_pa
     assert "PTACL, seed 0: the local loss went 3.5 % of the way from guessing to its lowest possible value" in text
     assert "3.5 % of the reachable range" in text  # below the curve
     assert "floor 1.933" in text
-    assert "losses that were learned (not so: PTACL)" in text
+    assert "trainings that learned every loss term (PTACL did not)" in text
 
 
 def test_text_from_the_config_is_escaped(inputs, tmp_path, monkeypatch):

@@ -57,8 +57,8 @@ def test_a_loss_that_was_not_learned_and_an_r2_below_zero_forbid_a_verdict(table
     regression, retrieval = with_seeds(tables)
     regression.loc[regression["method"] == "Global", "mean_R2"] = -0.05
     text = headline(regression, retrieval, unlearned=["ptacl", "global_retrieval"])
-    assert "needs losses that were learned (not so: PTACL) and a mean R² above zero." in text
-    assert "needs losses that were learned (not so: Global (retrieval))." in text
+    assert "needs trainings that learned every loss term (PTACL did not) and a mean R² above zero." in text
+    assert "needs trainings that learned every loss term (Global (retrieval) did not)." in text
 
 
 def test_a_precision_at_chance_forbids_a_verdict(tables):
@@ -133,7 +133,7 @@ def test_key_figures_come_with_their_controls_and_claim_nothing(tables, inputs):
     assert cards[2][1] == "mean P@10, PTACL (retrieval)"
     assert "random retrieval 0.2" in cards[2][2]
     entry = list(alignment["models"].values())[-1]
-    assert cards[3][:2] == (f"{entry['share']:.2f}", "of ECG phases find their CMR phase, PTACL")
+    assert cards[3][:2] == (f"{entry['share']:.2f}", "share of ECG phases that find their CMR phase, PTACL")
     for name, key in (("other people's cines", "other_share"), ("a still image", "still_share")):
         assert f"{name} {entry[key]:.2f}" in cards[3][2]
     assert len(verdict.figures(regression, retrieval, alignment=alignment, flow={})) == 3

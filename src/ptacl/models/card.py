@@ -13,14 +13,16 @@ _CARD = """# {title}
 {sizes}
 
 ## Intended use
-Research on what an ECG tells of the structure and function of the heart: embeddings, linear probes, retrieval, fine-tuning.
-Not a medical device; not for the diagnosis or treatment of a person. Inputs must be prepared as in training. Performance
-outside the population and the devices of the training data is unknown.
+This model is for research on what an ECG reveals about the structure and function of the heart,
+with embeddings, linear probes, retrieval and fine-tuning. Not a medical device: do not use it for the
+diagnosis or treatment of a person. Inputs must be prepared as in training. Performance outside the
+population and the devices of the training data is unknown.
 
 ## Data
-Weights trained on individual-level data of UK Biobank are derived from those data and fall under their terms: keep them where
-the data may lie, and clear with UK Biobank before you share or publish them. Weights trained on the simulated cohort hold no
-person's data.
+Weights trained on individual-level data of UK Biobank are derived from those data and
+fall under their terms: keep them only where the data are allowed to be, and clear it with UK
+Biobank before you share or publish them. Weights trained on the simulated cohort contain no data of real
+people.
 
 ## Use
 ```python
@@ -28,12 +30,13 @@ import ptacl
 
 model = ptacl.Model.load("FOLDER")  # this folder
 table = model.embed(["ecg.xml"])  # or an array of leads in mV: model.embed(signal, rate_hz=500)
-table = model.predict(["ecg.xml"])  # phenotypes with intervals, where probe.json lies here
+table = model.predict(["ecg.xml"])  # phenotypes with intervals; needs probe.json in this folder
 ```
 
 ## Files
-`{weights}` holds the tensors (no pickle), `{config}` the sizes, the preparation of inputs and the origin, `probe.json` the linear
-probe of the phenotypes with what it reaches on test participants. Any reader of safetensors opens the weights.
+`{weights}` contains the tensors (no pickle); any reader of safetensors can open it. `{config}`
+contains the sizes, the preparation of inputs and the origin. `probe.json` contains the linear probe
+of the phenotypes and its performance on test participants.
 
 ## Origin
 ```json
@@ -45,8 +48,8 @@ probe of the phenotypes with what it reaches on test participants. Any reader of
 def text(facts: Mapping[str, Any], *, weights: str, settings: str) -> str:
     """Return the model card, in Markdown.
 
-    facts : contents of config.json. weights, settings : names of the files of weights and of
-    config.json.
+    `facts` is the content of config.json. `weights` and `settings` are the names of the weights
+    file and of config.json.
     """
     origin = dict(facts["description"])
     title = origin.pop("title", "ECG and cardiac MRI model")

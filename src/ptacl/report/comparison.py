@@ -1,4 +1,8 @@
-"""Our tables beside the paper's: which rows there must be, which are still to come, what is best, and how numbers are written."""
+"""Combine the tables of a run with those of the paper.
+
+This module decides which rows a table has, which of them the run lacks, which values are marked as
+best, and how numbers are formatted.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,12 +14,15 @@ import pandas as pd
 from ptacl.report import paper
 
 MEAN = "mean"
-GROUPS = ("CMR", "ECG", "ECG + clinical", "Clinical")  # of the regression table, in order
+GROUPS = ("CMR", "ECG", "ECG + clinical", "Clinical")  # inputs of the regression table, in order
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A number with its interval, the paper's number, and whether it is the best of its column; NaN where there is none."""
+    """A number with its interval, the paper's number, and whether it is the best of its column.
+
+    Missing numbers and intervals are NaN; a missing number of the paper is None.
+    """
 
     value: float
     low: float
@@ -27,7 +34,7 @@ class Cell:
 
     @property
     def measured(self) -> bool:
-        """Whether there is a number of ours."""
+        """Whether this run has the number."""
         return math.isfinite(self.value)
 
     @property
@@ -37,25 +44,28 @@ class Cell:
 
     @property
     def bounds(self) -> tuple[str, str] | None:
-        """Both ends of the interval, with more digits where these would hide a sign; None without one."""
+        """Both ends of the interval, None if it is missing.
+
+        They get more digits if rounding would hide a sign.
+        """
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
             return None
         return ends(self.low, self.high, digits=self.interval_digits)
 
     @property
     def interval(self) -> str:
-        """The interval in words, empty without one."""
+        """The interval as text, empty if it is missing."""
         return span(*self.bounds) if self.bounds else ""
 
     @property
     def paper_text(self) -> str:
-        """The paper's number, empty without one."""
+        """The paper's number as text, empty if it is missing."""
         return "" if self.paper is None else number(self.paper, digits=self.digits)
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row: cells in the order of the columns; the difference of its mean from the reference, and its p."""
+    """A row of a table: its cells, and the difference of its mean from the reference with p."""
 
     group: str
     method: str
@@ -67,23 +77,26 @@ class Row:
 
     @property
     def measured(self) -> bool:
-        """Whether the row is computed; otherwise it is still to come."""
+        """Whether this run has the row; otherwise only the paper has it."""
         return any(cell.measured for cell in self.cells)
 
     @property
     def p_text(self) -> str:
-        """The p value in words, empty without one."""
+        """The p value as text, empty if it is missing."""
         return "" if math.isnan(self.p) else f"p {probability(self.p)}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def number(value: float, *, digits: int) -> str:
-    """A number with a true minus, and no minus before zero."""
+    """Format a number with a true minus sign, and without a sign before zero."""
     text = f"{value:.{digits}f}"
     return text.lstrip("-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
 def ends(low: float, high: float, *, digits: int = 2) -> tuple[str, str]:
-    """Both ends of an interval, with so many digits that an end that is not zero does not look like zero; five at most."""
+    """Format both ends of an interval.
+
+    Digits are added, up to five, until no end other than zero is rounded to zero.
+    """
     hidden = [end for end in (low, high) if end and not round(end, digits)]
     if hidden and digits < 5:
         return ends(low, high, digits=digits + 1)
@@ -91,37 +104,41 @@ def ends(low: float, high: float, *, digits: int = 2) -> tuple[str, str]:
 
 
 def span(low: str, high: str) -> str:
-    """An interval, written the same everywhere."""
+    """Format an interval."""
     return f"[{low}, {high}]".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def probability(p: float) -> str:
-    """A p value with its relation sign: three digits below 0.01, two above."""
+    """Format a p value with an equals sign: three decimals below 0.01, two from there on."""
     return f"= {p:.3f}" if p < 0.01 else f"= {p:.2f}"
 
 
 def phenotypes(table: pd.DataFrame, *, statistic: str) -> list[str]:
-    """Phenotypes of a table in the order of its columns, without the mean."""
+    """Return the phenotypes of a table in the order of its columns, without the mean."""
     names = [c.removesuffix(f"_{statistic}") for c in table.columns if c.endswith(f"_{statistic}")]
     return [name for name in names if name != MEAN]
 
 
 def _cell(row: Mapping[Any, Any], name: str, *, reference: float | None, digits: int) -> Cell:
-    """A number with one digit more than its interval."""
+    """Return a number; its interval has one decimal less, but at least one."""
     value, low, high = (float(row.get(f"{name}{end}", math.nan)) for end in ("", "_low", "_high"))
     return Cell(value, low, high, reference, digits, interval_digits=max(1, digits - 1))
 
 
 def _difference(row: Mapping[Any, Any], name: str) -> Cell:
-    """A difference, whose interval has the digits of the number: what matters is on which side of zero it ends."""
+    """Return a difference; its interval has as many decimals as the number.
+
+    Readers check whether the interval excludes zero, so its ends must be precise.
+    """
     value, low, high = (float(row.get(f"{name}_difference{end}", math.nan)) for end in ("", "_low", "_high"))
     return Cell(value, low, high, None, 3, interval_digits=3)
 
 
 def _mark_best(rows: Sequence[Row], *, lowest: Sequence[bool], skip: Sequence[str] = (), above: float = -math.inf) -> list[Row]:
-    """Mark the best of each column as shown, ties included; `lowest` says in which columns less is better.
+    """Mark the best value of each column, including ties after rounding.
 
-    Nothing is best that is not above `above`.
+    `lowest` tells for each column whether lower is better. Methods in `skip`, and values that do
+    not exceed `above`, are never marked.
     """
     marked = list(rows)
     for c, less in enumerate(lowest):
@@ -141,9 +158,11 @@ def _mark_best(rows: Sequence[Row], *, lowest: Sequence[bool], skip: Sequence[st
 
 
 def regression(table: pd.DataFrame) -> list[Row]:
-    """Rows of Table 2: all that the paper has, in its order, then ours that it lacks; columns mean, then the phenotypes.
+    """Return the rows of Table 2, grouped by input; the columns are the mean and each phenotype.
 
-    The best is marked within each input, if it is above zero: below, a method is worse than the mean of the test set.
+    Within an input, the rows of the paper come first, in its order, followed by rows that only this
+    run has. The best value is marked within each input if it is above zero: below zero, a method is
+    worse than predicting the mean of the test set.
     """
     names = [MEAN, *phenotypes(table, statistic="R2")]
     records = table.to_dict("records")
@@ -163,7 +182,10 @@ def regression(table: pd.DataFrame) -> list[Row]:
 
 
 def _regression_row(record: Mapping[Any, Any], published: paper.Row | None, *, names: Sequence[str]) -> Row:
-    """A row from a record of the table, from the paper's row alone where the record is empty, or without one."""
+    """Return a row from a record of the table and the matching row of the paper.
+
+    Either can be missing: `record` is then empty, or `published` is None.
+    """
     references = [None if published is None else published.mean if n == MEAN else published.of(n) for n in names]
     cells = tuple(_cell(record, f"{n}_R2", reference=r, digits=3) for n, r in zip(names, references, strict=True))
     difference = _difference(record, MEAN)
@@ -178,9 +200,10 @@ def _regression_row(record: Mapping[Any, Any], published: paper.Row | None, *, n
 
 @dataclass(frozen=True)
 class OwnPartner:
-    """How a method finds the query's own partner in the whole gallery, in one direction.
+    """How well a method finds the query's own partner in the whole gallery, in one direction.
 
-    `share` : the median rank as a share of the gallery. `recalls` : share of queries that find it among the first k.
+    `share` is the median rank as a share of the gallery. `recalls` is, for each k, the share of
+    queries whose own partner is among the first k candidates.
     """
 
     direction: str
@@ -191,7 +214,10 @@ class OwnPartner:
 
 
 def own_partners(table: pd.DataFrame) -> list[OwnPartner]:
-    """The own partner by direction and method; it does not depend on the gallery."""
+    """Return the ranks of the own partner by direction and method.
+
+    They are the same for both galleries of the table.
+    """
     ks = [c for c in table.columns if c.startswith("own_R@") and not c.endswith(("_low", "_high"))]
     found = []
     for r in table.drop_duplicates(["direction", "method"]).to_dict("records"):
@@ -202,31 +228,37 @@ def own_partners(table: pd.DataFrame) -> list[OwnPartner]:
 
 
 def reference(table: pd.DataFrame) -> str:
-    """Method that the rows of the regression table are tested against: the ECG row without a difference."""
+    """Return the reference method of the regression table: the ECG row without a difference."""
     rows = table[table[f"{MEAN}_difference"].isna() & (table["input"] == "ECG")]
     return str(rows["method"].iloc[0])
 
 
 def statistics(table: pd.DataFrame) -> list[str]:
-    """Statistics of the retrieval table in the order of its columns."""
+    """Return the statistics of the retrieval table in the order of its columns."""
     first = phenotypes(table, statistic="MnR")[0]
     ends = ("_low", "_high", "_p", "_difference")
     return [c.removeprefix(f"{first}_") for c in table.columns if c.startswith(f"{first}_") and not c.endswith(ends)]
 
 
 def decisive(table: pd.DataFrame) -> str:
-    """The statistic that verdicts and differences of the retrieval table go by: P@10, or the precision at the largest k below."""
+    """Return the statistic by which retrieval is compared, in verdicts and differences.
+
+    It is P@10, or else the precision at the largest k below 10, or else at the smallest k.
+    """
     ks = [int(name.removeprefix("P@")) for name in statistics(table) if name.startswith("P@")]
     return f"P@{max((k for k in ks if k <= 10), default=min(ks))}"
 
 
 def views(table: pd.DataFrame) -> list[tuple[str, str]]:
-    """Directions and galleries of the retrieval table, those shown first."""
+    """Return the directions and galleries of the retrieval table, starting with the one shown."""
     return [(str(d), str(g)) for d, g in table[["direction", "gallery"]].drop_duplicates().itertuples(index=False)]
 
 
 def retrieval(table: pd.DataFrame, view: tuple[str, str] | None = None) -> list[Row]:
-    """Rows of Table 1 for one direction and gallery, those shown by default: the mean first, then each phenotype as a group."""
+    """Return the rows of Table 1 for one direction and gallery, grouped by phenotype.
+
+    The mean comes first. By default, `view` is the direction and gallery that are shown.
+    """
     columns, rows = statistics(table), []
     direction, gallery = view or views(table)[0]
     chosen = table[(table["direction"] == direction) & (table["gallery"] == gallery)].to_dict("records")

@@ -1,6 +1,7 @@
-"""Figures of the page as SVG text: small panels that follow the page's colours and reflow on a narrow screen.
+"""Draw the figures of the page as SVG text.
 
-All shapes carry classes and no colour, so that the page's style sheet serves light, dark and print alike.
+They are small panels that reflow on a narrow screen. All shapes have classes instead of colours, so
+that the style sheet of the page sets the colours for light, dark and print.
 """
 
 import math
@@ -14,12 +15,12 @@ _WIDTH = 340.0
 _TEXT = 11.0
 
 
-_LETTER, _LONGEST = 6.2, 27  # width of a letter of a label, and how many there may be
+_LETTER, _LONGEST = 6.2, 27  # width of a letter, and longest label in letters
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A line of a dot plot: label, colour class, and the number with its interval and the paper's number."""
+    """A line of a dot plot: its label, its colour class, and the number to draw."""
 
     label: str
     kind: str
@@ -28,7 +29,10 @@ class Mark:
 
 @dataclass(frozen=True)
 class Axis:
-    """A linear axis from values to positions; what lies outside is drawn at the end, and its mark says so with an arrow."""
+    """A linear axis that maps values to positions.
+
+    Values outside the axis are placed at its end, where an arrow marks them.
+    """
 
     low: float
     high: float
@@ -36,16 +40,16 @@ class Axis:
     end: float
 
     def at(self, value: float) -> float:
-        """Position of a value."""
+        """Return the position of a value."""
         share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
         return round(self.start + share * (self.end - self.start), 2)
 
     def beyond(self, value: float) -> int:
-        """-1 or 1 for a value below or above the axis, else 0."""
+        """Return -1 for a value below the axis, 1 for one above it, and 0 otherwise."""
         return int(value > self.high) - int(value < self.low)
 
     def ticks(self, *, most: int) -> list[float]:
-        """At most so many round values inside the axis."""
+        """Return round values inside the axis, at most `most` + 1 of them."""
         span = self.high - self.low
         rough = span / most
         power = 10.0 ** math.floor(math.log10(rough))
@@ -55,7 +59,10 @@ class Axis:
 
 
 def shared_range(cells: Sequence[Cell], *, floor: float, include: Sequence[float]) -> tuple[float, float]:
-    """Range of numbers, intervals, the paper's numbers and `include`; nothing below `floor`, to keep the rest readable."""
+    """Return an axis range for numbers, intervals, the paper's numbers and `include`.
+
+    It does not extend below `floor`, because one very low value would make the others unreadable.
+    """
     values = [v for c in cells for v in (c.value, c.low, c.high, c.paper) if v is not None and math.isfinite(v)]
     low, high = min([*include, *values]), max([*include, *values])
     margin = 0.03 * (high - low)
@@ -63,10 +70,11 @@ def shared_range(cells: Sequence[Cell], *, floor: float, include: Sequence[float
 
 
 def dot_plot(marks: Sequence[Mark], *, title: str, limits: tuple[float, float], dashed: float | None) -> str:
-    """One phenotype: a dot with its interval for each method, the paper's number as a ring.
+    """Draw the numbers of one phenotype: a dot with its interval for each method.
 
-    dashed : a line across the rows of the ECG: the ceiling of an ECG, or chance. Numbers and ends of intervals outside `limits`
-    get an arrow at the border, numbers also their value.
+    The paper's number is a ring. `dashed` is the position of a line across the ECG rows, which
+    shows the ceiling of an ECG or chance. An arrow at the border marks numbers and ends of
+    intervals that are outside `limits`; the numbers are also written there.
     """
     longest = max((len(_short(mark.label)) for mark in marks), default=0)
     line, top, left = 19.0, 26.0, max(118.0, _LETTER * longest + 12)
@@ -91,7 +99,7 @@ def dot_plot(marks: Sequence[Mark], *, title: str, limits: tuple[float, float], 
 
 
 def _short(label: str) -> str:
-    """A label that leaves room for the axis beside it."""
+    """Shorten a label to leave room for the axis."""
     return label if len(label) <= _LONGEST else label[: _LONGEST - 1].rstrip(" ,") + "…"
 
 
@@ -117,7 +125,7 @@ def _mark(mark: Mark, *, axis: Axis, y: float) -> list[str]:
 
 
 def _arrow(axis: Axis, value: float, *, y: float, kind: str, size: float) -> str:
-    """A triangle at the end of the axis that points towards a value outside."""
+    """Draw a triangle at the end of the axis that points to a value outside it."""
     x, back = axis.at(value), -axis.beyond(value) * 1.6 * size
     points = f"{x},{y} {x + back:g},{y - size:g} {x + back:g},{y + size:g}"
     return f'<polygon class="arrow {kind}" points="{points}"/>'
@@ -136,10 +144,11 @@ def curves(
     chosen: float | None,
     floor: float | None = None,
 ) -> str:
-    """Loss over epochs of one run: a line for each (class, values) with a finite value, and its last value in words.
+    """Draw the loss of one training over its epochs.
 
-    chance : the loss of guessing, a dashed line. floor : the lowest possible loss, another one. chosen : the epoch whose weights
-    were kept, an upright line.
+    Each (class, values) with a finite value becomes a line, and its last value is part of the
+    figure's label. `chance` (the loss of guessing) and `floor` (the lowest possible loss) are
+    dashed lines. `chosen`, the epoch whose weights were kept, is a vertical line.
     """
     top, height, left = 26.0, 118.0, 40.0
     finite = [v for _, values in lines for v in values if math.isfinite(v)]
@@ -152,7 +161,7 @@ def curves(
     across = Axis(min(epochs), max(max(epochs), min(epochs) + 1), left, _WIDTH - 8)
     up = Axis(low - margin, high + margin, top + height, top)
     shapes = [f'<text class="title" x="0" y="14">{escape(title)}</text>']
-    digits = max(0, 2 - math.floor(math.log10(up.high - up.low)))  # enough to tell the ticks apart
+    digits = max(0, 2 - math.floor(math.log10(up.high - up.low)))  # enough to distinguish the ticks
     for tick in up.ticks(most=4):
         y = up.at(tick)
         shapes.append(f'<line class="grid" x1="{left}" x2="{_WIDTH - 8}" y1="{y}" y2="{y}"/>')

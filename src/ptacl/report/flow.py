@@ -1,4 +1,7 @@
-"""Stage: the flow of the cohort drawn from its counts, as CONSORT has it: who left stands beside the arrow where they left."""
+"""Stage: draw the flow of the cohort from its counts, as a CONSORT diagram.
+
+The exclusions are shown next to the arrow at which they happen.
+"""
 
 import argparse
 import json
@@ -9,8 +12,8 @@ from xml.sax.saxutils import escape
 
 from ptacl import stage
 
-# Main boxes down the left, exclusions at the right of the arrow where they leave, splits side by side below. Numbers
-# are visits unless they say otherwise.
+# The main boxes run down the left, with exclusions to the right of the arrows between them and the
+# splits side by side at the bottom. Numbers are visits unless their label says otherwise.
 _WIDTH, _MARGIN, _MAIN, _SIDE, _GAP, _LINE, _PAD = 900, 20, 400, 400, 34, 20, 14
 _LEFT = {"found": "", "kept": "Withdrawn", "paired": "Not paired", "ecg": "ECG not usable", "usable": "Cine not usable"}
 _COLOURS = {"main": ("#eef3fa", "#34558b"), "side": ("#fbf3ea", "#a8672d"), "split": ("#edf6ef", "#3d7350")}
@@ -20,7 +23,7 @@ Rows = Sequence[tuple[str, str]]
 
 
 def draw(flow: Mapping[str, Any]) -> str:
-    """The diagram as SVG text."""
+    """Return the diagram as SVG text."""
     shapes: list[str] = []
     centre, bottom = _MARGIN + _MAIN / 2, 0.0
     for step in flow["steps"]:
@@ -46,7 +49,7 @@ def _details(flow: Mapping[str, Any], step: Mapping[str, Any]) -> list[tuple[str
         files = flow["files"]
         rows += [(f"{kind} files", f"{files[kind]['files']:,}") for kind in ("ECG", "cine")]
         for key, label in (
-            ("duplicates", "further files of a visit, not used"),
+            ("duplicates", "additional files of a visit, not used"),
             ("other_instances", "files of other imaging visits, not used"),
         ):
             if count := sum(files[kind][key] for kind in ("ECG", "cine")):
@@ -117,9 +120,9 @@ def _document(shapes: Sequence[str], height: float) -> str:
 
 
 def main() -> None:
-    """Command line of the stage."""
+    """Run the stage."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--flow", required=True, type=Path, help="flow.json")
+    parser.add_argument("--flow", required=True, type=Path, help="flow.json with the counts")
     parser.add_argument("--out", required=True, type=Path, help="SVG to write")
     args = parser.parse_args()
     args.out.write_text(draw(json.loads(args.flow.read_text())), encoding="utf-8")

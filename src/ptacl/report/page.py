@@ -1,7 +1,8 @@
-"""The report: one self-contained page of aggregate numbers, to open from disk without a network.
+"""Write the report: one self-contained page of aggregate numbers.
 
-Style and figures are inside the page, and its content security policy forbids anything else. It holds no participant: a text that
-looks like a visit is refused.
+The page can be opened from disk without a network. It includes its styles and figures, and its
+content security policy blocks everything else. It contains no data of single participants: if a
+text looks like a visit, the page is not written.
 """
 
 import argparse
@@ -23,18 +24,21 @@ from ptacl.evaluation.samples import files as files_of
 from ptacl.learning import chance
 from ptacl.report import comparison, figures, paper, provenance, verdict
 
-Metrics = Mapping[tuple[str, int], pd.DataFrame]  # by model and seed, a row an epoch
+Metrics = Mapping[tuple[str, int], pd.DataFrame]  # by model and seed, one row per epoch
 
 _PARTICIPANT = re.compile(r"(?<![0-9A-Za-z.#])[1-9]\d{6}(?![0-9A-Za-z.])")
 
 
 def image(svg: str) -> str:
-    """An SVG as a data address: apart from the page, so that neither its ids nor its styles meet those of another."""
+    """Return an SVG as a data URL.
+
+    This isolates its ids and styles from those of the page and of other figures.
+    """
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
 def dot_plots(rows: Sequence[comparison.Row], *, names: Sequence[str], ceiling: Mapping[str, float]) -> list[str]:
-    """A panel for the mean and for each phenotype, of the rows that are measured, on one common axis."""
+    """Draw a panel for the mean and one per phenotype, on a common axis, for all measured rows."""
     measured = [row for row in rows if row.measured]
     cells = [cell for row in measured for cell in row.cells]
     limits = figures.shared_range(cells, floor=-0.25, include=[0.0, 0.1, *ceiling.values()])
@@ -46,14 +50,18 @@ def dot_plots(rows: Sequence[comparison.Row], *, names: Sequence[str], ceiling: 
 
 
 def _mark_label(row: comparison.Row) -> str:
-    """Input, method, and how it is evaluated where that is no linear probe."""
+    """Return input and method, and the evaluation unless it is a linear probe."""
     other = "" if row.evaluation == "LP" else f", {row.evaluation}"
     group = "" if row.group in ("Clinical", "ECG + clinical") else f"{row.group} "
     return f"{group}{row.method}{other}"
 
 
 def precision_plots(rows: Sequence[comparison.Row], *, random: str) -> list[str]:
-    """A panel for the mean and for each phenotype: the first precision of each method with its interval, chance dashed."""
+    """Draw one panel for the mean and one per phenotype.
+
+    A panel shows each method's precision at the first k with its interval, and chance as a dashed
+    line.
+    """
     cells = [row.cells[0] for row in rows]
     limits = figures.shared_range(cells, floor=0.0, include=[])
     panels = []
@@ -70,7 +78,10 @@ def _panel_title(name: str) -> str:
 
 
 def training(metrics: Metrics, *, config: Config) -> list[tuple[str, str]]:
-    """A panel and a caption for each training run; for a contrastive one, a panel for each term of its loss."""
+    """Return panels with captions, one per training.
+
+    A contrastive training gets one panel per term of its loss.
+    """
     panels = []
     for (name, seed), table in metrics.items():
         title = f"{config.models[name].title}, seed {seed}"
@@ -102,7 +113,7 @@ def _learned(table: pd.DataFrame, term: str, floors: Mapping[str, float]) -> str
 
 
 def unlearned(metrics: Metrics, *, config: Config) -> dict[str, list[str]]:
-    """Warnings about trainings with a loss that was hardly learned, by model."""
+    """Return warnings, by model, about trainings with a loss that was hardly learned."""
     found: dict[str, list[str]] = {}
     for (name, seed), table in metrics.items():
         floors = chance.floors(config.models[name], config.inputs_of(name))
@@ -112,12 +123,16 @@ def unlearned(metrics: Metrics, *, config: Config) -> dict[str, list[str]]:
 
 
 def _kept(table: pd.DataFrame) -> dict[str, float]:
-    """The epoch whose weights were kept."""
+    """Return the metrics of the epoch whose weights were kept."""
     return {str(k): float(v) for k, v in table[table["chosen"] == 1].iloc[0].items()}
 
 
 def table_notes(checks: Mapping[str, Any]) -> list[str]:
-    """What was left out of the phenotype tables, in words: cells not read, implausible values, contradictions, repetitions."""
+    """Describe problems of the phenotype tables.
+
+    These are unreadable cells, implausible and contradictory values, folders that could not be
+    listed, and repeated values.
+    """
     notes = []
     for name, reasons in checks.get("unreadable", {}).items():
         parts = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
@@ -126,13 +141,16 @@ def table_notes(checks: Mapping[str, Any]) -> list[str]:
     for chamber, count in checks.get("inconsistent", {}).items():
         notes += [f"{chamber}: {count:,} visits whose volumes contradict the values derived from them"] if count else []
     if unlisted := checks.get("unlisted_folders", 0):
-        notes.append(f"{unlisted:,} folders could not be listed, and what they hold counts as absent")
+        notes.append(f"{unlisted:,} folders could not be listed, so their files count as missing")
     repeated = checks.get("repeated", 0)
-    return [*notes, f"{repeated:,} values given twice alike"] if repeated else notes
+    return [*notes, f"{repeated:,} values that occur twice and agree"] if repeated else notes
 
 
 def settings_text(config: Config) -> str:
-    """All settings as YAML, without the names of folders and files, which may tell more than is meant to leave the platform."""
+    """Return all settings as YAML, without the names of folders and files.
+
+    These names can contain information that must not leave the platform.
+    """
     values = config.model_dump(mode="json")
     for key in ("ecg_folders", "cmr_folders", "phenotype_tables", "withdrawals"):
         values["cohort"][key] = f"{len(values['cohort'][key])}, not shown"
@@ -154,7 +172,7 @@ def render(
     ceiling: Mapping[str, float],
     rules: Sequence[provenance.Rule],
 ) -> str:
-    """The page as text. ValueError if it would show a visit."""
+    """Return the page as text; raises ValueError if it would show a participant's id."""
     rows = comparison.regression(regression)
     warnings = unlearned(metrics, config=config)
     verdicts = [
@@ -214,16 +232,16 @@ def _random_title(retrieval: pd.DataFrame) -> str:
 
 def main() -> None:
     """Write the page."""
-    parser = argparse.ArgumentParser(description="The report page.")
-    parser.add_argument("--config", required=True, help="JSON of the whole configuration")
+    parser = argparse.ArgumentParser(description="Write the report page.")
+    parser.add_argument("--config", required=True, help="the whole configuration, as JSON")
     parser.add_argument("--flow", required=True, type=Path, help="flow.json")
     parser.add_argument("--flow-svg", required=True, type=Path, help="flow.svg")
     parser.add_argument("--regression", required=True, type=Path, help="regression.csv")
     parser.add_argument("--retrieval", required=True, type=Path, help="retrieval.csv")
     parser.add_argument("--alignment", required=True, type=Path, help="alignment.json")
     parser.add_argument("--alignment-svg", required=True, type=Path, help="alignment.svg")
-    parser.add_argument("--metrics", required=True, type=files_of, help="JSON: by model and seed, FILE.csv of each training")
-    parser.add_argument("--ceiling", type=Path, help="summary of the simulation, with what an ECG can tell at most")
+    parser.add_argument("--metrics", required=True, type=files_of, help="metrics (.csv) by model and seed, as JSON")
+    parser.add_argument("--ceiling", type=Path, help="summary of the simulation, with the highest R² that an ECG can reach")
     parser.add_argument("--benchmarks", required=True, type=Path, help="folder of Snakemake's benchmark files")
     parser.add_argument("--out", required=True, type=Path, help="page to write")
     args = parser.parse_args()

@@ -1,8 +1,9 @@
-"""The numbers of the paper (UK Biobank), for a look beside ours, and with them the rows that the tables must have.
+"""The numbers of the paper (UK Biobank), to show next to ours, and the rows of its tables.
 
-Source: Selivanov, Müller, Turgut, Stolt-Ansó, Rückert, "Global and Local Contrastive Learning for Joint Representations from
-Cardiac MRI and ECG", MICCAI 2025, arXiv 2506.20683, Tables 1 and 2. 27,951 training and 5,991 test subjects. The paper gives no
-intervals. Numbers from another cohort are no test of ours: they only say what to expect at that scale.
+Source: Selivanov, Müller, Turgut, Stolt-Ansó, Rückert, "Global and Local Contrastive Learning for
+Joint Representations from Cardiac MRI and ECG", MICCAI 2025, arXiv 2506.20683, Tables 1 and 2, with
+27,951 training and 5,991 test subjects. The paper gives no intervals. Its numbers come from another
+cohort, so they do not test ours; they only show what to expect at that scale.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ PHENOTYPES = ("LVEDV", "LVESV", "LVSV", "LVEF", "LVCO", "LVM", "RVEDV", "RVESV",
 
 @dataclass(frozen=True)
 class Row:
-    """A row of Table 2: R² in the order of PHENOTYPES; None where the paper has none."""
+    """A row of Table 2, with R² in the order of PHENOTYPES, None if the paper has no value."""
 
     input: str
     method: str
@@ -22,12 +23,12 @@ class Row:
     note: str = ""
 
     def of(self, phenotype: str) -> float | None:
-        """R² of a phenotype, None for one that the paper does not have."""
+        """Return R² of a phenotype, None if the paper does not have it."""
         return self.r2[PHENOTYPES.index(phenotype)] if phenotype in PHENOTYPES else None
 
     @property
     def mean(self) -> float | None:
-        """Mean over the phenotypes, None if one is missing."""
+        """The mean over the phenotypes, None if one is missing."""
         known = [value for value in self.r2 if value is not None]
         return sum(known) / len(known) if len(known) == len(self.r2) else None
 
@@ -82,8 +83,8 @@ REGRESSION = (
 
 STATISTICS = ("P@1", "P@3", "P@5", "P@10", "P@15", "MnR", "MdR")
 
-# Table 1, by method, both models at the temperatures of Sec. 4.3 for retrieval. Random retrieval is given
-# for k = 1 and 10 alone. Ranks count from 1.
+# Table 1, by method. Both models use the temperatures for retrieval of Sec. 4.3. The paper gives
+# random retrieval only for k = 1 and 10. Ranks count from 1.
 RETRIEVAL: dict[str, dict[str, tuple[float | None, ...]]] = {
     "Global": {
         "LVEDV": (0.492, 0.462, 0.445, 0.426, 0.416, 3.1, 2.0),
@@ -125,7 +126,10 @@ RETRIEVAL: dict[str, dict[str, tuple[float | None, ...]]] = {
 
 
 def retrieval(method: object, *, phenotype: str, statistic: str) -> float | None:
-    """A number of Table 1, or its mean over the ten phenotypes for the phenotype `mean`; None where the paper has none."""
+    """Return a number of Table 1, None if the paper does not have it.
+
+    For the phenotype `mean`, it is the mean over the ten phenotypes.
+    """
     if statistic not in STATISTICS or method not in RETRIEVAL:
         return None
     column = STATISTICS.index(statistic)

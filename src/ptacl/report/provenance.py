@@ -1,4 +1,4 @@
-"""What a run stands on: versions of the packages, and wall times and memory of the jobs."""
+"""Collect package versions, and the wall times and memory of jobs, for the report."""
 
 import math
 import platform
@@ -29,14 +29,17 @@ PACKAGES = (
 )
 
 
-_MEASURABLE = 5.0  # seconds; Snakemake looks at a job now and then, and at a shorter one before it has loaded anything
+# Seconds. Snakemake samples the memory of a job at intervals, and samples shorter jobs only before
+# they have loaded anything.
+_MEASURABLE = 5.0
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Jobs of one rule: number, seconds of all and of the longest, largest resident memory in MiB.
+    """The jobs of one rule.
 
-    Memory is NaN where no job lasted long enough to be measured.
+    Fields are the number of jobs, the wall time of all and of the longest (seconds), and the peak
+    resident memory (MiB), which is NaN if no job lasted long enough to be measured.
     """
 
     name: str
@@ -47,7 +50,7 @@ class Rule:
 
 
 def versions() -> list[tuple[str, str]]:
-    """Names and versions of Python and of the packages that are installed."""
+    """Return the versions of Python and of the installed packages by name."""
     found = [("Python", platform.python_version())]
     for package in PACKAGES:
         try:
@@ -58,9 +61,10 @@ def versions() -> list[tuple[str, str]]:
 
 
 def wall_times(folder: Path) -> list[Rule]:
-    """One entry a rule from Snakemake's benchmark files, the slowest rule first.
+    """Read one entry per rule from Snakemake's benchmark files, with the slowest rule first.
 
-    A file `rule.tsv` is a rule of one job, `rule/wildcards.tsv` one job of several. Unreadable files are left out.
+    A rule has one file `rule.tsv` if it has one job, and one file `rule/wildcards.tsv` per job
+    otherwise. Unreadable files are ignored.
     """
     jobs: dict[str, list[tuple[float, float]]] = {}
     for path in sorted(folder.rglob("*.tsv")):
@@ -80,7 +84,7 @@ def wall_times(folder: Path) -> list[Rule]:
 
 
 def duration(seconds: float) -> str:
-    """A duration in words: 4.2 s, 3 min 05 s, 2 h 07 min."""
+    """Format a duration, such as 4.2 s, 3 min 05 s or 2 h 07 min."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

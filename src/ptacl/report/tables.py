@@ -1,7 +1,8 @@
-"""Both tables as LaTeX: each number with its interval, the best of each column in bold; and all results in short as Markdown.
+"""Write both tables as LaTeX, and a summary of all results as Markdown.
 
-Bold is by number alone and claims no difference: that is what the paired test of the last column is for. The files need the
-packages booktabs and graphicx; a table larger than the page is shrunk to it.
+Each number has its interval, and the best of each column is bold. Bold marks the best value and
+does not imply a significant difference; the last column has the paired test. The LaTeX files need
+the packages booktabs and graphicx. A table larger than the page is scaled down to fit.
 """
 
 import argparse
@@ -28,12 +29,12 @@ _SPECIAL = re.compile(r"([&%$#_{}])")
 
 
 def escape(text: str) -> str:
-    """Text with the characters that LaTeX reserves made harmless."""
+    """Escape the characters that LaTeX reserves."""
     return _SPECIAL.sub(r"\\\1", text).replace("²", "$^2$").replace("\N{MINUS SIGN}", "$-$")
 
 
 def cell(value: comparison.Cell) -> str:
-    """A number with its interval, in bold if it is the best; an en dash without one."""
+    """Format a number with its interval, in bold if it is the best; an en dash if it is missing."""
     if not value.measured:
         return "--"
     text = escape(value.text)
@@ -62,7 +63,7 @@ def _document(head: Sequence[str], body: Sequence[str], *, columns: str, caption
 
 
 def regression(table: pd.DataFrame) -> str:
-    """Table 2 as LaTeX."""
+    """Return Table 2 as LaTeX."""
     names = comparison.phenotypes(table, statistic="R2")
     head = ["Input", "Method", "Eval", *map(escape, names), "Mean", r"$\Delta$ mean"]
     body = []
@@ -76,8 +77,8 @@ def regression(table: pd.DataFrame) -> str:
     caption = (
         rf"$R^2$ on {int(table['n_test'].max()):,} test participants with {_percent(table)}\,\% intervals. LP linear "
         r"probe, FN full fine-tuning, AP attention pooling. $\Delta$: difference of the mean from "
-        rf"{escape(comparison.reference(table))}, with its $p$ over the same draws. Bold: largest number above zero of "
-        r"the input, by number alone."
+        rf"{escape(comparison.reference(table))}, with $p$ over the same draws. Bold: largest value above zero within "
+        r"each input, which does not imply a significant difference."
     )
     return _document(head, body, columns="lll" + "c" * (len(names) + 2), caption=caption, label="tab:regression")
 
@@ -90,7 +91,7 @@ def _difference(row: comparison.Row) -> str:
 
 
 def retrieval(table: pd.DataFrame) -> str:
-    """Table 1 as LaTeX, for the gallery that the settings chose."""
+    """Return Table 1 as LaTeX, for the direction and gallery that the settings choose."""
     statistics = comparison.statistics(table)
     arrows = [r" $\uparrow$" if s.startswith("P@") else r" $\downarrow$" for s in statistics]
     head = [
@@ -107,16 +108,21 @@ def retrieval(table: pd.DataFrame) -> str:
             body.append(" & ".join([first, escape(row.method), *map(cell, row.cells), _difference(row)]) + r" \\")
     gallery = table.loc[table["shown"].astype(bool), "gallery"].iloc[0]
     caption = (
-        rf"Retrieval of participants with a like phenotype, ECG to CMR, {int(table['n_test'].max()):,} test participants, "
+        rf"Retrieval of participants with a similar phenotype, ECG to CMR, {int(table['n_test'].max()):,} test participants, "
         rf"gallery {escape(gallery)}, with {_percent(table)}\,\% intervals. MnR and MdR: mean and median rank of the "
-        rf"first match. $\Delta$: difference of {comparison.decisive(table)} from the first method, with its $p$ over the same "
-        r"draws. Intervals keep the gallery. Bold: best method, by number alone."
+        rf"first match. $\Delta$: difference of {comparison.decisive(table)} from the first method, with $p$ over the same "
+        r"draws. Intervals resample the queries and keep the gallery. Bold: best value, which does not imply a "
+        r"significant difference."
     )
     return _document(head, body, columns="ll" + "c" * (len(statistics) + 1), caption=caption, label="tab:retrieval")
 
 
 def markdown(regression: pd.DataFrame, retrieval: pd.DataFrame, *, alignment: Mapping[str, Any]) -> str:
-    """Means over the phenotypes of both tables, own partner and alignment, with intervals, to paste into a document."""
+    """Return a summary to paste into a document, with intervals.
+
+    It has the means over phenotypes of both tables, the ranks of the own partner, and the
+    alignment.
+    """
     probes = comparison.regression(regression)
     body = [[r.group, r.method, r.evaluation, _plain(r.cells[0]), _plain(r.difference), r.p_text] for r in probes if r.measured]
     reference = comparison.reference(regression)
@@ -130,7 +136,7 @@ def markdown(regression: pd.DataFrame, retrieval: pd.DataFrame, *, alignment: Ma
     gallery = retrieval.loc[retrieval["shown"].astype(bool), "gallery"].iloc[0]
     body = [[r.method, *map(_plain, r.cells), _plain(r.difference), r.p_text] for r in means]
     head = ["Method", *statistics, f"Δ {comparison.decisive(retrieval)}", "p"]
-    parts += [f"Retrieval, ECG to CMR, gallery {gallery}, means over phenotypes:", _grid(head, body)]
+    parts += [f"Retrieval, ECG to CMR, gallery {gallery}, mean over phenotypes:", _grid(head, body)]
     partners = comparison.own_partners(retrieval)
     head = ["Direction", "Method", "Median rank", "Share of the gallery", *partners[0].recalls]
     body = [[o.direction, o.method, _plain(o.rank), f"{100 * o.share:.1f} %", *map(_plain, o.recalls.values())] for o in partners]
@@ -141,7 +147,7 @@ def markdown(regression: pd.DataFrame, retrieval: pd.DataFrame, *, alignment: Ma
         head.append("Correlation with the true shift")
         names.append("shift_correlation")
     body = [[e["title"], *(_share(e, name) for name in names)] for e in alignment["models"].values()]
-    parts += [f"Phases within one of the diagonal, chance {alignment['chance']:.3f}:", _grid(head, body)]
+    parts += [f"Share of ECG phases within one phase of the diagonal (chance {alignment['chance']:.3f}):", _grid(head, body)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -163,7 +169,7 @@ def _share(entry: Mapping[str, Any], name: str) -> str:
 
 def _seeds(table: pd.DataFrame) -> str:
     most = int(table["seeds"].max())
-    return "one seed" if most == 1 else f"{most} seeds where a method has them"
+    return "one seed" if most == 1 else f"up to {most} seeds per method"
 
 
 def _percent(table: pd.DataFrame) -> str:
@@ -172,11 +178,11 @@ def _percent(table: pd.DataFrame) -> str:
 
 def main() -> None:
     """Write both tables and the summary."""
-    parser = argparse.ArgumentParser(description="Both tables as LaTeX, and all results in short as Markdown.")
+    parser = argparse.ArgumentParser(description="Write both tables as LaTeX, and a summary of all results as Markdown.")
     parser.add_argument("--regression", required=True, type=Path, help="regression.csv")
     parser.add_argument("--retrieval", required=True, type=Path, help="retrieval.csv")
     parser.add_argument("--alignment", required=True, type=Path, help="alignment.json")
-    parser.add_argument("--summary", required=True, type=Path, help="Markdown to write")
+    parser.add_argument("--summary", required=True, type=Path, help="summary to write (Markdown)")
     parser.add_argument("--out", required=True, nargs=2, type=Path, metavar=("REGRESSION", "RETRIEVAL"), help="files to write")
     args = parser.parse_args()
     probes, ranks = pd.read_csv(args.regression), pd.read_csv(args.retrieval)

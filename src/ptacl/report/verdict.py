@@ -1,8 +1,9 @@
-"""What the numbers say, in sentences, and no more than they support.
+"""Put the results into sentences that claim no more than the numbers support.
 
-Every row of a table is compared with its reference by the same rules. One method is called better than another only with five
-seeds or more, an interval over seeds and participants that excludes zero, losses that were learned, and numbers above those of
-knowing nothing. Otherwise the sentence gives the numbers and says what is missing.
+Every row of a table is compared with its reference by the same rules. One method is called better
+than another only if both have at least five seeds, the interval over seeds and participants
+excludes zero, all losses were learned, and both are better than chance. Otherwise, the sentence
+gives the numbers and says which conditions are not met.
 """
 
 import math
@@ -23,7 +24,7 @@ Record = Mapping[Any, Any]
 
 @dataclass(frozen=True)
 class Verdict:
-    """A comparison of a row with the reference of its table: who, and what can be said."""
+    """The comparison of a method with the reference of its table, as a sentence."""
 
     method: str
     sentence: str
@@ -31,7 +32,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _Table:
-    """How one table is compared: column of the value, beginning of the columns of the difference, and words for both."""
+    """How one table is compared.
+
+    `key` is the column of the value, `difference` the prefix of the columns of the difference;
+    `name` and `place` are the words for them in a sentence.
+    """
 
     key: str
     difference: str
@@ -43,9 +48,10 @@ _REGRESSION = _Table("mean_R2", "mean", "mean R²", "by linear probe")
 
 
 def of_regression(table: pd.DataFrame, *, unlearned: Collection[str]) -> list[Verdict]:
-    """Each ECG row of Table 2 against the reference.
+    """Compare each ECG row of Table 2 with the reference.
 
-    unlearned : models with a training loss that was hardly learned (:mod:`ptacl.learning.chance`).
+    `unlearned` lists models with a training loss that was hardly learned
+    (:mod:`ptacl.learning.chance`).
     """
     rows = [row for row in table.to_dict("records") if str(row["input"]).startswith("ECG")]
     reference = next((row for row in rows if math.isnan(row["mean_difference"]) and row["input"] == "ECG"), None)
@@ -62,7 +68,10 @@ def of_regression(table: pd.DataFrame, *, unlearned: Collection[str]) -> list[Ve
 
 
 def of_retrieval(table: pd.DataFrame, *, unlearned: Collection[str]) -> list[Verdict]:
-    """Each model of Table 1 against the first one, in the direction and gallery that are shown, by precision at 10."""
+    """Compare each model of Table 1 with the first one, in the direction and gallery shown.
+
+    The statistic is that of :func:`ptacl.report.comparison.decisive`, which is P@10 by default.
+    """
     shown = [row for row in table.to_dict("records") if row["shown"]]
     models = [row for row in shown if row["model"] != "random"]
     key = f"{comparison.MEAN}_{comparison.decisive(table)}"
@@ -78,7 +87,7 @@ def of_retrieval(table: pd.DataFrame, *, unlearned: Collection[str]) -> list[Ver
 
 
 def headline(of_tables: Sequence[Sequence[Verdict]]) -> str:
-    """The sentence of each table on PTACL, or on its last row where there is none of that name."""
+    """Join the sentences on PTACL of all tables; a table without PTACL gives its last sentence."""
     return " ".join(_leading(verdicts).sentence for verdicts in of_tables if verdicts)
 
 
@@ -88,16 +97,16 @@ def _leading(verdicts: Sequence[Verdict]) -> Verdict:
 
 
 def _name(row: Record) -> str:
-    """The method, and how it is evaluated where that is not by linear probe."""
+    """Return the method, and its evaluation unless it is a linear probe."""
     evaluation = row.get("evaluation", "LP")
     return str(row["method"]) if evaluation == "LP" else f"{row['method']} ({evaluation})"
 
 
 def _missing(row: Record, reference: Record, *, unlearned: Collection[str]) -> list[str]:
-    """What a claim about two rows lacks, apart from its numbers."""
+    """Return the conditions for a verdict on two rows that are not met, apart from the numbers."""
     missing = []
     if weak := [r["method"] for r in (row, reference) if r["model"] in unlearned]:
-        missing.append(f"losses that were learned (not so: {' and '.join(weak)})")
+        missing.append(f"trainings that learned every loss term ({' and '.join(weak)} did not)")
     trained = [int(r["seeds"]) for r in (row, reference) if r["seeds"]]
     if trained and min(trained) < MIN_SEEDS:
         missing.append(f"at least {MIN_SEEDS} seeds (this run has {min(trained)})")
@@ -122,7 +131,10 @@ def _sentence(row: Record, reference: Record, *, table: _Table, missing: Sequenc
 def figures(
     regression: pd.DataFrame, retrieval: pd.DataFrame, *, alignment: Mapping[str, Any], flow: Mapping[str, Any]
 ) -> list[tuple[str, str, str]]:
-    """Key figures as (number, what it is, its interval and its control); none of them is called the best."""
+    """Return key figures as (number, description, context).
+
+    The context is the interval and the controls. No figure is called the best.
+    """
     cards = []
     if steps := flow.get("steps"):
         parts = flow.get("splits", {})
@@ -146,19 +158,19 @@ def figures(
             f"a still image {number(entry['still_share'], digits=2)}",
             f"chance {number(alignment['chance'], digits=2)}",
         ]
-        what = f"of ECG phases find their CMR phase, {entry['title']}"
+        what = f"share of ECG phases that find their CMR phase, {entry['title']}"
         cards.append((number(entry["share"], digits=2), what, "; ".join([_interval(entry, "share"), *controls])))
     return cards
 
 
 def _shown(rows: Sequence[Record]) -> Record | None:
-    """The row of PTACL, or the last one."""
+    """Return the row of PTACL, or the last row if there is none."""
     named = [row for row in rows if str(row["method"]).startswith(LEADING)]
     return named[0] if named else rows[-1] if rows else None
 
 
 def _controls(regression: pd.DataFrame, row: Record) -> list[str]:
-    """What the mean R² of a row is to be judged by: the reference, and an ECG encoder that was never trained."""
+    """Return the controls for the mean R² of a row: the reference and an untrained ECG encoder."""
     rows = [r for r in regression.to_dict("records") if r["input"] == "ECG" and r["evaluation"] == "LP"]
     reference = [r for r in rows if math.isnan(r["mean_difference"]) and r["method"] != row["method"]]
     untrained = [r for r in rows if r["method"] == "Random init"]
