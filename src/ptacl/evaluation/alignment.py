@@ -11,8 +11,8 @@ and shares are averaged over them.
 Three controls show where the score comes from:
 
 - The cine of another participant keeps only the features that all hearts share at a phase.
-- A still cine, which repeats the mean image of the test visits, keeps only what the CMR encoder
-  learned about positions in time, without a beating heart.
+- A still cine, the mean image of the test visits, keeps only what the CMR encoder learned about
+  positions in time.
 - CMR phases in random order give the chance level for these embeddings.
 
 In a simulated cohort the true timing of each person is known. Systole ends at one phase of the
@@ -78,10 +78,7 @@ def cosines(ecg_mtd: NDArray[np.floating], cmr_mtd: NDArray[np.floating]) -> NDA
 
 
 def share_near_diagonal(cosines_mtt: NDArray[np.float32]) -> Array:
-    """Return the share (m,) of ECG phases matched within one phase of the diagonal.
-
-    The match of an ECG phase is the most similar CMR phase.
-    """
+    """Return the share (m,) of ECG phases whose best CMR phase is at most one phase away."""
     steps = np.arange(cosines_mtt.shape[1])
     share: Array = (np.abs(cosines_mtt.argmax(axis=2) - steps) <= _NEAR).mean(axis=1)
     return share
@@ -94,9 +91,8 @@ def chance(num_steps: int) -> float:
 
 
 def control_shares(steps: Steps, *, generator: np.random.Generator) -> dict[str, Array]:
-    """Return the shares (m,) of each control.
+    """Return the shares (m,) with other cines, a still cine, and CMR phases in random order.
 
-    The controls are the cines of other participants, a still cine, and CMR phases in random order.
     The first and the last are averaged over several draws.
     """
     people, num_steps = steps.ecg.shape[:2]
@@ -111,7 +107,7 @@ def control_shares(steps: Steps, *, generator: np.random.Generator) -> dict[str,
 
 
 def phase_shifts(cosines_mtt: NDArray[np.float32]) -> Array:
-    """Return how much later in its cycle the CMR shows what the ECG shows, (m,), in cycles.
+    """Return how much later in the cycle the most similar CMR phases are, (m,), in cycles.
 
     This is the mean over ECG phases. Each phase is at most half a cycle late or early.
     """
@@ -156,10 +152,7 @@ def read_steps(path: Path) -> Steps:
     with np.load(path, allow_pickle=False) as stored:
         names = ("test_visits", "local_valid", "ecg_local", "cmr_local", "cmr_local_still")
         if lacking := [name for name in names if name not in stored]:
-            raise ValueError(
-                f"{path} has no {', '.join(lacking)}: only contrastive models have local embeddings, "
-                "so list no other model in alignment.rows"
-            )
+            raise ValueError(f"{path} has no {', '.join(lacking)}: list only contrastive models in alignment.rows")
         visits, valid, ecg, cmr, still = (stored[name] for name in names)
     first: dict[str, int] = {}
     for row in sorted(range(len(visits)), key=lambda row: participants.visit_order(visits[row])):
@@ -201,9 +194,7 @@ def compare(path: Path, people: People, *, seed: int) -> Aligned:
     """
     steps = read_steps(path)
     if steps.visits != people.visits:
-        raise ValueError(
-            f"{path} holds other test participants than the first model of alignment.rows: run the embedding of both again"
-        )
+        raise ValueError(f"{path} holds other test participants than the first model: run the embedding of both again")
     of_people = cosines(steps.ecg, steps.cmr)
     shares = {"share": share_near_diagonal(of_people)}
     shares |= control_shares(steps, generator=seeds.generator(seed, "alignment controls"))
@@ -267,8 +258,7 @@ def _people(path: Path, settings: Alignment, *, seed: int, truth: Path | None) -
 def _numbers(estimates: Mapping[str, Estimates], *, reference: Estimates | None, confidence: float) -> dict[str, float]:
     """Return values with intervals, and differences of the share.
 
-    The share is compared with two controls (other participants' cines, still cine) and with the
-    share of the first model.
+    The share is compared with the other and the still cines, and with that of the first model.
     """
     numbers: dict[str, float] = {}
     for name, estimate in estimates.items():
