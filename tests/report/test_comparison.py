@@ -122,10 +122,10 @@ def test_own_partners_come_with_their_share_of_the_gallery_and_recall(retrieval)
     ("low", "high", "expected"),
     [
         (-0.01, 0.03, ("\N{MINUS SIGN}0.01", "0.03")),
-        (-0.0049, 0.027, ("\N{MINUS SIGN}0.005", "0.027")),  # two digits would read [0.00, 0.03]
-        (0.0004, 0.031, ("0.0004", "0.0310")),
+        (-0.0049, 0.027, ("\N{MINUS SIGN}0.005", "0.03")),  # two digits would read [0.00, 0.03]
+        (0.0004, 0.031, ("0.0004", "0.03")),
         (0.0, 0.0, ("0.00", "0.00")),
-        (-1e-9, 0.5, ("0.00000", "0.50000")),
+        (-1e-9, 0.5, ("0.00000", "0.50")),
     ],
 )
 def test_an_interval_has_the_digits_that_show_its_signs(low, high, expected):

@@ -116,7 +116,7 @@ def test_the_headline_never_hides_a_sign(tables):
     regression, retrieval = with_seeds(tables)
     leading = regression["method"] == "PTACL"
     regression.loc[leading, ["mean_difference_low", "mean_difference_high"]] = -0.0002, 0.027
-    assert "95 % CI \N{MINUS SIGN}0.0002 to 0.0270" in headline(regression, retrieval)
+    assert "95 % CI \N{MINUS SIGN}0.0002 to 0.027" in headline(regression, retrieval)
 
 
 def test_key_figures_come_with_their_controls_and_claim_nothing(tables, inputs):

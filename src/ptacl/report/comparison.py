@@ -93,14 +93,15 @@ def number(value: float, *, digits: int) -> str:
 
 
 def ends(low: float, high: float, *, digits: int = 2) -> tuple[str, str]:
-    """Format both ends of an interval.
+    """Both ends of an interval as text, each with as many digits as its sign needs."""
+    return _signed(low, digits=digits), _signed(high, digits=digits)
 
-    Digits are added, up to five, until no end other than zero is rounded to zero.
-    """
-    hidden = [end for end in (low, high) if end and not round(end, digits)]
-    if hidden and digits < 5:
-        return ends(low, high, digits=digits + 1)
-    return number(low, digits=digits), number(high, digits=digits)
+
+def _signed(value: float, *, digits: int) -> str:
+    """A number that looks like zero only if it is zero, or has no digit among the first five."""
+    if value and not round(value, digits) and digits < 5:
+        return _signed(value, digits=digits + 1)
+    return number(value, digits=digits)
 
 
 def span(low: str, high: str) -> str:
