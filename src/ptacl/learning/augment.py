@@ -1,13 +1,17 @@
-"""Augmentation of a batch on the training device: one draw for each recording, whatever batch or process it falls into.
+"""Augment batches on the training device, with one draw per recording.
 
-Drawing (NumPy, CPU) and applying (tensors, any device) are apart. A draw depends on (seed, epoch, sample) alone. All draws of a
-recording hold for the whole of it: a cine that stands still stands still afterwards, and all leads shift alike. What moves a
-recording (crop, rotation, flip, choice of frames) is apart from what corrupts it, which a reconstruction must not learn.
+The draws (NumPy, on the CPU) are separate from their application (tensors, on any device). A draw
+depends only on (seed, epoch, sample), whatever the batch or process. One draw applies to a whole
+recording: all frames of a cine move together, and all leads shift alike. Changes that move a
+recording (crop, rotation, flip, choice of frames) are separate from those that corrupt it, because
+a reconstruction must not learn the corruption.
 
-Nothing loops over samples on a GPU: noise is a window of a fixed pool, at a place that was drawn. On a CPU a cine goes through
-all steps on its own, since one fits into the cache and a batch does not.
+On a GPU nothing loops over samples: noise is a window of a fixed pool, and its start is drawn. On a
+CPU each cine goes through all operations separately, because one cine fits into the cache and a
+batch does not.
 
-Shape letters: B batch, L leads, S samples, T frames, H W image. There is no time or sign flip of the ECG: R-peaks would move.
+Shape letters: B batch, L leads, S samples, T frames, H W image. The ECG is never reversed in time
+or sign, because R-peaks would move.
 """
 
 import functools
@@ -23,14 +27,18 @@ from torch.nn import functional as F
 from ptacl import seeds
 from ptacl.config import CmrAugmentation, EcgAugmentation
 
-JITTER_SHARE = 0.6  # of the signal, as in the published ECG pipelines that this follows
+JITTER_SHARE = 0.6  # share of the signal, as in the published ECG pipelines that this follows
 _SEEDS = 2**32
-_POOL = 1 << 20  # numbers; a window of a record or image starts anywhere in them
+_POOL = 1 << 20  # numbers in the pool; the window of a record or image can start anywhere in it
 
 
 @dataclass(frozen=True)
 class EcgDraw:
-    """What was drawn for B ECGs; rows are indices into the batch of the records that a transform is applied to."""
+    """Random draws for B ECGs.
+
+    `surrogate` and `jitter` hold the indices of the ECGs in the batch to which that transform
+    applies.
+    """
 
     start_B: np.ndarray
     noise_B: np.ndarray
@@ -41,7 +49,10 @@ class EcgDraw:
 
 @dataclass(frozen=True)
 class CmrDraw:
-    """What was drawn for B cines; masks (B,) say which of them a transform is applied to."""
+    """Random draws for B cines.
+
+    The Boolean masks (B,) say to which cines each transform applies.
+    """
 
     frame_BT: np.ndarray
     noise_B: np.ndarray
@@ -55,14 +66,15 @@ class CmrDraw:
     noisy_B: np.ndarray
 
     def part(self, rows: slice) -> "CmrDraw":
-        """Of some cines."""
+        """Return the draws of some of the cines."""
         return CmrDraw(**{name: values[rows] for name, values in vars(self).items()})
 
 
 def draw_ecg(samples: Sequence[int], *, settings: EcgAugmentation, seed: int, epoch: int, spare: int) -> EcgDraw:
-    """Draw for the ECGs of these sample indices.
+    """Draw the augmentation of the ECGs with these sample indices.
 
-    spare : samples of a record beyond the crop; a start lies in 0..spare.
+    `spare` is the number of samples by which a record is longer than the crop, so a start is
+    between 0 and `spare`.
     """
     rows = [_draw_ecg(seeds.generator(seed, "ecg augmentation", epoch, s), settings, spare) for s in samples]
     start, noise, factor, surrogate, jitter = (np.array(column) for column in zip(*rows, strict=True))
@@ -70,7 +82,10 @@ def draw_ecg(samples: Sequence[int], *, settings: EcgAugmentation, seed: int, ep
 
 
 def _draw_ecg(rng: np.random.Generator, settings: EcgAugmentation, spare: int) -> tuple[int, int, float, bool, bool]:
-    """Start, noise seed, factor, surrogate or not, jitter or not. All is always drawn: no setting shifts another's draw."""
+    """Draw start, noise seed and factor, and whether to apply surrogate and jitter.
+
+    Every number is drawn whatever the settings are, so that no setting changes the draw of another.
+    """
     start, noise, factor = rng.integers(spare + 1), rng.integers(_SEEDS), rng.normal()
     surrogate, jitter, rescaling = rng.random(3) < settings.probability
     return (
@@ -83,7 +98,7 @@ def _draw_ecg(rng: np.random.Generator, settings: EcgAugmentation, spare: int) -
 
 
 def draw_cmr(samples: Sequence[int], *, settings: CmrAugmentation, seed: int, epoch: int, frames: int, keep: int) -> CmrDraw:
-    """Draw for the cines of these sample indices, of `frames` frames, of which `keep` are kept."""
+    """Draw the augmentation of cines of `frames` frames each, of which `keep` are kept."""
     generators = [seeds.generator(seed, "cmr augmentation", epoch, s) for s in samples]
     frame_BT = np.stack([frame_index(frames, keep, jitter=settings.time_jitter * (rng.random(keep) - 0.5)) for rng in generators])
     noise_B = np.array([rng.integers(_SEEDS) for rng in generators])
@@ -107,14 +122,17 @@ def draw_cmr(samples: Sequence[int], *, settings: CmrAugmentation, seed: int, ep
 
 
 def frame_index(frames: int, keep: int, *, jitter: np.ndarray | float = 0.0) -> np.ndarray:
-    """Which frames of a cycle are kept: those nearest to (i + 1/2 + jitter) / keep of it, frame 0 (end-diastole) always; (keep,).
+    """Return the indices (keep,) of the frames of a cycle that are kept.
 
-    With the half, a token of two frames lies at the middle of its step, as a step of a beat does (:mod:`ptacl.ecg.beats`).
+    These are the frames nearest to (i + 1/2 + jitter) / keep of the cycle, and always frame 0
+    (end-diastole). The half places a token of two frames at the middle of its phase, like a phase
+    of a beat (:mod:`ptacl.ecg.beats`).
 
-    jitter : share of the stride, within -1/2 and 1/2 so that the order stays that of time; one number a kept frame.
+    `jitter` is a share of the stride, with one number per kept frame. It must be within -1/2 and
+    1/2, so that the frames stay in the order of time.
     """
     if keep > frames:
-        raise ValueError(f"the encoder takes {keep} frames, the cine has {frames}: lower encoders.cmr.shape")
+        raise ValueError(f"the encoder takes {keep} frames, but the cine has {frames}: lower encoders.cmr.shape")
     position = np.arange(keep) + 0.5 + np.broadcast_to(jitter, keep) * (np.arange(keep) > 0)
     position[0] = 0
     index: np.ndarray = np.minimum(np.ceil(position * frames / keep - 0.5), frames - 1).astype(np.int64)
@@ -126,7 +144,10 @@ def _between(unit: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _affine(unit_B5: np.ndarray, settings: CmrAugmentation, *, move_B: np.ndarray, flip_B: np.ndarray) -> np.ndarray:
-    """Output to input coordinates of a random resized crop, a rotation and a flip: (B, 2, 3), for `affine_grid`."""
+    """Return the map from output to input coordinates, (B, 2, 3), for `affine_grid`.
+
+    It combines a random resized crop, a rotation and a flip.
+    """
     angle = np.radians(settings.rotation_degrees) * (2 * unit_B5[:, 0] - 1) * move_B
     area = np.where(move_B, _between(unit_B5[:, 1], *settings.crop_scale), 1)
     ratio = np.where(move_B, np.exp(_between(unit_B5[:, 2], *np.log(settings.crop_ratio))), 1)
@@ -140,7 +161,10 @@ def _affine(unit_B5: np.ndarray, settings: CmrAugmentation, *, move_B: np.ndarra
 
 
 def corrupt_ecg(signal_BLS: Tensor, draw: EcgDraw, *, settings: EcgAugmentation) -> Tensor:
-    """Fourier surrogate, jitter and rescaling of cropped ECGs, in this order: (B, L, S), in place."""
+    """Apply Fourier surrogate, jitter and rescaling, in this order, to cropped ECGs.
+
+    The ECGs (B, L, S) are changed in place.
+    """
     device = signal_BLS.device
     if len(draw.surrogate):
         rows = _index(draw.surrogate, device)
@@ -155,9 +179,11 @@ def corrupt_ecg(signal_BLS: Tensor, draw: EcgDraw, *, settings: EcgAugmentation)
 
 
 def surrogate(signal_BLS: Tensor, phase_BF: Tensor) -> Tensor:
-    """Add a phase to every frequency, the same for all leads of a record, so that Einthoven's law holds: (B, L, S).
+    """Add a phase to every frequency of the signal: (B, L, S).
 
-    phase_BF : radians, one for each frequency of a real transform; the mean (and Nyquist) keep theirs.
+    All leads of a record get the same phases, so that Einthoven's law still holds. `phase_BF` is in
+    radians, with one value per frequency of a real transform. The mean and the Nyquist frequency
+    keep their phase.
     """
     phase_BF = phase_BF.clone()
     phase_BF[:, 0] = 0
@@ -171,7 +197,10 @@ def surrogate(signal_BLS: Tensor, phase_BF: Tensor) -> Tensor:
 def cmr(
     frames_BTHW: Tensor, draw: CmrDraw | None, *, settings: CmrAugmentation | None, clean: bool = False
 ) -> tuple[Tensor, Tensor | None]:
-    """Cines of uint8 as floating point, 0..1, moved and corrupted; with `clean` also as they were between the two."""
+    """Convert uint8 cines to floating point in 0..1, then move and corrupt them.
+
+    With `clean`, the cines are also returned as they were after the move and before the corruption.
+    """
     out_BTHW = torch.empty(frames_BTHW.shape, device=frames_BTHW.device)
     clean_BTHW = torch.empty_like(out_BTHW) if clean else None
     size = 1 if frames_BTHW.device.type == "cpu" else max(len(frames_BTHW), 1)
@@ -188,7 +217,7 @@ def cmr(
 
 
 def move_cmr(frames_BTHW: Tensor, draw: CmrDraw) -> Tensor:
-    """Rotation with crop and flip, in place."""
+    """Apply rotation with crop, and flip, in place."""
     if draw.moved_B.any():
         rows, device = np.flatnonzero(draw.moved_B), frames_BTHW.device
         _replace(frames_BTHW, rows, resample(_rows(frames_BTHW, rows), torch.from_numpy(draw.theta_B23[rows]).to(device)))
@@ -196,12 +225,15 @@ def move_cmr(frames_BTHW: Tensor, draw: CmrDraw) -> Tensor:
 
 
 def corrupt_cmr(frames_BTHW: Tensor, draw: CmrDraw, *, settings: CmrAugmentation) -> Tensor:
-    """Brightness and contrast, blur, noise, in this order; clamped to 0..1; in place."""
+    """Apply brightness and contrast, blur, and noise, in this order and in place.
+
+    The result is clamped to 0..1.
+    """
     device = frames_BTHW.device
     if draw.coloured_B.any():
         contrast = np.where(draw.coloured_B, draw.contrast_B, 1)
         gain, share = contrast * np.where(draw.coloured_B, draw.brightness_B, 1), np.where(draw.coloured_B, 1 - contrast, 0)
-        # The mean of the sequence, not of a frame, or a static part would flicker with what moves beside it.
+        # With the mean of each frame, static parts would flicker with the parts that move.
         mean = frames_BTHW.mean((1, 2, 3), keepdim=True) * _column(np.where(draw.coloured_B, draw.brightness_B, 1), device)
         frames_BTHW.mul_(_column(gain, device)).add_(mean * _column(share, device))
     if draw.blurred_B.any():
@@ -216,7 +248,7 @@ def corrupt_cmr(frames_BTHW: Tensor, draw: CmrDraw, *, settings: CmrAugmentation
 
 
 def _rows(frames_BTHW: Tensor, rows: np.ndarray) -> Tensor:
-    """Some of a batch, or all of it without a copy."""
+    """Return some rows of a batch, or the whole batch without a copy."""
     return frames_BTHW if len(rows) == len(frames_BTHW) else frames_BTHW[_index(rows, frames_BTHW.device)]
 
 
@@ -228,33 +260,40 @@ def _replace(frames_BTHW: Tensor, rows: np.ndarray, values: Tensor) -> None:
 
 
 def resample(frames_BTHW: Tensor, theta_B23: Tensor) -> Tensor:
-    """Bilinear resampling by one affine map a sequence; what lies outside takes the nearest pixel of the edge."""
+    """Resample each sequence bilinearly with its own affine map.
+
+    Pixels outside the image take the value of the nearest pixel at the edge.
+    """
     shape = (len(frames_BTHW), 1, *frames_BTHW.shape[2:])
     grid = F.affine_grid(theta_B23, list(shape), align_corners=False)
-    # Frames are channels: weights and addresses are computed once a sequence.
+    # Frames are channels, so that weights and addresses are computed only once per sequence.
     return F.grid_sample(frames_BTHW, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def blur(frames_BTHW: Tensor, sigma_B: Tensor) -> Tensor:
-    """Separable Gaussian blur, `sigma` in pixels for each sequence; the kernel is cut and renormalised at the edges.
+    """Blur with a separable Gaussian whose `sigma`, in pixels, is given per sequence.
 
-    A product with a band matrix a side: any sigma a sample, and as fast as a convolution at this size.
+    The kernel is truncated and renormalised at the edges. Each axis is a product with a band
+    matrix. This allows any sigma per sample, and at this size it is as fast as a convolution.
     """
     rows, columns = (_gaussian(size, sigma_B) for size in frames_BTHW.shape[2:])
-    # One large product a sample rather than one a frame, where no transposition stands in the way.
+    # This axis needs no transposition, so one large product serves all frames of a sample.
     blurred = torch.bmm(frames_BTHW.flatten(1, 2), columns.transpose(1, 2)).view_as(frames_BTHW)
     return rows[:, None] @ blurred
 
 
 def _gaussian(size: int, sigma_B: Tensor) -> Tensor:
-    """Blur of one axis as a matrix with rows of sum 1: (B, size, size)."""
+    """Return the blur of one axis as a matrix (B, size, size) whose rows sum to 1."""
     position = torch.arange(size, device=sigma_B.device, dtype=sigma_B.dtype)
     distance = (position[:, None] - position[None, :]) / sigma_B.clamp(min=1e-3)[:, None, None]
     return (-0.5 * distance**2).softmax(-1)
 
 
 def _noise(draw_B: np.ndarray, shape: tuple[int, ...], device: torch.device, *, normal: bool) -> Tensor:
-    """Noise of each sample, a window of the pool at the place that its draw gives: (B, *shape)."""
+    """Return the noise of each sample, (B, *shape).
+
+    It is a window of the pool, whose start follows from the draw of the sample.
+    """
     values = math.prod(shape)
     start_B = _index(draw_B % (_POOL - values + 1), device)
     return _pool(normal, device).unfold(0, values, 1).index_select(0, start_B).view(-1, *shape)
@@ -262,7 +301,7 @@ def _noise(draw_B: np.ndarray, shape: tuple[int, ...], device: torch.device, *, 
 
 @functools.cache
 def _pool(normal: bool, device: torch.device) -> Tensor:
-    """Numbers, standard normal or uniform, the same on every device."""
+    """Return standard normal or uniform numbers, the same on every device."""
     rng = np.random.default_rng(0)
     values = rng.standard_normal(_POOL, np.float32) if normal else rng.random(_POOL, np.float32)
     return torch.from_numpy(values).to(device)

@@ -1,4 +1,4 @@
-"""Curves of a training under way, for TensorBoard, which is an extra of this package."""
+"""Write the curves of a running training for TensorBoard, an optional extra of this package."""
 
 import logging
 import math
@@ -15,9 +15,11 @@ _PLACES = ("epoch", "step")
 
 @contextmanager
 def board(folder: Path | None) -> Iterator[Callable[[Mapping[str, float]], None]]:
-    """Takes the rows of a training, an epoch each, all of them again where it is resumed: the folder is made anew.
+    """Yield a function that takes the rows of a training, one per epoch.
 
-    Curves of both splits stand in one group, such as loss/train and loss/validation. Nothing is written without a folder.
+    A resumed training passes all its rows again, so the folder is always written from scratch. The
+    curves of both splits are in one group, such as loss/train and loss/validation. Without a folder
+    nothing is written.
     """
     if folder is None:
         yield lambda row: None
@@ -35,7 +37,7 @@ def board(folder: Path | None) -> Iterator[Callable[[Mapping[str, float]], None]
                     split, _, rest = name.partition("_")
                     writer.add_scalar(f"{rest}/{split}" if split in _SPLITS else name, value, int(row["step"]))
             writer.flush()
-        except OSError as error:  # a full disk, say: it costs the curves and not the training
+        except OSError as error:  # for instance a full disk, which must not end the training
             failed = True
             log.warning("WARNING: no more curves for TensorBoard: %s", error.strerror)
 

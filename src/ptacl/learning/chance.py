@@ -1,9 +1,10 @@
-"""How much of a contrastive loss was learned, between what guessing gives and the lowest value that the loss can reach.
+"""Measure how much of a contrastive loss was learned.
 
-A training whose loss stays at that of guessing has learned nothing of this term. How far it can fall differs: the global loss
-nearly to zero, the local one, whose targets are soft and whose cosines end at 1, with sigma 0.1 and temperature 1 only from
-2.565 to 1.933 for 13 phases. So a local loss is judged by the share of its reachable range, and the others, whose lowest value
-no model comes near, by the share of the loss of guessing.
+A training whose loss stays at that of guessing has learned nothing of this term. How far a loss can
+fall differs. The global loss can fall nearly to zero. The local loss has soft targets, and its
+cosines end at 1: with sigma 0.1, temperature 1 and 13 phases it can only fall from 2.565 to 1.933.
+So a local loss is judged by the share of its reachable range. No model comes near the lowest value
+of the other losses, so they are judged by the share of the loss of guessing.
 """
 
 import functools
@@ -19,11 +20,14 @@ from ptacl import config, seeds
 from ptacl.learning import losses
 
 LEAST_OF_RANGE = 0.10  # share of the reachable range below which a loss counts as hardly learned
-LEAST_OF_CHANCE = 0.003  # the same of the loss of guessing: losses that collapsed were within 0.1 % of it
+LEAST_OF_CHANCE = 0.003  # the same, of the loss of guessing: collapse stays within 0.1 %
 
 
 def floors(entry: config.Entry, inputs: config.Inputs) -> dict[str, float]:
-    """The lowest value of the terms of an entry's loss that have one to be judged by: the local loss of Eq. 3."""
+    """Return the lowest reachable value of each term that is judged by it.
+
+    This is only the local loss of Eq. 3.
+    """
     if not isinstance(entry, config.Contrastive) or entry.local is None or entry.local.loss != "infonce":
         return {}
     cine = inputs.encoders["cmr"]
@@ -37,10 +41,11 @@ def floors(entry: config.Entry, inputs: config.Inputs) -> dict[str, float]:
 
 @functools.cache
 def local_floor(phases: int, *, sigma: float, temperature: float, direction_weight: float) -> float:
-    """The lowest value of the local loss (Eq. 3) over all embeddings of `phases` ECG and as many CMR phases.
+    """Return the lowest value of the local loss (Eq. 3) over all possible embeddings.
 
-    The loss is convex in the matrix of cosines, and with twice as many dimensions as phases every such matrix of unit vectors can
-    be had, so that a descent from anywhere ends at the lowest value.
+    The embeddings are those of `phases` ECG and as many CMR phases. The loss is convex in the
+    matrix of cosines. With twice as many dimensions as phases, unit vectors can produce every such
+    matrix, so a descent from any start ends at the lowest value.
     """
     alignment = losses.alignment_matrix(phases, sigma=sigma)
     shape = (2, 1, phases, 2 * phases)
@@ -60,20 +65,26 @@ def local_floor(phases: int, *, sigma: float, temperature: float, direction_weig
 
 
 def terms(columns: Iterable[str]) -> list[str]:
-    """Terms of a loss that have a chance level, by the columns of the metrics."""
+    """Return the terms of a loss that have a chance level, given the columns of the metrics."""
     known = list(columns)
     found = [str(name).removeprefix("train_").removesuffix("_chance") for name in known if str(name).endswith("_chance")]
     return [term for term in dict.fromkeys(found) if f"train_{term}" in known]
 
 
 def learned(row: Mapping[str, float], term: str, floors: Mapping[str, float]) -> float:
-    """Share of the way from the loss of guessing to the floor of a term, or to zero where it has no floor.
+    """Return the share of the way from the loss of guessing to the floor of a term.
+
+    Zero takes the place of the floor for a term that has none.
 
     Parameters
     ----------
-    row : an epoch of the metrics; a term is a column `train_x` next to `train_x_chance`. Validation is used where there is one.
-    term : such as `global` or `local`.
-    floors : of :func:`floors`.
+    row : mapping of str to float
+        One epoch of the metrics. A term is a column `train_x` next to `train_x_chance`. Its
+        validation value is used if there is one.
+    term : str
+        Name of the term, such as `global` or `local`.
+    floors : mapping of str to float
+        Lowest values from :func:`floors`.
     """
     split = "validation" if math.isfinite(row.get(f"validation_{term}", math.nan)) else "train"
     guess = row[f"{split}_{term}_chance"]
@@ -81,13 +92,13 @@ def learned(row: Mapping[str, float], term: str, floors: Mapping[str, float]) ->
 
 
 def at_chance(row: Mapping[str, float], floors: Mapping[str, float]) -> list[str]:
-    """Terms of an epoch that were not learned, or hardly."""
+    """Return the terms that an epoch has not learned, or hardly."""
     least = {term: LEAST_OF_RANGE if term in floors else LEAST_OF_CHANCE for term in terms(row)}
     return [term for term in least if learned(row, term, floors) < least[term]]
 
 
 def warnings(row: Mapping[str, float], floors: Mapping[str, float]) -> list[str]:
-    """A sentence for each term of an epoch that was not learned, or hardly."""
+    """Return one sentence for each term that an epoch has not learned, or hardly."""
     found = []
     for term in at_chance(row, floors):
         share = 100 * learned(row, term, floors)

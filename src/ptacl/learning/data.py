@@ -1,7 +1,9 @@
-"""From stores to batches: recordings stay in their stored type, mapped or in memory, and become floating point on the device.
+"""Turn stored recordings into batches.
 
-A batch is made in two halves: `collect` (NumPy: gather, crop, draw; may run ahead in a thread) and `finish` (tensors on the
-device: conversion and augmentation). Both depend on (seed, epoch, sample) alone.
+Recordings keep their stored type, mapped or in memory, and become floating point on the device. A
+batch is made in two halves: `collect` gathers, crops and draws (NumPy, and can run ahead in a
+thread), and `finish` converts and augments (tensors on the device). Both depend only on (seed,
+epoch, sample).
 """
 
 import hashlib
@@ -22,18 +24,35 @@ from ptacl.ecg.beats import beat_matrices
 from ptacl.ecg.zscore import Zscore
 from ptacl.learning import augment, maps
 
-_FIXED_EPOCH = -1  # of the augmented views in evaluation
-_SCALE = "ecg scale, mV"  # of a batch, until its ECGs are standardised
+_FIXED_EPOCH = -1  # epoch that seeds the augmented views in evaluation
+_SCALE = "ecg scale, mV"  # key in a batch until its ECGs are standardised
 
 
 @dataclass(frozen=True)
 class Recordings:
-    """Recordings of n visits as they are stored, mapped or in memory; None for a modality that was not asked for.
+    """Recordings of n visits as they are stored, mapped or in memory.
 
-    signal : (m, 12, 5000) float32, mV. r_peaks : (m, 64) int32, samples, padded with -1. frames : (m, 50, 84, 84) uint8.
-    systole : (m,) int32, frame of end-systole. places : by modality, the row of each visit in these; without, m is n. key : one
-    for each content of the arrays. scale_mv : (n, 2, 12) float32, mean and standard deviation of each lead that batches of ECGs
-    are standardised with (:meth:`standardised`).
+    The arrays of a modality that was not requested are None.
+
+    Parameters
+    ----------
+    visits : list of str
+        The n visits.
+    signal : ndarray of float32, shape (m, 12, 5000), or None
+        ECGs in mV.
+    r_peaks : ndarray of int32, shape (m, 64), or None
+        R-peaks in samples, padded with -1.
+    frames : ndarray of uint8, shape (m, 50, 84, 84), or None
+        Cines.
+    systole : ndarray of int32, shape (m,), or None
+        Frame of end-systole.
+    places : mapping of str to ndarray
+        Row of each visit in the arrays, by modality. Without it, m is n.
+    key : str
+        Identifies the content of the arrays.
+    scale_mv : ndarray of float32, shape (n, 2, 12), or None
+        Mean and standard deviation of each lead in mV, with which batches of ECGs are standardised
+        (see :meth:`standardised`).
     """
 
     visits: list[str]
@@ -46,17 +65,20 @@ class Recordings:
     scale_mv: np.ndarray | None = None
 
     def at(self, modality: str, rows: np.ndarray) -> np.ndarray:
-        """Rows of the arrays of a modality, from rows of visits."""
+        """Return the rows of the arrays of a modality for these rows of visits."""
         return self.places[modality][rows] if modality in self.places else rows
 
     def signals(self, rows: np.ndarray) -> Iterator[np.ndarray]:
-        """The ECGs of some visits one by one, (12, 5000) in mV."""
+        """Yield the ECGs of some visits one by one, (12, 5000) in mV."""
         assert self.signal is not None
         for row in self.at("ecg", rows):
             yield self.signal[row]
 
     def standardised(self, zscore: Zscore) -> "Recordings":
-        """The same recordings, whose ECGs come out of a batch z-scored; the arrays stay as they are stored."""
+        """Return the same recordings, whose batches contain z-scored ECGs.
+
+        The arrays stay as they are stored.
+        """
         if self.signal is None:
             return self
         signals = self.signals(np.arange(len(self.visits)))
@@ -65,25 +87,45 @@ class Recordings:
 
 
 def split_rows(table: pd.DataFrame, split: str) -> np.ndarray:
-    """Rows of the table, hence of recordings loaded by it, that belong to a split."""
+    """Return the rows of a split in the table, and so in recordings loaded from it."""
     return np.flatnonzero((table["split"] == split).to_numpy())
 
 
 def split_participants(table: pd.DataFrame, split: str) -> list[np.ndarray]:
-    """Rows of each participant of a split, the first visit first: what a training draws from (:class:`Samples`)."""
+    """Return the rows of each participant of a split, the first visit first.
+
+    A training draws its samples from these (:class:`Samples`).
+    """
     rows = split_rows(table, split)
     _, person = np.unique(table["participant"].to_numpy(str)[rows], return_inverse=True)
     return [rows[person == p] for p in range(person.max(initial=-1) + 1)]
 
 
 def load(visits: Sequence[str], *, ecg: Sequence[Path], cmr: Sequence[Path], place: maps.Place | None = None) -> Recordings:
-    """The recordings of these visits, in this order.
+    """Read the recordings of these visits, in this order.
 
-    ecg, cmr : manifests k.json of the shards, whose stores lie in the folder of the same name; empty for a modality not wanted.
-    place : where maps lie (:mod:`ptacl.learning.maps`); None reads into memory.
+    Parameters
+    ----------
+    visits : sequence of str
+        Visits to read.
+    ecg, cmr : sequence of Path
+        Manifests k.json of the shards, whose stores are in the folders of the same name. Empty for
+        a modality that is not needed.
+    place : Place, optional
+        Where the maps are (:mod:`ptacl.learning.maps`). By default recordings are read into memory.
+
+    Returns
+    -------
+    Recordings
+        Recordings of the visits.
+
+    Raises
+    ------
+    ValueError
+        There are no visits, or the stores lack some of them.
     """
     if not visits:
-        raise ValueError("participants.csv has no visit to read: see the flow diagram for the reasons of exclusion")
+        raise ValueError("participants.csv has no visit to read: the flow diagram shows why visits were excluded")
     wanted = {"ecg": (ecg, ["signal_mv", "r_peaks"]), "cmr": (cmr, ["frames", "systole"])}
     arrays, places, keys = dict[str, np.ndarray](), dict[str, np.ndarray](), []
     for modality, (manifests, names) in wanted.items():
@@ -97,7 +139,7 @@ def load(visits: Sequence[str], *, ecg: Sequence[Path], cmr: Sequence[Path], pla
 
 
 def _places(visits: Sequence[str], stored: Sequence[str], folder: Path) -> np.ndarray:
-    """Rows of visits among those that are stored."""
+    """Return the rows of visits among the stored visits."""
     row_of = {visit: row for row, visit in enumerate(stored)}
     found = [row_of[visit] for visit in visits if visit in row_of]
     if len(found) != len(visits):
@@ -108,19 +150,28 @@ def _places(visits: Sequence[str], stored: Sequence[str], folder: Path) -> np.nd
 
 
 def prepared_by(manifests: Sequence[Path]) -> dict[str, object]:
-    """The settings that the stores of these shards were prepared with: what inference must do to a file; empty if unknown."""
+    """Return the settings with which the stores of these shards were prepared.
+
+    Inference must prepare a file with the same settings. The result is empty if they are unknown.
+    """
     settings: dict[str, object] = store.read(Path(manifests[0]).with_suffix("")).attributes.get("settings", {})
     return settings
 
 
 def digest(recordings: Recordings, table: pd.DataFrame) -> str:
-    """A hash of the recordings and of who is in which split: what a resumed run must share with the interrupted one."""
+    """Return a hash of the recordings and of the split of each visit.
+
+    A resumed run must have the same hash as the interrupted one.
+    """
     return hashlib.sha256("\n".join([recordings.key, *recordings.visits, *table["split"]]).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Host:
-    """The half of a batch that lies in main memory; a draw is None where nothing is augmented."""
+    """The half of a batch that is in main memory.
+
+    A draw is None if nothing is augmented.
+    """
 
     arrays: dict[str, np.ndarray]
     ecg: augment.EcgDraw | None
@@ -129,20 +180,39 @@ class Host:
 
 @dataclass(frozen=True)
 class Samples:
-    """Batches of some participants of the recordings; sample i is one visit among the rows `rows[i]`.
+    """Batches of some participants; sample i is one of the visits in `rows[i]`.
 
-    An epoch gives the training view: augmented, fresh in every epoch, and one visit a participant, drawn, since two visits of one
-    person in a batch would be each other's negatives. Epoch None gives the evaluation view, always the same: the first visit, the
-    first samples of the ECG, and frames over the whole cycle from frame 0 (:func:`ptacl.learning.augment.frame_index`).
+    An epoch number gives the training view. It is augmented and differs in every epoch. One visit
+    per participant is drawn, because two visits of one person in a batch would be negatives of each
+    other. Epoch None gives the evaluation view, which is always the same: the first visit, the
+    first samples of the ECG, and frames over the whole cycle from frame 0
+    (:func:`ptacl.learning.augment.frame_index`).
 
-    sizes : encoder settings by modality, of which shape and patch count.
-    beats : also give "beats" (B, T, tokens) and "valid" (B,), for the local loss.
-    masked : also give "noise" (B, masked), uniform, for masked reconstruction, and as "ecg_clean" or "cmr_clean" what is to be
-        reconstructed: cropped and turned as the input is, but not corrupted (Sec. 3.1); 0 for none.
-    views : so many views of each sample, differently augmented, one after the other: (views x B, ...). With two or more, the
-        evaluation view too is augmented, always in the same way.
-    systole : also give "systole" (B,), the step of end-systole.
-    targets : (n, P) float32 of the rows of the recordings, given as "targets" (B, P).
+    Parameters
+    ----------
+    recordings : Recordings
+        Recordings from which batches are made.
+    rows : sequence of ndarray
+        Rows of the visits of each participant.
+    sizes : mapping of str to encoder settings
+        Encoder settings by modality; only shape and patch are used.
+    seed : int
+        Seed of all draws.
+    ecg, cmr : augmentation settings, optional
+        Without them a modality is not augmented.
+    beats : bool
+        Add "beats" (B, T, tokens) and "valid" (B,) for the local loss.
+    masked : int
+        Add "noise" (B, masked), uniform, for masked reconstruction. Also add the input to be
+        reconstructed as "ecg_clean" or "cmr_clean": cropped and turned like the input, but not
+        corrupted (Sec. 3.1). 0 adds neither.
+    views : int
+        Number of differently augmented views of each sample, one after the other: (views x B, ...).
+        With two or more, the evaluation view is augmented too, always in the same way.
+    systole : bool
+        Add "systole" (B,), the phase of end-systole.
+    targets : ndarray of float32, shape (n, P), optional
+        Targets of the rows of the recordings, added as "targets" (B, P).
     """
 
     recordings: Recordings
@@ -236,7 +306,10 @@ class Samples:
         return matrices, counts > 0
 
     def finish(self, host: Host, *, device: torch.device) -> dict[str, Tensor]:
-        """The batch on the device: floating point, augmented. Once for each `host`, whose memory may be used."""
+        """Return the batch on the device, in floating point and augmented.
+
+        Call it only once per `host`, because it can reuse the memory of `host`.
+        """
         batch = {name: _to(torch.from_numpy(array), device) for name, array in host.arrays.items()}
         if _SCALE in batch:
             mean_BL1, sd_BL1 = batch.pop(_SCALE)[..., None].unbind(1)
@@ -252,5 +325,8 @@ class Samples:
 
 
 def _to(tensor: Tensor, device: torch.device) -> Tensor:
-    """On the device; for a GPU from pinned memory, so that the copy runs beside the step before."""
+    """Move a tensor to the device.
+
+    For a GPU it is pinned first, so that the copy can overlap the previous optimiser step.
+    """
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

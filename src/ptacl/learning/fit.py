@@ -1,7 +1,9 @@
-"""The only training loop: `fit` sees a module that maps a batch to a dict with "loss", and data that make batches.
+"""The only training loop of the project.
 
-All randomness is derived, so a checkpoint is model, optimiser, step and history, and a run killed at any step ends with the same
-weights as one that was not: to the bit on one machine with one number of threads; several processes agree to rounding.
+`fit` needs a module that maps a batch to a dict with "loss", and data that make batches. All
+randomness is derived, so a checkpoint consists of model, optimiser, step and history. A run that is
+killed at any step and resumed ends with the same weights as one that was not killed: byte-identical
+on one machine with the same number of threads. Several processes agree up to rounding.
 """
 
 import logging
@@ -30,15 +32,18 @@ Row = dict[str, float]
 
 
 class Data(Protocol):
-    """Batches by sample index; see :class:`ptacl.learning.data.Samples`. `collect` runs ahead in a thread."""
+    """Batches by sample index; see :class:`ptacl.learning.data.Samples`.
+
+    `collect` runs ahead in a thread.
+    """
 
     def __len__(self) -> int: ...
 
     def collect(self, samples: np.ndarray, *, epoch: int | None) -> Any:
-        """What of a batch is made in main memory; epoch None is the evaluation view."""
+        """Make the part of a batch that is in main memory; epoch None is the evaluation view."""
 
     def finish(self, host: Any, *, device: torch.device) -> Mapping[str, Tensor]:
-        """The batch, from what was collected."""
+        """Make the batch from the part that was collected."""
         ...
 
 
@@ -53,15 +58,45 @@ def fit(
     device: torch.device,
     watch: Callable[[Row], None] = lambda row: None,
 ) -> list[Row]:
-    """Train `objective` in place, and return one row an epoch; `chosen` is 1 in that of the weights that are kept, 0 elsewhere.
+    """Train `objective` in place and return one row per epoch.
 
-    All processes start from the weights of process 0. The last incomplete batch of an epoch is dropped; a training set smaller
-    than a batch is one batch. `validation` is evaluated after every epoch, without augmentation and always with the same masks;
-    `select: best` and `patience` go by its mean of the value that the objective names in `selection`, of the loss if it names
-    none, and only they need it. `state` is a folder of :func:`ptacl.learning.resume.resumable`: a checkpoint in it is resumed,
-    within an epoch too. `watch` is given the row of each epoch when it ends, and those of a resumed checkpoint at once.
+    All processes start from the weights of process 0. The last incomplete batch of an epoch is
+    dropped. A training set smaller than a batch is one batch.
 
-    FloatingPointError names the step of a loss that is not finite. SystemExit after SIGTERM or Ctrl-C, with the state saved.
+    Parameters
+    ----------
+    objective : nn.Module
+        Module that maps a batch to a dict with "loss". It may name the value that chooses the best
+        epoch in its attribute `selection`; the default is the loss.
+    data : Data
+        Training samples.
+    validation : Data or None
+        Evaluated after every epoch, without augmentation and always with the same masks. Only
+        `select: best` and `patience` need it. They use the mean of the selected value over it.
+    training : Training
+        Settings of the training.
+    seed : int
+        Seed of the order of the samples.
+    state : Path
+        Folder from :func:`ptacl.learning.resume.resumable`. If it holds a checkpoint, the run
+        resumes there, also within an epoch.
+    device : torch.device
+        Device to train on.
+    watch : callable
+        Receives the row of each epoch when the epoch ends, and the rows of a resumed checkpoint at
+        once.
+
+    Returns
+    -------
+    list of dict
+        One row per epoch. `chosen` is 1 for the epoch whose weights are kept, and 0 for the others.
+
+    Raises
+    ------
+    FloatingPointError
+        A loss is not finite. The message names the step.
+    SystemExit
+        SIGTERM or Ctrl-C was received. The state has been saved.
     """
     validation = validation if validation is not None and len(validation) else None
     _check(data, validation, training)
@@ -94,7 +129,10 @@ def fit(
 
 
 def learning_rate(step: int, *, steps_per_epoch: int, training: Training) -> float:
-    """Rate of a step, counted from 0: linear warm-up to the peak, then half a cosine to zero."""
+    """Return the learning rate of a step, counted from 0.
+
+    It rises linearly to the peak during the warm-up, then falls to zero along half a cosine.
+    """
     warmup, total = training.warmup_epochs * steps_per_epoch, training.epochs * steps_per_epoch
     if step < warmup:
         return training.learning_rate * (step + 1) / (warmup + 1)
@@ -102,7 +140,10 @@ def learning_rate(step: int, *, steps_per_epoch: int, training: Training) -> flo
 
 
 def build_optimizer(objective: nn.Module, training: Training) -> torch.optim.AdamW:
-    """AdamW on what is not frozen; weight decay on tensors of two or more dimensions, not on biases and norms."""
+    """Build AdamW for all parameters that are not frozen.
+
+    Weight decay applies to tensors of two or more dimensions, not to biases and norms.
+    """
     parameters = [p for p in objective.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": training.weight_decay},
@@ -114,7 +155,10 @@ def build_optimizer(objective: nn.Module, training: Training) -> torch.optim.Ada
 
 @dataclass
 class _Progress:
-    """Where a run stands, apart from weights and optimiser. `sums` and `seconds` belong to the epoch under way."""
+    """Progress of a run, apart from weights and optimiser.
+
+    `sums` and `seconds` belong to the epoch that is running.
+    """
 
     step: int = 0
     history: list[Row] = field(default_factory=list)
@@ -126,7 +170,7 @@ class _Progress:
 
 
 class _Loop:
-    """A run under way: what `fit` steps through."""
+    """State of a running training, which `fit` advances step by step."""
 
     def __init__(
         self, objective: nn.Module, data: Data, validation: Data | None, training: Training, seed: int, device: torch.device
@@ -161,7 +205,10 @@ class _Loop:
         self.progress = _Progress(**state["progress"])
 
     def collected(self) -> Iterator[list[Any]]:
-        """The micro-batches of each remaining step; those of the next are collected meanwhile."""
+        """Yield the micro-batches of each remaining step.
+
+        Those of the next step are collected meanwhile.
+        """
         self.mark = time.perf_counter()
         with ThreadPoolExecutor(1) as pool:
             ahead = None if self.finished() else pool.submit(self._collect, self.progress.step)
@@ -171,7 +218,7 @@ class _Loop:
                 yield hosts
 
     def _collect(self, step: int) -> list[Any]:
-        """This process's part of each micro-batch of a step."""
+        """Return the part of this process in each micro-batch of a step."""
         epoch, i = divmod(step, self.steps_per_epoch)
         order = seeds.generator(self.seed, "order", epoch).permutation(len(self.data))
         chunks = np.array_split(order[i * self.batch : (i + 1) * self.batch], self.training.accumulate)
@@ -179,7 +226,10 @@ class _Loop:
         return [self.data.collect(part, epoch=epoch) for part in parts]
 
     def take_step(self, hosts: list[Any], stop: resume.Stop) -> Row:
-        """One step of the optimiser, and what ends with it: sums, the end of an epoch. Returns the means over the batch."""
+        """Take one optimiser step, and close the epoch if it was the last of the epoch.
+
+        Returns the means over the batch.
+        """
         p = self.progress
         rate = learning_rate(p.step, steps_per_epoch=self.steps_per_epoch, training=self.training)
         for group in self.optimizer.param_groups:
@@ -196,7 +246,10 @@ class _Loop:
         return values
 
     def _optimise(self, hosts: list[Any]) -> list[dict[str, Tensor]]:
-        """Gradients of all micro-batches and processes, and a step; returns what the objective gave for each micro-batch."""
+        """Compute gradients over all micro-batches and processes, and step the optimiser.
+
+        Returns the output of the objective for each micro-batch.
+        """
         self.objective.train()
         self.optimizer.zero_grad(set_to_none=True)
         rows = []
@@ -226,12 +279,15 @@ class _Loop:
         return out
 
     def _means(self, rows: list[dict[str, Tensor]], stop: resume.Stop) -> Row:
-        """Means over micro-batches and processes, read in one transfer; a signal that any process got reaches all."""
+        """Return the means over micro-batches and processes, read in one transfer.
+
+        A signal that any process received reaches all processes this way.
+        """
         weights = torch.tensor(self.weights, dtype=torch.float64, device=self.device)
         means = [torch.stack([row[name].detach().double() for row in rows]) @ weights for name in rows[0]]
         flag = torch.tensor(float(stop.signal), dtype=torch.float64, device=self.device)
         *values, signals = processes.total(torch.stack([*means, flag])).tolist()
-        # Not `stop.signal` alone: a process that stops where the others do not leaves them waiting for it.
+        # All processes must stop at the same step, or the others would wait forever.
         self.stopped = (stop.signal or signal.SIGTERM) if signals else 0
         return {name: value / processes.count() for name, value in zip(rows[0], values, strict=True)}
 
@@ -255,7 +311,11 @@ class _Loop:
 
     @torch.no_grad()
     def _validate(self, names: list[str]) -> Row:
-        """Means over the validation samples. Batches are of like size: the loss of a much smaller one would not compare."""
+        """Return the means over the validation samples.
+
+        Batches have similar sizes, because the loss of a much smaller batch would not be
+        comparable.
+        """
         assert self.validation is not None
         self.objective.eval()
         count = len(self.validation)

@@ -1,6 +1,9 @@
-"""The contrastive losses as pure functions (paper, Sec. 3.2): Eq. 1 and Eq. 3 are one soft InfoNCE with different targets.
+"""The contrastive losses as pure functions (paper, Sec. 3.2).
 
-Shape letters: B patients, T steps of the cardiac cycle, D token width, P width of the shared space.
+Eq. 1 and Eq. 3 are the same soft InfoNCE with different targets.
+
+Shape letters: B patients, T phases of the cardiac cycle, D token width, P width of the shared
+space.
 """
 
 import torch
@@ -9,9 +12,22 @@ from torch.nn import functional as F
 
 
 def cosine_similarity(a_ND: Tensor, b_MD: Tensor) -> Tensor:
-    """Cosine of every row of `a` with every row of `b`: (..., N, M). A zero row has cosine 0 with all.
+    """Compute the cosine of every row of `a` with every row of `b`.
 
-    At least float32, also under autocast: divided by a temperature of 0.07, the rounding of bfloat16 would show.
+    The computation uses at least float32, also under autocast: after division by a temperature of
+    0.07, the rounding of bfloat16 would be visible.
+
+    Parameters
+    ----------
+    a_ND : Tensor, shape (..., N, D)
+        First vectors.
+    b_MD : Tensor, shape (..., M, D)
+        Second vectors.
+
+    Returns
+    -------
+    Tensor, shape (..., N, M)
+        Cosines. A zero row has cosine 0 with every row.
     """
     with torch.autocast(a_ND.device.type, enabled=False):
         dtype = torch.promote_types(torch.promote_types(a_ND.dtype, b_MD.dtype), torch.float32)
@@ -19,25 +35,51 @@ def cosine_similarity(a_ND: Tensor, b_MD: Tensor) -> Tensor:
 
 
 def soft_info_nce(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy of each row against a distribution, summed outside the logarithm (Khosla et al. 2020, L_out).
+    """Compute the cross-entropy of each row against a distribution.
 
-    logits : (..., N, M), similarity over temperature; targets : broadcastable to it, rows sum to 1.
-    Returns (..., N): one loss a row, not averaged.
+    The sum over targets is outside the logarithm (Khosla et al. 2020, L_out).
+
+    Parameters
+    ----------
+    logits : Tensor, shape (..., N, M)
+        Similarities divided by the temperature.
+    targets : Tensor, broadcastable to `logits`
+        Target distributions, whose rows sum to 1.
+
+    Returns
+    -------
+    Tensor, shape (..., N)
+        One loss per row, not averaged.
     """
     return -(targets * logits.log_softmax(-1)).sum(-1)
 
 
 def _both_directions(cosine: Tensor, targets: Tensor, *, temperature: float, direction_weight: float) -> Tensor:
-    """Row losses of (..., N, N) ECG x CMR cosines, weighted: ECG -> CMR by `direction_weight`, CMR -> ECG by the rest."""
+    """Return the weighted row losses of (..., N, N) ECG x CMR cosines.
+
+    `direction_weight` is the weight of ECG -> CMR; CMR -> ECG gets the rest.
+    """
     logits, targets = cosine / temperature, targets.to(cosine)
     forward, backward = soft_info_nce(logits, targets), soft_info_nce(logits.transpose(-2, -1), targets)
     return direction_weight * forward + (1 - direction_weight) * backward
 
 
 def global_loss(z_ecg_BP: Tensor, z_cmr_BP: Tensor, *, temperature: float, direction_weight: float) -> Tensor:
-    """InfoNCE over the patients of a batch (Eq. 1), both directions: a scalar.
+    """Compute InfoNCE over the patients of a batch in both directions (Eq. 1).
 
-    z_ecg_BP, z_cmr_BP : projected embeddings, row i of both is patient i. direction_weight : of ECG -> CMR (lambda).
+    Parameters
+    ----------
+    z_ecg_BP, z_cmr_BP : Tensor, shape (B, P)
+        Projected embeddings. Row i of both belongs to patient i.
+    temperature : float
+        Divisor of the cosines.
+    direction_weight : float
+        Weight of ECG -> CMR (lambda).
+
+    Returns
+    -------
+    Tensor, shape ()
+        Mean loss over the patients.
     """
     cosine_BB = cosine_similarity(z_ecg_BP, z_cmr_BP)
     targets_BB = torch.eye(len(cosine_BB), device=cosine_BB.device)
@@ -45,10 +87,27 @@ def global_loss(z_ecg_BP: Tensor, z_cmr_BP: Tensor, *, temperature: float, direc
 
 
 def alignment_matrix(steps: int, *, sigma: float) -> Tensor:
-    """Which CMR steps an ECG step should match (Eq. 2): (T, T) float64, rows sum to 1.
+    """Compute which CMR phases an ECG phase should match (Eq. 2).
 
-    sigma : width of the Gaussian of |k - t| / T, in cycles; 0 is one to one. The cycle is not closed: step 0 is the R-peak,
-    the last step the end of diastole, as in the paper.
+    The cycle is not closed: as in the paper, phase 0 is the R-peak and the last phase is the end of
+    diastole.
+
+    Parameters
+    ----------
+    steps : int
+        Number of phases T.
+    sigma : float
+        Width of the Gaussian of |k - t| / T, in cycles. 0 matches phases one to one.
+
+    Returns
+    -------
+    Tensor of float64, shape (T, T)
+        Targets, whose rows sum to 1.
+
+    Raises
+    ------
+    ValueError
+        `sigma` is negative.
     """
     if sigma < 0:
         raise ValueError(f"sigma is {sigma}; it must not be negative")
@@ -68,18 +127,35 @@ def local_loss(
     direction_weight: float,
     valid_B: Tensor,
 ) -> Tensor:
-    """Soft InfoNCE over the steps of each patient (Eq. 3), both directions, mean over steps and valid patients: a scalar.
+    """Compute soft InfoNCE over the phases of each patient in both directions (Eq. 3).
 
-    alignment : (T, T) of :func:`alignment_matrix`. direction_weight : of ECG -> CMR (lambda).
-    valid_B : bool; the others (no complete beat) add neither loss nor gradient, whatever their embeddings hold.
-    None valid: exactly 0, with a zero gradient.
+    Both directions use the same matrix. The kernel of Eq. 2 is symmetric, so the transposed kernel,
+    scaled to rows of sum 1, is this matrix again. The transpose of the matrix itself is different:
+    near both ends of the cycle its columns do not sum to 1, and scaling them would give one
+    modality other targets than the other.
 
-    Both directions use the same matrix. The kernel of Eq. 2 is symmetric, so the kernel transposed and scaled to rows of
-    sum 1 is that matrix again. Its own transpose is not: near both ends of the cycle columns do not sum to 1, and scaling
-    them would give one modality other targets than the other.
+    Parameters
+    ----------
+    ecg_BTD, cmr_BTD : Tensor, shape (B, T, D)
+        Local embeddings of each phase.
+    alignment : Tensor, shape (T, T)
+        Targets from :func:`alignment_matrix`.
+    temperature : float
+        Divisor of the cosines.
+    direction_weight : float
+        Weight of ECG -> CMR (lambda).
+    valid_B : Tensor of bool, shape (B,)
+        Patients who count. The others (no complete beat) contribute neither loss nor gradient,
+        whatever their embeddings contain.
+
+    Returns
+    -------
+    Tensor, shape ()
+        Mean over phases and valid patients. If no patient is valid, it is exactly 0, with a zero
+        gradient.
     """
     valid_B11 = valid_B[:, None, None]
-    # Replaced before the cosine, not weighted by 0 after it: 0 x NaN is NaN.
+    # Replace invalid rows before the cosine: a later weight of 0 would keep NaN (0 x NaN).
     ecg_BTD, cmr_BTD = ecg_BTD.where(valid_B11, 0), cmr_BTD.where(valid_B11, 0)
     cosine_BTT = cosine_similarity(ecg_BTD, cmr_BTD)
     loss_BT = _both_directions(cosine_BTT, alignment, temperature=temperature, direction_weight=direction_weight)
@@ -87,7 +163,22 @@ def local_loss(
 
 
 def cosine_loss(ecg_BTD: Tensor, cmr_BTD: Tensor, *, alignment: Tensor, valid_B: Tensor) -> Tensor:
-    """1 minus the cosine of matching steps, without negatives: a scalar; arguments as in :func:`local_loss`."""
+    """Compute 1 minus the cosine of matching phases, without negatives.
+
+    Parameters
+    ----------
+    ecg_BTD, cmr_BTD : Tensor, shape (B, T, D)
+        Local embeddings of each phase.
+    alignment : Tensor, shape (T, T)
+        Targets from :func:`alignment_matrix`.
+    valid_B : Tensor of bool, shape (B,)
+        Patients who count, as in :func:`local_loss`.
+
+    Returns
+    -------
+    Tensor, shape ()
+        Mean over phases and valid patients.
+    """
     valid_B11 = valid_B[:, None, None]
     cosine_BTT = cosine_similarity(ecg_BTD.where(valid_B11, 0), cmr_BTD.where(valid_B11, 0))
     loss_B = 1 - (alignment.to(cosine_BTT) * cosine_BTT).sum(-1).mean(-1)
@@ -95,9 +186,24 @@ def cosine_loss(ecg_BTD: Tensor, cmr_BTD: Tensor, *, alignment: Tensor, valid_B:
 
 
 def nt_xent(first_BP: Tensor, second_BP: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:
-    """SimCLR's loss over two views of each sample (Chen et al. 2020): a scalar; and the share of first views found.
+    """Compute the loss of SimCLR over two views of each sample (Chen et al. 2020).
 
-    Each of the 2 B views is told from the 2 B - 2 views of other samples: the other view of its own is the target.
+    Each of the 2 B views is compared with the other view of its own sample, the target, and with
+    the 2 B - 2 views of other samples.
+
+    Parameters
+    ----------
+    first_BP, second_BP : Tensor, shape (B, P)
+        Projected embeddings of both views. Row i of both belongs to sample i.
+    temperature : float
+        Divisor of the cosines.
+
+    Returns
+    -------
+    loss : Tensor, shape ()
+        Mean loss over all views.
+    top1 : Tensor, shape ()
+        Share of first views whose nearest view is that of their own sample.
     """
     views = torch.cat([first_BP, second_BP])
     itself = torch.eye(len(views), dtype=torch.bool, device=views.device)

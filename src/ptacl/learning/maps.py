@@ -1,8 +1,9 @@
-"""The recordings of a modality in files on a local disk, mapped into memory.
+"""Keep the recordings of a modality in files on a local disk, mapped into memory.
 
-Zarr keeps the recordings, but a training reads them one by one in random order, and each read of a chunk costs more time than a
-step has. So one sequential pass over the stores makes plain arrays of them. The system's page cache holds these once for all
-processes and jobs of a machine; nobody loads or hashes a cohort again.
+The stores are in Zarr, but a training reads recordings one by one in random order, and reading one
+chunk takes longer than an optimiser step. So one sequential pass over the stores writes them as
+plain arrays. The page cache of the system then holds these once for all processes and jobs of a
+machine, and no job has to load or hash the cohort again.
 """
 
 import argparse
@@ -24,21 +25,24 @@ from ptacl import config, store
 
 log = logging.getLogger(__name__)
 
-PREFIX = "ptacl-map-"  # of every file here: a folder may hold other files, which are never touched
-_HEADER = 128  # bytes of an .npy file before its values
+PREFIX = "ptacl-map-"  # of every map; other files in the folder are never touched
+_HEADER = 128  # bytes before the values in an .npy file
 _SLAB = 128  # visits read at a time: whole slabs are several times faster than single visits
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where maps lie and how many bytes they may take; without a folder recordings are read into memory."""
+    """Folder of the maps and the number of bytes that they may take.
+
+    Without a folder, recordings are read into memory.
+    """
 
     folder: Path | None = None
     limit_bytes: float = np.inf
 
     @classmethod
     def of(cls, text: str) -> "Place":
-        """From the section `maps` of the configuration as JSON, an argument of a stage."""
+        """Parse the section `maps` of the configuration, given to a stage as JSON."""
         settings = config.Maps.model_validate_json(text)
         folder = os.path.expandvars(settings.folder)
         if "$" in folder:
@@ -48,7 +52,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Arrays:
-    """Arrays by name over the visits of all shards; `key` stands for their content."""
+    """Arrays by name over the visits of all shards; `key` identifies their content."""
 
     visits: list[str]
     arrays: dict[str, np.ndarray]
@@ -56,17 +60,26 @@ class Arrays:
 
 
 def read(manifests: Sequence[Path], names: Sequence[str], place: Place) -> Arrays:
-    """Arrays of all shards as they are stored, in the order of the shards, mapped from `place` or in memory.
+    """Read the arrays of all shards as they are stored, in the order of the shards.
 
-    A map that exists already is used. Otherwise one process makes it while others wait. A new map replaces those made from
-    earlier content of the same stores, which may hold people who have withdrawn since. Where the limit is reached, the maps
-    unused for longest are removed.
+    They are mapped from `place`, or read into memory. An existing map is used. Otherwise one
+    process writes it while others wait. A new map replaces those of earlier content of the same
+    stores, which can contain people who have withdrawn since. If the limit is reached, the maps
+    that were unused for longest are removed.
 
     Parameters
     ----------
-    manifests : k.json of the shards, whose stores are in the folder of the same name.
-    names : arrays to read.
-    place : where maps are kept.
+    manifests : sequence of Path
+        Manifests k.json of the shards, whose stores are in the folders of the same name.
+    names : sequence of str
+        Arrays to read.
+    place : Place
+        Where maps are kept.
+
+    Returns
+    -------
+    Arrays
+        The arrays, the visits and the key of the content.
     """
     shards = [store.read(Path(manifest).with_suffix("")) for manifest in manifests]
     visits = [visit for shard in shards for visit in shard.visits]
@@ -79,9 +92,9 @@ def read(manifests: Sequence[Path], names: Sequence[str], place: Place) -> Array
                 owner = _key(str(Path(manifests[0]).resolve()))[:8]
                 paths = {name: place.folder / f"{PREFIX}{name}-{owner}-{key}.npy" for name, key in keys.items()}
                 missing = {name: path for name, path in paths.items() if not path.exists()}
-                dead = list(place.folder.glob(f"{PREFIX}*.partial"))  # of a process that was killed: only we make maps now
+                dead = list(place.folder.glob(f"{PREFIX}*.partial"))  # left by a killed process: only this one writes now
                 for path in [*dead, *(old for name in missing for old in place.folder.glob(f"{PREFIX}{name}-{owner}-*.npy"))]:
-                    path.unlink()  # a process that has it mapped keeps it until it ends
+                    path.unlink()  # a process that has mapped the file keeps it until the process ends
                 if _make_room(place, _bytes(shards, missing), keep=set(paths.values())):
                     _write(shards, missing)
                     for path in paths.values():
@@ -100,7 +113,7 @@ def _key(*parts: object) -> str:
 
 
 def _kinds(shards: Sequence[store.Store], names: Iterable[str]) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """Shape of one visit and type by name."""
+    """Return the shape of one visit and the data type, by name."""
     return {name: (a.shape[1:], a.dtype) for name in names for a in [shards[0].read(name, slice(0, 0))]}
 
 
@@ -110,7 +123,10 @@ def _bytes(shards: Sequence[store.Store], names: Iterable[str]) -> int:
 
 
 def _make_room(place: Place, needed: int, *, keep: set[Path]) -> bool:
-    """Remove maps, the longest unused first, until `needed` bytes fit; whether they do."""
+    """Remove maps, the longest unused first, until `needed` bytes fit.
+
+    Returns whether they fit.
+    """
     assert place.folder is not None
     others = sorted((p for p in place.folder.glob(f"{PREFIX}*.npy") if p not in keep), key=lambda p: p.stat().st_mtime)
     used = sum(p.stat().st_size for p in place.folder.glob(f"{PREFIX}*.npy"))
@@ -121,7 +137,7 @@ def _make_room(place: Place, needed: int, *, keep: set[Path]) -> bool:
 
 
 def _write(shards: Sequence[store.Store], paths: Mapping[str, Path]) -> None:
-    """Make the maps, each whole or not at all."""
+    """Write the maps, each completely or not at all."""
     count = sum(len(shard.visits) for shard in shards)
     partial = {name: path.with_suffix(".partial") for name, path in paths.items()}
     try:
@@ -141,7 +157,11 @@ def _write(shards: Sequence[store.Store], paths: Mapping[str, Path]) -> None:
 
 
 def _reserve(path: Path) -> None:
-    """Take the room of a file on the disk now: a full disk is an error here, and later the end of the process without a word."""
+    """Reserve the space of a file on the disk.
+
+    A full disk raises an error here. Without this, it would later end the process without a
+    message.
+    """
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
@@ -163,7 +183,7 @@ def _fill(shards: Sequence[store.Store], out: Mapping[str, np.ndarray]) -> None:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Only one process at a time makes or removes maps of a folder."""
+    """Let only one process at a time write or remove maps of a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,8 +1,9 @@
-"""Training by several processes (torchrun): the same numbers as by one, only faster.
+"""Train with several processes (torchrun), with the same numbers as one process, only faster.
 
-A step's global batch is divided over the processes. Each process computes a loss such that the mean over processes is the loss
-of the global batch, and gradients are averaged. A term that needs the whole batch gathers its embeddings; a mean over local
-samples is weighted by :func:`share`. Without torchrun all of this does nothing. Evaluation never gathers: each process
+The global batch of a step is divided over the processes. Each process computes a loss such that the
+mean over processes is the loss of the global batch, and gradients are averaged. A term that needs
+the whole batch gathers its embeddings. A mean over local samples is weighted by :func:`share`.
+Without torchrun these functions do nothing. Evaluation never gathers, because each process
 evaluates whole batches of its own.
 """
 
@@ -17,7 +18,10 @@ from torch.distributed import get_node_local_rank
 
 @contextmanager
 def started(device: torch.device | None = None) -> Iterator[torch.device]:
-    """The device of this process; under torchrun the process group exists inside (nccl on GPUs, gloo on CPUs)."""
+    """Yield the device of this process.
+
+    Under torchrun, the process group exists inside the context (nccl on GPUs, gloo on CPUs).
+    """
     launched = distributed.is_torchelastic_launched()
     if device is None:
         kind = "cuda" if torch.cuda.is_available() else "cpu"
@@ -35,17 +39,17 @@ def started(device: torch.device | None = None) -> Iterator[torch.device]:
 
 
 def count() -> int:
-    """Number of processes."""
+    """Return the number of processes."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def rank() -> int:
-    """Number of this process; 0 writes files and shows progress."""
+    """Return the number of this process; process 0 writes files and shows progress."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def wait() -> None:
-    """Until every process is here."""
+    """Wait until every process has arrived here."""
     if count() > 1:
         distributed.barrier()
 
@@ -59,7 +63,10 @@ def total(values: Tensor) -> Tensor:
 
 
 def share(samples: Tensor) -> Tensor:
-    """Weight of a mean over `samples` (a count, shape ()) of this process, so that the mean over processes is that over all."""
+    """Return the weight of a mean over the samples of this process.
+
+    With it, the mean over processes is the mean over all samples. `samples` is a count of shape ().
+    """
     samples = samples.detach().double()
     return samples * count() / total(samples).clamp(min=1)
 
@@ -73,7 +80,11 @@ def share_state(module: nn.Module) -> None:
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace every gradient by its mean over the processes. One message: hundreds of small ones cost more than they carry."""
+    """Replace every gradient by its mean over the processes.
+
+    All gradients are sent in one message, because the overhead of hundreds of small messages
+    exceeds the time of the transfer itself.
+    """
     if count() == 1:
         return
     gradients = []
@@ -102,12 +113,15 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        # Every process has computed a loss from these rows: the gradient of their sum.
+        # Every process computed a loss from these rows, so the gradients are added.
         return torch.split(total(gradients[0]), ctx.sizes)[rank()]
 
 
 def gather(rows_BP: Tensor) -> Tensor:
-    """Rows of all processes, in the order of processes, with gradient; parts may differ in length."""
+    """Gather the rows of all processes, in the order of processes, with gradient.
+
+    The processes can have different numbers of rows.
+    """
     if count() == 1:
         return rows_BP
     gathered: Tensor = _Gather.apply(rows_BP)  # type: ignore[no-untyped-call]

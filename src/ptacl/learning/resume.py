@@ -1,6 +1,7 @@
-"""Stop a long job at any moment and go on where it was: a state folder with an identity, a lock, and atomic checkpoints.
+"""Stop a long job at any moment and resume it later.
 
-The folder lies where no rule of the workflow declares an output, since Snakemake deletes what a killed job declared.
+A state folder has an identity, a lock and atomic checkpoints. It is not a declared output of any
+rule of the workflow, because Snakemake deletes the declared outputs of a killed job.
 """
 
 import fcntl
@@ -24,12 +25,14 @@ IDENTITY, CHECKPOINT = "identity.json", "checkpoint.pt"
 
 @contextmanager
 def resumable(folder: Path, identity: Mapping[str, Any]) -> Iterator[Path]:
-    """A state folder that belongs to this process and this identity.
+    """Yield a state folder that belongs to this process and this identity.
 
-    The same identity finds the state of the interrupted run, another starts with an empty folder. Leaving without an error
-    removes the folder; with one, or by a kill, it stays. RuntimeError if another run holds it.
+    A run with the same identity finds the state of the interrupted run; a run with another identity
+    starts with an empty folder. The folder is removed if the context ends without an error, and
+    stays after an error or a kill. RuntimeError is raised if another run is using the folder.
 
-    identity : JSON-able; all that decides the result: settings, seed, code, data.
+    `identity` must be serialisable as JSON and contain everything that decides the result:
+    settings, seed, code and data.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +49,10 @@ def resumable(folder: Path, identity: Mapping[str, Any]) -> Iterator[Path]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock file that names its holder. The kernel drops the lock with the process, however that ends."""
+    """Hold a lock file that names its holder.
+
+    The kernel releases the lock when the process ends, however it ends.
+    """
     file = _open(path)
     try:
         file.seek(0)
@@ -71,20 +77,26 @@ def _open(path: Path) -> IO[str]:
             raise RuntimeError(
                 f"{path.with_suffix('')} is in use by another run ({holder}): wait for it, or end that process, then run again"
             ) from None
-        # The last holder may have unlinked the file between our open and our lock; then it locks nobody out.
+        # If the last holder unlinked the file before we locked it, this lock excludes nobody.
         if path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino:
             return file
         file.close()
 
 
 def save(folder: Path, state: Mapping[str, Any]) -> None:
-    """Write the checkpoint, whole or not at all: tensors, numbers, strings, and lists and dicts of them."""
+    """Write the checkpoint, completely or not at all.
+
+    It can contain tensors, numbers, strings, and lists and dicts of them.
+    """
     with files.whole(Path(folder) / CHECKPOINT) as partial:
         torch.save(dict(state), partial)
 
 
 def load(folder: Path) -> dict[str, Any] | None:
-    """The checkpoint on the CPU, or None if there is none. Holds no code, and none would be run."""
+    """Return the checkpoint on the CPU, or None if there is no checkpoint.
+
+    Only data are loaded, so a checkpoint cannot run code.
+    """
     path = Path(folder) / CHECKPOINT
     if not path.is_file():
         return None
@@ -93,16 +105,18 @@ def load(folder: Path) -> dict[str, Any] | None:
 
 
 class Stop:
-    """Whether the process was asked to end; the number of the signal, else 0."""
+    """Records a request to end the process: the number of the signal, or 0."""
 
     signal = 0
 
 
 @contextmanager
 def stoppable() -> Iterator[Stop]:
-    """Within, SIGTERM and SIGINT (Ctrl-C) set a flag instead of ending the process; a second one ends it.
+    """Catch SIGTERM and SIGINT (Ctrl-C) inside the context.
 
-    A process that was started to ignore one of them, such as SIGINT in the background of a script, goes on ignoring it.
+    The first signal sets a flag instead of ending the process; a second one ends it. A process that
+    was started to ignore one of them, such as SIGINT for a background job of a script, continues to
+    ignore it.
     """
     stop, before = Stop(), dict[int, Any]()
 

@@ -1,6 +1,9 @@
-"""Local embeddings: one vector a step of the cardiac cycle, made from tokens without any parameter (Sec. 3.2).
+"""Local embeddings: one vector per phase of the cardiac cycle (Sec. 3.2).
 
-Shape letters: B patients, L leads, T steps of the cardiac cycle, M tokens of a lead, N tokens, D token width.
+They are computed from tokens without any parameter.
+
+Shape letters: B patients, L leads, T phases of the cardiac cycle, M tokens of a lead, N tokens, D
+token width.
 """
 
 import torch
@@ -8,10 +11,11 @@ from torch import Tensor
 
 
 def ecg_steps(tokens_BND: Tensor, beats_BTM: Tensor) -> Tensor:
-    """Local ECG embedding, one vector a step of the mean beat: (B, T, D).
+    """Compute the local ECG embedding (B, T, D), one vector per phase of the mean beat.
 
-    tokens_BND : L x M tokens, lead by lead. beats_BTM : which tokens make up which step (`ptacl.ecg.beats`). The mean over leads,
-    the interpolation within beats and the mean over beats are linear: one product does them all.
+    `tokens_BND` holds L x M tokens, lead by lead. `beats_BTM` says which tokens contribute to which
+    phase (`ptacl.ecg.beats`). The mean over leads, the interpolation within beats and the mean over
+    beats are all linear, so one product computes them together.
     """
     (batch, tokens, width), times = tokens_BND.shape, beats_BTM.shape[2]
     tokens_BMD = tokens_BND.view(batch, tokens // times, times, width).mean(1)
@@ -19,6 +23,9 @@ def ecg_steps(tokens_BND: Tensor, beats_BTM: Tensor) -> Tensor:
 
 
 def cmr_steps(tokens_BND: Tensor, *, steps: int) -> Tensor:
-    """Local CMR embedding, the mean over the image of each temporal token: (B, T, D). tokens_BND : step by step."""
+    """Compute the local CMR embedding (B, T, D), the mean over the image at each phase.
+
+    `tokens_BND` is ordered phase by phase.
+    """
     batch, tokens, width = tokens_BND.shape
     return tokens_BND.view(batch, steps, tokens // steps, width).mean(2)

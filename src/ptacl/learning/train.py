@@ -1,4 +1,6 @@
-"""Stage: train one entry of the list of models, or save the weights it would start from. Also under torchrun."""
+"""Train one model of the configuration, or save the weights it would start from. Also runs under
+torchrun.
+"""
 
 import argparse
 import csv
@@ -32,12 +34,15 @@ from ptacl.models.vit import Encoder
 
 log = logging.getLogger(__name__)
 
-_START_SAMPLES = 256  # enough for a mean and a spread
+_START_SAMPLES = 256  # enough to estimate a mean and a spread
 _SPLITS = ["train", "validation"]
 
 
 def build_encoders(entry: config.Entry, inputs: config.Inputs, *, seed: int, start: Mapping[str, Path]) -> dict[str, AnyEncoder]:
-    """Encoders of an entry by modality, random or from model folders. ValueError if a folder is not given or has another size."""
+    """Build the encoders of an entry by modality, random or from model folders.
+
+    ValueError is raised if a folder is missing or has an encoder of another size.
+    """
     found = dict[str, AnyEncoder]()
     for modality in entry.modalities:
         wanted = inputs.encoders[modality]
@@ -46,10 +51,10 @@ def build_encoders(entry: config.Entry, inputs: config.Inputs, *, seed: int, sta
                 found[modality] = new_encoder(wanted)
             continue
         if modality not in start:
-            raise ValueError(f"the entry starts from {entry.starts[modality]}: give its folder, --start {modality}=FOLDER")
+            raise ValueError(f"the entry starts from {entry.starts[modality]}: give its folder with --start {modality}=FOLDER")
         found[modality] = weights.encoder(start[modality], modality)
         if found[modality].settings != wanted:
-            raise ValueError(f"{start[modality]} has another size than encoders.{modality}: train it again")
+            raise ValueError(f"{start[modality]} has another size than encoders.{modality}: train it again with this size")
     return found
 
 
@@ -61,23 +66,25 @@ def build(
     start: Mapping[str, Path] | None = None,
     targets: Targets | None = None,
 ) -> Objective:
-    """The objective of an entry with its initial weights."""
+    """Build the objective of an entry with its initial weights."""
     encoders = build_encoders(entry, inputs, seed=seed, start=start or {})
     for modality in entry.modalities:
         frozen = entry.frozen(modality)
         encoders[modality].freeze(len(encoders[modality].blocks) if frozen == "all" else frozen)
         if isinstance(encoder := encoders[modality], Encoder):
             encoder.recompute = entry.training.recompute
-    # By name: another objective is no part of this one's code, and a change of it retrains nothing here.
+    # Imported by name, so that a change of another objective does not retrain this model.
     module, _, name = entry.objective_class.partition(":")
     kind: type[Objective] = getattr(importlib.import_module(module), name)
     return kind(entry, encoders, seed=seed, targets=targets)
 
 
 def read_targets(table: pd.DataFrame, names: Sequence[str]) -> tuple[Targets, np.ndarray]:
-    """Statistics of the training participants, and (n, P) z-scored phenotypes of all rows, NaN where missing.
+    """Read the phenotypes that a model learns.
 
-    ValueError names a phenotype that the training participants do not have, or have all alike.
+    Returns the statistics of the training participants, and the z-scored phenotypes (n, P) of all
+    rows, NaN if missing. ValueError names a phenotype that the training participants do not have,
+    or for which they all have the same value.
     """
     if missing := [name for name in names if name not in table.columns]:
         raise ValueError(f"participants.csv has no column {', '.join(missing)}: rerun the cohort stages")
@@ -91,9 +98,11 @@ def read_targets(table: pd.DataFrame, names: Sequence[str]) -> tuple[Targets, np
 
 
 def zscore_of(inputs: config.Inputs, recordings: Recordings, train: np.ndarray, *, start: Path | None) -> Zscore:
-    """The z-score of the ECGs of a model: that of the model its ECG encoder starts from, or of the training visits.
+    """Return the z-score of the ECGs of a model.
 
-    train : rows of the training visits. start : folder of the model to start from. ValueError if that was trained with another.
+    It is that of the model from which the ECG encoder starts, or that of the training visits.
+    `train` holds the rows of the training visits, and `start` is the folder of the model to start
+    from. ValueError is raised if that model was trained with another kind of z-score.
     """
     if start is not None:
         found = zscore_in(start)
@@ -106,7 +115,7 @@ def zscore_of(inputs: config.Inputs, recordings: Recordings, train: np.ndarray, 
 
 
 def zscore_in(folder: Path) -> Zscore:
-    """The z-score that a model folder holds."""
+    """Return the z-score that is stored in a model folder."""
     return Zscore(**weights.description(folder)["zscore"])
 
 
@@ -184,40 +193,43 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", required=True, help="name of the entry")
-    parser.add_argument("--settings", required=True, metavar="JSON", help="the entry, with all that it inherits")
-    parser.add_argument("--inputs", required=True, metavar="JSON", help="z-score and encoders of the modalities of the entry")
+    parser.add_argument("--model", required=True, help="name of the model in the configuration")
+    parser.add_argument("--settings", required=True, metavar="JSON", help="settings of the model, including those that it inherits")
+    parser.add_argument("--inputs", required=True, metavar="JSON", help="z-score and encoders of the modalities of the model")
     parser.add_argument("--seed", required=True, type=int, help="seed of weights, order, masks and augmentation")
-    parser.add_argument("--participants", nargs="?", type=Path, help="visits.csv; participants.csv where labels are needed")
-    parser.add_argument("--phenotypes", nargs="*", default=[], metavar="NAME", help="columns to learn, where labels are needed")
+    parser.add_argument("--participants", nargs="?", type=Path, help="visits.csv, or participants.csv if the model needs labels")
+    parser.add_argument("--phenotypes", nargs="*", default=[], metavar="NAME", help="columns to learn, if the model needs labels")
     parser.add_argument("--ecg-shards", nargs="*", default=[], type=Path, help="manifests k.json of the ECG stores")
     parser.add_argument("--cmr-shards", nargs="*", default=[], type=Path, help="manifests k.json of the CMR stores")
-    parser.add_argument("--maps", type=Place.of, default=Place(), metavar="JSON", help="section maps; without: in memory")
+    parser.add_argument("--maps", type=Place.of, default=Place(), metavar="JSON", help="section maps (default: read into memory)")
     parser.add_argument(
         "--start", nargs="*", default=[], type=weights.named_folder, metavar="MODALITY=FOLDER", help="models to start from"
     )
-    parser.add_argument("--state", required=True, type=Path, help="folder of checkpoints; removed after success")
-    parser.add_argument("--tensorboard", type=Path, help="folder for curves under way; needs the extra of this name")
-    parser.add_argument("--identity", required=True, help="what else decides the result, such as the version of the code")
+    parser.add_argument("--state", required=True, type=Path, help="folder of checkpoints, which is removed after success")
+    parser.add_argument("--tensorboard", type=Path, help="folder for curves of the training; needs the extra `tensorboard`")
+    parser.add_argument("--identity", required=True, help="everything else that decides the result, such as the version of the code")
     parser.add_argument("--out", required=True, type=Path, help="model folder to write")
-    parser.add_argument("--metrics", required=True, type=Path, help="CSV to write, one row an epoch")
+    parser.add_argument("--metrics", required=True, type=Path, help="CSV to write, one row per epoch")
     return parser.parse_args()
 
 
 def _batches(data: Samples, device: torch.device) -> Iterator[dict[str, torch.Tensor]]:
-    """Some hundred training samples in the evaluation view."""
+    """Yield a few hundred training samples in the evaluation view."""
     for start in range(0, min(len(data), _START_SAMPLES), 32):
         samples = np.arange(start, min(start + 32, len(data), _START_SAMPLES))
         yield data.finish(data.collect(samples, epoch=None), device=device)
 
 
 def _digests(start: Mapping[str, Path]) -> dict[str, str]:
-    """Hashes of the weights to start from."""
+    """Return hashes of the weights to start from."""
     return {modality: weights.digest(folder) for modality, folder in start.items()}
 
 
 def _be_deterministic(device: torch.device) -> None:
-    """A resumed run shall end with the same weights; what has no deterministic kernel warns."""
+    """Use deterministic kernels, so that a resumed run ends with the same weights.
+
+    An operation without a deterministic kernel gives a warning.
+    """
     if device.type == "cuda":
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -225,7 +237,7 @@ def _be_deterministic(device: torch.device) -> None:
 
 @contextmanager
 def _state(folder: Path, identity: Mapping[str, Any]) -> Iterator[Path]:
-    """Process 0 holds the folder; the others wait until it is as it should be."""
+    """Let process 0 hold the folder; the other processes wait until it is ready."""
     if processes.rank() != 0:
         processes.wait()
         yield folder
@@ -236,7 +248,7 @@ def _state(folder: Path, identity: Mapping[str, Any]) -> Iterator[Path]:
 
 
 def write_metrics(path: Path, history: Sequence[fit.Row]) -> None:
-    """One row an epoch; a value that there is not is empty."""
+    """Write one row per epoch. Missing values are written as empty cells."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(history[0]) if history else ["epoch"], lineterminator="\n")

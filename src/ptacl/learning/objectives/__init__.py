@@ -1,1 +1,3 @@
-"""What is learned: an objective a module. An entry of the list of models names its own (`ptacl.config.models`)."""
+"""One module per objective. A model of the configuration names its objective
+(`ptacl.config.models`).
+"""

@@ -1,4 +1,8 @@
-"""What an objective is: encoders and what they learn, as a module from a batch to {"loss": scalar, and detached scalars}."""
+"""The base class of objectives.
+
+An objective is a module that contains encoders and maps a batch to {"loss": scalar, and detached
+scalars}.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +22,15 @@ Batch = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Targets:
-    """Phenotypes that a model learns to predict, with mean and standard deviation over the training participants."""
+    """Phenotypes that a model learns to predict.
+
+    Parameters
+    ----------
+    names : list of str
+        Names of the P phenotypes.
+    mean, std : list of float
+        Mean and standard deviation over the training participants, in the units of the phenotypes.
+    """
 
     names: list[str]
     mean: list[float]
@@ -26,14 +38,25 @@ class Targets:
 
 
 class Objective(nn.Module):
-    """Base of all objectives.
+    """Base class of all objectives.
 
-    encoders : by modality, with the weights to start from. seed : of the initial weights of all else. targets : for kinds that
-    take labels.
+    Parameters
+    ----------
+    settings : config.Trained
+        Settings of the model, available as the attribute `settings`.
+    encoders : mapping of str to encoder
+        Encoders by modality, with the weights to start from, available as the attribute `encoders`.
+    seed : int
+        Seed of the initial weights of all other parts.
+    targets : Targets, optional
+        Phenotypes to learn, for objectives that need labels.
 
-    Attributes: `settings`; `encoders`; `needs`, what else of a batch there must be, as arguments of
-    :class:`ptacl.learning.data.Samples`; `selection`, the value whose validation mean chooses the best epoch. A value `x_chance`
-    is the loss that `x` has while nothing is learned (:mod:`ptacl.learning.chance`).
+    Notes
+    -----
+    The attribute `needs` says what else a batch must contain, as arguments of
+    :class:`ptacl.learning.data.Samples`. The attribute `selection` names the value whose validation
+    mean chooses the best epoch. A value `x_chance` is the loss that `x` has as long as nothing is
+    learned (:mod:`ptacl.learning.chance`).
     """
 
     selection = "loss"
@@ -44,31 +67,90 @@ class Objective(nn.Module):
         self.needs: dict[str, Any] = {}
 
     def encoder(self, modality: str) -> vit.Encoder:
-        """The encoder of a modality."""
+        """Return the encoder of a modality.
+
+        Parameters
+        ----------
+        modality : str
+            `ecg` or `cmr`.
+
+        Returns
+        -------
+        Encoder
+            Encoder of patches.
+        """
         found = self.encoders[modality]
         assert isinstance(found, vit.Encoder)
         return found
 
     def saved(self) -> dict[str, nn.Module]:
-        """What the model folder holds: encoders by modality, and what belongs to them as `modality_part`."""
+        """Return the modules that the model folder stores.
+
+        Returns
+        -------
+        dict of str to nn.Module
+            Encoders by modality, and parts that belong to them as `modality_part`.
+        """
         return dict(self.encoders.items())
 
     def begin(self, batches: Iterable[Batch]) -> None:
-        """Set what depends on data before the first step, from some hundred training samples in the evaluation view."""
+        """Set everything that depends on data, before the first optimiser step.
+
+        Parameters
+        ----------
+        batches : iterable of mapping of str to Tensor
+            A few hundred training samples in the evaluation view.
+        """
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The loss, and what else is worth a column of the metrics."""
+        """Compute the loss and the values for the metrics.
+
+        Parameters
+        ----------
+        batch : mapping of str to Tensor
+            Batch with everything that `needs` requests.
+
+        Returns
+        -------
+        dict of str to Tensor
+            "loss", and detached scalars that become columns of the metrics.
+        """
         raise NotImplementedError
 
 
 @contextmanager
 def initial_weights(seed: int, part: str) -> Iterator[None]:
-    """Modules built inside get weights that depend on the seed and the name of the part alone; other draws go on as if not."""
+    """Make the initial weights of modules that are built inside the context reproducible.
+
+    They depend only on the seed and the name of the part. Random draws outside are not affected.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the model.
+    part : str
+        Name of the part, such as `projectors`.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeds.derive(seed, "initial weights", part))
         yield
 
 
 def weighted(mean: Tensor, samples: Tensor) -> Tensor:
-    """A mean over the samples of this process, weighted so that the mean over processes is that over all samples."""
+    """Weight a mean over the samples of this process.
+
+    With this weight, the mean over processes is the mean over all samples.
+
+    Parameters
+    ----------
+    mean : Tensor, shape ()
+        Mean over the samples of this process.
+    samples : Tensor, shape ()
+        Number of these samples.
+
+    Returns
+    -------
+    Tensor, shape ()
+        Weighted mean.
+    """
     return mean * processes.share(samples).to(mean) if processes.count() > 1 else mean

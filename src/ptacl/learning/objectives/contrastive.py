@@ -1,6 +1,7 @@
 """Global and local contrastive learning of ECG and CMR (Sec. 3.2).
 
-Shape letters: B patients, L leads, T steps of the cardiac cycle, N tokens, D token width, P width of the shared space.
+Shape letters: B patients, L leads, T phases of the cardiac cycle, N tokens, D token width, P width
+of the shared space.
 """
 
 import math
@@ -18,10 +19,12 @@ from ptacl.models.build import AnyEncoder
 
 
 class Contrastive(Objective):
-    """Global and local contrastive learning of ECG and CMR (Sec. 3.2): L = L_global + beta L_local.
+    """Global and local contrastive learning of ECG and CMR (Sec. 3.2).
 
-    Batch: "ecg" (B, L, S), "cmr" (B, F, H, W), and with a local loss "beats" (B, T, M) and "valid" (B,), False where the crop
-    holds no complete beat. The best epoch is chosen by the global term, which means the same with any local loss.
+    The loss is L = L_global + beta L_local. A batch has "ecg" (B, L, S) and "cmr" (B, F, H, W).
+    With a local loss it also has "beats" (B, T, M) and "valid" (B,), which is False if the crop
+    contains no complete beat. The best epoch is chosen by the global term, because its meaning does
+    not depend on the local loss.
     """
 
     selection = "global"
@@ -37,7 +40,7 @@ class Contrastive(Objective):
         if self.local:
             if ecg.width != cmr.width:
                 raise ValueError(
-                    f"the local loss compares tokens: encoders have widths {ecg.width} and {cmr.width}, make them equal"
+                    f"the local loss compares tokens, but the encoders have widths {ecg.width} and {cmr.width}: make them equal"
                 )
             self.needs = {"beats": True, "systole": self.local.phases == "ed_es"}
             whole = self.local.phases == "all"
@@ -45,22 +48,28 @@ class Contrastive(Objective):
             self.register_buffer("alignment", alignment, persistent=False)
 
     def saved(self) -> dict[str, nn.Module]:
-        """Encoders and projectors."""
+        """Return encoders and projectors."""
         return {**super().saved(), "ecg_projector": self.ecg_projector, "cmr_projector": self.cmr_projector}
 
     @torch.no_grad()
     def begin(self, batches: Iterable[Batch]) -> None:
-        """Set both projectors so that their output starts centred and of even spread over these samples.
+        """Initialise both projectors so that their outputs on these samples are centred and evenly
+        spread.
 
-        Average-pooled tokens of all participants point nearly the same way: every cosine is close to 1, and the first hundreds
-        of steps would pass in telling them apart. (The paper gives no initial values.)
+        Average-pooled tokens of all participants point in nearly the same direction. Every cosine
+        would be close to 1, and the model would spend hundreds of steps on separating them. (The
+        paper gives no initial values.)
         """
         pooled = [tuple(heads.pool(self.encoders[m](b[m])) for m in ("ecg", "cmr")) for b in batches]
         for projector, parts in zip((self.ecg_projector, self.cmr_projector), zip(*pooled, strict=True), strict=True):
             heads.centre(projector, torch.cat(parts))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """`loss`; `global`, `top1` (ECG to CMR) and, with a local loss, `local` and `valid` (share of the batch with a beat)."""
+        """Return `loss`, `global` and `top1` (ECG to CMR).
+
+        With a local loss, also return `local` and `valid`, the share of the batch with a complete
+        beat.
+        """
         ecg_BND, cmr_BND = self.encoders["ecg"](batch["ecg"]), self.encoders["cmr"](batch["cmr"])
         z_ecg, z_cmr = heads.project(ecg_BND, self.ecg_projector), heads.project(cmr_BND, self.cmr_projector)
         if self.training:
@@ -80,7 +89,7 @@ class Contrastive(Objective):
 
     def _local(self, ecg_BND: Tensor, cmr_BND: Tensor, batch: Batch) -> Tensor:
         assert self.local is not None
-        # Sums over hundreds of tokens: not in bfloat16.
+        # bfloat16 is too coarse for sums over hundreds of tokens.
         with torch.autocast(ecg_BND.device.type, enabled=False):
             dtype = torch.promote_types(ecg_BND.dtype, torch.float32)
             steps = ecg_steps(ecg_BND.to(dtype), batch["beats"]), cmr_steps(cmr_BND.to(dtype), steps=self.encoder("cmr").grid[0])
@@ -102,17 +111,17 @@ def _projector(width: int, settings: config.Contrastive) -> heads.Projector:
 
 
 def _two_phases(steps_BTD: Tensor, systole_B: Tensor) -> Tensor:
-    """The steps of end-diastole, the first, and of end-systole: (B, 2, D)."""
+    """Return the phases of end-diastole (the first) and of end-systole: (B, 2, D)."""
     row = torch.arange(len(steps_BTD), device=steps_BTD.device)
     return torch.stack([steps_BTD[:, 0], steps_BTD[row, systole_B]], 1)
 
 
 def _chance(candidates: int, loss: Tensor) -> Tensor:
-    """Cross-entropy of a uniform guess among so many, whatever the targets."""
+    """Return the cross-entropy of a uniform guess among the candidates, whatever the targets."""
     return torch.full_like(loss.detach(), math.log(candidates))
 
 
 def _top1(z_ecg_BP: Tensor, z_cmr_BP: Tensor) -> Tensor:
-    """Share of ECGs whose nearest CMR of the batch is their own."""
+    """Return the share of ECGs whose nearest CMR in the batch is their own."""
     nearest = losses.cosine_similarity(z_ecg_BP, z_cmr_BP).argmax(1)
     return (nearest == torch.arange(len(nearest), device=nearest.device)).float().mean()

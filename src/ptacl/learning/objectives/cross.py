@@ -1,9 +1,11 @@
-"""Cross-modal autoencoder: an encoder and a decoder a modality, and one latent space (CMAE; Radhakrishnan et al. 2023).
+"""Cross-modal autoencoder with one latent space (CMAE; Radhakrishnan et al. 2023).
 
-As there, each decoder sees a latent whose coordinates come from either modality by chance, and the latents of a pair are drawn
-together by a contrastive loss. Decisions: encoders and inputs are those of the other rows; the chance is drawn for each sample;
-reconstruction errors are shares of the variance of what is reconstructed, so that neither modality outweighs the other; the
-contrastive loss is InfoNCE with its logarithm and a fixed temperature.
+Each modality has an encoder and a decoder. As in the publication, each coordinate of the latent
+that a decoder receives comes from one of the modalities at random, and a contrastive loss draws the
+latents of a pair together. Four decisions are ours. Encoders and inputs are those of the other
+models. The random choice is made for each sample. Reconstruction errors are shares of the variance
+of the reconstructed signal, so that neither modality outweighs the other. The contrastive loss is
+InfoNCE with its logarithm and a fixed temperature.
 """
 
 import math
@@ -21,7 +23,11 @@ from ptacl.models.mae import LatentDecoder
 
 
 class CrossAutoencoder(Objective):
-    """Batch: "ecg" and "cmr", the same clean, and "noise" (B, latent width), below one half of which the ECG is taken."""
+    """Cross-modal autoencoder of ECG and CMR.
+
+    A batch has "ecg" and "cmr", both again without corruption, and "noise" (B, latent width). A
+    coordinate is taken from the ECG if its noise is below one half.
+    """
 
     def __init__(
         self,
@@ -41,7 +47,7 @@ class CrossAutoencoder(Objective):
             )
 
     def saved(self) -> dict[str, nn.Module]:
-        """Encoders, and the maps to the latent space as projectors."""
+        """Return encoders, and the maps to the latent space as projectors."""
         return {**super().saved(), **{f"{m}_projector": latent for m, latent in self.latents.items()}}
 
     @torch.no_grad()
@@ -53,7 +59,10 @@ class CrossAutoencoder(Objective):
             heads.centre(linear, torch.cat([p[m] for p in pooled]))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """`loss`; `global`, the contrastive term with its chance level, and `ecg_error`, `cmr_error`, shares of the variance."""
+        """Return `loss`, the contrastive term `global` with its chance level, and both errors.
+
+        `ecg_error` and `cmr_error` are shares of the variance.
+        """
         z = {}
         for m, linear in self.latents.items():
             assert isinstance(linear, nn.Linear)

@@ -13,8 +13,10 @@ from ptacl.models.mae import MAE
 
 
 class Reconstruction(Objective):
-    """Batch: the modality, as "ecg_clean" or "cmr_clean" the same before it was corrupted, and "noise" (B, N), whose lowest
-    tokens stay visible.
+    """Masked reconstruction of one modality.
+
+    A batch has the modality, the uncorrupted modality as "ecg_clean" or "cmr_clean", and "noise"
+    (B, N). The tokens with the lowest noise stay visible.
     """
 
     def __init__(
@@ -23,17 +25,17 @@ class Reconstruction(Objective):
         super().__init__(settings, {}, seed=seed)
         ((self.modality, encoder),) = encoders.items()
         if not isinstance(encoder, vit.Encoder):
-            raise ValueError("a masked autoencoder needs an encoder of patches: leave encoders of this entry away")
+            raise ValueError("a masked autoencoder needs an encoder of patches: remove `encoders` from this entry")
         with initial_weights(seed, f"{self.modality} decoder"):
             self.mae = MAE(encoder, settings.decoder, mask_ratio=settings.mask_ratio)
         self.needs = {"masked": encoder.num_tokens}
 
     def saved(self) -> dict[str, nn.Module]:
-        """Encoder and decoder."""
+        """Return encoder and decoder."""
         return {self.modality: self.mae.encoder, f"{self.modality}_decoder": self.mae.decoder}
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """`loss`: mean squared error over masked values."""
+        """Return `loss`, the mean squared error over masked values."""
         loss = self.mae(batch[self.modality], batch["noise"], batch[f"{self.modality}_clean"])["loss"]
         samples = torch.tensor(len(batch["noise"]), device=loss.device)
         return {"loss": weighted(loss, samples) if self.training else loss}

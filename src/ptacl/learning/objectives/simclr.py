@@ -1,4 +1,4 @@
-"""Two views of each sample told from those of others (SimCLR; Chen et al. 2020), one modality."""
+"""Contrastive learning from two views of each sample of one modality (SimCLR; Chen et al. 2020)."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,11 @@ from ptacl.models.build import AnyEncoder
 
 
 class SimCLR(Objective):
-    """Batch: the modality, first one view of each sample and then, in the same order, another. The projector is dropped."""
+    """Contrastive learning from two views of each sample.
+
+    A batch has one view of each sample of the modality, followed by a second view of each in the
+    same order. The projector is not saved.
+    """
 
     def __init__(
         self, settings: config.SimCLR, encoders: Mapping[str, AnyEncoder], *, seed: int, targets: Targets | None = None
@@ -28,12 +32,15 @@ class SimCLR(Objective):
 
     @torch.no_grad()
     def begin(self, batches: Iterable[Batch]) -> None:
-        """Centre what the projector sees."""
+        """Centre the input of the projector."""
         pooled = [heads.pool(self.encoders[self.modality](b[self.modality])) for b in batches]
         heads.centre(self.hidden, torch.cat(pooled))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """`loss`, its chance level, and `top1`: the share of first views whose nearest other view is their own."""
+        """Return `loss`, its chance level, and `top1`.
+
+        `top1` is the share of first views whose nearest other view is that of their own sample.
+        """
         tokens_BND = self.encoders[self.modality](batch[self.modality])
         hidden_BD = heads.project(tokens_BND, self.hidden)
         with torch.autocast(hidden_BD.device.type, enabled=False):

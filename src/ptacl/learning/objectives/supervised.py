@@ -1,4 +1,7 @@
-"""Regression of all phenotypes at once from one modality: from scratch, or full fine-tuning of another model's encoder."""
+"""Regression of all phenotypes together from one modality.
+
+The encoder is trained from scratch, or all layers of another model's encoder are fine-tuned.
+"""
 
 from collections.abc import Iterable, Mapping
 
@@ -12,7 +15,11 @@ from ptacl.models.build import AnyEncoder
 
 
 class Supervised(Objective):
-    """Batch: the modality, and "targets" (B, P), z-scored over the training participants, NaN where a phenotype is missing."""
+    """Regression of phenotypes.
+
+    A batch has the modality and "targets" (B, P), z-scored over the training participants, NaN if a
+    phenotype is missing.
+    """
 
     def __init__(
         self, settings: config.Supervised, encoders: Mapping[str, AnyEncoder], *, seed: int, targets: Targets | None = None
@@ -29,19 +36,25 @@ class Supervised(Objective):
         self.head.std.copy_(torch.tensor(targets.std))
 
     def saved(self) -> dict[str, nn.Module]:
-        """Encoder and head."""
+        """Return encoder and head."""
         return {**super().saved(), f"{self.modality}_head": self.head}
 
     @torch.no_grad()
     def begin(self, batches: Iterable[Batch]) -> None:
-        """Centre what the linear layer sees: tokens of all participants point nearly the same way."""
+        """Centre the input of the linear layer.
+
+        Without this, tokens of all participants point in nearly the same direction.
+        """
         encoder = self.encoders[self.modality]
         heads.centre(self.head.linear, torch.cat([self.head.pooled(encoder(b[self.modality])) for b in batches]))
-        self.head.linear.weight.mul_(0.1)  # the first predictions are near the mean
+        self.head.linear.weight.mul_(0.1)  # so that the first predictions are near the mean
         self.head.linear.bias.mul_(0.1)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """`loss`: mean squared error over known values, so that 1 is what the mean of the training participants gives."""
+        """Return `loss`, the mean squared error over known values.
+
+        Predicting the mean of the training participants gives a loss of 1.
+        """
         scores_BP, targets_BP = self.head(self.encoders[self.modality](batch[self.modality])), batch["targets"]
         known_BP = targets_BP.isfinite()
         error_BP = (scores_BP - targets_BP.where(known_BP, 0)).where(known_BP, 0) ** 2
