@@ -1,9 +1,11 @@
-"""All benchmarks, each against its peer in the same run, one round after the other: `make benchmark`.
+"""Run all benchmarks, each against its peer in the same run, in alternating rounds: `make
+benchmark`.
 
     python benchmarks [--only NAME] [--rounds 5] [--out results/benchmarks.json]
-    python benchmarks --page      the tables of docs/performance.md from that file, and the cost of large cohorts by arithmetic
+    python benchmarks --page      write the tables of docs/performance.md from that file, and the
+    estimated cost of large cohorts
 
-Ratios are what counts: machines are noisy, and under 15 % nothing is resolved.
+Only ratios are meaningful, because machines are noisy. Differences below 15 % cannot be resolved.
 """
 
 import argparse
@@ -25,7 +27,7 @@ NAMES = ("models", "before", "steps", "ecg_preparation", "cmr_preparation", "eva
 
 
 def table(found: list[dict[str, object]]) -> str:
-    """The comparisons as Markdown."""
+    """Return the comparisons as a Markdown table."""
 
     def number(value: object) -> str:
         return "" if value is None else f"{value:.3g}" if float(str(value)) < 1000 else f"{value:,.0f}"
@@ -39,7 +41,9 @@ def table(found: list[dict[str, object]]) -> str:
 
 
 def costs() -> str:
-    """Disk, memory and GPU hours of the paper's sizes, as `ptacl check` reckons them."""
+    """Return disk, memory and GPU hours for cohorts of the paper's sizes, as estimated by `ptacl
+    check`.
+    """
     lines = ["| visits | stores, and maps as much again | GPU hours, all models of the main rows |", "| --- | --- | --- |"]
     for visits in (33_942, 100_000):
         settings = config.stack(ROOT / "config.yaml", ROOT / "workflow/config/ukb.yaml")
@@ -52,7 +56,7 @@ def costs() -> str:
 
 
 def write_pages(found: list[dict[str, object]]) -> None:
-    """Put both tables between their marks, in docs/performance.md and README.md."""
+    """Write both tables between their marks in docs/performance.md and README.md."""
     contents = {"benchmarks": table(found), "costs": costs()}
     for page in PAGES:
         text = page.read_text()
@@ -63,17 +67,15 @@ def write_pages(found: list[dict[str, object]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", choices=NAMES, default=NAMES, help="some of them")
+    parser.add_argument("--only", nargs="*", choices=NAMES, default=NAMES, help="benchmarks to run (default: all)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each comparison")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks.json"))
-    parser.add_argument(
-        "--page", action="store_true", help="write the tables of docs/performance.md and README.md, and measure nothing"
-    )
+    parser.add_argument("--page", action="store_true", help="only write the tables of docs/performance.md and README.md")
     args = parser.parse_args()
     if args.page:
         write_pages(json.loads(args.out.read_text()))
         return
-    if len(args.only) > 1:  # each in a process of its own: memory that one has held would count for the next
+    if len(args.only) > 1:  # separate processes, because the peak memory of one would count for the next
         for name in args.only:
             again = ["--only", name, "--rounds", str(args.rounds), "--out", str(args.out)]
             subprocess.run([sys.executable, str(Path(__file__).parent), *again], check=True)

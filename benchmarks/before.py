@@ -1,6 +1,7 @@
-"""A contrastive step and the simulation, against the code of an earlier commit, taking turns in processes of their own.
+"""Compare a contrastive step and the simulation with the code of an earlier commit.
 
-Needs the history of the repository; without it there is nothing to compare with.
+Both take turns in processes of their own. Without the history of the repository there is nothing to
+compare with.
 """
 
 import io
@@ -80,7 +81,7 @@ print((run({VISITS} + 2) - fixed) / {VISITS})
 
 
 def earlier(folder: Path) -> bool:
-    """Lay out the code of then; False where the history does not have it."""
+    """Extract the code of the earlier commit; return False if the history does not contain it."""
     archive = subprocess.run(["git", "-C", ROOT, "archive", BEFORE, "src", "config.yaml"], capture_output=True)
     if archive.returncode == 0:
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
@@ -89,7 +90,10 @@ def earlier(folder: Path) -> bool:
 
 
 def run(code: str, root: Path) -> list[float]:
-    """What the code prints, with the package below `root`; one thread, so that time of the processor is what counts."""
+    """Return the numbers that the code prints, with the package below `root`.
+
+    It uses one thread, so that processor time is meaningful.
+    """
     environment = os.environ | {"PYTHONPATH": str(root / "src"), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", code, str(root / "config.yaml")]
     found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

@@ -1,9 +1,11 @@
-"""CMR preparation from files of the size of UK Biobank's, against nibabel and pydicom used in the obvious way.
+"""CMR preparation from files of UK Biobank size, against straightforward code with nibabel and
+pydicom.
 
-NIfTI: 208 x 210 x 10 x 50 int16 with noise, which hardly compresses. Zip: 10 slices of 50 frames, each file with 50 KiB of
-private tags as a scanner writes them, and 100 files of other series. The obvious way reads the middle slice with `get_fdata`, or
-every file of the zip with `dcmread`, and crops; ours also checks the series, the geometry and the segmentation. Then peak memory
-of jobs, each a process of its own.
+NIfTI: 208 x 210 x 10 x 50 int16 with noise, which hardly compresses. Zip: 10 slices of 50 frames,
+each file with 50 KiB of private tags as a scanner writes them, and 100 files of other series. The
+straightforward code reads the middle slice with `get_fdata`, or every file of the zip with
+`dcmread`, and crops. Our code also checks the series, the geometry and the segmentation. Afterwards
+the peak memory of jobs is measured, each in a process of its own.
 """
 
 import csv
@@ -33,7 +35,7 @@ PRIVATE_BYTES, DECOYS = 50 * 1024, 100
 
 
 def cine(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A beating ring in noise, int16, and its labels, uint8, both (T, Z, R, C)."""
+    """Return a beating ring in noise, int16, and its labels, uint8, both (T, Z, R, C)."""
     row, column = np.mgrid[:ROWS, :COLUMNS]
     distance = np.hypot(row - 110, column - 95)
     inner = 16 - 5 * np.sin(np.pi * np.arange(FRAMES) / FRAMES) ** 2
@@ -89,7 +91,7 @@ def write_all(folder: Path) -> None:
 
 
 def run(folder: Path, rows: list[dict[str, str]], settings: str) -> tuple[float, float]:
-    """Seconds of the processor and peak MiB of one preparation job."""
+    """Return the processor seconds and the peak MiB of one preparation job."""
     with (folder / "members.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, ["visit", "cmr", "segmentation"])
         writer.writeheader()
@@ -106,14 +108,14 @@ def run(folder: Path, rows: list[dict[str, str]], settings: str) -> tuple[float,
 
 
 def nibabel_way(path: Path) -> np.ndarray:
-    """The middle slice over time, cropped and scaled."""
+    """Return the middle slice over time, cropped and scaled."""
     values = nib.load(path).get_fdata()
     frames = values[60:144, 60:144, values.shape[2] // 2].T
     return np.uint8(255 * (frames - frames.min()) / np.ptp(frames))
 
 
 def pydicom_way(path: Path) -> np.ndarray:
-    """All files of the zip; the slice in the middle, in the order of trigger time."""
+    """Read all files of the zip and return the middle slice, in the order of trigger time."""
     with zipfile.ZipFile(path) as archive:
         files = [pydicom.dcmread(io.BytesIO(archive.read(name))) for name in archive.namelist()]
     cine = [f for f in files if "CINE_segmented_SAX_b" in f.SeriesDescription]
@@ -128,7 +130,9 @@ def rows(rounds: int) -> Iterator[Row]:
     settings = config.load(Path(__file__).parents[1] / "config.yaml").cmr
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        writer = get_context("spawn").Process(target=write_all, args=(folder,))  # a job's peak begins at that of its parent
+        writer = get_context("spawn").Process(
+            target=write_all, args=(folder,)
+        )  # because a job inherits the peak memory of its parent
         writer.start()
         writer.join()
         for name, obvious, floor in (("sa.nii.gz", nibabel_way, 2.2), ("sa.zip", pydicom_way, 2.0)):

@@ -1,9 +1,11 @@
-"""Compares methods over independent cohorts: one run of the pipeline for each, with its own people and its own seed.
+"""Compare methods over independent cohorts: one pipeline run per cohort, with its own people and
+seed.
 
     python benchmarks/cohorts.py benchmark-run/* --out docs/benchmark/cohorts.csv
 
-Training participants, test participants and initial weights all differ between runs, so that a plain t interval over the runs
-says what another cohort would give. The tables of one run cannot: all its seeds saw the same people.
+Training participants, test participants and initial weights all differ between runs, so a plain t
+interval over the runs describes the variation between cohorts. The tables of one run cannot do so,
+because all its seeds use the same people.
 """
 
 import argparse
@@ -17,7 +19,7 @@ from scipy import stats
 
 
 def values(run: Path) -> Iterator[tuple[str, str, float, float]]:
-    """Method, statistic, value and difference from the reference of one run."""
+    """Yield method, statistic, value and difference from the reference for one run."""
     regression = pd.read_csv(run / "results/tables/regression.csv")
     for row in regression.to_dict("records"):
         name = f"{row['input']} {row['method']} ({row['evaluation']})"
@@ -37,7 +39,7 @@ def values(run: Path) -> Iterator[tuple[str, str, float, float]]:
 
 
 def interval(numbers: pd.Series) -> tuple[float, float, float, float]:
-    """Mean, both ends of the 95 % t interval, and the two-sided p of a mean of zero."""
+    """Return the mean, both ends of the 95 % t interval, and the two-sided p for a mean of zero."""
     known = numbers.dropna()
     if len(known) < 2:
         return (known.mean(), math.nan, math.nan, math.nan)
@@ -47,7 +49,11 @@ def interval(numbers: pd.Series) -> tuple[float, float, float, float]:
 
 
 def summary(runs: list[Path]) -> pd.DataFrame:
-    """One row per method and statistic: mean, difference from the reference, intervals over runs, and the value of each run."""
+    """Return one row per method and statistic.
+
+    It has the mean, the difference from the reference, the intervals over runs, and the differences
+    of each run.
+    """
     columns = ["method", "statistic", "value", "difference"]
     of_runs = [pd.DataFrame(values(run), columns=columns).assign(run=run.name) for run in runs]
     table = pd.concat(of_runs, ignore_index=True)
@@ -68,7 +74,7 @@ def main() -> None:
     arguments = parser.parse_args()
     runs = [run for run in arguments.runs if (run / "results/report.html").exists()]
     if len(runs) < 2:
-        parser.error(f"{len(runs)} of {len(arguments.runs)} runs are finished; it takes two or more")
+        parser.error(f"{len(runs)} of {len(arguments.runs)} runs are finished, but at least two are needed")
     table = summary(runs)
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What all benchmarks share: rounds in turns, and a row of the table."""
+"""Shared code of the benchmarks: alternating rounds, and one row of the table."""
 
 import statistics
 import time
@@ -14,7 +14,11 @@ Clock = Callable[[Callable[[], object]], float]
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison. `ours` and `peer` are medians in `unit`; `ratio` is how many times better ours is, the median of rounds."""
+    """One comparison.
+
+    `ours` and `peer` are medians in `unit`. `ratio` is the median over rounds of how many times
+    better ours is.
+    """
 
     name: str
     ours: float
@@ -24,14 +28,14 @@ class Row:
     floor: float | None = None
 
     def line(self) -> str:
-        """The row for reading."""
+        """Return the row as a line of text."""
         peer = "" if self.peer is None else f"{self.peer:.4g}"
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
         floor = "" if self.floor is None else f"{self.floor:g}"
         return f"{self.name:58} {self.ours:>9.4g} {peer:>9} {self.unit:18} {ratio:>7} {floor:>6}"
 
     def values(self) -> dict[str, object]:
-        """The row for JSON."""
+        """Return the row as values for JSON."""
         return {k: round(v, 5) if isinstance(v, float) else v for k, v in asdict(self).items()}
 
 
@@ -39,14 +43,14 @@ HEAD = f"{'':58} {'ours':>9} {'peer':>9} {'':18} {'ratio':>7} {'floor':>6}"
 
 
 def seconds(function: Callable[[], object]) -> float:
-    """Wall time of one call."""
+    """Return the wall time of one call, in seconds."""
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
 
 
 def of_processor(function: Callable[[], object]) -> float:
-    """Processor time of one call, in seconds."""
+    """Return the processor time of one call, in seconds."""
     start = time.process_time()
     function()
     return time.process_time() - start
@@ -54,7 +58,11 @@ def of_processor(function: Callable[[], object]) -> float:
 
 @contextmanager
 def as_used(clock: Clock) -> Iterator[tuple[Clock, Clock]]:
-    """Clocks in two processes of their own: one keeps its memory, as a job of this project does, one is as Python starts."""
+    """Yield clocks in two separate processes.
+
+    The first keeps its memory, as a job of this project does. The second has the defaults of
+    Python.
+    """
     spawn = get_context("spawn")
     with spawn.Pool(1, memory.keep) as ours, spawn.Pool(1) as peer:
         yield (lambda f: ours.apply(clock, (f,))), (lambda f: peer.apply(clock, (f,)))
@@ -68,7 +76,10 @@ def in_turns(
     warm: int = 1,
     clocks: tuple[Clock, Clock] = (seconds, seconds),
 ) -> tuple[float, float, float]:
-    """Median seconds of both, and the median over rounds of peer / ours: a slow minute of the machine hits both."""
+    """Return the median seconds of both, and the median over rounds of peer / ours.
+
+    They alternate, so that a slow minute of the machine affects both.
+    """
     pairs = [(clocks[0](ours), clocks[1](peer)) for _ in range(warm + rounds)][warm:]
     return (
         statistics.median(a for a, _ in pairs),
@@ -78,6 +89,6 @@ def in_turns(
 
 
 def rate(name: str, count: float, unit: str, times: tuple[float, float, float], floor: float | None = None) -> Row:
-    """A row in things a second, from :func:`in_turns` of `count` things."""
+    """Return a row in `count` things per second, from the times of :func:`in_turns`."""
     ours, peer, ratio = times
     return Row(name, count / ours, count / peer, unit, ratio, floor)

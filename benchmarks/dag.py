@@ -1,4 +1,6 @@
-"""DAG build and dry run for a cohort of 100,000 participants in 64 shards: seconds and peak memory of the real command."""
+"""DAG and dry run for 100,000 participants in 64 shards: seconds and peak memory of the real
+command.
+"""
 
 import os
 import resource
@@ -17,7 +19,7 @@ PARTICIPANTS, SHARDS = 100_000, 64
 
 
 def lay_out(folder: Path) -> None:
-    """The lists that the manifest stage would have written."""
+    """Write the lists that the manifest stage would have written."""
     cohort = folder / "results/private/cohort"
     (cohort / "shards").mkdir(parents=True)
     for name in ("ecg", "cmr"):

@@ -1,7 +1,8 @@
-"""ECG preparation: this project against the obvious way, taking turns on the same file.
+"""ECG preparation: this project against straightforward code, alternating on the same file.
 
-The obvious way: the standard library's XML, one `pywt.wavedec` and `waverec` a lead, neurokit2's `ecg_clean` and `ecg_peaks` on
-lead II. Delineation (PR, QRS, QT) is ours alone, so both are shown.
+The straightforward code uses the XML parser of the standard library, one `pywt.wavedec` and
+`waverec` per lead, and `ecg_clean` and `ecg_peaks` of neurokit2 on lead II. It has no delineation
+(PR, QRS, QT), so our code is measured both with and without it.
 """
 
 import os
@@ -41,13 +42,13 @@ def obvious(path: Path) -> np.ndarray:
 
 
 def again(way: Callable[[Path], object], path: Path) -> None:
-    """A turn: some records after one another, as in a job."""
+    """Process several records in sequence, as a job does."""
     for _ in range(TURN):
         way(path)
 
 
 def default_file(folder: Path) -> Path:
-    """The real CardioSoft recording where there is one, else a synthetic one."""
+    """Return the real CardioSoft recording if it exists, otherwise a synthetic one."""
     real = Path(os.environ.get("PTACL_REAL_DATA", ROOT.parent / "shared" / "data")) / "ecg" / "cardiosoft" / "example-XML1.xml"
     if real.is_file():
         return real

@@ -1,4 +1,4 @@
-"""Retrieval and probes at the size of the paper's test set, and retrieval at five times that."""
+"""Retrieval and probes at the size of the paper's test set, and retrieval at five times that size."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ TEST, TRAIN, LARGE, WIDTH, PHENOTYPES, KS, DRAWS = 5991, 27951, 30000, 128, 10, 
 
 
 def people(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Embeddings of both modalities that share a part, and phenotypes that hang on it."""
+    """Return embeddings of both modalities with a shared part, and phenotypes that depend on it."""
     rng = np.random.default_rng(0)
     shared = rng.normal(size=(count, WIDTH)).astype(np.float32)
     ecg, cmr = (shared + rng.normal(size=shared.shape).astype(np.float32) for _ in range(2))
@@ -22,7 +22,7 @@ def people(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def full_ranking(ecg: np.ndarray, cmr: np.ndarray, phenotypes: np.ndarray) -> None:
-    """The obvious way: sort the whole gallery for every query, then look where the matches are."""
+    """Sort the whole gallery for every query, then look up the matches: the straightforward way."""
     unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (ecg, cmr)]
     scores = unit[0] @ unit[1].T
     np.fill_diagonal(scores, -np.inf)
@@ -38,7 +38,7 @@ def find(ecg: np.ndarray, cmr: np.ndarray, phenotypes: np.ndarray) -> ranking.Fo
 
 
 class Peak:
-    """Largest resident memory above that of the beginning, in GiB, while the body runs."""
+    """Peak resident memory while the body runs, in GiB above that at its start."""
 
     def __enter__(self) -> "Peak":
         self.start, self.most, self.ended = self._now(), 0.0, False
@@ -61,7 +61,7 @@ class Peak:
 
 
 def table(ecg: np.ndarray, cmr: np.ndarray, phenotypes: np.ndarray, counts: np.ndarray) -> None:
-    """Ranks, statistics and intervals of one model, direction and gallery."""
+    """Compute ranks, statistics and intervals of one model, direction and gallery."""
     retrieval.statistics(find(ecg, cmr, phenotypes), counts=counts)
     retrieval._own_statistics(ranking.own_ranks(ecg, cmr), ks=KS, counts=counts)
 

@@ -37,7 +37,7 @@ def recordings(visits: int, modalities: Sequence[str]) -> Recordings:
 def halves(
     name: str, settings: config.Config, *, batch: int, device: torch.device, bfloat16: bool = False, compiled: bool = False
 ) -> tuple[Callable[[], dict[str, Tensor]], Callable[[dict[str, Tensor]], None]]:
-    """A training step in two: the batch from uint8 cines and raw ECGs in main memory, augmented; and what is learned of it."""
+    """Split a training step in two: making an augmented batch from recordings in main memory, and learning from it."""
     entry = settings.models[name].model_copy(update={"start": None})
     assert isinstance(entry, config.Trained)
     inputs = settings.inputs_of(name)

@@ -1,7 +1,9 @@
-"""A training step of both autoencoders at the paper's shapes, against the models of transformers with the same sizes.
+"""A training step of both autoencoders at the paper's shapes, against transformers models of the
+same sizes.
 
-ViTMAE takes square images and patches alone: its patches have 25 values in place of 50, which hardly counts, and three of its
-functions are replaced for the shape. Both in float32, and where the processor multiplies bfloat16 faster, both in that as well.
+ViTMAE only takes square images and patches. Its patches have 25 values instead of 50, which hardly
+matters, and three of its functions are replaced to allow the shape. Both are measured in float32,
+and also in bfloat16 if the processor multiplies bfloat16 faster.
 """
 
 import statistics
@@ -15,7 +17,7 @@ from ptacl import config, memory
 from ptacl.models import mae, vit
 
 BATCH, WIDTH, HEADS, DECODER = 16, 512, 8, config.Decoder(width=256, depth=1, heads=4)
-ECG_STEP_GFLOP = 21.9  # a sample, forward and backward: encoder of visible tokens, decoder of all, head of masked ones
+ECG_STEP_GFLOP = 21.9  # a sample, both passes: encoder (visible), decoder (all), head (masked tokens)
 
 
 def step_of(module: nn.Module, loss: Callable[[], Tensor], *, bfloat16: bool) -> Callable[[], None]:
@@ -32,7 +34,10 @@ def step_of(module: nn.Module, loss: Callable[[], Tensor], *, bfloat16: bool) ->
 
 
 def fast_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 faster than float32: without units for it, it takes three times as long."""
+    """Return whether this processor multiplies bfloat16 faster than float32.
+
+    Without units for bfloat16 it takes three times as long.
+    """
     times = {}
     for kind in (torch.float32, torch.bfloat16):
         square = torch.rand(1024, 1024).to(kind)
@@ -113,7 +118,7 @@ def rows(rounds: int) -> Iterator[Row]:
 
 
 def of_products(step: Callable[[], None], rounds: int) -> Row:
-    """Operations a second of an ECG step, against those of a product of two matrices."""
+    """Compare operations per second of an ECG step with those of a product of two matrices."""
     square = torch.rand(2048, 2048)
     both = [(BATCH * ECG_STEP_GFLOP / seconds(step), 2 * 2.048**3 / seconds(lambda: square @ square)) for _ in range(rounds + 1)]
     mine, gemm = (statistics.median(column) for column in zip(*both[1:], strict=True))

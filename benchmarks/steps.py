@@ -1,4 +1,4 @@
-"""What trainings do beside their models: local embeddings of beats, random crops from the recordings, augmentation."""
+"""Parts of a training besides the model: local embeddings of beats, random crops, augmentation."""
 
 import itertools
 import statistics
@@ -25,7 +25,10 @@ VISITS, SHOWN = 1024, 64
 
 
 def beat_by_beat(tokens_BND: Tensor, peaks: np.ndarray) -> Tensor:
-    """The obvious way: cut each beat, interpolate it to the steps of the cycle, take the mean of the beats."""
+    """Cut each beat, interpolate it to the phases of the cycle, and average the beats.
+
+    This is the straightforward way.
+    """
     mean_BMD = tokens_BND.view(len(tokens_BND), LEADS, TOKENS, WIDTH).mean(1)
     of_record = []
     for b, marks in enumerate(peaks):
@@ -74,7 +77,7 @@ def crops(rounds: int) -> Row:
 
 
 def augmentation(name: str, rounds: int) -> Row:
-    """Its share in a step at the paper's sizes."""
+    """Measure the share of augmentation in a step at the paper's sizes."""
     settings = config.stack(ROOT / "config.yaml", ROOT / "workflow/config/ukb.yaml")
     made, learn = gpu.halves(name, settings, batch=16, device=torch.device("cpu"))
     shares = []

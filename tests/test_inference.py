@@ -142,7 +142,7 @@ def test_neighbours_are_in_the_order_of_the_cosine(model: Model) -> None:
 
 def test_a_gallery_of_another_model_is_refused(model: Model) -> None:
     other = replace(gallery(model, np.ones((3, SHARED))), model="another")
-    with pytest.raises(ValueError, match="another model made this gallery"):
+    with pytest.raises(ValueError, match="gallery was made by another model"):
         model.retrieve(signals(1), other)
 
 
@@ -180,7 +180,7 @@ def test_a_model_of_another_version_says_so(folder: Path, tmp_path: Path) -> Non
         assert "\n" not in str(error.value)
     facts["description"]["preparation"]["ecg"]["of_the_future"] = 1
     (other / weights.CONFIG).write_text(json.dumps(facts))
-    with pytest.raises(ValueError, match="other settings than this version of ptacl knows") as error:
+    with pytest.raises(ValueError, match="settings that this version of ptacl does not know") as error:
         Model.load(other)
     assert "\n" not in str(error.value)
 
@@ -292,7 +292,7 @@ def test_a_cine_looks_for_ecgs(model: Model, cines: dict[str, Path]) -> None:
 
 
 def test_what_a_model_lacks_is_named(model: Model) -> None:
-    with pytest.raises(ValueError, match="arrays are ECGs: give the files of cines"):
+    with pytest.raises(ValueError, match="an array can only hold ECGs: give the files of cines"):
         model.embed(signals(1), modality="cmr")
     with pytest.raises(ValueError, match="has no CMR probe: run the pipeline to"):
         model.predict("sa.nii.gz", modality="cmr")
@@ -326,5 +326,5 @@ def test_a_gallery_is_of_the_visits_of_its_table(folder: Path, tmp_path: Path) -
     assert "cmr" not in found.embedding
     assert found.phenotypes["LVEF"].tolist() == [61, 63]
     np.savez(path, visits=np.array(visits), model=np.array("m"))
-    with pytest.raises(ValueError, match="has no shared space: only contrastive models retrieve"):
+    with pytest.raises(ValueError, match="has no shared space of ECG and CMR: give the embeddings"):
         Gallery.load(path)

@@ -74,7 +74,7 @@ def test_a_trained_model_is_used_from_its_folder_alone(finished: Project) -> Non
         assert count >= 15 and same == count
     assert found["bad"] >= 5 and found["alone"] and found["ranks"] == [1, 2, 3, 1, 2, 3] and found["ordered"]
     assert found["phenotypes"] == 20 and found["within"]
-    assert found["all_bad"] == [2, 0] and found["refused"] == "arrays are ECGs: give the files of cines"
+    assert found["all_bad"] == [2, 0] and found["refused"] == "an array can only hold ECGs: give the files of cines"
 
 
 def test_the_lines_of_the_readme_and_the_model_card_run(finished: Project, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_commands_that_use_a_model(finished: Project, tmp_path: Path, capsys: py
     status, told, _ = ptacl("retrieve", good[0], "--gallery", gallery, "--num", "2")
     assert status == 0 and told.count("\n") == 3
     status, _, said = ptacl("retrieve", good[0], "--gallery", gallery.with_name("global-0.npz"))
-    assert status == 2 and "another model made this gallery" in said
+    assert status == 2 and "gallery was made by another model" in said
     assert ptacl("embed", bad)[0] == 2
     status, _, said = ptacl("embed", good[0], "--out", tmp_path / "e.xlsx")
     assert status == 2 and "name a .csv or .parquet file" in said

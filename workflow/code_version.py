@@ -1,8 +1,9 @@
-"""What a stage's code is, for Snakemake: a digest of the module and of every ptacl module that it imports, however deep.
+"""Compute the code version of a stage for Snakemake.
 
-The digest is taken from the syntax tree without docstrings: a comment or a line break changes nothing, a changed line reruns
-the stages that reach it. Imports that cannot change what a stage computes are not followed (`_WITHOUT_EFFECT`), and neither
-are those that only serve the type checker.
+It is a digest of the module and of every ptacl module that it imports, directly or indirectly. The
+digest is computed from the syntax tree without docstrings. A comment or a line break does not
+change it, and a changed line reruns only the stages that reach it. Imports that cannot change the
+results of a stage (`_WITHOUT_EFFECT`), or that only serve the type checker, are not followed.
 """
 
 import ast
@@ -12,13 +13,13 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
-SOURCE = Path(importlib.util.find_spec("ptacl").origin).parents[1]  # of the package that jobs will run
-# By importing module: what it imports without an effect on the numbers that a stage writes.
+SOURCE = Path(importlib.util.find_spec("ptacl").origin).parents[1]  # of the package that jobs run
+# By importing module: imports that do not affect the numbers that a stage writes.
 _WITHOUT_EFFECT = {
     "*": [
-        "ptacl.config",  # only types the settings, which are parameters of the rules
-        "ptacl.stage",  # starts a stage and words its errors
-        "ptacl.memory",  # speed
+        "ptacl.config",  # only defines types of settings; their values are parameters of the rules
+        "ptacl.stage",  # starts a stage and formats its errors
+        "ptacl.memory",  # affects speed only
     ],
     "ptacl.learning.train": ["ptacl.learning.board", "ptacl.learning.chance"],  # curves and warnings of a training
     "ptacl.models.weights": ["ptacl.models.card"],  # text for people
@@ -27,10 +28,11 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def digest(*modules: str) -> str:
-    """Hexadecimal digest of the code of a stage, such as ``ptacl.ecg.prepare``; ValueError for an unknown module.
+    """Return a hexadecimal digest of the code of a stage, such as ``ptacl.ecg.prepare``.
 
-    More modules than one where a stage imports some by a name that it is given. Of a module of another package its own file
-    counts, and nothing that it imports.
+    Several modules are given if a stage imports some of them by a name that it receives. For a
+    module of another package only its own file counts, not its imports. ValueError is raised for an
+    unknown module.
     """
     ours = [module for module in modules if module.partition(".")[0] == "ptacl"]
     if unknown := [module for module in ours if _path(module) is None]:
@@ -42,7 +44,7 @@ def digest(*modules: str) -> str:
 
 @functools.cache
 def closure(module: str) -> frozenset[str]:
-    """The module and all modules of the package that it imports."""
+    """Return the module and all modules of the package that it imports, directly or not."""
     found: set[str] = set()
     waiting = [module]
     while waiting:
@@ -85,7 +87,7 @@ def _imports(module: str) -> list[str]:
 
 
 def _walk(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes below, without the body of `if TYPE_CHECKING`."""
+    """Yield all nodes below, except the body of `if TYPE_CHECKING`."""
     yield node
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":

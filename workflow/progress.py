@@ -1,4 +1,7 @@
-"""How long a run will still take: a line after each job, from what jobs of its rule took in this run and in earlier ones."""
+"""Estimate how long a run will still take, and log it after each job.
+
+The estimate uses the durations of jobs of the same rule in this run and in earlier ones.
+"""
 
 import logging
 import math
@@ -9,14 +12,14 @@ from typing import Any
 
 from ptacl import config, operations
 
-FLOPS = 50e9  # operations a second of a small training on two cores, until the first training of a run tells better
-_EVERY_S = 5  # jobs that end in a burst share a line
+FLOPS = 50e9  # operations per second of a small training on two cores, until one has been measured
+_EVERY_S = 5  # jobs that end within this time share a line
 _ON_GPU = ("train", "embed")
-_NO_WORK = ("all", "data")  # rules that only gather
+_NO_WORK = ("all", "data")  # rules that only collect outputs
 
 
 def follow(workflow: Any, settings: config.Config, *, benchmarks: Path, guess: bool) -> None:
-    """Tell the time left after each job of this run, through Snakemake's own log."""
+    """Log the time left after each job of this run, through the log of Snakemake."""
     from snakemake.logging import logger
 
     estimate = Estimate(costs(settings), seconds_before(benchmarks), guess=guess)
@@ -24,46 +27,56 @@ def follow(workflow: Any, settings: config.Config, *, benchmarks: Path, guess: b
 
 
 def costs(settings: config.Config) -> dict[str, float]:
-    """Seconds of a training by model, by arithmetic, for one seed: relative to each other they hold on any machine."""
-    visits = settings.simulation.participants  # of another cohort all change alike
+    """Return the estimated seconds of a training by model, for one seed.
+
+    They are computed from operation counts. Their ratios hold on any machine.
+    """
+    visits = settings.simulation.participants  # another cohort changes all models alike
     works = operations.trainings(settings, visits=visits)
     return {name: work.seconds(FLOPS) / max(len(settings.seeds_of(name)), 1) for name, work in works.items()}
 
 
 def seconds_before(benchmarks: Path) -> dict[str, dict[str, float]]:
-    """Seconds of jobs of earlier runs, by rule and by the model or shard that their file names."""
+    """Return the seconds of jobs of earlier runs.
+
+    They are grouped by rule, and by the model or shard in the name of their file.
+    """
     found: dict[str, dict[str, float]] = {}
     for path in benchmarks.rglob("*.tsv"):
         rule, *of = path.relative_to(benchmarks).with_suffix("").parts
         try:
             found.setdefault(rule, {})["/".join(of)] = float(path.read_text().split("\n")[1].split("\t")[0])
         except (ValueError, IndexError):
-            continue  # a killed job's file
+            continue  # the file of a killed job
     return found
 
 
 class Estimate:
-    """Seconds of a job to come. A rule's jobs are as long as those known of it, a training in proportion to its arithmetic."""
+    """Estimate the seconds of jobs that have not run yet.
+
+    Jobs of a rule are expected to take as long as the known jobs of this rule. The time of a
+    training is proportional to its operation count.
+    """
 
     def __init__(self, costs: Mapping[str, float], before: Mapping[str, Mapping[str, float]], *, guess: bool) -> None:
         self.costs = costs
-        self.guess = guess  # whether arithmetic alone says something about trainings here
+        self.guess = guess  # whether operation counts predict seconds on this machine
         self.known: dict[str, list[tuple[float, float]]] = {
             rule: [(self._amount(rule, of.rpartition("-")[0]), s) for of, s in jobs.items()] for rule, jobs in before.items()
         }
         self.fresh: set[str] = set()
 
     def add(self, rule: str, model: str, seconds: float) -> None:
-        """A job of this run ended; from now on earlier runs do not count for its rule."""
+        """Add a finished job of this run; earlier runs no longer count for its rule."""
         if rule not in self.fresh:
             self.fresh.add(rule)
             self.known[rule] = []
         self.known[rule].append((self._amount(rule, model), seconds))
 
     def seconds(self, rule: str, model: str) -> float:
-        """Of one job; NaN where nothing is known."""
+        """Return the expected seconds of one job, or NaN if nothing is known."""
         amount = self._amount(rule, model)
-        known = [(a, s) for a, s in self.known.get(rule, []) if a]  # without weights that were only drawn
+        known = [(a, s) for a, s in self.known.get(rule, []) if a]  # only models that are trained
         if known:
             return amount * sum(s for _, s in known) / sum(a for a, _ in known)
         return amount if rule == "train" and (self.guess or not amount) else math.nan
@@ -82,9 +95,11 @@ def left(
     on_gpu: Callable[[Any], bool],
     gpus: float,
 ) -> float:
-    """Seconds until `jobs` are done: all work over `at_once` jobs at a time, and no less than GPUs or the longest chain allow.
+    """Return the seconds until `jobs` are done.
 
-    `before` gives the jobs that a job waits for, `spent` the seconds that running ones have had.
+    This is the time of all work with `at_once` jobs at a time, but at least the time that the GPUs
+    or the longest chain of jobs need. `before` returns the jobs for which a job waits. `spent`
+    holds the seconds for which running jobs have run.
     """
     rest = {job: max(seconds(job) - spent.get(job, 0.0), 0.0) for job in jobs}
     ends: dict[Any, float] = {}
@@ -99,7 +114,10 @@ def left(
 
 
 def line(seconds: float, unknown: Iterable[str], *, now: float) -> str:
-    """What is told: rounded, with the time of day; `unknown` are rules of which no job has run, so that nothing is known."""
+    """Return the message: the rounded time left and the time of day of the end.
+
+    `unknown` holds the rules of which no job has run, so that their duration is not known.
+    """
     number = len(set(unknown))
     if number and seconds < 1:
         return "Nothing is known yet of how long the jobs left take."
@@ -111,7 +129,7 @@ def line(seconds: float, unknown: Iterable[str], *, now: float) -> str:
 
 
 class _Follower(logging.Handler):
-    """Reads Snakemake's own events, in the thread that writes them."""
+    """Handle the events of Snakemake, in the thread that writes them."""
 
     def __init__(self, workflow: Any, estimate: Estimate, *, tell: Callable[[str], None]) -> None:
         super().__init__()
@@ -123,7 +141,7 @@ class _Follower(logging.Handler):
         self.gpus = float(getattr(gpus, "value", gpus) or math.inf)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take an event in; an error here must not cost a run."""
+        """Process an event; an error here must not end the run."""
         try:
             self._take(str(getattr(record, "event", "")), record)
         except Exception:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Write files that are either complete or absent."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,9 +7,10 @@ from pathlib import Path
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A path to write to, which becomes `path` at the end; an earlier file stays until then, and after an error.
+    """Yield a path to write to, which replaces `path` at the end.
 
-    A process that is killed leaves a file that ends in `.partial`, which the next one overwrites.
+    An earlier file stays until then, and also after an error. A killed process leaves a file that
+    ends in `.partial`, which the next one overwrites.
     """
     partial = path.with_name(f"{path.name}.partial")
     yield partial
@@ -17,13 +18,16 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all."""
+    """Write a file, completely or not at all."""
     with whole(path) as partial:
         partial.write_bytes(content)
 
 
 def write_if_other(path: Path, content: bytes) -> bool:
-    """Write a file only where its content differs, so that what depends on it does not run again; whether it was written."""
+    """Write a file only if its content differs, so that later stages do not rerun for nothing.
+
+    Returns whether it was written.
+    """
     if path.is_file() and path.read_bytes() == content:
         return False
     write(path, content)

@@ -1,4 +1,4 @@
-"""People to retrieve from: embeddings of a trained model with the phenotypes of the same visits."""
+"""Galleries: embeddings of a trained model, with the phenotypes of the same visits."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,20 @@ from ptacl import participants
 
 @dataclass(frozen=True)
 class Gallery:
-    """Embeddings and phenotypes of people to retrieve from; per participant, so it stays where results/private is.
+    """Embeddings and phenotypes of people to retrieve from.
 
-    visits : n. embedding : (n, D) of the shared space, by modality. phenotypes : of the same visits. model : which model made the
-    embeddings (:func:`ptacl.models.weights.digest`).
+    It contains data of individual participants, so it must stay where results/private is.
+
+    Parameters
+    ----------
+    visits : list of str
+        The n visits.
+    embedding : mapping of str to ndarray of shape (n, D)
+        Embeddings in the shared space, by modality.
+    phenotypes : DataFrame
+        Phenotypes of the same visits.
+    model : str
+        Identifies the model that made the embeddings (:func:`ptacl.models.weights.digest`).
     """
 
     visits: list[str]
@@ -24,7 +34,25 @@ class Gallery:
 
     @classmethod
     def load(cls, embeddings: Path, *, table: Path | None = None) -> "Gallery":
-        """From `results/private/embeddings/MODEL-SEED.npz` and participants.csv (by default that of the same run)."""
+        """Read a gallery from the results of a run.
+
+        Parameters
+        ----------
+        embeddings : Path
+            File `results/private/embeddings/MODEL-SEED.npz`.
+        table : Path, optional
+            File participants.csv. By default that of the same run.
+
+        Returns
+        -------
+        Gallery
+            The visits of the embeddings that the table contains.
+
+        Raises
+        ------
+        ValueError
+            The file does not name its model, or has no shared space.
+        """
         table = table or Path(embeddings).parents[1] / "participants.csv"
         with np.load(embeddings, allow_pickle=False) as stored:
             found = {m: stored[f"{m}_projected"] for m in ("ecg", "cmr") if f"{m}_projected" in stored}
@@ -33,7 +61,7 @@ class Gallery:
         if not model:
             raise ValueError(f"{embeddings} does not say which model made it: run the pipeline again")
         if not found:
-            raise ValueError(f"{embeddings} has no shared space: only contrastive models retrieve")
+            raise ValueError(f"{embeddings} has no shared space of ECG and CMR: give the embeddings of a contrastive model")
         rows = participants.read(table).set_index("visit")
         kept = [i for i, visit in enumerate(visits) if visit in rows.index]
         rows = rows.loc[[visits[i] for i in kept]]

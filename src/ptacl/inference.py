@@ -1,10 +1,11 @@
-"""A trained model in use: from files or arrays to embeddings, phenotypes and neighbours.
+"""Use a trained model: from files or arrays to embeddings, phenotypes and neighbours.
 
     model = ptacl.Model.load("results/models/ptacl-0")
     table = model.predict(["ecg.xml"])
 
-A model folder holds all that this needs: the weights, how its inputs were prepared, and the linear probe of the phenotypes. What
-is done to a file is what the pipeline does, by the same functions in the same order, so that embeddings agree to the bit.
+A model folder contains everything that is needed: the weights, the preparation of the inputs, and
+the linear probe of the phenotypes. Files go through the same functions in the same order as in the
+pipeline, so embeddings are byte-identical.
 """
 
 import json
@@ -33,13 +34,16 @@ from ptacl.models import weights
 from ptacl.sources import Files
 
 Modality = Literal["ecg", "cmr"]
-_BATCH = 32  # as the section `embedding` of the configuration: the last bits depend on it
-_AT_ONCE = 256  # files in memory
+_BATCH = 32  # as in the section `embedding` of the configuration: it affects the last bits
+_AT_ONCE = 256  # files held in memory
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model folder, ready for use; see :meth:`load`."""
+    """A trained model, ready for use.
+
+    Create it with :meth:`load`.
+    """
 
     folder: Path
     parts: embed.Model
@@ -50,7 +54,25 @@ class Model:
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "cpu") -> "Model":
-        """Read a folder; ValueError or FileNotFoundError says what it lacks and what makes it. device : cpu or cuda."""
+        """Read a model folder.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Model folder, such as `results/models/ptacl-0`.
+        device : str
+            `cpu` or `cuda`.
+
+        Returns
+        -------
+        Model
+            The model.
+
+        Raises
+        ------
+        ValueError, FileNotFoundError
+            The folder lacks something. The message says what it lacks and how to create it.
+        """
         folder, on = Path(folder), _device(device)
         preparation = weights.description(folder).get("preparation")
         if not preparation or not all(preparation.values()):
@@ -61,7 +83,7 @@ class Model:
             settings = {m: kinds[m].validate_python(values) for m, values in preparation.items() if m in parts.encoders}
         except ValidationError:
             raise ValueError(
-                f"{folder} prepares its inputs by other settings than this version of ptacl knows: "
+                f"{folder} needs preparation settings that this version of ptacl does not know: "
                 "use it with the version that trained it, or train it again"
             ) from None
         path = folder / readout.NAME
@@ -83,18 +105,27 @@ class Model:
 
         Parameters
         ----------
-        source : files, or ECGs as an array (leads, samples) or (n, leads, samples).
-        modality : `ecg` or `cmr`.
-        rate_hz : sampling rate of an array.
-        leads : names of the rows of an array, in any order.
-        unit : of an array: mV, uV, V or nV.
-        segmentation : segmentation of a single cine; by default the file next to it, if there is one.
-        progress : whether to show a progress bar.
+        source : path, sequence of paths, or ndarray
+            Files, or ECGs as an array of shape (leads, samples) or (n, leads, samples).
+        modality : {"ecg", "cmr"}
+            Modality of the input.
+        rate_hz : float
+            Sampling rate of an array, in Hz.
+        leads : sequence of str
+            Names of the rows of an array, in any order.
+        unit : {"mV", "uV", "V", "nV"}
+            Unit of an array.
+        segmentation : Path, optional
+            Segmentation of a single cine. By default the file next to the cine is used, if there is
+            one.
+        progress : bool
+            Whether to show a progress bar.
 
         Returns
         -------
-        One row per input, with columns `e0` to `eD-1`. `reason` says why an input cannot be used, and is "" if it can; the
-        embedding is then NaN.
+        DataFrame
+            One row per input, with columns `e0` to `eD-1`. `reason` says why an input cannot be
+            used, and is "" if it can be used. The embedding of an input that cannot be used is NaN.
 
         Raises
         ------
@@ -120,14 +151,34 @@ class Model:
         segmentation: Path | None = None,
         progress: bool = False,
     ) -> pd.DataFrame:
-        """Predict phenotypes by the linear probe of the model; parameters as in :meth:`embed`.
+        """Predict phenotypes with the linear probe of the model.
+
+        Parameters
+        ----------
+        source : path, sequence of paths, or ndarray
+            Files, or ECGs as an array of shape (leads, samples) or (n, leads, samples).
+        modality : {"ecg", "cmr"}
+            Modality of the input.
+        rate_hz : float
+            Sampling rate of an array, in Hz.
+        leads : sequence of str
+            Names of the rows of an array, in any order.
+        unit : {"mV", "uV", "V", "nV"}
+            Unit of an array.
+        segmentation : Path, optional
+            Segmentation of a single cine. By default the file next to the cine is used, if there is
+            one.
+        progress : bool
+            Whether to show a progress bar.
 
         Returns
         -------
-        One row per input and phenotype. `value`, `low` and `high` are the prediction and its interval, from the residuals of the
-        test participants. `out_of_distribution` says whether the embedding is farther from the mean of the training
-        participants than 99.5 % of the test participants, by Mahalanobis distance; it is missing if the input cannot be used.
-        `reason` is as in :meth:`embed`.
+        DataFrame
+            One row per input and phenotype. `value`, `low` and `high` are the prediction and its
+            interval, from the residuals of the test participants. `out_of_distribution` says
+            whether the embedding is farther from the mean of the training participants than 99.5 %
+            of the test participants, by Mahalanobis distance; it is missing if the input cannot be
+            used. `reason` is as in :meth:`embed`.
 
         Raises
         ------
@@ -167,12 +218,35 @@ class Model:
         segmentation: Path | None = None,
         progress: bool = False,
     ) -> pd.DataFrame:
-        """Find the `num` visits of a gallery whose other modality is nearest by cosine; other parameters as in :meth:`embed`.
+        """Find the visits of a gallery whose other modality is nearest by cosine.
+
+        Parameters
+        ----------
+        source : path, sequence of paths, or ndarray
+            Files, or ECGs as an array of shape (leads, samples) or (n, leads, samples).
+        gallery : Gallery
+            Visits to search.
+        modality : {"ecg", "cmr"}
+            Modality of the input.
+        num : int
+            Number of visits to find for each input.
+        rate_hz : float
+            Sampling rate of an array, in Hz.
+        leads : sequence of str
+            Names of the rows of an array, in any order.
+        unit : {"mV", "uV", "V", "nV"}
+            Unit of an array.
+        segmentation : Path, optional
+            Segmentation of a single cine. By default the file next to the cine is used, if there is
+            one.
+        progress : bool
+            Whether to show a progress bar.
 
         Returns
         -------
-        One row per input and rank, with the similarity, the visit and its phenotypes; one row with a reason for an input that
-        cannot be used.
+        DataFrame
+            One row per input and rank, with the similarity, the visit and its phenotypes. An input
+            that cannot be used has one row with the reason.
 
         Raises
         ------
@@ -181,7 +255,7 @@ class Model:
         """
         if gallery.model != self.digest:
             raise ValueError(
-                f"another model made this gallery than {self.folder}: give the embeddings of this model, "
+                f"the gallery was made by another model than {self.folder}: give the embeddings of this model, "
                 f"results/private/embeddings/{self.folder.name}.npz of the same run"
             )
         other = "cmr" if modality == "ecg" else "ecg"
@@ -191,7 +265,8 @@ class Model:
             source, modality, rate_hz=rate_hz, leads=leads, unit=unit, segmentation=segmentation, progress=progress
         )
         kept = cosine.unit(gallery.embedding[other])
-        query = cosine.unit(arrays.get(f"{modality}_projected", np.full((len(names), kept.shape[1]), np.nan)))  # none usable
+        # Without a usable input there is nothing to project, so the query is NaN.
+        query = cosine.unit(arrays.get(f"{modality}_projected", np.full((len(names), kept.shape[1]), np.nan)))
         rows: list[pd.DataFrame] = []
         for name, reason, similarity in zip(names, reasons, query @ kept.T, strict=True):
             if reason:
@@ -214,11 +289,15 @@ class Model:
         segmentation: Path | None = None,
         progress: bool = False,
     ) -> tuple[list[str], dict[str, np.ndarray], list[str]]:
-        """Names, arrays of :func:`ptacl.evaluation.embed.embed` with a row each (NaN where unusable), and reasons."""
+        """Return names, arrays and reasons, with one row per input.
+
+        The arrays are those of :func:`ptacl.evaluation.embed.embed`, with NaN for inputs that
+        cannot be used.
+        """
         if modality not in self.preparation:
             raise ValueError(f"{self.folder} has no {modality.upper()} encoder; it has {', '.join(sorted(self.preparation))}")
         if isinstance(source, np.ndarray) and modality != "ecg":
-            raise ValueError("arrays are ECGs: give the files of cines")
+            raise ValueError("an array can only hold ECGs: give the files of cines")
         if modality == "ecg":
             sources.require_ecgs(source)
         inputs = sources.items(source, rate_hz=rate_hz, leads=leads, unit=unit)
@@ -248,7 +327,7 @@ class Model:
             if modality == "cmr":
                 labels = segmentation or cmr_files.find_labels(item)
                 return cmr.prepare_record(str(item), segmentation=str(labels or ""), settings=settings)
-            settings = settings.model_copy(update={"delineation": "none"})  # no part of the input
+            settings = settings.model_copy(update={"delineation": "none"})  # the model does not use it
             if isinstance(item, Path):
                 return ecg.prepare_record(item, settings=settings)
             return ecg.prepare(item(settings), settings=settings)
@@ -256,7 +335,7 @@ class Model:
             return error
 
     def _embedded(self, prepared: Sequence[Any], modality: Modality) -> dict[str, np.ndarray]:
-        """Arrays of :func:`ptacl.evaluation.embed.embed` of usable inputs."""
+        """Return the arrays of :func:`ptacl.evaluation.embed.embed` for usable inputs."""
         if not prepared:
             return {modality: np.zeros((0, self.parts.encoders[modality].width), np.float32)}
         visits = [str(i) for i in range(len(prepared))]
@@ -276,7 +355,7 @@ class Model:
 
 
 def _device(name: str) -> torch.device:
-    """ValueError for a device that is not here."""
+    """Return the device; ValueError if this machine does not have it."""
     kind = name.partition(":")[0]
     if kind not in ("cpu", "cuda"):
         raise ValueError(f"device {name}: use cpu or cuda")

@@ -1,4 +1,7 @@
-"""The list of participants, one row per usable visit: what training and evaluation read of the cohort."""
+"""Read the list of participants, the only part of the cohort that training and evaluation use.
+
+It has one row per usable visit.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,24 +12,38 @@ SPLITS = ("train", "validation", "test")
 
 
 def visit_order(visit: str) -> tuple[str, int]:
-    """Sort key of a visit `participant_number`: visit 2 of a participant comes before visit 10."""
+    """Return the sort key of a visit `participant_number`.
+
+    With it, visit 2 of a participant comes before visit 10.
+    """
     participant, _, number = visit.rpartition("_")
     return participant, int(number)
 
 
 def in_order(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows sorted by their column `visit`, with a new index."""
+    """Sort rows by their column `visit`, with a new index."""
     return rows.sort_values("visit", key=lambda column: column.map(visit_order), ignore_index=True)
 
 
 def read(path: Path, *, splits: Sequence[str] = SPLITS, columns: Sequence[str] = ()) -> pd.DataFrame:
-    """Rows of some splits, the first visit of each participant first; the order of the file does not matter.
+    """Read the rows of some splits, the first visit of each participant first.
+
+    The order of the file does not matter.
 
     Parameters
     ----------
-    path : participants.csv, or another table with the columns visit, participant and split, which are read as text.
-    splits : splits to keep.
-    columns : columns that the table must have in addition.
+    path : Path
+        participants.csv, or another table with the columns visit, participant and split, which are
+        read as text.
+    splits : sequence of str
+        Splits to keep.
+    columns : sequence of str
+        Columns that the table must have in addition.
+
+    Returns
+    -------
+    DataFrame
+        The rows, with a new index.
 
     Raises
     ------

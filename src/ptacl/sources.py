@@ -1,4 +1,4 @@
-"""What a person hands to a trained model: files, or ECGs as an array."""
+"""Inputs of a trained model: files, or ECGs as an array."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,23 +16,28 @@ _CINES = (".zip", ".nii", ".nii.gz")
 
 
 def require_ecgs(source: Files | np.ndarray) -> None:
-    """ValueError for a cine, which only its modality makes readable."""
+    """Raise ValueError for a cine, which can only be read with its own modality."""
     for path in [] if isinstance(source, np.ndarray) else paths(source):
         if path.is_dir() or path.name.lower().endswith(_CINES):
             raise ValueError(f'{path.name} is a cine, not an ECG: add --modality cmr (modality="cmr" in Python)')
 
 
 def paths(source: Files) -> list[Path]:
-    """The files that were named."""
+    """Return the given files as a list of paths."""
     return [Path(path) for path in ([source] if isinstance(source, str | Path) else source)]
 
 
 def items(source: Files | np.ndarray, *, rate_hz: float, leads: Sequence[str], unit: str) -> list[tuple[str, Any]]:
-    """Names and items: paths, or functions that make a record of a signal."""
+    """Return names and items.
+
+    An item is a path, or a function that makes a record from a signal.
+    """
     if isinstance(source, np.ndarray):
         signals = source[None] if source.ndim == 2 else source
         if signals.ndim != 3 or signals.shape[1] != len(leads):
-            raise ValueError(f"signals of shape {source.shape}: (leads, samples) or (n, leads, samples) with {len(leads)} leads")
+            raise ValueError(
+                f"signals of shape {source.shape}: give (leads, samples) or (n, leads, samples) with {len(leads)} leads"
+            )
 
         def record(signal: np.ndarray) -> Any:
             def make(settings: config.Ecg) -> EcgRecord:

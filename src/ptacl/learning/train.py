@@ -194,7 +194,9 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="name of the model in the configuration")
-    parser.add_argument("--settings", required=True, metavar="JSON", help="settings of the model, including those that it inherits")
+    parser.add_argument(
+        "--settings", required=True, metavar="JSON", help="settings of the model, including those that it inherits"
+    )
     parser.add_argument("--inputs", required=True, metavar="JSON", help="z-score and encoders of the modalities of the model")
     parser.add_argument("--seed", required=True, type=int, help="seed of weights, order, masks and augmentation")
     parser.add_argument("--participants", nargs="?", type=Path, help="visits.csv, or participants.csv if the model needs labels")
@@ -207,7 +209,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--state", required=True, type=Path, help="folder of checkpoints, which is removed after success")
     parser.add_argument("--tensorboard", type=Path, help="folder for curves of the training; needs the extra `tensorboard`")
-    parser.add_argument("--identity", required=True, help="everything else that decides the result, such as the version of the code")
+    parser.add_argument(
+        "--identity", required=True, help="everything else that decides the result, such as the version of the code"
+    )
     parser.add_argument("--out", required=True, type=Path, help="model folder to write")
     parser.add_argument("--metrics", required=True, type=Path, help="CSV to write, one row per epoch")
     return parser.parse_args()
