@@ -3,9 +3,8 @@
     model = ptacl.Model.load("results/models/ptacl-0")
     table = model.predict(["ecg.xml"])
 
-A model folder contains everything that is needed: the weights, the preparation of the inputs, and
-the linear probe of the phenotypes. Files go through the same functions in the same order as in the
-pipeline, so embeddings are byte-identical.
+A model folder contains all that is needed: weights, input preparation, and the linear probe. Files
+go through the functions of the pipeline in the same order, so embeddings are byte-identical.
 """
 
 import json
@@ -40,10 +39,7 @@ _AT_ONCE = 256  # files held in memory
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model, ready for use.
-
-    Create it with :meth:`load`.
-    """
+    """A trained model, ready for use; create it with :meth:`load`."""
 
     folder: Path
     parts: embed.Model
@@ -58,20 +54,13 @@ class Model:
 
         Parameters
         ----------
-        folder : str or Path
-            Model folder, such as `results/models/ptacl-0`.
-        device : str
-            `cpu` or `cuda`.
-
-        Returns
-        -------
-        Model
-            The model.
+        folder : model folder, such as `results/models/ptacl-0`.
+        device : `cpu` or `cuda`.
 
         Raises
         ------
         ValueError, FileNotFoundError
-            The folder lacks something. The message says what it lacks and how to create it.
+            The folder lacks something; the message says what, and how to create it.
         """
         folder, on = Path(folder), _device(device)
         preparation = weights.description(folder).get("preparation")
@@ -105,27 +94,19 @@ class Model:
 
         Parameters
         ----------
-        source : path, sequence of paths, or ndarray
-            Files, or ECGs as an array of shape (leads, samples) or (n, leads, samples).
-        modality : {"ecg", "cmr"}
-            Modality of the input.
-        rate_hz : float
-            Sampling rate of an array, in Hz.
-        leads : sequence of str
-            Names of the rows of an array, in any order.
-        unit : {"mV", "uV", "V", "nV"}
-            Unit of an array.
-        segmentation : Path, optional
-            Segmentation of a single cine. By default the file next to the cine is used, if there is
-            one.
-        progress : bool
-            Whether to show a progress bar.
+        source : files, or ECGs as an array (leads, samples) or (n, leads, samples).
+        modality : `ecg` or `cmr`.
+        rate_hz : sampling rate of an array, in Hz.
+        leads : names of the rows of an array, in any order.
+        unit : unit of an array: mV, uV, V or nV.
+        segmentation : segmentation of a single cine; by default the file next to it, if there is
+        one.
+        progress : whether to show a progress bar.
 
         Returns
         -------
-        DataFrame
-            One row per input, with columns `e0` to `eD-1`. `reason` says why an input cannot be
-            used, and is "" if it can be used. The embedding of an input that cannot be used is NaN.
+        One row per input, with columns `e0` to `eD-1`. `reason` says why an input cannot be used,
+        and is "" if it can be used. The embedding of an input that cannot be used is NaN.
 
         Raises
         ------
@@ -151,34 +132,15 @@ class Model:
         segmentation: Path | None = None,
         progress: bool = False,
     ) -> pd.DataFrame:
-        """Predict phenotypes with the linear probe of the model.
-
-        Parameters
-        ----------
-        source : path, sequence of paths, or ndarray
-            Files, or ECGs as an array of shape (leads, samples) or (n, leads, samples).
-        modality : {"ecg", "cmr"}
-            Modality of the input.
-        rate_hz : float
-            Sampling rate of an array, in Hz.
-        leads : sequence of str
-            Names of the rows of an array, in any order.
-        unit : {"mV", "uV", "V", "nV"}
-            Unit of an array.
-        segmentation : Path, optional
-            Segmentation of a single cine. By default the file next to the cine is used, if there is
-            one.
-        progress : bool
-            Whether to show a progress bar.
+        """Predict phenotypes with the linear probe; parameters as in :meth:`embed`.
 
         Returns
         -------
-        DataFrame
-            One row per input and phenotype. `value`, `low` and `high` are the prediction and its
-            interval, from the residuals of the test participants. `out_of_distribution` says
-            whether the embedding is farther from the mean of the training participants than 99.5 %
-            of the test participants, by Mahalanobis distance; it is missing if the input cannot be
-            used. `reason` is as in :meth:`embed`.
+        One row per input and phenotype. `value`, `low` and `high` are the prediction and its
+        interval, from the residuals of the test participants. `out_of_distribution` says whether
+        the embedding is farther from the mean of the training participants than 99.5 % of the test
+        participants, by Mahalanobis distance; it is missing if the input cannot be used. `reason`
+        is as in :meth:`embed`.
 
         Raises
         ------
@@ -218,35 +180,13 @@ class Model:
         segmentation: Path | None = None,
         progress: bool = False,
     ) -> pd.DataFrame:
-        """Find the visits of a gallery whose other modality is nearest by cosine.
-
-        Parameters
-        ----------
-        source : path, sequence of paths, or ndarray
-            Files, or ECGs as an array of shape (leads, samples) or (n, leads, samples).
-        gallery : Gallery
-            Visits to search.
-        modality : {"ecg", "cmr"}
-            Modality of the input.
-        num : int
-            Number of visits to find for each input.
-        rate_hz : float
-            Sampling rate of an array, in Hz.
-        leads : sequence of str
-            Names of the rows of an array, in any order.
-        unit : {"mV", "uV", "V", "nV"}
-            Unit of an array.
-        segmentation : Path, optional
-            Segmentation of a single cine. By default the file next to the cine is used, if there is
-            one.
-        progress : bool
-            Whether to show a progress bar.
+        """Find the `num` visits of a gallery whose other modality is nearest by cosine. The other
+        parameters are those of :meth:`embed`.
 
         Returns
         -------
-        DataFrame
-            One row per input and rank, with the similarity, the visit and its phenotypes. An input
-            that cannot be used has one row with the reason.
+        One row per input and rank, with the similarity, the visit and its phenotypes. An input that
+        cannot be used has one row with the reason.
 
         Raises
         ------
@@ -265,8 +205,7 @@ class Model:
             source, modality, rate_hz=rate_hz, leads=leads, unit=unit, segmentation=segmentation, progress=progress
         )
         kept = cosine.unit(gallery.embedding[other])
-        # Without a usable input there is nothing to project, so the query is NaN.
-        query = cosine.unit(arrays.get(f"{modality}_projected", np.full((len(names), kept.shape[1]), np.nan)))
+        query = cosine.unit(arrays.get(f"{modality}_projected", np.full((len(names), kept.shape[1]), np.nan)))  # none usable
         rows: list[pd.DataFrame] = []
         for name, reason, similarity in zip(names, reasons, query @ kept.T, strict=True):
             if reason:
@@ -289,11 +228,7 @@ class Model:
         segmentation: Path | None = None,
         progress: bool = False,
     ) -> tuple[list[str], dict[str, np.ndarray], list[str]]:
-        """Return names, arrays and reasons, with one row per input.
-
-        The arrays are those of :func:`ptacl.evaluation.embed.embed`, with NaN for inputs that
-        cannot be used.
-        """
+        """Return names, arrays and reasons of all inputs; unusable inputs are NaN in the arrays."""
         if modality not in self.preparation:
             raise ValueError(f"{self.folder} has no {modality.upper()} encoder; it has {', '.join(sorted(self.preparation))}")
         if isinstance(source, np.ndarray) and modality != "ecg":

@@ -34,11 +34,7 @@ _POOL = 1 << 20  # numbers in the pool; the window of a record or image can star
 
 @dataclass(frozen=True)
 class EcgDraw:
-    """Random draws for B ECGs.
-
-    `surrogate` and `jitter` hold the indices of the ECGs in the batch to which that transform
-    applies.
-    """
+    """Draws for B ECGs; `surrogate` and `jitter` are indices of the ECGs that are transformed."""
 
     start_B: np.ndarray
     noise_B: np.ndarray
@@ -49,10 +45,7 @@ class EcgDraw:
 
 @dataclass(frozen=True)
 class CmrDraw:
-    """Random draws for B cines.
-
-    The Boolean masks (B,) say to which cines each transform applies.
-    """
+    """Draws for B cines; Boolean masks (B,) say which cines are transformed."""
 
     frame_BT: np.ndarray
     noise_B: np.ndarray
@@ -71,11 +64,7 @@ class CmrDraw:
 
 
 def draw_ecg(samples: Sequence[int], *, settings: EcgAugmentation, seed: int, epoch: int, spare: int) -> EcgDraw:
-    """Draw the augmentation of the ECGs with these sample indices.
-
-    `spare` is the number of samples by which a record is longer than the crop, so a start is
-    between 0 and `spare`.
-    """
+    """Draw for the ECGs of these indices; a start is between 0 and `spare` samples."""
     rows = [_draw_ecg(seeds.generator(seed, "ecg augmentation", epoch, s), settings, spare) for s in samples]
     start, noise, factor, surrogate, jitter = (np.array(column) for column in zip(*rows, strict=True))
     return EcgDraw(start, noise, factor.astype(np.float32), np.flatnonzero(surrogate), np.flatnonzero(jitter))
@@ -144,10 +133,7 @@ def _between(unit: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _affine(unit_B5: np.ndarray, settings: CmrAugmentation, *, move_B: np.ndarray, flip_B: np.ndarray) -> np.ndarray:
-    """Return the map from output to input coordinates, (B, 2, 3), for `affine_grid`.
-
-    It combines a random resized crop, a rotation and a flip.
-    """
+    """Return crop, rotation and flip as (B, 2, 3), from output to input, for `affine_grid`."""
     angle = np.radians(settings.rotation_degrees) * (2 * unit_B5[:, 0] - 1) * move_B
     area = np.where(move_B, _between(unit_B5[:, 1], *settings.crop_scale), 1)
     ratio = np.where(move_B, np.exp(_between(unit_B5[:, 2], *np.log(settings.crop_ratio))), 1)
@@ -161,10 +147,7 @@ def _affine(unit_B5: np.ndarray, settings: CmrAugmentation, *, move_B: np.ndarra
 
 
 def corrupt_ecg(signal_BLS: Tensor, draw: EcgDraw, *, settings: EcgAugmentation) -> Tensor:
-    """Apply Fourier surrogate, jitter and rescaling, in this order, to cropped ECGs.
-
-    The ECGs (B, L, S) are changed in place.
-    """
+    """Apply Fourier surrogate, jitter and rescaling to crops (B, L, S), in this order, in place."""
     device = signal_BLS.device
     if len(draw.surrogate):
         rows = _index(draw.surrogate, device)
@@ -225,10 +208,7 @@ def move_cmr(frames_BTHW: Tensor, draw: CmrDraw) -> Tensor:
 
 
 def corrupt_cmr(frames_BTHW: Tensor, draw: CmrDraw, *, settings: CmrAugmentation) -> Tensor:
-    """Apply brightness and contrast, blur, and noise, in this order and in place.
-
-    The result is clamped to 0..1.
-    """
+    """Apply brightness and contrast, blur, and noise, in this order; clamp to 0..1; in place."""
     device = frames_BTHW.device
     if draw.coloured_B.any():
         contrast = np.where(draw.coloured_B, draw.contrast_B, 1)

@@ -30,29 +30,16 @@ _SCALE = "ecg scale, mV"  # key in a batch until its ECGs are standardised
 
 @dataclass(frozen=True)
 class Recordings:
-    """Recordings of n visits as they are stored, mapped or in memory.
+    """Recordings of n visits as stored, mapped or in memory; None for a modality not requested.
 
-    The arrays of a modality that was not requested are None.
-
-    Parameters
-    ----------
-    visits : list of str
-        The n visits.
-    signal : ndarray of float32, shape (m, 12, 5000), or None
-        ECGs in mV.
-    r_peaks : ndarray of int32, shape (m, 64), or None
-        R-peaks in samples, padded with -1.
-    frames : ndarray of uint8, shape (m, 50, 84, 84), or None
-        Cines.
-    systole : ndarray of int32, shape (m,), or None
-        Frame of end-systole.
-    places : mapping of str to ndarray
-        Row of each visit in the arrays, by modality. Without it, m is n.
-    key : str
-        Identifies the content of the arrays.
-    scale_mv : ndarray of float32, shape (n, 2, 12), or None
-        Mean and standard deviation of each lead in mV, with which batches of ECGs are standardised
-        (see :meth:`standardised`).
+    signal : (m, 12, 5000) float32, ECGs in mV.
+    r_peaks : (m, 64) int32, in samples, padded with -1.
+    frames : (m, 50, 84, 84) uint8, cines.
+    systole : (m,) int32, frame of end-systole.
+    places : by modality, the row of each visit in the arrays; without it, m is n.
+    key : identifies the content of the arrays.
+    scale_mv : (n, 2, 12) float32, mean and standard deviation of each lead, with which batches of
+    ECGs are standardised (:meth:`standardised`).
     """
 
     visits: list[str]
@@ -75,10 +62,7 @@ class Recordings:
             yield self.signal[row]
 
     def standardised(self, zscore: Zscore) -> "Recordings":
-        """Return the same recordings, whose batches contain z-scored ECGs.
-
-        The arrays stay as they are stored.
-        """
+        """Return the same stored recordings, whose batches contain z-scored ECGs."""
         if self.signal is None:
             return self
         signals = self.signals(np.arange(len(self.visits)))
@@ -92,10 +76,7 @@ def split_rows(table: pd.DataFrame, split: str) -> np.ndarray:
 
 
 def split_participants(table: pd.DataFrame, split: str) -> list[np.ndarray]:
-    """Return the rows of each participant of a split, the first visit first.
-
-    A training draws its samples from these (:class:`Samples`).
-    """
+    """Return the rows of each participant of a split, first visit first, for a training."""
     rows = split_rows(table, split)
     _, person = np.unique(table["participant"].to_numpy(str)[rows], return_inverse=True)
     return [rows[person == p] for p in range(person.max(initial=-1) + 1)]
@@ -104,25 +85,10 @@ def split_participants(table: pd.DataFrame, split: str) -> list[np.ndarray]:
 def load(visits: Sequence[str], *, ecg: Sequence[Path], cmr: Sequence[Path], place: maps.Place | None = None) -> Recordings:
     """Read the recordings of these visits, in this order.
 
-    Parameters
-    ----------
-    visits : sequence of str
-        Visits to read.
-    ecg, cmr : sequence of Path
-        Manifests k.json of the shards, whose stores are in the folders of the same name. Empty for
-        a modality that is not needed.
-    place : Place, optional
-        Where the maps are (:mod:`ptacl.learning.maps`). By default recordings are read into memory.
-
-    Returns
-    -------
-    Recordings
-        Recordings of the visits.
-
-    Raises
-    ------
-    ValueError
-        There are no visits, or the stores lack some of them.
+    ecg, cmr : manifests k.json of the shards, whose stores are in the folders of the same name.
+    Empty for a modality that is not needed.
+    place : where the maps are (:mod:`ptacl.learning.maps`). By default recordings are read into
+    memory.
     """
     if not visits:
         raise ValueError("participants.csv has no visit to read: the flow diagram shows why visits were excluded")
@@ -150,28 +116,21 @@ def _places(visits: Sequence[str], stored: Sequence[str], folder: Path) -> np.nd
 
 
 def prepared_by(manifests: Sequence[Path]) -> dict[str, object]:
-    """Return the settings with which the stores of these shards were prepared.
-
-    Inference must prepare a file with the same settings. The result is empty if they are unknown.
+    """Return the settings with which the stores of these shards were prepared, empty if unknown.
+    Inference must prepare a file with the same settings.
     """
     settings: dict[str, object] = store.read(Path(manifests[0]).with_suffix("")).attributes.get("settings", {})
     return settings
 
 
 def digest(recordings: Recordings, table: pd.DataFrame) -> str:
-    """Return a hash of the recordings and of the split of each visit.
-
-    A resumed run must have the same hash as the interrupted one.
-    """
+    """Return a hash of recordings and splits, the same for a resumed and an interrupted run."""
     return hashlib.sha256("\n".join([recordings.key, *recordings.visits, *table["split"]]).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Host:
-    """The half of a batch that is in main memory.
-
-    A draw is None if nothing is augmented.
-    """
+    """The half of a batch in main memory; a draw is None if nothing is augmented."""
 
     arrays: dict[str, np.ndarray]
     ecg: augment.EcgDraw | None
@@ -188,31 +147,15 @@ class Samples:
     first samples of the ECG, and frames over the whole cycle from frame 0
     (:func:`ptacl.learning.augment.frame_index`).
 
-    Parameters
-    ----------
-    recordings : Recordings
-        Recordings from which batches are made.
-    rows : sequence of ndarray
-        Rows of the visits of each participant.
-    sizes : mapping of str to encoder settings
-        Encoder settings by modality; only shape and patch are used.
-    seed : int
-        Seed of all draws.
-    ecg, cmr : augmentation settings, optional
-        Without them a modality is not augmented.
-    beats : bool
-        Add "beats" (B, T, tokens) and "valid" (B,) for the local loss.
-    masked : int
-        Add "noise" (B, masked), uniform, for masked reconstruction. Also add the input to be
-        reconstructed as "ecg_clean" or "cmr_clean": cropped and turned like the input, but not
-        corrupted (Sec. 3.1). 0 adds neither.
-    views : int
-        Number of differently augmented views of each sample, one after the other: (views x B, ...).
-        With two or more, the evaluation view is augmented too, always in the same way.
-    systole : bool
-        Add "systole" (B,), the phase of end-systole.
-    targets : ndarray of float32, shape (n, P), optional
-        Targets of the rows of the recordings, added as "targets" (B, P).
+    sizes : encoder settings by modality; only shape and patch are used.
+    beats : add "beats" (B, T, tokens) and "valid" (B,) for the local loss.
+    masked : add "noise" (B, masked), uniform, for masked reconstruction. Also add the input to be
+    reconstructed as "ecg_clean" or "cmr_clean": cropped and turned like the input, but not
+    corrupted (Sec. 3.1). 0 adds neither.
+    views : number of differently augmented views of each sample, one after the other: (views x B,
+    ...). With two or more, the evaluation view is augmented too, always in the same way.
+    systole : add "systole" (B,), the phase of end-systole.
+    targets : (n, P) float32 of the rows of the recordings, added as "targets" (B, P).
     """
 
     recordings: Recordings
@@ -306,9 +249,8 @@ class Samples:
         return matrices, counts > 0
 
     def finish(self, host: Host, *, device: torch.device) -> dict[str, Tensor]:
-        """Return the batch on the device, in floating point and augmented.
-
-        Call it only once per `host`, because it can reuse the memory of `host`.
+        """Return the augmented batch on the device. Call it once per `host`, whose memory it can
+        reuse.
         """
         batch = {name: _to(torch.from_numpy(array), device) for name, array in host.arrays.items()}
         if _SCALE in batch:
@@ -325,8 +267,7 @@ class Samples:
 
 
 def _to(tensor: Tensor, device: torch.device) -> Tensor:
-    """Move a tensor to the device.
-
-    For a GPU it is pinned first, so that the copy can overlap the previous optimiser step.
+    """Move a tensor to the device. For a GPU it is pinned first, so that the copy can overlap the
+    previous optimiser step.
     """
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

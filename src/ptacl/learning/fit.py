@@ -1,9 +1,9 @@
 """The only training loop of the project.
 
 `fit` needs a module that maps a batch to a dict with "loss", and data that make batches. All
-randomness is derived, so a checkpoint consists of model, optimiser, step and history. A run that is
-killed at any step and resumed ends with the same weights as one that was not killed: byte-identical
-on one machine with the same number of threads. Several processes agree up to rounding.
+randomness is derived, so a checkpoint is model, optimiser, step and history. A run that is killed
+at any step and resumed ends with the same weights as one that was not killed: byte-identical on one
+machine with the same number of threads. Several processes agree up to rounding.
 """
 
 import logging
@@ -32,15 +32,12 @@ Row = dict[str, float]
 
 
 class Data(Protocol):
-    """Batches by sample index; see :class:`ptacl.learning.data.Samples`.
-
-    `collect` runs ahead in a thread.
-    """
+    """Batches by sample index; see :class:`ptacl.learning.data.Samples`."""
 
     def __len__(self) -> int: ...
 
     def collect(self, samples: np.ndarray, *, epoch: int | None) -> Any:
-        """Make the part of a batch that is in main memory; epoch None is the evaluation view."""
+        """Make the main-memory part of a batch, in a thread; epoch None is the evaluation view."""
 
     def finish(self, host: Any, *, device: torch.device) -> Mapping[str, Tensor]:
         """Make the batch from the part that was collected."""
@@ -58,45 +55,19 @@ def fit(
     device: torch.device,
     watch: Callable[[Row], None] = lambda row: None,
 ) -> list[Row]:
-    """Train `objective` in place and return one row per epoch.
+    """Train `objective` in place and return one row per epoch; `chosen` is 1 if its weights are
+    kept.
 
     All processes start from the weights of process 0. The last incomplete batch of an epoch is
-    dropped. A training set smaller than a batch is one batch.
+    dropped, and a training set smaller than a batch is one batch. `validation` is evaluated after
+    every epoch, without augmentation and always with the same masks. Only `select: best` and
+    `patience` need it: they use its mean of the value that the objective names in `selection`, by
+    default the loss. `state` is a folder from :func:`ptacl.learning.resume.resumable`; a checkpoint
+    in it is resumed, also within an epoch. `watch` receives the row of each epoch when it ends, and
+    all rows of a resumed checkpoint at once.
 
-    Parameters
-    ----------
-    objective : nn.Module
-        Module that maps a batch to a dict with "loss". It may name the value that chooses the best
-        epoch in its attribute `selection`; the default is the loss.
-    data : Data
-        Training samples.
-    validation : Data or None
-        Evaluated after every epoch, without augmentation and always with the same masks. Only
-        `select: best` and `patience` need it. They use the mean of the selected value over it.
-    training : Training
-        Settings of the training.
-    seed : int
-        Seed of the order of the samples.
-    state : Path
-        Folder from :func:`ptacl.learning.resume.resumable`. If it holds a checkpoint, the run
-        resumes there, also within an epoch.
-    device : torch.device
-        Device to train on.
-    watch : callable
-        Receives the row of each epoch when the epoch ends, and the rows of a resumed checkpoint at
-        once.
-
-    Returns
-    -------
-    list of dict
-        One row per epoch. `chosen` is 1 for the epoch whose weights are kept, and 0 for the others.
-
-    Raises
-    ------
-    FloatingPointError
-        A loss is not finite. The message names the step.
-    SystemExit
-        SIGTERM or Ctrl-C was received. The state has been saved.
+    FloatingPointError names the step at which a loss is not finite. SystemExit is raised after
+    SIGTERM or Ctrl-C, when the state has been saved.
     """
     validation = validation if validation is not None and len(validation) else None
     _check(data, validation, training)
@@ -129,10 +100,7 @@ def fit(
 
 
 def learning_rate(step: int, *, steps_per_epoch: int, training: Training) -> float:
-    """Return the learning rate of a step, counted from 0.
-
-    It rises linearly to the peak during the warm-up, then falls to zero along half a cosine.
-    """
+    """Return the rate of a step, counted from 0: linear warm-up, then half a cosine to zero."""
     warmup, total = training.warmup_epochs * steps_per_epoch, training.epochs * steps_per_epoch
     if step < warmup:
         return training.learning_rate * (step + 1) / (warmup + 1)
@@ -140,10 +108,7 @@ def learning_rate(step: int, *, steps_per_epoch: int, training: Training) -> flo
 
 
 def build_optimizer(objective: nn.Module, training: Training) -> torch.optim.AdamW:
-    """Build AdamW for all parameters that are not frozen.
-
-    Weight decay applies to tensors of two or more dimensions, not to biases and norms.
-    """
+    """Build AdamW for unfrozen parameters; those below 2-D (biases, norms) have no weight decay."""
     parameters = [p for p in objective.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": training.weight_decay},
@@ -155,10 +120,7 @@ def build_optimizer(objective: nn.Module, training: Training) -> torch.optim.Ada
 
 @dataclass
 class _Progress:
-    """Progress of a run, apart from weights and optimiser.
-
-    `sums` and `seconds` belong to the epoch that is running.
-    """
+    """Progress of a run; `sums` and `seconds` belong to the epoch that is running."""
 
     step: int = 0
     history: list[Row] = field(default_factory=list)
@@ -205,10 +167,7 @@ class _Loop:
         self.progress = _Progress(**state["progress"])
 
     def collected(self) -> Iterator[list[Any]]:
-        """Yield the micro-batches of each remaining step.
-
-        Those of the next step are collected meanwhile.
-        """
+        """Yield the micro-batches of each remaining step, and collect the next ones meanwhile."""
         self.mark = time.perf_counter()
         with ThreadPoolExecutor(1) as pool:
             ahead = None if self.finished() else pool.submit(self._collect, self.progress.step)
@@ -226,10 +185,7 @@ class _Loop:
         return [self.data.collect(part, epoch=epoch) for part in parts]
 
     def take_step(self, hosts: list[Any], stop: resume.Stop) -> Row:
-        """Take one optimiser step, and close the epoch if it was the last of the epoch.
-
-        Returns the means over the batch.
-        """
+        """Take one optimiser step, close the epoch after its last, and return batch means."""
         p = self.progress
         rate = learning_rate(p.step, steps_per_epoch=self.steps_per_epoch, training=self.training)
         for group in self.optimizer.param_groups:
@@ -246,10 +202,7 @@ class _Loop:
         return values
 
     def _optimise(self, hosts: list[Any]) -> list[dict[str, Tensor]]:
-        """Compute gradients over all micro-batches and processes, and step the optimiser.
-
-        Returns the output of the objective for each micro-batch.
-        """
+        """Step with gradients of all micro-batches and processes; return the outputs of each."""
         self.objective.train()
         self.optimizer.zero_grad(set_to_none=True)
         rows = []
@@ -279,10 +232,7 @@ class _Loop:
         return out
 
     def _means(self, rows: list[dict[str, Tensor]], stop: resume.Stop) -> Row:
-        """Return the means over micro-batches and processes, read in one transfer.
-
-        A signal that any process received reaches all processes this way.
-        """
+        """Return means over micro-batches and processes, with any signal in the same transfer."""
         weights = torch.tensor(self.weights, dtype=torch.float64, device=self.device)
         means = [torch.stack([row[name].detach().double() for row in rows]) @ weights for name in rows[0]]
         flag = torch.tensor(float(stop.signal), dtype=torch.float64, device=self.device)
@@ -311,11 +261,7 @@ class _Loop:
 
     @torch.no_grad()
     def _validate(self, names: list[str]) -> Row:
-        """Return the means over the validation samples.
-
-        Batches have similar sizes, because the loss of a much smaller batch would not be
-        comparable.
-        """
+        """Return validation means over batches of similar size, since losses depend on the size."""
         assert self.validation is not None
         self.objective.eval()
         count = len(self.validation)
