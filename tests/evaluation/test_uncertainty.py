@@ -174,7 +174,7 @@ def test_five_seeds_find_a_difference_that_is_none_in_one_of_twenty_trials(ratio
     A participant adds to all seeds alike with variance 1; `interaction` is the variance of what it adds to one seed only.
     """
     rng = np.random.default_rng(7)
-    seeds, people, trials = 5, 100, 3000
+    seeds, people, trials = 5, 100, 2000
     excluded = small = 0
     for _ in range(trials):
         of_seed = math.sqrt(ratio * seeds / people) * rng.normal(size=(seeds, 1))

@@ -50,4 +50,4 @@ def test_one_finished_run_is_too_few(runs: list[Path]) -> None:
     command = [sys.executable, str(ROOT / "benchmarks/cohorts.py"), str(runs[0]), str(runs[3])]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 2
-    assert "1 of 2 runs are finished; it takes two or more" in run.stderr
+    assert "1 of 2 runs are finished, but at least two are needed" in run.stderr

@@ -18,8 +18,8 @@ from typing import Any
 
 import pandas as pd
 
+from ptacl import files, stage
 from ptacl import participants as people
-from ptacl import stage
 from ptacl.exclusions import Reason
 
 LOG = logging.getLogger(__name__)
@@ -64,11 +64,7 @@ def keep(folder: Path, texts: Mapping[str, str]) -> None:
     """Write the files of a folder, except those whose content has not changed."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        path = folder / name
-        if not path.is_file() or path.read_bytes() != text.encode():
-            partial = folder / f"{name}.partial"
-            partial.write_bytes(text.encode())
-            partial.replace(path)
+        files.write_if_other(folder / name, text.encode())
 
 
 def check(visits: Iterable[str], prepared: Prepared, *, stage: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import pandas as pd
 
-from ptacl import config, participants, seeds, stage
+from ptacl import config, files, participants, seeds, stage
 from ptacl.cohort import inventory, listing, phenotypes, withdrawal
 from ptacl.cohort.inventory import BulkFile
 from ptacl.cohort.pairing import Pairing, pair
@@ -131,13 +131,8 @@ def write_shard_lists(folder: Path, texts: Sequence[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     written = 0
     for k, text in enumerate(texts):
-        path = folder / f"{k}.csv"
         content = text.encode(errors="surrogateescape")  # file names are not always UTF-8
-        if not path.is_file() or path.read_bytes() != content:
-            partial = folder / f"{k}.csv.partial"
-            partial.write_bytes(content)
-            partial.replace(path)
-            written += 1
+        written += files.write_if_other(folder / f"{k}.csv", content)
     for path in set(folder.glob("*.csv*")) - {folder / f"{k}.csv" for k in range(len(texts))}:
         path.unlink()
     return written
