@@ -150,3 +150,29 @@ def test_a_method_from_outside_the_package_trains(call, tmp_path, monkeypatch):
     folder, rows = call(entry, "ecg_order")
     assert set(weights.load(folder)[0]) == {"ecg"} and len(rows) == 5
     assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"]) and 0 <= float(rows[-1]["train_right"]) <= 1
+
+
+def test_the_z_score_of_the_cohort_is_kept_with_a_model_and_taken_over(call, cohort, ecg_mae, cmr_mae, ptacl, change, inputs):
+    of_cohort = inputs("ecg").model_copy(update={"zscore": "cohort"})
+    folder, _ = call(ecg_mae, "ecg_mae", shapes=of_cohort)
+    train_visits = [i for i, split in enumerate(cohort.splits) if split == "train"]
+    together = cohort.signal_mv[train_visits].astype(np.float64)
+    kept = weights.zscore(folder)
+    assert kept.over == "cohort"
+    assert [kept.mean_mv, kept.sd_mv] == pytest.approx([together.mean(), together.std()], rel=1e-6)
+    # Drawn weights have it too, from the same recordings.
+    entry = config.Untrained(kind="untrained", title="Random", modalities=["ecg"])
+    random, _ = call(entry, "ecg_random", shapes=of_cohort)
+    assert weights.zscore(random) == kept
+    # A model that starts from another keeps the scale of its inputs.
+    facts = json.loads((folder / weights.CONFIG).read_text())
+    facts["description"]["zscore"]["sd_mv"] = 0.5
+    (folder / weights.CONFIG).write_text(json.dumps(facts))
+    cmr, _ = call(cmr_mae, "cmr_mae")
+    settings = change(ptacl, start={"ecg": "ecg_mae", "cmr": "cmr_mae"})
+    start = ["--start", f"ecg={folder}", f"cmr={cmr}"]
+    both = inputs().model_copy(update={"zscore": "cohort"})
+    later, _ = call(settings, "ptacl", *start, shapes=both)
+    assert weights.zscore(later).sd_mv == 0.5
+    with pytest.raises(ValueError, match=r"was trained with encoders\.zscore cohort, not sample"):
+        call(settings, "other", *start)

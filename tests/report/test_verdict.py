@@ -98,6 +98,21 @@ def test_every_row_is_compared_with_the_reference(tables):
     assert [v.method for v in verdict.of_retrieval(retrieval, unlearned=[])] == ["PTACL (retrieval)"]
 
 
+def test_the_headline_is_about_ptacl_itself_and_not_its_variants(tables):
+    """With all rows of the paper, variants come before PTACL, and the fine-tuned PTACL after it."""
+    regression, retrieval = tables
+    ptacl = regression[regression["method"] == "PTACL"]
+    before = [ptacl.assign(method=name) for name in ("PTACL with CosSim++", "PTACL, ED and ES alone")]
+    tuned = ptacl.assign(evaluation="FN + AP")
+    table = pd.concat([*before, regression, tuned], ignore_index=True)
+    assert headline(table, retrieval).startswith("PTACL and Global cannot be ranked by linear probe")
+    flow, alignment = {}, {"models": {}}
+    cards = verdict.figures(table, retrieval, alignment=alignment, flow=flow)
+    assert cards[0][1] == "mean R² from the ECG, PTACL"
+    sentences = {v.method: v.sentence for v in verdict.of_regression(table, unlearned=[])}
+    assert sentences["PTACL (FN + AP)"].startswith("PTACL (FN + AP) and Global cannot be ranked in regression")
+
+
 def test_rows_without_training_need_no_seeds(tables):
     regression, _ = with_seeds(tables)
     regression.loc[regression["method"] == "MAE", "seeds"] = 0

@@ -65,7 +65,7 @@ def load_model(folder: Path) -> Model:
         encoders={m: weights.encoder(folder, m) for m in MODALITIES if m in names},
         projectors={m: weights.projector(folder, f"{m}_projector") for m in MODALITIES if f"{m}_projector" in names},
         heads={m: weights.head(folder, f"{m}_head") for m in MODALITIES if f"{m}_head" in names},
-        zscore=Zscore(**weights.description(folder)["zscore"]),
+        zscore=weights.zscore(folder),
     )
 
 

@@ -105,18 +105,13 @@ def zscore_of(inputs: config.Inputs, recordings: Recordings, train: np.ndarray, 
     from. ValueError is raised if that model was trained with another kind of z-score.
     """
     if start is not None:
-        found = zscore_in(start)
+        found = weights.zscore(start)
         if found.over != inputs.zscore:
             raise ValueError(f"{start} was trained with encoders.zscore {found.over}, not {inputs.zscore}: train it again")
         return found
     if inputs.zscore == "cohort" and recordings.signal is not None:
         return zscores.of_cohort(recordings.signals(train))
     return Zscore(inputs.zscore)
-
-
-def zscore_in(folder: Path) -> Zscore:
-    """Return the z-score that is stored in a model folder."""
-    return Zscore(**weights.description(folder)["zscore"])
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from ptacl import config, files
+from ptacl.ecg.zscore import Zscore
 from ptacl.models import build, card, heads
 from ptacl.models.build import AnyEncoder
 
@@ -113,6 +114,11 @@ def description(folder: Path) -> dict[str, Any]:
     facts: dict[str, Any] = _facts(folder)["description"]
     checked: dict[str, Any] = facts
     return checked
+
+
+def zscore(folder: Path) -> Zscore:
+    """Return the z-score with which the ECGs of the model were standardised."""
+    return Zscore(**description(folder)["zscore"])
 
 
 def named_folder(text: str) -> tuple[str, Path]:

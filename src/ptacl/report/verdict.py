@@ -16,7 +16,7 @@ import pandas as pd
 from ptacl.report import comparison
 from ptacl.report.comparison import number, probability, span
 
-LEADING = "PTACL"
+LEADING = ("PTACL", "PTACL (retrieval)")  # not its variants, which have rows of their own
 MIN_SEEDS = 5
 
 Record = Mapping[Any, Any]
@@ -44,7 +44,8 @@ class _Table:
     place: str
 
 
-_REGRESSION = _Table("mean_R2", "mean", "mean R²", "by linear probe")
+_PROBES = _Table("mean_R2", "mean", "mean R²", "by linear probe")
+_FINE_TUNED = _Table("mean_R2", "mean", "mean R²", "in regression")
 
 
 def of_regression(table: pd.DataFrame, *, unlearned: Collection[str]) -> list[Verdict]:
@@ -63,7 +64,8 @@ def of_regression(table: pd.DataFrame, *, unlearned: Collection[str]) -> list[Ve
             missing = _missing(row, reference, unlearned=unlearned)
             if min(row["mean_R2"], reference["mean_R2"]) <= 0:
                 missing.append("a mean R² above zero")
-            found.append(Verdict(_name(row), _sentence(row, reference, table=_REGRESSION, missing=missing)))
+            table_of = _PROBES if row["evaluation"] == "LP" else _FINE_TUNED
+            found.append(Verdict(_name(row), _sentence(row, reference, table=table_of, missing=missing)))
     return found
 
 
@@ -88,12 +90,14 @@ def of_retrieval(table: pd.DataFrame, *, unlearned: Collection[str]) -> list[Ver
 
 def headline(of_tables: Sequence[Sequence[Verdict]]) -> str:
     """Join the sentences on PTACL of all tables; a table without PTACL gives its last sentence."""
-    return " ".join(_leading(verdicts).sentence for verdicts in of_tables if verdicts)
+    leading = [verdicts[_leading([v.method for v in verdicts])] for verdicts in of_tables if verdicts]
+    return " ".join(verdict.sentence for verdict in leading)
 
 
-def _leading(verdicts: Sequence[Verdict]) -> Verdict:
-    named = [verdict for verdict in verdicts if verdict.method.startswith(LEADING)]
-    return named[0] if named else verdicts[-1]
+def _leading(methods: Sequence[str]) -> int:
+    """Return the place of PTACL among methods, or the last place if it is not among them."""
+    named = [place for place, method in enumerate(methods) if method in LEADING]
+    return named[0] if named else len(methods) - 1
 
 
 def _name(row: Record) -> str:
@@ -164,9 +168,8 @@ def figures(
 
 
 def _shown(rows: Sequence[Record]) -> Record | None:
-    """Return the row of PTACL, or the last row if there is none."""
-    named = [row for row in rows if str(row["method"]).startswith(LEADING)]
-    return named[0] if named else rows[-1] if rows else None
+    """Return the row of PTACL, or the last row if it has none; None without rows."""
+    return rows[_leading([str(row["method"]) for row in rows])] if rows else None
 
 
 def _controls(regression: pd.DataFrame, row: Record) -> list[str]:
