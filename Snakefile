@@ -29,7 +29,9 @@ except (ValueError, FileNotFoundError) as error:
     raise WorkflowError(str(error))
 
 # Jobs run with the Python that runs Snakemake, even if its environment is not activated.
-os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
+os.environ.update(
+    PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
+)
 
 STARTED = time.time()
 PRIVATE = "results/private"
@@ -50,7 +52,9 @@ demand_surroundings()
 
 
 MODELS = CONFIG.needed(
-    row for table in (CONFIG.regression, CONFIG.retrieval, CONFIG.alignment) for row in CONFIG.shown(table.rows)
+    row
+    for table in (CONFIG.regression, CONFIG.retrieval, CONFIG.alignment)
+    for row in CONFIG.shown(table.rows)
 )
 
 
@@ -66,7 +70,9 @@ rule all:
     default_target: True
     input:
         "results/report.html",
-        expand("results/tables/{table}.{form}", table=["regression", "retrieval"], form=["csv", "tex"]),
+        expand(
+            "results/tables/{table}.{form}", table=["regression", "retrieval"], form=["csv", "tex"]
+        ),
         "results/tables/summary.md",
         expand("results/figures/alignment.{form}", form=["svg", "png"]),
         expand("results/cohort/flow.{form}", form=["json", "svg"]),

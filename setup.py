@@ -1,4 +1,6 @@
-"""The wheel holds a copy of the workflow, so that `ptacl workflow DIR` can lay it out; the rest stands in pyproject.toml."""
+"""The wheel holds a copy of the workflow, so that `ptacl workflow DIR` can lay it out; the rest
+stands in pyproject.toml.
+"""
 
 import shutil
 from pathlib import Path

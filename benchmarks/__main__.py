@@ -30,11 +30,19 @@ def table(found: list[dict[str, object]]) -> str:
     """Return the comparisons as a Markdown table."""
 
     def number(value: object) -> str:
-        return "" if value is None else f"{value:.3g}" if float(str(value)) < 1000 else f"{value:,.0f}"
+        return (
+            "" if value is None else f"{value:.3g}" if float(str(value)) < 1000 else f"{value:,.0f}"
+        )
 
-    lines = ["| what | ours | peer | unit | ratio | at least |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = [
+        "| what | ours | peer | unit | ratio | at least |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     lines += [
-        f"| {r['name']} | {number(r['ours'])} | {number(r['peer'])} | {r['unit']} | {number(r['ratio'])} | {number(r['floor'])} |"
+        (
+            f"| {r['name']} | {number(r['ours'])} | {number(r['peer'])} | {r['unit']} | "
+            f"{number(r['ratio'])} | {number(r['floor'])} |"
+        )
         for r in found
     ]
     return "\n".join(lines) + "\n"
@@ -44,12 +52,16 @@ def costs() -> str:
     """Return disk, memory and GPU hours for cohorts of the paper's sizes, as estimated by `ptacl
     check`.
     """
-    lines = ["| visits | stores, and maps as much again | GPU hours, all models of the main rows |", "| --- | --- | --- |"]
+    lines = [
+        "| visits | stores, and maps as much again | GPU hours, all models of the main rows |",
+        "| --- | --- | --- |",
+    ]
     for visits in (33_942, 100_000):
         settings = config.stack(ROOT / "config.yaml", ROOT / "workflow/config/ukb.yaml")
         facts = check.needs(settings, visits=visits, seconds={}, cores=1)
         hours = "; ".join(
-            f"{gpu.removeprefix('one ')} {text.removesuffix(', estimate')}" for gpu, text in facts["all trainings"].items()
+            f"{gpu.removeprefix('one ')} {text.removesuffix(', estimate')}"
+            for gpu, text in facts["all trainings"].items()
         )
         lines.append(f"| {visits:,} | {facts['disk']['stores']} | {hours} |")
     return "\n".join(lines) + "\n"
@@ -61,21 +73,36 @@ def write_pages(found: list[dict[str, object]]) -> None:
     for page in PAGES:
         text = page.read_text()
         for mark, content in contents.items():
-            text = re.sub(f"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", lambda m, c=content: m[1] + c + m[2], text, flags=re.S)
+            text = re.sub(
+                f"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)",
+                lambda m, c=content: m[1] + c + m[2],
+                text,
+                flags=re.S,
+            )
         page.write_text(text)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", choices=NAMES, default=NAMES, help="benchmarks to run (default: all)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", nargs="*", choices=NAMES, default=NAMES, help="benchmarks to run (default: all)"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each comparison")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks.json"))
-    parser.add_argument("--page", action="store_true", help="only write the tables of docs/performance.md and README.md")
+    parser.add_argument(
+        "--page",
+        action="store_true",
+        help="only write the tables of docs/performance.md and README.md",
+    )
     args = parser.parse_args()
     if args.page:
         write_pages(json.loads(args.out.read_text()))
         return
-    if len(args.only) > 1:  # separate processes, because the peak memory of one would count for the next
+    if (
+        len(args.only) > 1
+    ):  # separate processes, because the peak memory of one would count for the next
         for name in args.only:
             again = ["--only", name, "--rounds", str(args.rounds), "--out", str(args.out)]
             subprocess.run([sys.executable, str(Path(__file__).parent), *again], check=True)

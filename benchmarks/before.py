@@ -44,15 +44,18 @@ inputs = settings.inputs_of("ptacl")
 rng, n = np.random.default_rng(0), 256
 peaks = np.full((n, 64), -1, np.int32)
 peaks[:, :12] = 150 + 400 * np.arange(12)
-signal, frames = rng.normal(size=(n, 12, 5000)).astype(np.float32), rng.integers(0, 256, (n, 50, 84, 84), np.uint8)
-recordings = Recordings([f"{{9000001 + i}}_2" for i in range(n)], signal, peaks, frames, np.full(n, 18, np.int32))
+signal = rng.normal(size=(n, 12, 5000)).astype(np.float32)
+frames = rng.integers(0, 256, (n, 50, 84, 84), np.uint8)
+visits = [f"{{9000001 + i}}_2" for i in range(n)]
+recordings = Recordings(visits, signal, peaks, frames, np.full(n, 18, np.int32))
 objective = train.build(entry, inputs, seed=0)
 data = Samples(recordings, list(np.arange(n)[:, None]), sizes=dict(inputs.encoders), seed=0,
                ecg=entry.augmentation.ecg, cmr=entry.augmentation.cmr, **objective.needs)
 optimizer, taken = fit.build_optimizer(objective, entry.training), []
 for step in range(14):
     start = time.process_time()
-    batch = data.finish(data.collect(np.arange({PAIRS}) + step % 4 * {PAIRS}, epoch=step), device=torch.device("cpu"))
+    batch = data.collect(np.arange({PAIRS}) + step % 4 * {PAIRS}, epoch=step)
+    batch = data.finish(batch, device=torch.device("cpu"))
     middle = time.process_time()
     optimizer.zero_grad()
     objective(batch)["loss"].backward()
@@ -82,7 +85,9 @@ print((run({VISITS} + 2) - fixed) / {VISITS})
 
 def earlier(folder: Path) -> bool:
     """Extract the code of the earlier commit; return False if the history does not contain it."""
-    archive = subprocess.run(["git", "-C", ROOT, "archive", BEFORE, "src", "config.yaml"], capture_output=True)
+    archive = subprocess.run(
+        ["git", "-C", ROOT, "archive", BEFORE, "src", "config.yaml"], capture_output=True
+    )
     if archive.returncode == 0:
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
             tar.extractall(folder, filter="data")
@@ -110,8 +115,20 @@ def rows(rounds: int) -> Iterator[Row]:
             (SIMULATION, "simulation, a core", 1, "visits/s", 2.0),
         ):
             pairs = [(run(code, ROOT), run(code, Path(name))) for _ in range(max(rounds // 2, 2))]
-            ours, peer = (statistics.median(of[0] for of in column) for column in zip(*pairs, strict=True))
-            yield Row(title, count / ours, count / peer, unit, statistics.median(b[0] / a[0] for a, b in pairs), floor)
+            ours, peer = (
+                statistics.median(of[0] for of in column) for column in zip(*pairs, strict=True)
+            )
+            yield Row(
+                title,
+                count / ours,
+                count / peer,
+                unit,
+                statistics.median(b[0] / a[0] for a, b in pairs),
+                floor,
+            )
             if code is STEP:
-                share, then = (statistics.median(of[1] / of[0] for of in column) for column in zip(*pairs, strict=True))
+                share, then = (
+                    statistics.median(of[1] / of[0] for of in column)
+                    for column in zip(*pairs, strict=True)
+                )
                 yield Row("share of augmentation in it", share, then, "of the step", then / share)

@@ -39,8 +39,12 @@ def cine(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     row, column = np.mgrid[:ROWS, :COLUMNS]
     distance = np.hypot(row - 110, column - 95)
     inner = 16 - 5 * np.sin(np.pi * np.arange(FRAMES) / FRAMES) ** 2
-    labels = np.where(distance < inner[:, None, None], 1, np.where(distance < 24, 2, 0)).astype(np.uint8)
-    image = np.choose(labels, [60, 400, 120])[:, None] + rng.normal(0, 25, (FRAMES, SLICES, ROWS, COLUMNS))
+    labels = np.where(distance < inner[:, None, None], 1, np.where(distance < 24, 2, 0)).astype(
+        np.uint8
+    )
+    image = np.choose(labels, [60, 400, 120])[:, None] + rng.normal(
+        0, 25, (FRAMES, SLICES, ROWS, COLUMNS)
+    )
     return np.abs(image).astype(np.int16), np.repeat(labels[:, None], SLICES, axis=1)
 
 
@@ -56,14 +60,26 @@ def dicom(pixels: np.ndarray, rng: np.random.Generator, *, series: str, z: int, 
     data = Dataset()
     data.file_meta = FileMetaDataset()
     data.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
-    data.file_meta.MediaStorageSOPClassUID, data.file_meta.MediaStorageSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.4", "1.2.3"
-    data.SeriesDescription, data.SeriesInstanceUID, data.SeriesNumber = series, f"1.2.{z + 1}", z + 1
+    data.file_meta.MediaStorageSOPClassUID, data.file_meta.MediaStorageSOPInstanceUID = (
+        "1.2.840.10008.5.1.4.1.1.4",
+        "1.2.3",
+    )
+    data.SeriesDescription, data.SeriesInstanceUID, data.SeriesNumber = (
+        series,
+        f"1.2.{z + 1}",
+        z + 1,
+    )
     data.InstanceNumber, data.TriggerTime, data.CardiacNumberOfImages = t + 1, 20 * t, FRAMES
     data.ImagePositionPatient, data.ImageOrientationPatient = [0, 0, 10 * z], [1, 0, 0, 0, 1, 0]
     data.PixelSpacing, data.SpacingBetweenSlices, data.SliceThickness = [1.8269, 1.8269], 10, 8
     data.add_new(0x00290010, "LO", "SIEMENS CSA HEADER")
     data.add_new(0x00291010, "OB", rng.integers(0, 8, PRIVATE_BYTES, np.uint8).tobytes())
-    data.Rows, data.Columns, data.SamplesPerPixel, data.PhotometricInterpretation = ROWS, COLUMNS, 1, "MONOCHROME2"
+    data.Rows, data.Columns, data.SamplesPerPixel, data.PhotometricInterpretation = (
+        ROWS,
+        COLUMNS,
+        1,
+        "MONOCHROME2",
+    )
     data.BitsAllocated = data.BitsStored = 16
     data.HighBit, data.PixelRepresentation, data.PixelData = 15, 0, pixels.tobytes()
     file = io.BytesIO()
@@ -75,17 +91,25 @@ def write_zip(path: Path, image_TZRC: np.ndarray, rng: np.random.Generator) -> N
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for z in range(SLICES):
             for t in range(FRAMES):
-                content = dicom(image_TZRC[t, z], rng, series=f"CINE_segmented_SAX_b{z + 1}", z=z, t=t)
+                content = dicom(
+                    image_TZRC[t, z], rng, series=f"CINE_segmented_SAX_b{z + 1}", z=z, t=t
+                )
                 archive.writestr(f"{z}.{t}.dcm", content)
         for i in range(DECOYS):
-            content = dicom(image_TZRC[i % FRAMES, 0], rng, series="CINE_segmented_SAX_InlineVF", z=90, t=i)
+            content = dicom(
+                image_TZRC[i % FRAMES, 0], rng, series="CINE_segmented_SAX_InlineVF", z=90, t=i
+            )
             archive.writestr(f"decoy.{i}.dcm", content)
 
 
 def write_all(folder: Path) -> None:
     rng = np.random.default_rng(0)
     image, labels = cine(rng)
-    for name, values in (("sa.nii.gz", image), ("seg_sa.nii.gz", labels), ("float/sa.nii.gz", image.astype(np.float32))):
+    for name, values in (
+        ("sa.nii.gz", image),
+        ("seg_sa.nii.gz", labels),
+        ("float/sa.nii.gz", image.astype(np.float32)),
+    ):
         write_nifti(folder / name, values)
     write_zip(folder / "sa.zip", image, rng)
 
@@ -96,10 +120,19 @@ def run(folder: Path, rows: list[dict[str, str]], settings: str) -> tuple[float,
         writer = csv.DictWriter(file, ["visit", "cmr", "segmentation"])
         writer.writeheader()
         writer.writerows(rows)
-    arguments = {"members": "members.csv", "store": "out", "manifest": "out.json", "sheet": "out.png"}
+    arguments = {
+        "members": "members.csv",
+        "store": "out",
+        "manifest": "out.json",
+        "sheet": "out.png",
+    }
     command = [sys.executable, "-m", "ptacl.cmr.prepare", "--settings", settings]
-    command += [part for name, value in arguments.items() for part in (f"--{name}", str(folder / value))]
-    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
+    command += [
+        part for name, value in arguments.items() for part in (f"--{name}", str(folder / value))
+    ]
+    process = subprocess.Popen(
+        command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL
+    )
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, "the preparation failed"
     assert len(json.loads((folder / "out.json").read_text())["visits"]) == len(rows)
@@ -121,7 +154,9 @@ def pydicom_way(path: Path) -> np.ndarray:
     cine = [f for f in files if "CINE_segmented_SAX_b" in f.SeriesDescription]
     places = sorted({float(f.ImagePositionPatient[2]) for f in cine})
     chosen = [f for f in cine if float(f.ImagePositionPatient[2]) == places[len(places) // 2]]
-    frames = np.stack([f.pixel_array for f in sorted(chosen, key=lambda f: float(f.TriggerTime))]).astype(float)
+    frames = np.stack(
+        [f.pixel_array for f in sorted(chosen, key=lambda f: float(f.TriggerTime))]
+    ).astype(float)
     frames = frames[:, 60:144, 60:144]
     return np.uint8(255 * (frames - frames.min()) / np.ptp(frames))
 
@@ -139,9 +174,15 @@ def rows(rounds: int) -> Iterator[Row]:
             path = str(folder / name)
             with as_used(seconds) as clocks:
                 way = partial(prepare.prepare_record, path, segmentation="", settings=settings)
-                ours, peer, ratio = in_turns(way, partial(obvious, path), rounds=rounds, warm=2, clocks=clocks)
+                ours, peer, ratio = in_turns(
+                    way, partial(obvious, path), rounds=rounds, warm=2, clocks=clocks
+                )
             yield Row(f"CMR preparation from {name}, a participant", ours, peer, "s", ratio, floor)
         for name in ("sa.nii.gz", "sa.zip"):
             row = {"cmr": str(folder / name), "segmentation": ""}
-            _, mib = run(folder, [{"visit": f"{9000001 + i}_2"} | row for i in range(8)], config.dump(settings))
+            _, mib = run(
+                folder,
+                [{"visit": f"{9000001 + i}_2"} | row for i in range(8)],
+                config.dump(settings),
+            )
             yield Row(f"memory of a job on {name}, limit 1,536", mib, None, "MiB", None)

@@ -28,14 +28,34 @@ def values(run: Path) -> Iterator[tuple[str, str, float, float]]:
     for row in retrieval[retrieval["shown"] & (retrieval["model"] != "random")].to_dict("records"):
         for statistic in ("P@1", "P@10"):
             if f"mean_{statistic}" in row:
-                yield row["method"], f"mean {statistic}", row[f"mean_{statistic}"], row[f"mean_{statistic}_difference"]
-        yield row["method"], "own partner, share of the gallery", row["own_MdR"] / row["n_test"], math.nan
+                yield (
+                    row["method"],
+                    f"mean {statistic}",
+                    row[f"mean_{statistic}"],
+                    row[f"mean_{statistic}_difference"],
+                )
+        yield (
+            row["method"],
+            "own partner, share of the gallery",
+            row["own_MdR"] / row["n_test"],
+            math.nan,
+        )
     alignment = json.loads((run / "results/evaluation/alignment.json").read_text())
     for entry in alignment["models"].values():
         difference = entry["share_difference"]
-        yield entry["title"], "phases near the diagonal", entry["share"], math.nan if difference is None else difference
+        yield (
+            entry["title"],
+            "phases near the diagonal",
+            entry["share"],
+            math.nan if difference is None else difference,
+        )
         for control in ("other", "still"):
-            yield entry["title"], f"beyond {control}", entry[f"beyond_{control}_difference"], math.nan
+            yield (
+                entry["title"],
+                f"beyond {control}",
+                entry[f"beyond_{control}_difference"],
+                math.nan,
+            )
 
 
 def interval(numbers: pd.Series) -> tuple[float, float, float, float]:
@@ -61,20 +81,34 @@ def summary(runs: list[Path]) -> pd.DataFrame:
     for (method, statistic), group in table.groupby(["method", "statistic"], sort=False):
         row = {"method": method, "statistic": statistic, "cohorts": len(group)}
         for name in ("value", "difference"):
-            row[name], row[f"{name}_low"], row[f"{name}_high"], row[f"{name}_p"] = interval(group[name])
+            row[name], row[f"{name}_low"], row[f"{name}_high"], row[f"{name}_p"] = interval(
+                group[name]
+            )
         row["differences"] = " ".join(f"{number:.4f}" for number in group["difference"].dropna())
         rows.append(row)
     return pd.DataFrame(rows).drop(columns="value_p")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path, metavar="FOLDER", help="folders of finished runs, one per cohort")
-    parser.add_argument("--out", type=Path, metavar="CSV", help="table to write (default: the screen)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        type=Path,
+        metavar="FOLDER",
+        help="folders of finished runs, one per cohort",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="CSV", help="table to write (default: the screen)"
+    )
     arguments = parser.parse_args()
     runs = [run for run in arguments.runs if (run / "results/report.html").exists()]
     if len(runs) < 2:
-        parser.error(f"{len(runs)} of {len(arguments.runs)} runs are finished, but at least two are needed")
+        parser.error(
+            f"{len(runs)} of {len(arguments.runs)} runs are finished, but at least two are needed"
+        )
     table = summary(runs)
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)

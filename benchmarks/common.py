@@ -88,7 +88,13 @@ def in_turns(
     )
 
 
-def rate(name: str, count: float, unit: str, times: tuple[float, float, float], floor: float | None = None) -> Row:
+def rate(
+    name: str,
+    count: float,
+    unit: str,
+    times: tuple[float, float, float],
+    floor: float | None = None,
+) -> Row:
     """Return a row in `count` things per second, from the times of :func:`in_turns`."""
     ours, peer, ratio = times
     return Row(name, count / ours, count / peer, unit, ratio, floor)

@@ -65,5 +65,11 @@ def rows(rounds: int) -> Iterator[Row]:
         assert run.returncode == 0, run.stdout + run.stderr
         assert f"prepare_cmr {SHARDS}" in " ".join((run.stdout + run.stderr).split()), run.stdout
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    yield Row(f"dry run, {PARTICIPANTS:,} participants in {SHARDS} shards, limit 5", seconds, None, "s", None)
+    yield Row(
+        f"dry run, {PARTICIPANTS:,} participants in {SHARDS} shards, limit 5",
+        seconds,
+        None,
+        "s",
+        None,
+    )
     yield Row("memory of it", memory, None, "MiB", None)

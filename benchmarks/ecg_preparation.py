@@ -49,14 +49,21 @@ def again(way: Callable[[Path], object], path: Path) -> None:
 
 def default_file(folder: Path) -> Path:
     """Return the real CardioSoft recording if it exists, otherwise a synthetic one."""
-    real = Path(os.environ.get("PTACL_REAL_DATA", ROOT.parent / "shared" / "data")) / "ecg" / "cardiosoft" / "example-XML1.xml"
+    real = (
+        Path(os.environ.get("PTACL_REAL_DATA", ROOT.parent / "shared" / "data"))
+        / "ecg"
+        / "cardiosoft"
+        / "example-XML1.xml"
+    )
     if real.is_file():
         return real
     sys.path.insert(0, str(ROOT / "tests" / "ecg"))
     from recordings import beat_times, cardiosoft, counts, synthetic_mv
 
     path = folder / "synthetic.xml"
-    path.write_text(cardiosoft(counts(synthetic_mv(beat_times(65), noise_mv=0.02))), encoding="latin-1")
+    path.write_text(
+        cardiosoft(counts(synthetic_mv(beat_times(65), noise_mv=0.02))), encoding="latin-1"
+    )
     return path
 
 
@@ -65,8 +72,23 @@ def rows(rounds: int) -> Iterator[Row]:
     alone = settings.model_copy(update={"delineation": "none"})
     with tempfile.TemporaryDirectory() as name:
         path = default_file(Path(name))
-        for title, chosen, floor in (("without delineation", alone, 3.0), ("with it", settings, None)):
+        for title, chosen, floor in (
+            ("without delineation", alone, 3.0),
+            ("with it", settings, None),
+        ):
             with as_used(of_processor) as clocks:
-                ways = [partial(again, way) for way in (partial(prepare.prepare_record, settings=chosen), obvious)]
-                ours, peer, ratio = in_turns(*(partial(way, path) for way in ways), rounds=2 * rounds, clocks=clocks)
-            yield Row(f"ECG preparation {title}, a record and core", 1000 * ours / TURN, 1000 * peer / TURN, "ms", ratio, floor)
+                ways = [
+                    partial(again, way)
+                    for way in (partial(prepare.prepare_record, settings=chosen), obvious)
+                ]
+                ours, peer, ratio = in_turns(
+                    *(partial(way, path) for way in ways), rounds=2 * rounds, clocks=clocks
+                )
+            yield Row(
+                f"ECG preparation {title}, a record and core",
+                1000 * ours / TURN,
+                1000 * peer / TURN,
+                "ms",
+                ratio,
+                floor,
+            )

@@ -1,4 +1,6 @@
-"""Retrieval and probes at the size of the paper's test set, and retrieval at five times that size."""
+"""Retrieval and probes at the size of the paper's test set, and retrieval at five times that
+size.
+"""
 
 import threading
 import time
@@ -10,7 +12,15 @@ from sklearn.linear_model import LinearRegression
 
 from ptacl.evaluation import probes, ranking, retrieval, uncertainty
 
-TEST, TRAIN, LARGE, WIDTH, PHENOTYPES, KS, DRAWS = 5991, 27951, 30000, 128, 10, (1, 3, 5, 10, 15), 1000
+TEST, TRAIN, LARGE, WIDTH, PHENOTYPES, KS, DRAWS = (
+    5991,
+    27951,
+    30000,
+    128,
+    10,
+    (1, 3, 5, 10, 15),
+    1000,
+)
 
 
 def people(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -78,12 +88,20 @@ def rows(rounds: int) -> Iterator[Row]:
     counts = uncertainty.draw_counts(TEST, draws=DRAWS, generator=np.random.default_rng(0))
     with Peak() as peak:
         needed = seconds(lambda: table(*few, counts))
-    yield Row(f"the same with {DRAWS:,} draws and the own partner, limit 20", needed, None, "s", None)
+    yield Row(
+        f"the same with {DRAWS:,} draws and the own partner, limit 20", needed, None, "s", None
+    )
     yield Row("memory of it, limit 1", peak.most, None, "GiB", None)
     many = people(LARGE)
     needed = seconds(lambda: find(*many))
     yield Row(f"retrieval, {LARGE:,} queries", needed, None, "s", None)
-    yield Row("retrieval, 100,000 queries, from the square of the number", needed * (100_000 / LARGE) ** 2, None, "s", None)
+    yield Row(
+        "retrieval, 100,000 queries, from the square of the number",
+        needed * (100_000 / LARGE) ** 2,
+        None,
+        "s",
+        None,
+    )
 
     rng = np.random.default_rng(0)
     features, unseen = rng.normal(size=(TRAIN, 512)), rng.normal(size=(TEST, 512))

@@ -1,8 +1,10 @@
-"""Training steps at the paper's shapes on a GPU: ten minutes, and the table for docs/performance.md.
+"""Training steps at the paper's shapes on a GPU: ten minutes, and the table for
+docs/performance.md.
 
     python benchmarks/gpu.py [--device cuda] [--batch 256] [--steps 20] [--out gpu.md]
 
-Each line is a model with the sizes of `workflow/config/ukb.yaml`, in float32 and in bfloat16, with and without `torch.compile`.
+Each line is a model with the sizes of `workflow/config/ukb.yaml`, in float32 and in bfloat16, with
+and without `torch.compile`.
 """
 
 import argparse
@@ -31,13 +33,23 @@ def recordings(visits: int, modalities: Sequence[str]) -> Recordings:
     peaks[:, :12] = 150 + 400 * np.arange(12)
     signal = rng.normal(size=(visits, 12, 5000)).astype(np.float32) if "ecg" in modalities else None
     frames = rng.integers(0, 256, (visits, 50, 84, 84), np.uint8) if "cmr" in modalities else None
-    return Recordings([str(i) for i in range(visits)], signal, peaks, frames, np.full(visits, 18, np.int32))
+    return Recordings(
+        [str(i) for i in range(visits)], signal, peaks, frames, np.full(visits, 18, np.int32)
+    )
 
 
 def halves(
-    name: str, settings: config.Config, *, batch: int, device: torch.device, bfloat16: bool = False, compiled: bool = False
+    name: str,
+    settings: config.Config,
+    *,
+    batch: int,
+    device: torch.device,
+    bfloat16: bool = False,
+    compiled: bool = False,
 ) -> tuple[Callable[[], dict[str, Tensor]], Callable[[dict[str, Tensor]], None]]:
-    """Split a training step in two: making an augmented batch from recordings in main memory, and learning from it."""
+    """Split a training step in two: making an augmented batch from recordings in main memory, and
+    learning from it.
+    """
     entry = settings.models[name].model_copy(update={"start": None})
     assert isinstance(entry, config.Trained)
     inputs = settings.inputs_of(name)
@@ -51,7 +63,10 @@ def halves(
         cmr=entry.augmentation.cmr,
         **objective.needs,
     )
-    optimizer, compute = fit.build_optimizer(objective, entry.training), torch.compile(objective) if compiled else objective
+    optimizer, compute = (
+        fit.build_optimizer(objective, entry.training),
+        torch.compile(objective) if compiled else objective,
+    )
     host = data.collect(np.arange(batch), epoch=0)
 
     def learn(made: dict[str, Tensor]) -> None:
@@ -78,10 +93,14 @@ def measure(step: Callable[[], None], *, steps: int, device: torch.device) -> tu
         if cuda:
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
-    return statistics.median(times), torch.cuda.max_memory_allocated() / 2**30 if cuda else float("nan")
+    return statistics.median(times), torch.cuda.max_memory_allocated() / 2**30 if cuda else float(
+        "nan"
+    )
 
 
-def lines(settings: config.Config, *, batch: int, steps: int, device: torch.device, compile_too: bool) -> Iterator[str]:
+def lines(
+    settings: config.Config, *, batch: int, steps: int, device: torch.device, compile_too: bool
+) -> Iterator[str]:
     yield "| Model | Precision | Compiled | Samples/s | Peak GiB |"
     yield "| --- | --- | --- | --- | --- |"
     for name in ENTRIES:
@@ -90,7 +109,9 @@ def lines(settings: config.Config, *, batch: int, steps: int, device: torch.devi
                 how = {"bfloat16": bfloat16, "compiled": compiled, "batch": batch, "device": device}
                 try:
                     made, learn = halves(name, settings, **how)
-                    seconds, peak = measure(lambda made=made, learn=learn: learn(made()), steps=steps, device=device)
+                    seconds, peak = measure(
+                        lambda made=made, learn=learn: learn(made()), steps=steps, device=device
+                    )
                     result = f"{batch / seconds:,.0f} | {peak:.1f}"
                 except torch.OutOfMemoryError:
                     result = "out of memory | "
@@ -100,11 +121,20 @@ def lines(settings: config.Config, *, batch: int, steps: int, device: torch.devi
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda", help="cpu, with --batch 2 --steps 1, shows that the script runs")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--device", default="cuda", help="cpu, with --batch 2 --steps 1, shows that the script runs"
+    )
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--steps", type=int, default=20, help="steps that are timed, after three")
-    parser.add_argument("--config", type=Path, nargs="*", default=[ROOT / "config.yaml", ROOT / "workflow/config/ukb.yaml"])
+    parser.add_argument(
+        "--config",
+        type=Path,
+        nargs="*",
+        default=[ROOT / "config.yaml", ROOT / "workflow/config/ukb.yaml"],
+    )
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     parser.add_argument("--out", type=Path, default=Path("gpu.md"))
     args = parser.parse_args()
@@ -112,10 +142,15 @@ def main() -> None:
     if device.type == "cuda" and not torch.cuda.is_available():
         parser.error("no GPU is seen by torch: run it where there is one")
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
-    text = [f"{name}, torch {torch.__version__}, batch {args.batch}, steps from main memory on.", ""]
+    text = [
+        f"{name}, torch {torch.__version__}, batch {args.batch}, steps from main memory on.",
+        "",
+    ]
     print("\n".join(text))
     settings = config.stack(*args.config)
-    for line in lines(settings, batch=args.batch, steps=args.steps, device=device, compile_too=not args.no_compile):
+    for line in lines(
+        settings, batch=args.batch, steps=args.steps, device=device, compile_too=not args.no_compile
+    ):
         print(line, flush=True)
         text.append(line)
     args.out.write_text("\n".join(text) + "\n")

@@ -35,7 +35,9 @@ def beat_by_beat(tokens_BND: Tensor, peaks: np.ndarray) -> Tensor:
         beats = []
         for start, end in itertools.pairwise(marks):
             part_MD = mean_BMD[b, start // PATCH : max(end // PATCH, start // PATCH + 1)]
-            beats.append(F.interpolate(part_MD.T[None], STEPS, mode="linear", align_corners=False)[0].T)
+            beats.append(
+                F.interpolate(part_MD.T[None], STEPS, mode="linear", align_corners=False)[0].T
+            )
         of_record.append(torch.stack(beats).mean(0))
     return torch.stack(of_record)
 
@@ -45,7 +47,9 @@ def local_embeddings(rounds: int) -> Row:
     padded = np.full((BATCH, 64), -1)
     padded[:, : marks.shape[1]] = marks
     beats = torch.from_numpy(
-        beat_matrices(padded, start=np.zeros(BATCH), num_samples=TOKENS * PATCH, patch=PATCH, steps=STEPS)[0]
+        beat_matrices(
+            padded, start=np.zeros(BATCH), num_samples=TOKENS * PATCH, patch=PATCH, steps=STEPS
+        )[0]
     )
     tokens = torch.randn(BATCH, LEADS * TOKENS, WIDTH, requires_grad=True)
     times = in_turns(
@@ -53,7 +57,9 @@ def local_embeddings(rounds: int) -> Row:
         lambda: beat_by_beat(tokens, marks).sum().backward(),
         rounds=max(rounds // 2, 2),
     )
-    return rate(f"ECG local embeddings, batch {BATCH}, forward and backward", BATCH, "records/s", times, 25)
+    return rate(
+        f"ECG local embeddings, batch {BATCH}, forward and backward", BATCH, "records/s", times, 25
+    )
 
 
 def crops(rounds: int) -> Row:
@@ -62,18 +68,28 @@ def crops(rounds: int) -> Row:
         kinds = {"frames": store.Array(("frame", "row", "column"), (50, 84, 84), "uint8", "1/255")}
         with store.Writer(folder / "0", arrays=kinds, attributes={}) as writer:
             for i in range(VISITS):
-                writer.append(f"{9000001 + i}_2", frames=rng.integers(0, 256, (50, 84, 84), np.uint8))
+                writer.append(
+                    f"{9000001 + i}_2", frames=rng.integers(0, 256, (50, 84, 84), np.uint8)
+                )
         (folder / "0.json").write_text(f'{{"stored": "{writer.digest}"}}')
-        mapped = maps.read([folder / "0.json"], {"frames": None}, maps.Place(folder / "maps")).arrays["frames"]
+        mapped = maps.read(
+            [folder / "0.json"], {"frames": None}, maps.Place(folder / "maps")
+        ).arrays["frames"]
         stored, index = store.read(folder / "0"), frame_index(50, 26)
-        chosen = iter(np.concatenate([rng.permutation(VISITS) for _ in range(2 * (rounds + 2))]).reshape(-1, SHOWN))
+        chosen = iter(
+            np.concatenate([rng.permutation(VISITS) for _ in range(2 * (rounds + 2))]).reshape(
+                -1, SHOWN
+            )
+        )
         times = in_turns(
             lambda: mapped[next(chosen)[:, None], index],
             lambda: stored.read("frames", next(chosen).tolist())[:, index],
             rounds=rounds,
             warm=2,
         )
-        return rate("random cines of 26 frames, from maps against Zarr chunks", SHOWN, "cines/s", times, 6)
+        return rate(
+            "random cines of 26 frames, from maps against Zarr chunks", SHOWN, "cines/s", times, 6
+        )
 
 
 def augmentation(name: str, rounds: int) -> Row:
@@ -85,7 +101,11 @@ def augmentation(name: str, rounds: int) -> Row:
         before, batch = seconds(made), made()
         shares.append(before / (before + seconds(lambda batch=batch: learn(batch))))
     return Row(
-        f"share of augmentation in a step of {name}, paper's sizes", statistics.median(shares[1:]), None, "of the step", None
+        f"share of augmentation in a step of {name}, paper's sizes",
+        statistics.median(shares[1:]),
+        None,
+        "of the step",
+        None,
     )
 
 

@@ -16,10 +16,14 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 add_module_names = False
-# References are checked, except to other packages, whose inventories would be needed, and to what the pages of the API leave out.
+# References are checked, except to other packages, whose inventories would be needed, and to what
+# the pages of the API leave out.
 nitpick_ignore_regex = [
     ("py:.*", r"(?!ptacl\.).*"),
-    ("py:.*", r"ptacl\.(config\.(\w+\.)?[A-Z]|evaluation|learning\.(data|chance)|models|ecg\.read|exclusions|cmr).*"),
+    (
+        "py:.*",
+        r"ptacl\.(config\.(\w+\.)?[A-Z]|evaluation|learning\.(data|chance)|models|ecg\.read|exclusions|cmr).*",
+    ),
 ]
 
 _HEADING = re.compile(r"^-+$")
@@ -35,11 +39,15 @@ def setup(app):
 def _title(app, name, source):
     """Tables that the workflow wrote have no heading: that of the page is the name of the file."""
     if name.startswith("benchmark/") and not source[0].startswith("# "):
-        source[0] = f"# {name.removeprefix('benchmark/').replace('-', ' ').capitalize()}\n\n{source[0]}"
+        source[0] = (
+            f"# {name.removeprefix('benchmark/').replace('-', ' ').capitalize()}\n\n{source[0]}"
+        )
 
 
 def _arguments(app, what, name, obj, options, lines):
-    """In place: bars are no substitutions, headings go, and each argument of a paragraph that begins with one has its line."""
+    """In place: bars are no substitutions, headings go, and each argument of a paragraph that
+    begins with one has its line.
+    """
     out = []
     for line in (text.replace("|", r"\|") for text in lines):
         if _HEADING.match(line):

@@ -1,4 +1,6 @@
-"""The pictures of README.md, from a finished run: `python docs/pictures.py results`. Needs Chromium."""
+"""The pictures of README.md, from a finished run: `python docs/pictures.py results`. Needs
+Chromium.
+"""
 
 import shutil
 import subprocess
@@ -14,8 +16,18 @@ WIDTH, HEIGHT, COLOURS = 1000, 760, 96  # together they keep both below 300 KiB
 
 def screenshot(page: Path, target: Path) -> None:
     """The top of a page as a browser of 1,400 pixels shows it."""
-    browser = next(found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name)))
-    options = ["--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1400,1064", f"--screenshot={target}"]
+    browser = next(
+        found
+        for name in ("chromium", "chromium-browser", "google-chrome")
+        if (found := shutil.which(name))
+    )
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--hide-scrollbars",
+        "--window-size=1400,1064",
+        f"--screenshot={target}",
+    ]
     subprocess.run([browser, *options, page.resolve().as_uri()], check=True, capture_output=True)
 
 

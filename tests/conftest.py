@@ -32,7 +32,9 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
-    """A finished run of the smallest cohort. Of several test processes one makes it, and each has a copy."""
+    """A finished run of the smallest cohort. Of several test processes one makes it, and each has a
+    copy.
+    """
     folder = tmp_path_factory.mktemp("project") / "with space"
     if worker_id == "master":
         return _run(Project(folder))
@@ -53,7 +55,11 @@ def _run(project: Project) -> Project:
 @pytest.fixture
 def project(finished: Project):
     """The finished project; its files are put back after the test."""
-    kept = {p: p.read_bytes() for p in finished.folder.rglob("*") if p.is_file() and p.suffix in (".py", ".yaml", ".smk")}
+    kept = {
+        p: p.read_bytes()
+        for p in finished.folder.rglob("*")
+        if p.is_file() and p.suffix in (".py", ".yaml", ".smk")
+    }
     yield finished
     for path, content in kept.items():
         if path.read_bytes() != content:

@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[1]
 class Project:
     """A copy of the project that a test may change, with its own results."""
 
-    def __init__(self, folder: Path, *, like: "Project | None" = None, exists: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, like: "Project | None" = None, exists: bool = False
+    ) -> None:
         self.folder = folder
         if exists:
             return
@@ -24,25 +26,38 @@ class Project:
             shutil.copytree(like.folder, folder)
             return
         for name in ("src", "workflow", "profiles", "envs"):
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
+            )
         for name in ("Snakefile", "config.yaml", "tests/tiny.yaml"):
             shutil.copy(ROOT / name, folder)
 
     def snakemake(self, *arguments: str, check: bool = True) -> str:
-        environment = os.environ | {"PYTHONPATH": f"{self.folder / 'src'}:{self.folder}", "COLUMNS": "200"}
+        environment = os.environ | {
+            "PYTHONPATH": f"{self.folder / 'src'}:{self.folder}",
+            "COLUMNS": "200",
+        }
         command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", "tiny.yaml"]
-        run = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        run = subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True
+        )
         assert not check or run.returncode == 0, run.stdout[-3000:] + run.stderr[-6000:]
         return run.stdout + run.stderr
 
     def jobs(self, *arguments: str) -> list[str]:
         """Jobs that a run starts: the rule with its wildcards."""
         text = self.snakemake(*arguments)
-        found = re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?:    .*\n)*)", text, flags=re.M)
+        found = re.findall(
+            r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?:    .*\n)*)", text, flags=re.M
+        )
         named = []
         for rule, body in found:
             wildcards = re.search(r"wildcards: (.*)", body)
-            named.append(" ".join([rule, *re.findall(r"=([^,\s]+)", wildcards.group(1) if wildcards else "")]))
+            named.append(
+                " ".join(
+                    [rule, *re.findall(r"=([^,\s]+)", wildcards.group(1) if wildcards else "")]
+                )
+            )
         return sorted(n for n in named if n not in ("all", "data"))
 
     def planned(self) -> list[str]:
@@ -62,7 +77,9 @@ class Project:
 
 def checkout(target: Path) -> None:
     """The files that a checkout would have."""
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+    )
     if listed.returncode != 0:
         pytest.skip("no git checkout: files of the project cannot be told from others")
     for name in listed.stdout.splitlines():
@@ -72,7 +89,9 @@ def checkout(target: Path) -> None:
 
 
 def merge(base: dict, other: dict) -> dict:
-    return base | {k: merge(base.get(k) or {}, v) if isinstance(v, dict) else v for k, v in other.items()}
+    return base | {
+        k: merge(base.get(k) or {}, v) if isinstance(v, dict) else v for k, v in other.items()
+    }
 
 
 def rules(jobs: list[str]) -> set[str]:

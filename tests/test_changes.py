@@ -1,4 +1,6 @@
-"""What a change reruns in a copy of a finished project, which is then run: a setting, a line of code, a kill, another method."""
+"""What a change reruns in a copy of a finished project, which is then run: a setting, a line of
+code, a kill, another method.
+"""
 
 import os
 import re
@@ -17,11 +19,30 @@ pytestmark = pytest.mark.pipeline
 
 
 def test_phenotypes_retrain_nothing_in_the_same_command(scratch: Project) -> None:
-    """Another plausible range changes the phenotypes of the table; who is trained on stays as it was."""
-    phenotypes = yaml.safe_load((scratch.folder / "config.yaml").read_text())["cohort"]["phenotypes"]
-    scratch.configure(cohort={"phenotypes": [p | {"high": p["high"] - (25 if p["unit"] == "%" else 0)} for p in phenotypes]})
+    """Another plausible range changes the phenotypes of the table; who is trained on stays as it
+    was.
+    """
+    phenotypes = yaml.safe_load((scratch.folder / "config.yaml").read_text())["cohort"][
+        "phenotypes"
+    ]
+    scratch.configure(
+        cohort={
+            "phenotypes": [
+                p | {"high": p["high"] - (25 if p["unit"] == "%" else 0)} for p in phenotypes
+            ]
+        }
+    )
     jobs = scratch.jobs("--cores", "2")
-    assert rules(jobs) == {"manifest", "flow", "flow_figure", "readout", "regression", "retrieval", "tables", "page"}
+    assert rules(jobs) == {
+        "manifest",
+        "flow",
+        "flow_figure",
+        "readout",
+        "regression",
+        "retrieval",
+        "tables",
+        "page",
+    }
     assert scratch.planned() == []
 
 
@@ -40,13 +61,21 @@ def test_other_ecgs_leave_what_cines_alone_decide(scratch: Project) -> None:
     """
     rows = yaml.safe_load((scratch.folder / "config.yaml").read_text())
     few = {table: {"rows": rows[table]["rows"][:1]} for table in ("retrieval", "alignment")}
-    main = [row for row in rows["regression"]["rows"] if not row.get("extra") and row["label"] != "PTACL"]
+    main = [
+        row
+        for row in rows["regression"]["rows"]
+        if not row.get("extra") and row["label"] != "PTACL"
+    ]
     scratch.configure(ecg={"wavelet": {"zeroed": ["A8", "D1"]}}, regression={"rows": main}, **few)
     jobs = scratch.jobs("--cores", "2")
     ran = {j for j in jobs if j.split()[0] in ("train", "embed", "prepare_cmr")}
     seen = ["ecg_mae", "global", "global_retrieval"]
-    assert ran == {f"{rule} {m} 0" for rule in ("train", "embed") for m in seen} | {"embed ecg_random 0"}
-    assert {"regression", "retrieval", "alignment", "page"} <= rules(jobs) and scratch.planned() == []
+    assert ran == {f"{rule} {m} 0" for rule in ("train", "embed") for m in seen} | {
+        "embed ecg_random 0"
+    }
+    assert {"regression", "retrieval", "alignment", "page"} <= rules(
+        jobs
+    ) and scratch.planned() == []
 
 
 def test_setting_that_only_the_stores_show_reruns_what_reads_them(scratch: Project) -> None:
@@ -56,14 +85,30 @@ def test_setting_that_only_the_stores_show_reruns_what_reads_them(scratch: Proje
 
 
 def test_interrupted_training_goes_on_where_it_was(scratch: Project) -> None:
-    """A killed training leaves its checkpoints, which no rule declares; the next run finishes and removes them."""
+    """A killed training leaves its checkpoints, which no rule declares; the next run finishes and
+    removes them.
+    """
     scratch.configure(models={"ecg_mae": {"training": {"epochs": 40, "checkpoint_seconds": 0}}})
     state = scratch.folder / "results/private/state"
     target = "results/models/ecg_mae-0/model.safetensors"
     environment = os.environ | {"PYTHONPATH": str(scratch.folder / "src")}
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", target, "--configfile", "tiny.yaml"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--cores",
+        "2",
+        target,
+        "--configfile",
+        "tiny.yaml",
+    ]
     run = subprocess.Popen(
-        command, cwd=scratch.folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        cwd=scratch.folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 120
     while not list(state.rglob("*.pt")) and time.monotonic() < deadline and run.poll() is None:
@@ -81,15 +126,26 @@ def test_interrupted_training_goes_on_where_it_was(scratch: Project) -> None:
 def test_a_method_from_outside_the_package_becomes_a_row(scratch: Project) -> None:
     """docs/add-a-method.md, word for word; then a changed line of the method retrains it alone."""
     text = (ROOT / "docs/add-a-method.md").read_text()
-    method, settings = (re.search(rf"```{kind}\n(.*?)```", text, flags=re.S).group(1) for kind in ("python", "yaml"))
+    method, settings = (
+        re.search(rf"```{kind}\n(.*?)```", text, flags=re.S).group(1) for kind in ("python", "yaml")
+    )
     (scratch.folder / "my_method.py").write_text(method)
     scratch.configure(
-        **merge(yaml.safe_load(settings), {"models": {"ecg_order": {"training": {"epochs": 2, "warmup_epochs": 0}}}})
+        **merge(
+            yaml.safe_load(settings),
+            {"models": {"ecg_order": {"training": {"epochs": 2, "warmup_epochs": 0}}}},
+        )
     )
     jobs = scratch.jobs("--cores", "2")
-    assert [j for j in jobs if j.split()[0] in ("train", "embed")] == ["embed ecg_order 0", "train ecg_order 0"]
+    assert [j for j in jobs if j.split()[0] in ("train", "embed")] == [
+        "embed ecg_order 0",
+        "train ecg_order 0",
+    ]
     table = pd.read_csv(scratch.folder / "results/tables/regression.csv")
-    assert table["method"].tolist() == ["Global", "Order"] and table["mean_p"].notna().tolist() == [False, True]
+    assert table["method"].tolist() == ["Global", "Order"] and table["mean_p"].notna().tolist() == [
+        False,
+        True,
+    ]
     (scratch.folder / "my_method.py").write_text(method + "\n\n_CHANGED = 1\n")
     assert [j for j in scratch.planned() if j.startswith("train")] == ["train ecg_order 0"]
 
@@ -111,8 +167,16 @@ def test_slurm_profile_schedules_a_gpu_job(scratch: Project, slurm: None) -> Non
     scratch.configure(models={"ecg_mae": {"training": {"learning_rate": 3.0e-3}}})
     target = "results/models/ecg_mae-0/model.safetensors"
     text = scratch.snakemake(
-        target, "--profile", "profiles/slurm", "--workflow-profile", "none", "--slurm-init-seconds-before-status-checks", "1"
+        target,
+        "--profile",
+        "profiles/slurm",
+        "--workflow-profile",
+        "none",
+        "--slurm-init-seconds-before-status-checks",
+        "1",
     )
     assert "SLURM jobid" in text or "jobid" in text
-    jobs = subprocess.run(["scontrol", "show", "job"], capture_output=True, text=True, check=True).stdout
+    jobs = subprocess.run(
+        ["scontrol", "show", "job"], capture_output=True, text=True, check=True
+    ).stdout
     assert "gres:gpu:1" in jobs and "JobState=COMPLETED" in jobs

@@ -1,4 +1,6 @@
-"""`ptacl check` on a tree as the Research Analysis Platform has it: what it finds, and what would stop the pipeline."""
+"""`ptacl check` on a tree as the Research Analysis Platform has it: what it finds, and what would
+stop the pipeline.
+"""
 
 import json
 import re
@@ -17,7 +19,9 @@ PEOPLE = 66  # three for each kind of defect
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     folder = tmp_path_factory.mktemp("check") / "cohort"
-    settings = config.load(root / "config.yaml").simulation.model_copy(update={"participants": PEOPLE})
+    settings = config.load(root / "config.yaml").simulation.model_copy(
+        update={"participants": PEOPLE}
+    )
     simulate.simulate(folder, settings=settings, seed=0, processes=2)
     return folder
 
@@ -34,19 +38,37 @@ def written(folder: Path, tree: Path, **changes: object) -> Path:
     return folder / "my.yaml"
 
 
-def test_it_tells_what_is_found_lost_and_needed(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_tells_what_is_found_lost_and_needed(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = sorted(str(p) for p in tree.rglob("*"))
     assert cli.main(["check", str(written(tmp_path, tree)), "--json", "--sample", "200"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert PEOPLE - 5 <= facts["cohort"]["paired visits"] <= PEOPLE + 5
-    assert sum(facts["splits"].values()) == facts["cohort"]["paired visits"] == facts["sample"]["visits"]
+    assert (
+        sum(facts["splits"].values())
+        == facts["cohort"]["paired visits"]
+        == facts["sample"]["visits"]
+    )
     assert facts["phenotypes"]["instance 2"]["LVEF"] > PEOPLE - 10
-    assert facts["sample"]["excluded"]["unreadable file"] >= 2 and "flat lead" in facts["sample"]["excluded"]
-    assert facts["sample"]["usable"] == facts["sample"]["visits"] - sum(facts["sample"]["excluded"].values())
+    assert (
+        facts["sample"]["excluded"]["unreadable file"] >= 2
+        and "flat lead" in facts["sample"]["excluded"]
+    )
+    assert facts["sample"]["usable"] == facts["sample"]["visits"] - sum(
+        facts["sample"]["excluded"].values()
+    )
     assert len(facts["excluded because"]) == 10  # the most frequent ones
     assert any(reason.startswith("unreadable file: ") for reason in facts["excluded because"])
     assert {"disk", "memory", "preparation", "trainings", "all trainings"} <= set(facts)
-    assert set(facts["trainings"]) == {"ecg_mae", "cmr_mae", "global", "ptacl", "global_retrieval", "ptacl_retrieval"}
+    assert set(facts["trainings"]) == {
+        "ecg_mae",
+        "cmr_mae",
+        "global",
+        "ptacl",
+        "global_retrieval",
+        "ptacl_retrieval",
+    }
     assert sorted(str(p) for p in tree.rglob("*")) == before
 
 
@@ -72,25 +94,39 @@ def test_what_would_stop_the_pipeline_is_told_with_status_2(
     assert message in capsys.readouterr().err
 
 
-def test_a_table_of_another_application_is_told(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_of_another_application_is_told(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     source = next((tree / "phenotypes").glob("table_exporter.csv"))
     shutil.copy(source, tmp_path / "t.csv")
     text = (tmp_path / "t.csv").read_text()
     (tmp_path / "t.csv").write_text(re.sub(r"^900", "800", text, flags=re.M))
-    assert cli.main(["check", str(written(tmp_path, tree, phenotype_tables=[str(tmp_path / "t.csv")]))]) == 2
+    assert (
+        cli.main(
+            ["check", str(written(tmp_path, tree, phenotype_tables=[str(tmp_path / "t.csv")]))]
+        )
+        == 2
+    )
     assert "ids differ between UK Biobank applications" in capsys.readouterr().err
 
 
-def test_the_simulated_cohort_tells_what_it_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_simulated_cohort_tells_what_it_costs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "my.yaml").write_text("rows: all\n")
     assert cli.main(["check", str(tmp_path / "my.yaml"), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert facts["cohort"] == {"source": "simulated", "visits": 2000} and {"cmae", "mmcl"} <= set(facts["trainings"])
+    assert facts["cohort"] == {"source": "simulated", "visits": 2000} and {"cmae", "mmcl"} <= set(
+        facts["trainings"]
+    )
 
 
 @pytest.mark.parametrize(
     ("ecg", "cine", "reason"),
-    [("nowhere/{}.xml", "nowhere/{}.zip", "unreadable file: no such file"), ("{cine}", "{ecg}", "unreadable file: ")],
+    [
+        ("nowhere/{}.xml", "nowhere/{}.zip", "unreadable file: no such file"),
+        ("{cine}", "{ecg}", "unreadable file: "),
+    ],
 )
 def test_a_cohort_of_which_nothing_can_be_used_is_told_with_status_2(
     ecg: str, cine: str, reason: str, tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -101,7 +137,8 @@ def test_a_cohort_of_which_nothing_can_be_used_is_told_with_status_2(
     for number, person in enumerate(sorted(files)[:6]):
         paths = {"ecg": files[person], "cine": tree / "nifti" / f"{person}_20209_2_0" / "sa.nii.gz"}
         split = ("train", "test")[number % 2]
-        rows.append(f"{person},2,{ecg.format(person, **paths)},{cine.format(person, **paths)},{split},{50 + number}")
+        files = f"{ecg.format(person, **paths)},{cine.format(person, **paths)}"
+        rows.append(f"{person},2,{files},{split},{50 + number}")
     (tmp_path / "cohort.csv").write_text("\n".join([*rows, ""]))
     phenotypes = [{"name": "LVEF", "unit": "%", "low": 5, "high": 90}]
     settings = {"source": "table", "table": str(tmp_path / "cohort.csv"), "phenotypes": phenotypes}
@@ -113,12 +150,17 @@ def test_a_cohort_of_which_nothing_can_be_used_is_told_with_status_2(
     assert "none of the 6 visits that were tried can be used" in told.err
 
 
-def test_the_sizes_in_force_are_told(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_sizes_in_force_are_told(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "my.yaml").write_text("rows: main\n")
     told = []
     for more in ([], ["encoders: {ecg: {width: 512, depth: 6, heads: 8}}\n"]):
         (tmp_path / "more.yaml").write_text("".join(more))
-        assert cli.main(["check", str(tmp_path / "my.yaml"), str(tmp_path / "more.yaml"), "--json"]) == 0
+        assert (
+            cli.main(["check", str(tmp_path / "my.yaml"), str(tmp_path / "more.yaml"), "--json"])
+            == 0
+        )
         told.append(json.loads(capsys.readouterr().out)["models"])
     demonstration, larger = told
     sizes = config.load(root / "config.yaml").encoders

@@ -6,7 +6,9 @@ from ptacl import cli
 
 
 @pytest.mark.parametrize("name", ["README.md", "photo.jpg", "tables.xlsx"])
-def test_a_file_of_another_kind_is_told_what_is_read(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_of_another_kind_is_told_what_is_read(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / name).write_text("# not a recording")
     assert cli.main(["inspect", str(tmp_path / name)]) == cli.UNREADABLE
     said = capsys.readouterr().err

@@ -1,6 +1,8 @@
-"""Every shell command of README and docs is run: in full, or as far as it goes without the hours, cluster or GPU it is for.
+"""Every shell command of README and docs is run: in full, or as far as it goes without the hours,
+cluster or GPU it is for.
 
-The reader's world is a finished run with the files that the pages name: a bulk folder in the platform's layout, my.yaml, an ECG.
+The reader's world is a finished run with the files that the pages name: a bulk folder in the
+platform's layout, my.yaml, an ECG.
 """
 
 import json
@@ -44,7 +46,10 @@ def world(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("benchmarks", "pyproject.toml", "README.md", "LICENSE", "setup.py", "Makefile"):
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, folder / name)
     simulated, data = folder / "results/private/simulated", folder / "data"
-    resting, axis = data / "Bulk/Electrocardiogram/Resting/90", data / "Bulk/Heart MRI/Short axis/90"
+    resting, axis = (
+        data / "Bulk/Electrocardiogram/Resting/90",
+        data / "Bulk/Heart MRI/Short axis/90",
+    )
     shutil.copytree(simulated / "Bulk", data / "Bulk")
     for path in (simulated / "ecg").iterdir():
         shutil.copy(path, resting)
@@ -52,7 +57,9 @@ def world(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(path, axis / path.name)
     shutil.copy(simulated / "phenotypes/table_exporter.csv", data / "phenotypes.csv")
     (data / "w12345_20260101.csv").write_text("")
-    mine = next(block for block in blocks(ROOT / "README.md", "yaml") if block.startswith("# my.yaml"))
+    mine = next(
+        block for block in blocks(ROOT / "README.md", "yaml") if block.startswith("# my.yaml")
+    )
     small = (ROOT / "tests/tiny.yaml").read_text()
     settings = yaml.safe_load(mine.replace("/data/", f"{data}/")) | {
         k: v for k, v in yaml.safe_load(small).items() if k != "cohort"
@@ -67,7 +74,9 @@ def world(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def adapted(line: str, folder: Path) -> list[str]:
-    """The command as it is run here: what would take hours, install or submit is planned in place of being done."""
+    """The command as it is run here: what would take hours, install or submit is planned in place
+    of being done.
+    """
     words = [os.path.expandvars(word) for word in shlex.split(line, comments=True)]
     while re.match(r"[A-Z]+=", words[0]):
         words.pop(0)
@@ -75,7 +84,16 @@ def adapted(line: str, folder: Path) -> list[str]:
     if program == "make":
         return ["make", "-n", *arguments]
     if program == "pip":
-        return [sys.executable, "-m", "pip", *arguments, "--dry-run", "--no-build-isolation", "--no-index", "--quiet"]
+        return [
+            sys.executable,
+            "-m",
+            "pip",
+            *arguments,
+            "--dry-run",
+            "--no-build-isolation",
+            "--no-index",
+            "--quiet",
+        ]
     if program == "snakemake":
         planned = [] if {"-n", "--unlock"} & set(arguments) else ["-n"]
         return [sys.executable, "-m", "snakemake", *arguments, *planned]
@@ -89,7 +107,11 @@ def adapted(line: str, folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("line", COMMANDS, ids=lambda line: line.partition("#")[0].strip())
 def test_command_runs(line: str, world: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": f"{world / 'src'}:{world}", "COLUMNS": "200", "TMPDIR": str(world)}
+    environment = os.environ | {
+        "PYTHONPATH": f"{world / 'src'}:{world}",
+        "COLUMNS": "200",
+        "TMPDIR": str(world),
+    }
     command = adapted(line, world)
     run = subprocess.run(command, cwd=world, env=environment, capture_output=True, text=True)
     said = run.stdout[-2000:] + run.stderr[-3000:]
@@ -107,18 +129,32 @@ def test_command_runs(line: str, world: Path) -> None:
 
 
 def test_my_yaml_runs_to_the_list_of_participants(world: Path) -> None:
-    """The files of step 2, as far as the cohort and its stores: nothing of the simulation is left in it."""
+    """The files of step 2, as far as the cohort and its stores: nothing of the simulation is left
+    in it.
+    """
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "data", "--configfile", "my.yaml"]
-    run = subprocess.run(command, cwd=world, env=os.environ | {"PYTHONPATH": str(world / "src")}, capture_output=True, text=True)
+    run = subprocess.run(
+        command,
+        cwd=world,
+        env=os.environ | {"PYTHONPATH": str(world / "src")},
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-3000:]
     assert len((world / "results/private/participants.csv").read_text().splitlines()) > 15
 
 
-@pytest.mark.parametrize("source", ["files", "table", "simulated", None])  # None: of a version that did not write it
+@pytest.mark.parametrize(
+    "source", ["files", "table", "simulated", None]
+)  # None: of a version that did not write it
 def test_a_forgotten_configuration_replaces_nothing(source: str, tmp_path: Path) -> None:
-    """The defaults are the simulated cohort: in a folder with results of somebody's files they stop before the first job."""
+    """The defaults are the simulated cohort: in a folder with results of somebody's files they stop
+    before the first job.
+    """
     (tmp_path / "results/private/cohort").mkdir(parents=True)
-    (tmp_path / "results/private/cohort/summary.json").write_text(json.dumps({"source": source} if source else {}))
+    (tmp_path / "results/private/cohort/summary.json").write_text(
+        json.dumps({"source": source} if source else {})
+    )
     (tmp_path / "results/private/simulated.json").write_text("{}")  # of a demonstration before
     command = [
         sys.executable,
@@ -140,7 +176,11 @@ def test_a_forgotten_configuration_replaces_nothing(source: str, tmp_path: Path)
 SETTINGS = [(page, block) for page in PAGES for block in blocks(page, "yaml")]
 
 
-@pytest.mark.parametrize(("page", "block"), SETTINGS, ids=[f"{p.name}-{b.split()[0]}{i}" for i, (p, b) in enumerate(SETTINGS)])
+@pytest.mark.parametrize(
+    ("page", "block"),
+    SETTINGS,
+    ids=[f"{p.name}-{b.split()[0]}{i}" for i, (p, b) in enumerate(SETTINGS)],
+)
 def test_settings_of_the_pages_are_taken(page: Path, block: str, tmp_path: Path) -> None:
     values = yaml.safe_load(block)
     if "set-resources" in values:  # of a profile

@@ -1,6 +1,8 @@
-"""The container's steps in a clean root folder of Debian, then the wheel in the environment that they leave.
+"""The container's steps in a clean root folder of Debian, then the wheel in the environment that
+they leave.
 
-No builder of images is needed, only root and debootstrap: the folder holds what the steps put there and nothing of this machine.
+No builder of images is needed, only root and debootstrap: the folder holds what the steps put there
+and nothing of this machine.
 """
 
 import os
@@ -16,17 +18,25 @@ import pytest
 import yaml
 from project import ROOT, checkout
 
-RELEASE = {"python:3.11-slim": ("bookworm", "python3.11")}  # of Debian, whose Python is that of the image
-FEW = ["--config", "simulation={participants: 12, defects: 0}", "cohort={shards: 1, test_fraction: 0.4}"]
+RELEASE = {
+    "python:3.11-slim": ("bookworm", "python3.11")
+}  # of Debian, whose Python is that of the image
+FEW = [
+    "--config",
+    "simulation={participants: 12, defects: 0}",
+    "cohort={shards: 1, test_fraction: 0.4}",
+]
 
 pytestmark = pytest.mark.pipeline
 
-# run in a mount namespace of its own: $1 is the root folder, $2 folders that pip reads, the rest the command
+# run in a mount namespace of its own: $1 is the root folder, $2 folders that pip reads, the rest
+# the command
 ENTER = """
 root=$1; IFS=:; for path in /proc /dev $2; do
   mkdir -p "$root$path" && mount --rbind "$path" "$root$path" || exit 9
 done; unset IFS; shift 2
-exec chroot "$root" /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/root PIP_BREAK_SYSTEM_PACKAGES=1 "$@"
+exec chroot "$root" /usr/bin/env -i HOME=/root PIP_BREAK_SYSTEM_PACKAGES=1 \\
+  PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin "$@"
 """
 
 
@@ -36,16 +46,33 @@ class Clean:
     def __init__(self, folder: Path, release: str) -> None:
         self.folder, self.place = folder, "/"
         packages = "python3-pip,python-is-python3,ca-certificates"
-        made = self._do("debootstrap", "--variant=minbase", f"--include={packages}", release, str(folder), check=False)
+        made = self._do(
+            "debootstrap",
+            "--variant=minbase",
+            f"--include={packages}",
+            release,
+            str(folder),
+            check=False,
+        )
         if not (folder / "usr/bin/pip3").exists():
             pytest.skip(f"no clean Debian could be laid out, is a mirror in reach? {made[-300:]}")
         shutil.copy("/etc/resolv.conf", folder / "etc")
-        options = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True).stdout
+        options = subprocess.run(
+            [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True
+        ).stdout
         found = [Path(p) for p in re.findall(r"(?<=[ '/])(/[\w/.-]+)", options) if Path(p).is_dir()]
-        self.indexes = sorted({str(p.parent if p.name == "simple" else p) for p in found})  # an index lies beside its files
+        self.indexes = sorted(
+            {str(p.parent if p.name == "simple" else p) for p in found}
+        )  # an index lies beside its files
         values = re.findall(r"^(?::env:|global)\.([\w-]+)='(.*)'$", options, flags=re.M)
-        kept = {key: value for key, value in values if key in ("index-url", "extra-index-url", "find-links")}
-        (folder / "etc/pip.conf").write_text("\n".join(["[global]", *(f"{k} = {v}" for k, v in kept.items()), ""]))
+        kept = {
+            key: value
+            for key, value in values
+            if key in ("index-url", "extra-index-url", "find-links")
+        }
+        (folder / "etc/pip.conf").write_text(
+            "\n".join(["[global]", *(f"{k} = {v}" for k, v in kept.items()), ""])
+        )
         bundle = Path("/etc/ssl/certs/ca-certificates.crt")
         if bundle.is_file():
             shutil.copy(bundle, folder / "etc/ssl/certs")
@@ -54,12 +81,23 @@ class Clean:
         """Output of a command in the folder, at the present working directory."""
         inside = ["sh", "-c", 'cd "$0" && exec "$@"', self.place, *command]
         return self._do(
-            "unshare", "-m", "sh", "-c", ENTER, "enter", str(self.folder), ":".join(self.indexes), *inside, check=check
+            "unshare",
+            "-m",
+            "sh",
+            "-c",
+            ENTER,
+            "enter",
+            str(self.folder),
+            ":".join(self.indexes),
+            *inside,
+            check=check,
         )
 
     @staticmethod
     def _do(*command: str, check: bool = True) -> str:
-        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"LC_ALL": "C"})
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=os.environ | {"LC_ALL": "C"}
+        )
         text = done.stdout + done.stderr
         assert not check or done.returncode == 0, text[-4000:]
         return text
@@ -68,7 +106,11 @@ class Clean:
 def steps() -> list[tuple[str, str]]:
     """Instructions of the container file with their arguments."""
     text = (ROOT / "envs/Containerfile").read_text().replace("\\\n", " ")
-    return [tuple(line.split(maxsplit=1)) for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return [
+        tuple(line.split(maxsplit=1))
+        for line in text.splitlines()
+        if line.strip() and not line.startswith("#")
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +137,9 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clean]:
                 assert word == "CMD", f"nothing is known of {word}"
         yield made
     finally:
-        assert str(folder) not in Path("/proc/mounts").read_text(), "a mount was left: what it shows would be deleted"
+        assert str(folder) not in Path("/proc/mounts").read_text(), (
+            "a mount was left: what it shows would be deleted"
+        )
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -103,11 +147,16 @@ def test_the_command_of_the_container_runs(clean: Clean) -> None:
     command = yaml.safe_load(dict(steps())["CMD"])
     assert "prepare_cmr" in clean.run(*command, "-n")
     text = clean.run(*command[:1], "data", *command[1:], *FEW)
-    assert "Minutes by stage" in text and (clean.folder / "opt/ptacl/results/private/participants.csv").is_file()
+    assert (
+        "Minutes by stage" in text
+        and (clean.folder / "opt/ptacl/results/private/participants.csv").is_file()
+    )
 
 
 def test_pip_takes_what_conda_hands_it(clean: Clean) -> None:
-    """Conda writes these lines into a file of requirements and runs pip where environment.yaml lies."""
+    """Conda writes these lines into a file of requirements and runs pip where environment.yaml
+    lies.
+    """
     entries = yaml.safe_load((ROOT / "envs/environment.yaml").read_text())["dependencies"]
     lines = next(entry["pip"] for entry in entries if isinstance(entry, dict))
     (clean.folder / "opt/ptacl/envs/condaenv.txt").write_text("\n".join(lines) + "\n")
@@ -116,10 +165,17 @@ def test_pip_takes_what_conda_hands_it(clean: Clean) -> None:
 
 
 def test_the_wheel_suffices_where_nothing_else_is(clean: Clean, tmp_path: Path) -> None:
-    """Built from the sdist, installed in place of the sources, beside its own dependencies alone."""
+    """Built from the sdist, installed in place of the sources, beside its own dependencies
+    alone.
+    """
     checkout(tmp_path / "source")
     build = "import sys, setuptools.build_meta as b; print(b.build_sdist(sys.argv[1]))"
-    subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=tmp_path / "source", check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-c", build, str(tmp_path)],
+        cwd=tmp_path / "source",
+        check=True,
+        capture_output=True,
+    )
     sdist = next(tmp_path.glob("ptacl-*.tar.gz"))
     shutil.copy(sdist, clean.folder / "srv")
     clean.place = "/srv"
@@ -134,4 +190,6 @@ def test_the_wheel_suffices_where_nothing_else_is(clean: Clean, tmp_path: Path) 
     clean.run("ptacl", "simulate", "my_cohort", "--participants", "2", "--processes", "1")
     clean.run("ptacl", "workflow", "my_study")
     clean.place = "/srv/my_study"
-    assert "Minutes by stage" in clean.run(*shlex.split("snakemake data --cores 2 --resources gpu=1"), *FEW)
+    assert "Minutes by stage" in clean.run(
+        *shlex.split("snakemake data --cores 2 --resources gpu=1"), *FEW
+    )

@@ -1,4 +1,6 @@
-"""The documentation: links lead to files, commands can be typed, messages are printed so, the site builds without a warning."""
+"""The documentation: links lead to files, commands can be typed, messages are printed so, the site
+builds without a warning.
+"""
 
 import ast
 import contextlib
@@ -26,16 +28,29 @@ pages = pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(R
 @pages
 def test_links_lead_to_files(page: Path) -> None:
     prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.S | re.M)
-    targets = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", prose) if "://" not in link]
+    targets = [
+        link.partition("#")[0]
+        for link in re.findall(r"\]\(([^)\s]+)\)", prose)
+        if "://" not in link
+    ]
     assert not [target for target in targets if target and not (page.parent / target).exists()]
 
 
 def commands(page: Path, program: str) -> list[list[str]]:
     """Arguments of each call of a program, in fenced blocks and in code within a line."""
     text = page.read_text().replace("\\\n", " ")
-    fenced = [line for block in re.findall(r"^```.*?\n(.*?)^```", text, flags=re.S | re.M) for line in block.split("\n")]
-    within = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", re.sub(r"^```.*?^```", "", text, flags=re.S | re.M))
-    found = [re.match(rf"(?:\$ )?(?:\w+=\S+\s+)*{program}\s+(.+)", line.strip()) for line in [*fenced, *within]]
+    fenced = [
+        line
+        for block in re.findall(r"^```.*?\n(.*?)^```", text, flags=re.S | re.M)
+        for line in block.split("\n")
+    ]
+    within = re.findall(
+        r"(?<!`)`([^`\n]+)`(?!`)", re.sub(r"^```.*?^```", "", text, flags=re.S | re.M)
+    )
+    found = [
+        re.match(rf"(?:\$ )?(?:\w+=\S+\s+)*{program}\s+(.+)", line.strip())
+        for line in [*fenced, *within]
+    ]
     return [shlex.split(match.group(1), comments=True) for match in found if match]
 
 
@@ -59,12 +74,18 @@ def test_ptacl_has_these_commands_and_options(page: Path) -> None:
     for command, *arguments in commands(page, "ptacl"):
         assert command in re.search(r"\{(.*?)\}", help_of()).group(1).split(","), command
         known = set(re.findall(r"--[\w-]+", help_of(command)))
-        assert {word.partition("=")[0] for word in arguments if word.startswith("--")} <= known, command
+        assert {word.partition("=")[0] for word in arguments if word.startswith("--")} <= known, (
+            command
+        )
 
 
 @pages
 def test_snakemake_finds_these_files_and_rules(page: Path) -> None:
-    rules = set(re.findall(r"^\s*(?:rule|checkpoint) (\w+):", "".join(map(Path.read_text, workflow())), flags=re.M))
+    rules = set(
+        re.findall(
+            r"^\s*(?:rule|checkpoint) (\w+):", "".join(map(Path.read_text, workflow())), flags=re.M
+        )
+    )
     for arguments in commands(page, "snakemake"):
         option = ""
         for word in arguments:
@@ -97,7 +118,12 @@ def printable() -> str:
     for path in sources:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.JoinedStr):
-                texts.append("".join(part.value if isinstance(part, ast.Constant) else VARIABLE for part in node.values))
+                texts.append(
+                    "".join(
+                        part.value if isinstance(part, ast.Constant) else VARIABLE
+                        for part in node.values
+                    )
+                )
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 texts.append(node.value)
     return re.sub(f"{VARIABLE}+", VARIABLE, "\0".join(texts))
@@ -118,8 +144,12 @@ def test_there_are_messages() -> None:
 
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
-    pytest.importorskip("furo", reason="the documentation needs its extra: pip install 'ptacl[docs]'")
-    pytest.importorskip("myst_parser", reason="the documentation needs its extra: pip install 'ptacl[docs]'")
+    pytest.importorskip(
+        "furo", reason="the documentation needs its extra: pip install 'ptacl[docs]'"
+    )
+    pytest.importorskip(
+        "myst_parser", reason="the documentation needs its extra: pip install 'ptacl[docs]'"
+    )
     options = ["-q", "-n", "-W", "--keep-going", "-d", str(tmp_path / "trees")]
     command = [sys.executable, "-m", "sphinx", *options, str(DOCS), str(tmp_path / "html")]
     result = subprocess.run(command, capture_output=True, text=True)

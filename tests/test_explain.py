@@ -1,4 +1,6 @@
-"""The schema, docs/configuration.md and `ptacl config`: in step with the models of the settings, and true to them."""
+"""The schema, docs/configuration.md and `ptacl config`: in step with the models of the settings,
+and true to them.
+"""
 
 import difflib
 import json
@@ -24,20 +26,31 @@ def told(capsys: pytest.CaptureFixture[str], *args: object) -> str:
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("name", "way"), [("workflow/config/schema.json", "--schema"), ("docs/configuration.md", "--reference")])
-def test_what_is_written_from_the_models_is_in_step(name: str, way: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert (ROOT / name).read_text() == told(capsys, way), f"write it again: ptacl config {way} > {name}"
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [("workflow/config/schema.json", "--schema"), ("docs/configuration.md", "--reference")],
+)
+def test_what_is_written_from_the_models_is_in_step(
+    name: str, way: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (ROOT / name).read_text() == told(capsys, way), (
+        f"write it again: ptacl config {way} > {name}"
+    )
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_files_of_settings_name_the_schema_and_fit_it(path: Path) -> None:
     first = path.read_text().partition("\n")[0]
     named = first.removeprefix("# yaml-language-server: $schema=")
-    assert named != first and (path.parent / named).samefile(ROOT / "workflow" / "config" / "schema.json")
+    assert named != first and (path.parent / named).samefile(
+        ROOT / "workflow" / "config" / "schema.json"
+    )
     VALIDATOR.validate(yaml.safe_load(path.read_text()))
 
 
-def test_schema_is_valid_and_takes_the_whole_configuration_and_that_of_the_tests(capsys: pytest.CaptureFixture[str]) -> None:
+def test_schema_is_valid_and_takes_the_whole_configuration_and_that_of_the_tests(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     VALIDATOR.check_schema(VALIDATOR.schema)
     VALIDATOR.validate(yaml.safe_load(told(capsys)))
     VALIDATOR.validate(yaml.safe_load((ROOT / "tests" / "tiny.yaml").read_text()))
@@ -47,9 +60,32 @@ def test_schema_is_valid_and_takes_the_whole_configuration_and_that_of_the_tests
     "values",
     [
         {"models": {"global": {"temperature": 0.2}}},
-        {"models": {"mine": {"like": "ptacl", "title": "Mine", "local": {"beta": 0.5}, "start": {"cmr": None}}}},
-        {"models": {"mine": {"like": "ecg_mae", "kind": "mae", "modalities": ["cmr"], "augmentation": {"ecg": None}}}},
-        {"models": {"mmcl": {"encoders": {"cmr": {"base_width": 64}}}, "eccl": {"frozen_layers": {"cmr": "all"}}}},
+        {
+            "models": {
+                "mine": {
+                    "like": "ptacl",
+                    "title": "Mine",
+                    "local": {"beta": 0.5},
+                    "start": {"cmr": None},
+                }
+            }
+        },
+        {
+            "models": {
+                "mine": {
+                    "like": "ecg_mae",
+                    "kind": "mae",
+                    "modalities": ["cmr"],
+                    "augmentation": {"ecg": None},
+                }
+            }
+        },
+        {
+            "models": {
+                "mmcl": {"encoders": {"cmr": {"base_width": 64}}},
+                "eccl": {"frozen_layers": {"cmr": "all"}},
+            }
+        },
         {"models": {"mine": {"kind": "other", "objective": "mine:Mine", "options": {"any": [1]}}}},
         {"ecg": {"wavelet": {"level": 7}}},
     ],
@@ -81,46 +117,74 @@ def test_schema_takes_partial_sections_and_entries(values: dict[str, Any]) -> No
     ids=str,
 )
 def test_schema_refuses_unknown_keys_and_wrong_values(values: dict[str, Any], place: str) -> None:
-    assert place in {".".join(map(str, error.absolute_path)) for error in VALIDATOR.iter_errors(values)}
+    assert place in {
+        ".".join(map(str, error.absolute_path)) for error in VALIDATOR.iter_errors(values)
+    }
 
 
 @pytest.mark.parametrize(
     ("key", "lines"),
     [
-        ("ecg.wavelet.level", ["levels of decomposition", "type     whole number >= 1", "default  8 (config.yaml)"]),
+        (
+            "ecg.wavelet.level",
+            ["levels of decomposition", "type     whole number >= 1", "default  8 (config.yaml)"],
+        ),
         ("rows", ["main: without", "type     main or all", "default  main"]),
         ("cohort.test_fraction", ["type     number >= 0 and < 1", "default  0.25"]),
         ("cohort.phenotypes", ["list of sections", "default  10 items", "cohort.phenotypes.low "]),
         ("cohort.phenotypes.low", ["number", "default  none: each item has its own"]),
         ("models.ptacl.local.beta", ["number > 0", "default  1.0 (config.yaml)"]),
         ("models.ptacl_cosine.local.beta", ["default  1.0, of models.ptacl (config.yaml)"]),
-        ("models.ptacl_cosine.temperature", ["temperature of the global loss", "default  0.1, of models.global"]),
+        (
+            "models.ptacl_cosine.temperature",
+            ["temperature of the global loss", "default  0.1, of models.global"],
+        ),
         ("models.ecg_simclr.temperature", ["temperature of the loss", "default  0.1 "]),
-        ("models.global.local.beta", ["default  none: no such entry, or a section above it is null"]),
+        (
+            "models.global.local.beta",
+            ["default  none: no such entry, or a section above it is null"],
+        ),
         ("models.global.local", ["section or null", "default  null", "models.global.local.beta "]),
         ("models.ptacl.local.phases", ["all or ed_es", "default  all (config.yaml)"]),
-        ("models.mmcl.frozen_layers", ["or all", "default  0 (", "models.mmcl.frozen_layers.ecg  of this modality"]),
+        (
+            "models.mmcl.frozen_layers",
+            ["or all", "default  0 (", "models.mmcl.frozen_layers.ecg  of this modality"],
+        ),
         ("models.ptacl.like", ["default  global (config.yaml)"]),
         ("models", ["everything that is trained", "models.ecg_mae ", "ECG MAE, mae"]),
     ],
 )
-def test_a_setting_is_explained(key: str, lines: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_setting_is_explained(
+    key: str, lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     text = told(capsys, "--explain", key)
     assert text.startswith(key + "\n") and all(line in text for line in lines), text
 
 
-def test_settings_of_a_file_of_ones_own_stand_beside_the_defaults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_settings_of_a_file_of_ones_own_stand_beside_the_defaults(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     mine = tmp_path / "mine.yaml"
-    mine.write_text("ecg: {wavelet: {level: 7}}\nmodels: {mine: {like: ptacl, local: {beta: 0.5}}, global: {temperature: 0.2}}\n")
+    mine.write_text(
+        "ecg: {wavelet: {level: 7}}\nmodels: {mine: {like: ptacl, local: {beta: 0.5}}, "
+        "global: {temperature: 0.2}}\n"
+    )
     again = tmp_path / "again.yaml"
     again.write_text("ecg: {wavelet: {level: 6}}\n")
-    assert "default  8 (config.yaml)\n  here     7\n" in told(capsys, mine, "--explain", "ecg.wavelet.level")
+    assert "default  8 (config.yaml)\n  here     7\n" in told(
+        capsys, mine, "--explain", "ecg.wavelet.level"
+    )
     assert "here     6\n" in told(capsys, mine, again, "--explain", "ecg.wavelet.level")
-    assert "here     0.2, of models.global\n" in told(capsys, mine, "--explain", "models.mine.temperature")
+    assert "here     0.2, of models.global\n" in told(
+        capsys, mine, "--explain", "models.mine.temperature"
+    )
     assert "here" not in told(capsys, mine, "--explain", "models.ptacl.local.beta")
     whole = yaml.safe_load(told(capsys, mine))
     assert config.parse(whole) == config.stack(ROOT / "config.yaml", mine)
-    assert whole["models"]["mine"]["local"]["temperature"] == 1.0 and "like" not in whole["models"]["mine"]
+    assert (
+        whole["models"]["mine"]["local"]["temperature"] == 1.0
+        and "like" not in whole["models"]["mine"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,7 +197,9 @@ def test_settings_of_a_file_of_ones_own_stand_beside_the_defaults(tmp_path: Path
         ("xyz", "; ptacl config --reference lists all"),
     ],
 )
-def test_an_unknown_key_names_the_nearest(key: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_key_names_the_nearest(
+    key: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(["config", "--explain", key]) == 2
     said = capsys.readouterr()
     assert said.err == f"ptacl config: there is no setting {key}{meant}\n" and not said.out
@@ -148,7 +214,9 @@ def test_an_unknown_key_names_the_nearest(key: str, meant: str, capsys: pytest.C
         ("models: {a: {like: b}}", "like b"),
     ],
 )
-def test_a_wrong_file_is_named(text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_file_is_named(
+    text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "mine.yaml").write_text(text)
     assert cli.main(["config", str(tmp_path / "mine.yaml")]) == 2
     assert message in capsys.readouterr().err
@@ -156,7 +224,9 @@ def test_a_wrong_file_is_named(text: str, message: str, tmp_path: Path, capsys: 
     assert "none.yaml is missing" in capsys.readouterr().err
 
 
-def comments(node: yaml.MappingNode, lines: list[str], prefix: str = "") -> Iterator[tuple[str, str]]:
+def comments(
+    node: yaml.MappingNode, lines: list[str], prefix: str = ""
+) -> Iterator[tuple[str, str]]:
     """By dotted key, the comment behind it."""
     for key, value in node.value:
         if found := re.search(r" # (.*)$", lines[key.start_mark.line]):
@@ -165,10 +235,18 @@ def comments(node: yaml.MappingNode, lines: list[str], prefix: str = "") -> Iter
             yield from comments(value, lines, f"{prefix}{key.value}.")
 
 
-def test_a_comment_that_repeats_a_description_has_its_words(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_comment_that_repeats_a_description_has_its_words(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     text = (ROOT / "config.yaml").read_text()
-    described = {key: node.get("description", "") for key, (node, _) in explain._known(yaml.safe_load(text)).items()}
-    pairs = [(key, comment, described.get(key, "")) for key, comment in comments(yaml.compose(text), text.splitlines())]
+    described = {
+        key: node.get("description", "")
+        for key, (node, _) in explain._known(yaml.safe_load(text)).items()
+    }
+    pairs = [
+        (key, comment, described.get(key, ""))
+        for key, comment in comments(yaml.compose(text), text.splitlines())
+    ]
     assert len(pairs) > 50
     near = [pair for pair in pairs if difflib.SequenceMatcher(None, *pair[1:]).ratio() > 0.7]
     assert not [pair for pair in near if pair[1] not in pair[2]]

@@ -25,8 +25,20 @@ ROOT = Path(__file__).parents[1]
 WIDTH, SHARED = 4, 2
 PROBE = {
     "phenotypes": [
-        {"name": "LVEDV", "unit": "mL", "intercept": 150.0, "residual": [-20.0, 30.0], "r2": [0.5, 0.4, 0.6]},
-        {"name": "LVEF", "unit": "%", "intercept": 60.0, "residual": [-5.0, 5.0], "r2": [0.3, 0.2, 0.4]},
+        {
+            "name": "LVEDV",
+            "unit": "mL",
+            "intercept": 150.0,
+            "residual": [-20.0, 30.0],
+            "r2": [0.5, 0.4, 0.6],
+        },
+        {
+            "name": "LVEF",
+            "unit": "%",
+            "intercept": 60.0,
+            "residual": [-5.0, 5.0],
+            "r2": [0.3, 0.2, 0.4],
+        },
     ],
     "coefficients": [[10.0, 0.0], [0.0, 1.0], [0.0, 0.0], [0.0, 0.0]],
     "mean": [0.0] * WIDTH,
@@ -36,13 +48,17 @@ PROBE = {
 
 
 def signals(count: int) -> np.ndarray:
-    """ECGs of people whose heart rates differ, in mV: spikes of R waves over a slow T wave, in all leads alike."""
+    """ECGs of people whose heart rates differ, in mV: spikes of R waves over a slow T wave, in all
+    leads alike.
+    """
     time_s = np.arange(5000) / 500
     made = np.empty((count, 12, 5000))
     for i in range(count):
         period_s = 0.8 + 0.05 * i
         phase_s = time_s % period_s
-        beat = 1.2 * np.exp(-(((phase_s - 0.2) / 0.012) ** 2)) + 0.2 * np.exp(-(((phase_s - 0.45) / 0.05) ** 2))
+        beat = 1.2 * np.exp(-(((phase_s - 0.2) / 0.012) ** 2)) + 0.2 * np.exp(
+            -(((phase_s - 0.45) / 0.05) ** 2)
+        )
         limb_one, limb_two = 0.6 * beat, beat
         limb = [limb_one, limb_two, limb_two - limb_one]
         augmented = [-(limb_one + limb_two) / 2, limb_one - limb_two / 2, limb_two - limb_one / 2]
@@ -65,8 +81,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     modules = {name: build.encoder(size) for name, size in sizes.items()}
     for name in sizes:
         modules[f"{name}_projector"] = heads.projector(WIDTH, SHARED)
-    preparation = {"ecg": settings.ecg.model_dump(mode="json"), "cmr": settings.cmr.model_dump(mode="json")}
-    weights.save(folder, modules, description={"preparation": preparation, "zscore": asdict(Zscore("sample"))})
+    preparation = {
+        "ecg": settings.ecg.model_dump(mode="json"),
+        "cmr": settings.cmr.model_dump(mode="json"),
+    }
+    weights.save(
+        folder,
+        modules,
+        description={"preparation": preparation, "zscore": asdict(Zscore("sample"))},
+    )
     (folder / readout.NAME).write_text(json.dumps({"ecg": PROBE | {"limit": 1e9}}))
     return folder
 
@@ -79,7 +102,10 @@ def model(folder: Path) -> Model:
 def gallery(model: Model, embedding: np.ndarray) -> Gallery:
     """People whose CMRs have these embeddings."""
     visits = [f"{9000001 + i}_2" for i in range(len(embedding))]
-    table = pd.DataFrame({"participant": [v[:7] for v in visits], "LVEDV": 100.0 + np.arange(len(visits))}, index=visits)
+    table = pd.DataFrame(
+        {"participant": [v[:7] for v in visits], "LVEDV": 100.0 + np.arange(len(visits))},
+        index=visits,
+    )
     return Gallery(visits, {"cmr": embedding}, table.rename_axis("visit"), model.digest)
 
 
@@ -102,7 +128,10 @@ def test_the_flag_is_for_embeddings_beyond_the_limit(model: Model) -> None:
     made = signals(3)
     embedding = model.embed(made).filter(regex=r"^e\d$").to_numpy(np.float64)
     distance = (embedding**2).sum(axis=1)  # from a mean of zero with a covariance of one
-    for limit, expected in ((distance.min() - 1e-6, [True] * 3), (distance.max() + 1e-6, [False] * 3)):
+    for limit, expected in (
+        (distance.min() - 1e-6, [True] * 3),
+        (distance.max() + 1e-6, [False] * 3),
+    ):
         strict = replace(model, probes={"ecg": PROBE | {"limit": limit}})
         flags = strict.predict(made).drop_duplicates("input")["out_of_distribution"]
         assert flags.tolist() == expected
@@ -130,7 +159,9 @@ def test_neighbours_are_in_the_order_of_the_cosine(model: Model) -> None:
     query = arrays["ecg_projected"].astype(np.float64)
     for i in range(2):
         across = np.array([-query[i, 1], query[i, 0]])
-        directions = np.stack([-query[i], query[i] + 0.5 * across, 100 * (query[i] + 2 * across), 0.01 * query[i]])
+        directions = np.stack(
+            [-query[i], query[i] + 0.5 * across, 100 * (query[i] + 2 * across), 0.01 * query[i]]
+        )
         found = model.retrieve(made[i], gallery(model, directions), num=4)
         assert found["visit"].tolist() == ["9000004_2", "9000002_2", "9000003_2", "9000001_2"]
         assert found["rank"].tolist() == [1, 2, 3, 4]
@@ -155,7 +186,9 @@ def test_a_gallery_knows_its_model(model: Model, folder: Path, tmp_path: Path) -
     table = tmp_path / "participants.csv"
     loaded = Gallery.load(tmp_path / "new.npz", table=table)
     assert len(model.retrieve(signals(1), loaded)) == 1
-    with pytest.raises(ValueError, match="does not say which model made it: run the pipeline again"):
+    with pytest.raises(
+        ValueError, match="does not say which model made it: run the pipeline again"
+    ):
         Gallery.load(tmp_path / "old.npz", table=table)
 
 
@@ -170,7 +203,10 @@ def test_a_gpu_that_is_not_there_is_one_line(folder: Path) -> None:
 
 def test_a_model_of_another_version_says_so(folder: Path, tmp_path: Path) -> None:
     facts = json.loads((folder / weights.CONFIG).read_text())
-    for name, changes in (("older", {"format": "ptacl-model-1"}), ("newer", {"format": "ptacl-model-99"})):
+    for name, changes in (
+        ("older", {"format": "ptacl-model-1"}),
+        ("newer", {"format": "ptacl-model-99"}),
+    ):
         other = tmp_path / name
         other.mkdir()
         (other / weights.WEIGHTS).write_bytes((folder / weights.WEIGHTS).read_bytes())
@@ -180,7 +216,9 @@ def test_a_model_of_another_version_says_so(folder: Path, tmp_path: Path) -> Non
         assert "\n" not in str(error.value)
     facts["description"]["preparation"]["ecg"]["of_the_future"] = 1
     (other / weights.CONFIG).write_text(json.dumps(facts))
-    with pytest.raises(ValueError, match="settings that this version of ptacl does not know") as error:
+    with pytest.raises(
+        ValueError, match="settings that this version of ptacl does not know"
+    ) as error:
         Model.load(other)
     assert "\n" not in str(error.value)
 
@@ -203,7 +241,9 @@ def ecgs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("ecgs")
     paths = [folder / f"{9000001 + i}_20205_2_0.xml" for i in range(3)]
     for path, bpm in zip(paths, (60, 70, 80), strict=True):
-        text = recordings.cardiosoft(recordings.counts(recordings.synthetic_mv(recordings.beat_times(bpm))))
+        text = recordings.cardiosoft(
+            recordings.counts(recordings.synthetic_mv(recordings.beat_times(bpm)))
+        )
         path.write_text(text, encoding="latin-1")
     paths[1].write_text("<html/>")
     return paths
@@ -220,7 +260,9 @@ def test_a_file_has_one_row_under_its_name(model: Model, ecgs: list[Path]) -> No
     np.testing.assert_array_equal(alone.iloc[0, 1:], table.iloc[2, 1:])
 
 
-def test_files_in_several_portions_come_out_as_in_one(model: Model, ecgs: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_in_several_portions_come_out_as_in_one(
+    model: Model, ecgs: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     many = ecgs * 2
     together = model.embed(many)
     for size in (1, 2, 3, 4):
@@ -228,7 +270,9 @@ def test_files_in_several_portions_come_out_as_in_one(model: Model, ecgs: list[P
         pd.testing.assert_frame_equal(model.embed(many), together)
 
 
-def test_files_of_which_none_can_be_used_have_rows_without_values(model: Model, ecgs: list[Path]) -> None:
+def test_files_of_which_none_can_be_used_have_rows_without_values(
+    model: Model, ecgs: list[Path]
+) -> None:
     table = model.embed([ecgs[1]])
     assert table.shape == (1, 1 + WIDTH)
     assert table.iloc[0, 1:].isna().all()
@@ -275,7 +319,9 @@ def test_a_cine_is_embedded_as_it_is_prepared(model: Model, cines: dict[str, Pat
         frames = torch.from_numpy(examined.sequence[augment.frame_index(50, 26)]).float() / 255
         with torch.inference_mode():
             expected.append(model.parts.encoders["cmr"](frames[None]).mean(dim=1)[0].numpy())
-    np.testing.assert_allclose(table.iloc[:, 1:].to_numpy(np.float32), np.stack(expected), atol=1e-5)
+    np.testing.assert_allclose(
+        table.iloc[:, 1:].to_numpy(np.float32), np.stack(expected), atol=1e-5
+    )
     assert not np.allclose(*expected, atol=1e-4)  # the segmentation moves the crop
     named = model.embed(cines["plain"], modality="cmr", segmentation=cines["labels"])
     np.testing.assert_allclose(named.iloc[0, 1:].to_numpy(np.float32), expected[1], atol=1e-5)
@@ -284,7 +330,9 @@ def test_a_cine_is_embedded_as_it_is_prepared(model: Model, cines: dict[str, Pat
 def test_a_cine_looks_for_ecgs(model: Model, cines: dict[str, Path]) -> None:
     _, arrays, _ = model._run([cines["plain"]], "cmr")
     query = arrays["cmr_projected"][0].astype(np.float64)
-    people = replace(gallery(model, np.ones((2, SHARED))), embedding={"ecg": np.stack([-query, query])})
+    people = replace(
+        gallery(model, np.ones((2, SHARED))), embedding={"ecg": np.stack([-query, query])}
+    )
     found = model.retrieve(cines["plain"], people, modality="cmr", num=2)
     assert found["visit"].tolist() == ["9000002_2", "9000001_2"]
     with pytest.raises(ValueError, match="no shared space of ECG and CMR: use a contrastive model"):
@@ -304,7 +352,11 @@ def test_what_a_model_lacks_is_named(model: Model) -> None:
 def test_a_folder_that_is_not_whole_is_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere is missing"):
         Model.load(tmp_path / "nowhere")
-    modules = {"ecg": build.encoder(config.Encoder(shape=[12, 1500], patch=[1, 100], width=WIDTH, depth=1, heads=1))}
+    modules = {
+        "ecg": build.encoder(
+            config.Encoder(shape=[12, 1500], patch=[1, 100], width=WIDTH, depth=1, heads=1)
+        )
+    }
     weights.save(tmp_path / "bare", modules, description={"zscore": asdict(Zscore("sample"))})
     with pytest.raises(ValueError, match="does not say how its inputs were prepared"):
         Model.load(tmp_path / "bare")

@@ -25,7 +25,10 @@ def test_a_block_that_was_given_back_is_not_mapped_anew():
     faults = {}
     for keep in (True, False):
         run = subprocess.run(
-            [sys.executable, "-c", FAULTS.replace("KEEP", str(keep))], capture_output=True, text=True, check=True
+            [sys.executable, "-c", FAULTS.replace("KEEP", str(keep))],
+            capture_output=True,
+            text=True,
+            check=True,
         )
         kept, count = run.stdout.split()
         if keep and kept != "True":

@@ -1,4 +1,6 @@
-"""The paper's configuration, with all that it inherits, against a table: no value of the demonstration slips through."""
+"""The paper's configuration, with all that it inherits, against a table: no value of the
+demonstration slips through.
+"""
 
 from pathlib import Path
 
@@ -8,7 +10,8 @@ from ptacl import config
 
 ROOT = Path(__file__).parents[1]
 
-# The autoencoder of the ECG follows the published pre-training that the paper builds on; contrastive training follows MMCL.
+# The autoencoder of the ECG follows the published pre-training that the paper builds on;
+# contrastive training follows MMCL.
 ECG = {
     "light": {"surrogate_magnitude": 0.075, "jitter": 0.2, "rescaling": 0.5, "probability": 0.5},
     "strong": {"surrogate_magnitude": 0.1, "jitter": 0.25, "rescaling": 0.5, "probability": 0.95},
@@ -52,7 +55,9 @@ cmae             | 200    | 256   | 1e-4 | 20      | last | 0       | strong | s
 
 
 def expected() -> dict[str, dict[str, str]]:
-    head, *lines = ([cell.strip() for cell in line.split("|")] for line in TABLE.strip().splitlines())
+    head, *lines = (
+        [cell.strip() for cell in line.split("|")] for line in TABLE.strip().splitlines()
+    )
     return {line[0]: dict(zip(head[1:], line[1:], strict=True)) for line in lines}
 
 
@@ -140,9 +145,16 @@ def test_losses_are_those_of_the_paper(
     if local is None:
         assert entry.local is None
     else:
-        assert (entry.local.loss, entry.local.temperature, entry.local.sigma, entry.local.phases) == local
+        assert (
+            entry.local.loss,
+            entry.local.temperature,
+            entry.local.sigma,
+            entry.local.phases,
+        ) == local
         assert entry.local.beta == 1.0
 
 
 def test_the_resnet_of_mmcl_is_whole(paper: config.Config) -> None:
-    assert paper.inputs_of("mmcl").encoders["cmr"] == config.ResNet(shape=[3, 84, 84], base_width=64)
+    assert paper.inputs_of("mmcl").encoders["cmr"] == config.ResNet(
+        shape=[3, 84, 84], base_width=64
+    )

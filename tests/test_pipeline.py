@@ -1,4 +1,5 @@
-"""The whole pipeline at its smallest, in a copy of the project: every target, nothing to do the second time, and for each kind of
+"""The whole pipeline at its smallest, in a copy of the project: every target, nothing to do the
+second time, and for each kind of
 change exactly the stages that depend on it."""
 
 import json
@@ -18,7 +19,11 @@ pytestmark = pytest.mark.pipeline
 TARGETS = [
     "results/report.html",
     "results/tables/summary.md",
-    *[f"results/tables/{table}.{form}" for table in ("regression", "retrieval") for form in ("csv", "tex")],
+    *[
+        f"results/tables/{table}.{form}"
+        for table in ("regression", "retrieval")
+        for form in ("csv", "tex")
+    ],
     *[f"results/figures/alignment.{form}" for form in ("svg", "png")],
     *[f"results/cohort/flow.{form}" for form in ("json", "svg")],
 ]
@@ -31,7 +36,9 @@ def test_every_target_is_there(finished: Project) -> None:
     regression = pd.read_csv(finished.folder / "results/tables/regression.csv")
     assert {"LVEDV_R2", "LVEDV_R2_low", "LVEDV_R2_high", "RVEF_R2"} <= set(regression.columns)
     retrieval = pd.read_csv(finished.folder / "results/tables/retrieval.csv")
-    assert {"LVEF_P@1", "LVEF_P@1_low", "LVEF_P@1_high", "LVM_MnR", "LVM_MdR"} <= set(retrieval.columns)
+    assert {"LVEF_P@1", "LVEF_P@1_low", "LVEF_P@1_high", "LVM_MnR", "LVM_MdR"} <= set(
+        retrieval.columns
+    )
     assert len(list((finished.folder / "results/benchmarks").rglob("*.tsv"))) >= 15
 
 
@@ -46,7 +53,9 @@ def test_nothing_outside_private_holds_a_participant(finished: Project) -> None:
     files = (finished.folder / "results/private/simulated").rglob("*_20*")
     participants = {p.name[:7] for p in files if p.name[:7].isdecimal()}
     assert len(participants) == 30
-    ids = re.compile(rb"(?<![0-9.])(?:%s)(?![0-9])" % "|".join(participants).encode())  # not the digits of a longer number
+    ids = re.compile(
+        rb"(?<![0-9.])(?:%s)(?![0-9])" % "|".join(participants).encode()
+    )  # not the digits of a longer number
     shared = [
         p
         for p in (finished.folder / "results").rglob("*")
@@ -62,8 +71,15 @@ def test_flow_counts_every_file(finished: Project) -> None:
     flow = json.loads((finished.folder / "results/cohort/flow.json").read_text())
     steps = {step["step"]: step for step in flow["steps"]}
     usable = len(pd.read_csv(finished.folder / "results/private/participants.csv"))
-    assert steps["usable"]["visits"] == usable == sum(split["visits"] for split in flow["splits"].values())
-    assert steps["paired"]["visits"] - usable == exclusions[exclusions.stage != "cohort"].visit.nunique()
+    assert (
+        steps["usable"]["visits"]
+        == usable
+        == sum(split["visits"] for split in flow["splits"].values())
+    )
+    assert (
+        steps["paired"]["visits"] - usable
+        == exclusions[exclusions.stage != "cohort"].visit.nunique()
+    )
 
 
 def test_snakemake_report_is_made(finished: Project) -> None:
@@ -79,7 +95,10 @@ def test_retrieval_setting_reruns_retrieval_alone(project: Project) -> None:
 def test_learning_rate_of_one_model_reruns_what_hangs_on_it(project: Project) -> None:
     project.configure(models={"ptacl": {"training": {"learning_rate": 5.0e-4}}})
     jobs = project.planned()
-    assert [j for j in jobs if j.split()[0] in ("train", "embed")] == ["embed ptacl 0", "train ptacl 0"]
+    assert [j for j in jobs if j.split()[0] in ("train", "embed")] == [
+        "embed ptacl 0",
+        "train ptacl 0",
+    ]
     assert rules(jobs) - REPORT == {"train", "embed", "readout", "regression", "alignment"}
 
 
@@ -92,7 +111,9 @@ def test_comment_reruns_nothing(project: Project) -> None:
 
 @pytest.fixture(scope="module")
 def bulk(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project that reads folders of files, as a true cohort would, prepared up to the list of participants."""
+    """A project that reads folders of files, as a true cohort would, prepared up to the list of
+    participants.
+    """
     project = Project(tmp_path_factory.mktemp("bulk"))
     data = project.folder / "data"
     shutil.copytree(finished.folder / "results/private/simulated", data)
@@ -116,13 +137,19 @@ def prepared(jobs: list[str]) -> list[str]:
 
 
 def test_one_more_participant_reruns_the_shards_that_gain_it(bulk: Project) -> None:
-    nifti = next(p for p in sorted((bulk.folder / "data/nifti").iterdir()) if (p / "seg_sa.nii.gz").is_file())
+    nifti = next(
+        p for p in sorted((bulk.folder / "data/nifti").iterdir()) if (p / "seg_sa.nii.gz").is_file()
+    )
     ecg = next(iter(sorted((bulk.folder / "data/ecg").iterdir())))
     time.sleep(1.1)
     shutil.copytree(nifti, nifti.with_name("9100001_20209_2_0"))
     shutil.copy(ecg, ecg.with_name("9100001_20205_2_0.xml"))
     jobs = bulk.jobs("--cores", "2", "data")
-    shard = next(p.stem for p in (bulk.folder / "results/private/cohort/shards").iterdir() if "9100001_2" in p.read_text())
+    shard = next(
+        p.stem
+        for p in (bulk.folder / "results/private/cohort/shards").iterdir()
+        if "9100001_2" in p.read_text()
+    )
     assert prepared(jobs) == [f"prepare_cmr {shard}", f"prepare_ecg {shard}"]
 
 
@@ -144,12 +171,21 @@ def test_withdrawal_reruns_the_shards_that_lose_it_and_leaves_nothing(bulk: Proj
     assert bulk.jobs("--cores", "2", "data") == []
 
 
-def test_a_cohort_of_another_origin_runs_from_one_table(finished: Project, tmp_path: Path, real_data: Path) -> None:
-    """Simulated pairs under other names, beside real ECGs in WFDB that have no cine; own phenotypes and a split."""
+def test_a_cohort_of_another_origin_runs_from_one_table(
+    finished: Project, tmp_path: Path, real_data: Path
+) -> None:
+    """Simulated pairs under other names, beside real ECGs in WFDB that have no cine; own phenotypes
+    and a split.
+    """
     project = Project(tmp_path / "other")
-    shards = [pd.read_csv(p, dtype=str) for p in sorted((finished.folder / "results/private/cohort/shards").glob("*.csv"))]
+    shards = [
+        pd.read_csv(p, dtype=str)
+        for p in sorted((finished.folder / "results/private/cohort/shards").glob("*.csv"))
+    ]
     files = pd.concat(shards).set_index("visit")
-    known = pd.read_csv(finished.folder / "results/private/participants.csv", dtype=str).set_index("visit")
+    known = pd.read_csv(finished.folder / "results/private/participants.csv", dtype=str).set_index(
+        "visit"
+    )
     rows = [
         {
             "participant": f"site-{number}",
@@ -165,21 +201,43 @@ def test_a_cohort_of_another_origin_runs_from_one_table(finished: Project, tmp_p
     wfdb = sorted((real_data / "ecg" / "cinc2021").glob("E*.hea"))
     rows += [{"participant": path.stem, "visit": 1, "ecg": str(path)} for path in wfdb]
     pd.DataFrame(rows).to_csv(project.folder / "cohort.csv", index=False)
-    phenotypes = [{"name": "Ejection", "unit": "%", "low": 5, "high": 90}, {"name": "Mass", "unit": "g", "low": 20, "high": 400}]
-    project.configure(cohort={"source": "table", "table": "cohort.csv", "ecg_format": "auto", "phenotypes": phenotypes})
+    phenotypes = [
+        {"name": "Ejection", "unit": "%", "low": 5, "high": 90},
+        {"name": "Mass", "unit": "g", "low": 20, "high": 400},
+    ]
+    project.configure(
+        cohort={
+            "source": "table",
+            "table": "cohort.csv",
+            "ecg_format": "auto",
+            "phenotypes": phenotypes,
+        }
+    )
     project.configure(cohort={"unpaired": "pretrain"})
     project.snakemake("--cores", "2", "data", "results/models/ecg_mae-0/model.safetensors")
     usable = pd.read_csv(project.folder / "results/private/participants.csv", dtype=str)
-    assert len(usable) == len(known) and set(usable["participant"]) == {row["participant"] for row in rows[: len(known)]}
-    assert usable.set_index("participant")["split"].to_dict() == {row["participant"]: row["split"] for row in rows[: len(known)]}
+    assert len(usable) == len(known) and set(usable["participant"]) == {
+        row["participant"] for row in rows[: len(known)]
+    }
+    assert usable.set_index("participant")["split"].to_dict() == {
+        row["participant"]: row["split"] for row in rows[: len(known)]
+    }
     assert usable["Ejection"].notna().any() and "LVEF" not in usable
     excluded = pd.read_csv(project.folder / "results/private/exclusions.csv", dtype=str)
     assert (excluded["reason"] == "no cine of this visit").sum() == len(wfdb)
     flow = json.loads((project.folder / "results/cohort/flow.json").read_text())
-    joined = pd.read_csv(project.folder / "results/private/cohort/current/visits_ecg.csv", dtype=str)
+    joined = pd.read_csv(
+        project.folder / "results/private/cohort/current/visits_ecg.csv", dtype=str
+    )
     more = joined[~joined["visit"].isin(usable["visit"])]
-    assert flow["pretraining"]["ecg"] == len(more) >= 4 and {p.stem for p in wfdb} & set(more["participant"])
-    assert "test" not in set(more["split"]) and not set(more["participant"]) & set(usable["participant"])
+    assert flow["pretraining"]["ecg"] == len(more) >= 4 and {p.stem for p in wfdb} & set(
+        more["participant"]
+    )
+    assert "test" not in set(more["split"]) and not set(more["participant"]) & set(
+        usable["participant"]
+    )
     samples = int((joined["split"] == "train").sum())
-    assert f"{samples} training" in (project.folder / "results/logs/train/ecg_mae-0.log").read_text()
+    assert (
+        f"{samples} training" in (project.folder / "results/logs/train/ecg_mae-0.log").read_text()
+    )
     assert project.planned() != [] and project.jobs("--cores", "2", "data") == []

@@ -1,4 +1,6 @@
-"""What a trained model tells of a file is what the evaluation of the same run found for the same visit."""
+"""What a trained model tells of a file is what the evaluation of the same run found for the same
+visit.
+"""
 
 import os
 import subprocess
@@ -15,6 +17,7 @@ pytestmark = pytest.mark.pipeline
 SCRIPT = """
 import sys
 from pathlib import Path
+import numpy as np
 import pandas as pd
 import ptacl
 
@@ -22,7 +25,7 @@ results, out = Path(sys.argv[1]), Path(sys.argv[2])
 files = dict(line.split("\\t") for line in (out / "files.tsv").read_text().splitlines())
 model = ptacl.Model.load(results / "models/ptacl-0")
 predicted = model.predict(list(files.values()))
-predicted.insert(0, "visit", [visit for visit in files for _ in range(len(predicted) // len(files))])
+predicted.insert(0, "visit", np.repeat(list(files), len(predicted) // len(files)))
 predicted.to_csv(out / "predicted.csv", index=False)
 retrieval = ptacl.Model.load(results / "models/ptacl_retrieval-0")
 gallery = ptacl.Gallery.load(
@@ -46,7 +49,12 @@ def participants(results: Path) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def used(results: Path, participants: pd.DataFrame, finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def used(
+    results: Path,
+    participants: pd.DataFrame,
+    finished: Project,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     """Predictions and neighbours of the ECG files of the test visits."""
     folder = tmp_path_factory.mktemp("used")
     test = participants[participants["split"] == "test"]
@@ -70,9 +78,13 @@ def embeddings(results: Path, visits: pd.Index) -> np.ndarray:
     return rows.astype(np.float64)
 
 
-def test_predictions_are_those_behind_the_table(used: Path, results: Path, participants: pd.DataFrame) -> None:
+def test_predictions_are_those_behind_the_table(
+    used: Path, results: Path, participants: pd.DataFrame
+) -> None:
     """The R² of what the model predicts for the files is that of the row of Table 2."""
-    predicted = pd.read_csv(used / "predicted.csv").pivot(index="visit", columns="phenotype", values="value")
+    predicted = pd.read_csv(used / "predicted.csv").pivot(
+        index="visit", columns="phenotype", values="value"
+    )
     table = pd.read_csv(results / "tables/regression.csv")
     row = table[(table["model"] == "ptacl") & (table["input"] == "ECG")].iloc[0]
     compared = 0
@@ -86,7 +98,9 @@ def test_predictions_are_those_behind_the_table(used: Path, results: Path, parti
     assert compared == 10
 
 
-def test_intervals_are_those_of_the_residuals_of_test_participants(used: Path, participants: pd.DataFrame) -> None:
+def test_intervals_are_those_of_the_residuals_of_test_participants(
+    used: Path, participants: pd.DataFrame
+) -> None:
     predicted = pd.read_csv(used / "predicted.csv").set_index("visit")
     for name, rows in predicted.groupby("phenotype"):
         residuals = participants.loc[rows.index, name] - rows["value"]
@@ -95,9 +109,13 @@ def test_intervals_are_those_of_the_residuals_of_test_participants(used: Path, p
         np.testing.assert_allclose(rows["high"], rows["value"] + high, rtol=1e-5)
 
 
-def test_the_flag_follows_its_definition(used: Path, results: Path, participants: pd.DataFrame) -> None:
+def test_the_flag_follows_its_definition(
+    used: Path, results: Path, participants: pd.DataFrame
+) -> None:
     """Farther from the mean of the training participants than 99.5 % of the test participants."""
-    visits = {split: participants.index[participants["split"] == split] for split in ("train", "test")}
+    visits = {
+        split: participants.index[participants["split"] == split] for split in ("train", "test")
+    }
     seen, unseen = (embeddings(results, visits[split]) for split in ("train", "test"))
     covariance = np.cov(seen.T)
     width = len(covariance)
@@ -118,7 +136,9 @@ def test_neighbours_have_the_ranks_of_the_evaluation(used: Path, results: Path) 
     assert own["query"].is_unique
     assert len(own) == found["query"].nunique()
     table = pd.read_csv(results / "tables/retrieval.csv")
-    row = table[(table["model"] == "ptacl_retrieval") & (table["direction"] == "ECG to CMR")].iloc[0]
+    row = table[(table["model"] == "ptacl_retrieval") & (table["direction"] == "ECG to CMR")].iloc[
+        0
+    ]
     assert row["own_MdR"] == own["rank"].median()
     for k in (1, 3):
         assert row[f"own_R@{k}"] == pytest.approx((own["rank"] <= k).mean(), rel=1e-4)

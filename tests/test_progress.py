@@ -33,7 +33,10 @@ def test_arithmetic_alone_is_a_guess_where_it_may_be() -> None:
 
 
 def test_this_run_counts_and_earlier_runs_until_then() -> None:
-    before = {"train": {"small-0": 30.0, "large-1": 120.0}, "embed": {"small-0": 4.0, "large-0": 6.0}}
+    before = {
+        "train": {"small-0": 30.0, "large-1": 120.0},
+        "embed": {"small-0": 4.0, "large-0": 6.0},
+    }
     estimate = progress.Estimate({"small": 10.0, "large": 40.0}, before, guess=True)
     assert (estimate.seconds("train", "small"), estimate.seconds("embed", "large")) == (30.0, 5.0)
     estimate.add("train", "small", 10.0)
@@ -41,7 +44,9 @@ def test_this_run_counts_and_earlier_runs_until_then() -> None:
     assert (estimate.seconds("train", "large"), estimate.seconds("embed", "large")) == (40.0, 1.0)
 
 
-def test_costs_of_the_default_rows_are_those_that_check_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_costs_of_the_default_rows_are_those_that_check_tells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     settings = config.load(ROOT / "config.yaml")
     costs = progress.costs(settings)
     assert costs["ptacl"] == costs["global"] > costs["cmr_mae"] > 0 and "ecg_random" not in costs
@@ -71,7 +76,12 @@ def test_files_of_earlier_runs_and_of_killed_jobs(tmp_path: Path) -> None:
 
 def test_time_left_is_bound_by_work_and_by_the_longest_chain() -> None:
     seconds, before = {"a": 10.0, "b": 10.0, "c": 5.0, "d": 1.0}, {"c": ["a", "done"], "d": ["c"]}
-    how = {"seconds": seconds.get, "before": lambda job: before.get(job, []), "on_gpu": "ab".__contains__, "gpus": math.inf}
+    how = {
+        "seconds": seconds.get,
+        "before": lambda job: before.get(job, []),
+        "on_gpu": "ab".__contains__,
+        "gpus": math.inf,
+    }
     assert progress.left("abcd", **how, spent={}, at_once=1) == 26
     assert progress.left("abcd", **how, spent={}, at_once=8) == 16
     assert progress.left("abcd", **how, spent={"a": 4.0, "b": 99.0}, at_once=8) == 12
@@ -102,12 +112,19 @@ def job(number: int, rule: str, **wildcards: str) -> Job:
 
 
 def test_events_become_lines_and_an_error_costs_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs = [job(1, "train", model="small"), job(2, "train", model="large"), job(3, "all"), job(4, "data")]
+    jobs = [
+        job(1, "train", model="small"),
+        job(2, "train", model="large"),
+        job(3, "all"),
+        job(4, "data"),
+    ]
     dag = SimpleNamespace(needrun_jobs=lambda: iter(jobs), dependencies={j: {} for j in jobs})
     told, clock = [], [1000.0]
     monkeypatch.setattr(progress.time, "time", lambda: clock[0])
     estimate = progress.Estimate({"small": 10.0, "large": 40.0}, {}, guess=False)
-    follower = progress._Follower(SimpleNamespace(dag=dag, global_resources={"gpu": 4}), estimate, tell=told.append)
+    follower = progress._Follower(
+        SimpleNamespace(dag=dag, global_resources={"gpu": 4}), estimate, tell=told.append
+    )
 
     def event(name: str, **values: object) -> None:
         follower.handle(logging.makeLogRecord({"event": name, **values}))

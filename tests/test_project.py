@@ -1,4 +1,6 @@
-"""The project's own files: settings documented, environments in step, no participant id anywhere."""
+"""The project's own files: settings documented, environments in step, no participant id
+anywhere.
+"""
 
 import re
 import subprocess
@@ -13,12 +15,15 @@ from pydantic import BaseModel
 from ptacl import config
 
 ROOT = Path(__file__).parents[1]
-# numbers that could be ids of UK Biobank participants; the pattern of its own audit of public repositories
+# numbers that could be ids of UK Biobank participants; the pattern of its own audit of public
+# repositories
 PARTICIPANT_ID = re.compile(rb"(?<![\d.])(?:10[0-9]{5}|[1-5][0-9]{6}|6[0-4][0-9]{5}|650{5})(?!\d)")
 
 
 def tracked() -> list[Path]:
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True
+    ).stdout
     return [ROOT / p for p in listed.decode().split("\0") if p and (ROOT / p).is_file()]
 
 
@@ -27,24 +32,41 @@ def sections(model: type[BaseModel] = config.Section) -> set[type[BaseModel]]:
 
 
 def test_no_tracked_file_holds_a_number_like_a_participant_id() -> None:
-    hits = [f"{p.relative_to(ROOT)}: {m.group().decode()}" for p in tracked() for m in PARTICIPANT_ID.finditer(p.read_bytes())]
+    hits = [
+        f"{p.relative_to(ROOT)}: {m.group().decode()}"
+        for p in tracked()
+        for m in PARTICIPANT_ID.finditer(p.read_bytes())
+    ]
     assert not hits
 
 
 def test_no_tracked_file_holds_a_path_of_a_machine_or_a_package_host() -> None:
-    pattern = re.compile(r"(?:^|[\s\"'=])/(?:work|root|farm)/|pypi\.org|pythonhosted|deb\.debian|registry\.npmjs")
+    pattern = re.compile(
+        r"(?:^|[\s\"'=])/(?:work|root|farm)/|pypi\.org|pythonhosted|deb\.debian|registry\.npmjs"
+    )
     files = [
-        p for p in tracked() if p.suffix in {".py", ".smk", ".yaml", ".md", ".lock", ".toml", ".sh", ""} and p != Path(__file__)
+        p
+        for p in tracked()
+        if p.suffix in {".py", ".smk", ".yaml", ".md", ".lock", ".toml", ".sh", ""}
+        and p != Path(__file__)
     ]
-    hits = [f"{p.relative_to(ROOT)}: {m.group()}" for p in files for m in pattern.finditer(p.read_text())]
+    hits = [
+        f"{p.relative_to(ROOT)}: {m.group()}"
+        for p in files
+        for m in pattern.finditer(p.read_text())
+    ]
     assert not hits
 
 
-@pytest.mark.parametrize("model", sorted(sections(), key=lambda m: m.__name__), ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "model", sorted(sections(), key=lambda m: m.__name__), ids=lambda m: m.__name__
+)
 def test_every_setting_is_described_and_none_has_a_default(model: type[BaseModel]) -> None:
     for name, field in model.model_fields.items():
         assert field.description, name
-        assert field.is_required() or field.default in (None, 0, False, "", "LP", "all", [], {}), name
+        assert field.is_required() or field.default in (None, 0, False, "", "LP", "all", [], {}), (
+            name
+        )
 
 
 def test_unknown_and_wrong_settings_are_named_in_full() -> None:
@@ -81,10 +103,20 @@ def test_micro_batches_are_refused_beside_infonce() -> None:
 def test_entries_inherit_and_change_what_stands_beside() -> None:
     models = config.load(ROOT / "config.yaml").models
     arm, base = models["ptacl_retrieval"], models["global"]
-    assert (arm.temperature, arm.local.temperature, arm.local.sigma) == (0.07, 0.07, 0.0) and base.local is None
+    assert (arm.temperature, arm.local.temperature, arm.local.sigma) == (
+        0.07,
+        0.07,
+        0.0,
+    ) and base.local is None
     assert arm.training == base.training and arm.start == base.start
-    changed = config.parse(_entry("global", training={**_entry("global")["models"]["global"]["training"], "epochs": 99})).models
-    assert {m.training.epochs for n, m in changed.items() if m.kind == "contrastive" and n != "mmcl"} == {99}
+    changed = config.parse(
+        _entry(
+            "global", training={**_entry("global")["models"]["global"]["training"], "epochs": 99}
+        )
+    ).models
+    assert {
+        m.training.epochs for n, m in changed.items() if m.kind == "contrastive" and n != "mmcl"
+    } == {99}
 
 
 @pytest.mark.parametrize(
@@ -96,11 +128,21 @@ def test_entries_inherit_and_change_what_stands_beside() -> None:
         ("ecg_mae", {"start": {"ecg": "ptacl"}}, "starts from itself"),
         ("ecg_mae", {"start": {"cmr": "cmr_mae"}}, "not among the modalities"),
         ("ecg_mae", {"modalities": ["ecg", "cmr"]}, "takes 1 modality, not"),
-        ("ecg_mae", {"kind": "simclr"}, "mask_ratio: .*; it belongs to another kind of entry: write mask_ratio: null"),
-        ("ecg-2", {"kind": "untrained", "title": "x", "modalities": ["ecg"]}, "letters, digits and underscores"),
+        (
+            "ecg_mae",
+            {"kind": "simclr"},
+            "mask_ratio: .*; it belongs to another kind of entry: write mask_ratio: null",
+        ),
+        (
+            "ecg-2",
+            {"kind": "untrained", "title": "x", "modalities": ["ecg"]},
+            "letters, digits and underscores",
+        ),
     ],
 )
-def test_entries_that_do_not_fit_together_are_refused(name: str, changes: dict[str, Any], message: str) -> None:
+def test_entries_that_do_not_fit_together_are_refused(
+    name: str, changes: dict[str, Any], message: str
+) -> None:
     values = yaml.safe_load((ROOT / "config.yaml").read_text())
     values["models"][name] = values["models"].get(name, {}) | changes
     with pytest.raises(ValueError, match=message):
@@ -112,7 +154,11 @@ def test_rows_name_models_that_give_what_they_show() -> None:
         ("regression", {"model": "globl"}, "names .*globl"),
         ("regression", {"model": "cmr_mae"}, "does not give ECG"),
         ("regression", {"features": ["sex"]}, "a model is needed for embeddings"),
-        ("regression", {"features": [], "predictions": "ecg", "model": "ptacl"}, "does not give ECG of that kind"),
+        (
+            "regression",
+            {"features": [], "predictions": "ecg", "model": "ptacl"},
+            "does not give ECG of that kind",
+        ),
         ("retrieval", {"model": "ecg_mae"}, "not a contrastive model"),
         ("alignment", {"model": "ecg_mae"}, "not a contrastive model"),
     ):
@@ -137,7 +183,9 @@ def test_lock_holds_every_dependency_at_a_version_in_its_range() -> None:
     from packaging.requirements import Requirement
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + [r for extra in project["optional-dependencies"].values() for r in extra]
+    wanted = project["dependencies"] + [
+        r for extra in project["optional-dependencies"].values() for r in extra
+    ]
     locked = versions()
     for text in wanted:
         requirement = Requirement(text)
@@ -168,18 +216,32 @@ CMR = {"patch": [2, 12, 12], "width": 64, "depth": 3, "heads": 2}
         (("regression", "reference"), "Globl", "Globl is not an ECG row of regression.rows"),
         (("models", "ptacl", "frozen_layers"), 9, r"models\.ptacl freezes more layers than the 3"),
         (("models", "global", "training", "batch_size"), 1, "batch_size must be 2 or more"),
-        (("models", "ecg_mae", "training", "warmup_epochs"), 60, "warmup_epochs 60 leave nothing of 60 epochs"),
+        (
+            ("models", "ecg_mae", "training", "warmup_epochs"),
+            60,
+            "warmup_epochs 60 leave nothing of 60 epochs",
+        ),
         (("encoders", "cmr", "shape"), [52, 84, 84], "more frames than a cine"),
         (("encoders", "ecg", "shape"), [12, 6000], "longer than a record"),
-        (("models", "cmr_mae", "encoders"), {"cmr": {**CMR, "shape": [60, 84, 84]}}, r"models\.cmr_mae\.encoders\.cmr.*frames"),
-        (("models", "cmr_mae", "encoders"), {"cmr": {**CMR, "shape": [26, 96, 96]}}, "does not fit cmr.size, 84"),
+        (
+            ("models", "cmr_mae", "encoders"),
+            {"cmr": {**CMR, "shape": [60, 84, 84]}},
+            r"models\.cmr_mae\.encoders\.cmr.*frames",
+        ),
+        (
+            ("models", "cmr_mae", "encoders"),
+            {"cmr": {**CMR, "shape": [26, 96, 96]}},
+            "does not fit cmr.size, 84",
+        ),
         (("ecg", "rate_hz"), 250, "5000 samples at 250 Hz are 20 s"),
         (("ecg", "faults", "max_constant_s"), -1, r"ecg\.faults\.max_constant_s"),
         (("cohort", "ecg_folders"), ["somewhere"], "source is simulated: set source to files"),
         (("cohort", "shard"), 3, r"cohort\.shard: .*did you mean shards\?"),
     ],
 )
-def test_settings_that_could_only_fail_later_are_refused_when_read(keys: tuple[str, ...], value: object, message: str) -> None:
+def test_settings_that_could_only_fail_later_are_refused_when_read(
+    keys: tuple[str, ...], value: object, message: str
+) -> None:
     values = yaml.safe_load((ROOT / "config.yaml").read_text())
     place = values
     for key in keys[:-1]:
@@ -203,13 +265,17 @@ def test_paper_configuration_has_the_papers_sizes() -> None:
     settings = stacked("workflow/config/ukb.yaml")
     assert settings.encoders.ecg.width == settings.encoders.cmr.width == 512
     assert settings.encoders.ecg.shape == [12, 2500] and settings.encoders.ecg.patch == [1, 50]
-    assert settings.encoders.cmr.patch == [2, 12, 12] and settings.models["cmr_mae"].mask_ratio == 0.9
+    assert (
+        settings.encoders.cmr.patch == [2, 12, 12] and settings.models["cmr_mae"].mask_ratio == 0.9
+    )
     arms = ("global", "ptacl", "global_retrieval", "ptacl_retrieval")
     assert {settings.models[name].frozen_layers for name in arms} == {2}
     assert settings.cohort.source == "files"
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "workflow/config/ukb.yaml", "workflow/config/benchmark.yaml"])
+@pytest.mark.parametrize(
+    "name", ["config.yaml", "workflow/config/ukb.yaml", "workflow/config/benchmark.yaml"]
+)
 def test_arms_that_are_compared_differ_in_the_local_loss_alone(name: str) -> None:
     models = stacked(name).models
     for one, other in (("global", "ptacl"), ("global_retrieval", "ptacl_retrieval")):
@@ -220,14 +286,23 @@ def test_arms_that_are_compared_differ_in_the_local_loss_alone(name: str) -> Non
 def test_a_missing_folder_names_its_setting(tmp_path: Path) -> None:
     settings = config.load(ROOT / "config.yaml").cohort
     settings.demand_paths()
-    found = settings.model_copy(update={"ecg_folders": [str(tmp_path)], "cmr_folders": [str(tmp_path / "cines")]})
-    with pytest.raises(FileNotFoundError, match=r"^cohort\.cmr_folders: there is no .*cines; correct the path"):
+    found = settings.model_copy(
+        update={"ecg_folders": [str(tmp_path)], "cmr_folders": [str(tmp_path / "cines")]}
+    )
+    with pytest.raises(
+        FileNotFoundError, match=r"^cohort\.cmr_folders: there is no .*cines; correct the path"
+    ):
         found.demand_paths()
 
 
 def test_a_partial_file_changes_only_what_it_names(tmp_path: Path) -> None:
-    (tmp_path / "part.yaml").write_text("ecg: {wavelet: {level: 7}}\nmodels: {global: {temperature: 0.2}}\n")
-    whole, part = config.load(ROOT / "config.yaml"), config.stack(ROOT / "config.yaml", tmp_path / "part.yaml")
+    (tmp_path / "part.yaml").write_text(
+        "ecg: {wavelet: {level: 7}}\nmodels: {global: {temperature: 0.2}}\n"
+    )
+    whole, part = (
+        config.load(ROOT / "config.yaml"),
+        config.stack(ROOT / "config.yaml", tmp_path / "part.yaml"),
+    )
     assert part.ecg.wavelet.level == 7 and part.ecg.wavelet.family == whole.ecg.wavelet.family
     assert part.models["ptacl"].temperature == 0.2 and part.cohort == whole.cohort
 
@@ -237,8 +312,12 @@ def test_every_reason_and_flag_is_explained() -> None:
 
     text = (ROOT / "docs" / "exclusions.md").read_text()
     explained = re.findall(r"^\| ([^|]+?) \|", text, flags=re.M)
-    sources = "".join((ROOT / "src/ptacl" / name).read_text() for name in ("ecg/faults.py", "cmr/sequence.py"))
-    flags = re.findall(r'"([a-z][\w\s]+)": ', " ".join(re.findall(r"doubts = \{(.*?)\}", sources, flags=re.S)))
+    sources = "".join(
+        (ROOT / "src/ptacl" / name).read_text() for name in ("ecg/faults.py", "cmr/sequence.py")
+    )
+    flags = re.findall(
+        r'"([a-z][\w\s]+)": ', " ".join(re.findall(r"doubts = \{(.*?)\}", sources, flags=re.S))
+    )
     assert len(flags) == 6
     assert {reason.value for reason in Reason} <= set(explained) and set(flags) <= set(explained)
     settings = yaml.safe_load((ROOT / "config.yaml").read_text())

@@ -1,6 +1,7 @@
 """Which rules an edited module reruns: everything that its code can change, and nothing else.
 
-The `code` parameter of every rule is evaluated as Snakemake would, for all entries of the list of models: once
+The `code` parameter of every rule is evaluated as Snakemake would, for all entries of the list of
+models: once
 with the sources as they are and once with another digest of one module.
 """
 
@@ -17,8 +18,16 @@ from ptacl import config
 ROOT = Path(__file__).parents[1]
 
 CONTRASTIVE = {
-    "global", "ptacl", "global_retrieval", "ptacl_retrieval", "ptacl_raw", "ptacl_cosine", "ptacl_edes", "eccl", "mmcl",
-}  # fmt: skip
+    "global",
+    "ptacl",
+    "global_retrieval",
+    "ptacl_retrieval",
+    "ptacl_raw",
+    "ptacl_cosine",
+    "ptacl_edes",
+    "eccl",
+    "mmcl",
+}
 SUPERVISED = {"ecg_supervised", "cmr_supervised", "ptacl_fn", "eccl_fn", "mmcl_fn"}
 SIMCLR = {"ecg_simclr", "cmr_simclr"}
 MAE = {"ecg_mae", "cmr_mae"}
@@ -91,7 +100,9 @@ def codes(version: object, settings: config.Config) -> dict[str, str]:
     for rule, expression in rules():
         value = eval(expression, names)
         if callable(value):
-            of_model = {f"{rule} {model}": value(SimpleNamespace(model=model)) for model in settings.models}
+            of_model = {
+                f"{rule} {model}": value(SimpleNamespace(model=model)) for model in settings.models
+            }
             found.update(of_model)
         else:
             found[rule] = value
@@ -132,12 +143,25 @@ def test_an_edit_reruns_what_it_can_change(
     digest = version._own_digest
     edited = f"ptacl.{module}"
     assert version._path(edited)
-    monkeypatch.setattr(version, "_own_digest", lambda name: "edited" if name == edited else digest(name))
+    monkeypatch.setattr(
+        version, "_own_digest", lambda name: "edited" if name == edited else digest(name)
+    )
     after = codes(version, settings)
     assert {rule for rule in before if before[rule] != after[rule]} == EDITS[module]
 
 
 def test_every_rule_has_a_code(settings: config.Config) -> None:
     found = {key.partition(" ")[0] for key in codes(test_rules.code_version(), settings)}
-    stages = {"simulate", "manifest", "flow", "prepare_ecg", "prepare_cmr", "train", "embed", "flow_figure", "tables", "page"}
+    stages = {
+        "simulate",
+        "manifest",
+        "flow",
+        "prepare_ecg",
+        "prepare_cmr",
+        "train",
+        "embed",
+        "flow_figure",
+        "tables",
+        "page",
+    }
     assert found == stages | TABLES

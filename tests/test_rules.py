@@ -1,4 +1,6 @@
-"""Rules of the workflow and stages of the package belong together one to one; what a stage's code is."""
+"""Rules of the workflow and stages of the package belong together one to one; what a stage's code
+is.
+"""
 
 import importlib.util
 import re
@@ -16,7 +18,9 @@ STAGES = [name(p) for p in MODULES if is_stage(p)]
 
 
 def code_version(source: Path | None = None):
-    spec = importlib.util.spec_from_file_location("code_version", ROOT / "workflow" / "code_version.py")
+    spec = importlib.util.spec_from_file_location(
+        "code_version", ROOT / "workflow" / "code_version.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if source:
@@ -31,7 +35,9 @@ def test_every_rule_is_a_stage_and_every_stage_a_rule() -> None:
     assert sorted(declared) == sorted(called)
 
 
-@pytest.mark.parametrize("directive", ["log:", "benchmark:", "conda:", "resources:", "mem_mb=", "runtime=", "threads:"])
+@pytest.mark.parametrize(
+    "directive", ["log:", "benchmark:", "conda:", "resources:", "mem_mb=", "runtime=", "threads:"]
+)
 def test_every_rule_has(directive: str) -> None:
     assert TEXT.count(directive) >= len(STAGES)
 
@@ -44,9 +50,16 @@ def test_training_and_inference_ask_for_a_gpu() -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_explains_itself(stage: str) -> None:
-    run = subprocess.run([sys.executable, "-m", f"ptacl.{stage}", "--help"], capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-m", f"ptacl.{stage}", "--help"], capture_output=True, text=True
+    )
     assert run.returncode == 0, run.stderr
-    assert "--settings" in run.stdout or stage in ("cohort.flow", "report.flow", "report.tables", "report.page")
+    assert "--settings" in run.stdout or stage in (
+        "cohort.flow",
+        "report.flow",
+        "report.tables",
+        "report.page",
+    )
 
 
 def package(root: Path, **files: str) -> Path:
@@ -65,7 +78,9 @@ def test_digest_follows_imports_but_not_comments(tmp_path: Path) -> None:
         "config": "X = 1\n",
     }
     before = code_version(package(tmp_path / "0", **files)).digest("ptacl.a")
-    comment = files | {"b": "# why\nfrom ptacl.config import X\n\n\ndef f():\n    '''Doc.'''\n    return 1\n"}
+    comment = files | {
+        "b": "# why\nfrom ptacl.config import X\n\n\ndef f():\n    '''Doc.'''\n    return 1\n"
+    }
     line = files | {"b": files["b"].replace("return 1", "return 3")}
     elsewhere = files | {"c": "def g():\n    return 4\n", "config": "X = 2\n"}
     assert code_version(package(tmp_path / "1", **comment)).digest("ptacl.a") == before
@@ -80,6 +95,8 @@ def test_digest_names_an_unknown_module(tmp_path: Path) -> None:
 
 def test_evaluation_never_reaches_training_code() -> None:
     version = code_version()
-    assert not {"ptacl.learning.fit", "ptacl.ecg.read"} & version.closure("ptacl.evaluation.retrieval")
+    assert not {"ptacl.learning.fit", "ptacl.ecg.read"} & version.closure(
+        "ptacl.evaluation.retrieval"
+    )
     assert "ptacl.ecg.denoise" in version.closure("ptacl.ecg.prepare")
     assert "ptacl.ecg.denoise" not in version.closure("ptacl.cmr.prepare")

@@ -22,8 +22,14 @@ def raising(error):
             FileNotFoundError(errno.ENOENT, "No such file or directory", "a/9000001_2.xml"),
             "error: a/[participant]_2.xml: No such file",
         ),
-        (OSError(errno.ENOSPC, "No space left on device", "results/store"), "error: results/store: the disk is full"),
-        (PermissionError(errno.EACCES, "Permission denied", "results"), "error: results: no permission"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "results/store"),
+            "error: results/store: the disk is full",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "results"),
+            "error: results: no permission",
+        ),
     ],
 )
 def test_what_can_be_mended_is_one_line_and_status_2(error, line, capsys):
@@ -49,7 +55,11 @@ def test_a_real_stage_ends_so(tmp_path):
         "--out",
         tmp_path / "o",
     ]
-    run = subprocess.run([sys.executable, "-m", "ptacl.evaluation.embed", *map(str, command)], capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-m", "ptacl.evaluation.embed", *map(str, command)],
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 2 and run.stderr.count("\n") == 1
     assert run.stderr.startswith("error: ") and "train the model first" in run.stderr
 

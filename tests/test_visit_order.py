@@ -50,7 +50,9 @@ def test_the_first_usable_visit_is_evaluated() -> None:
     shards = [{"visits": [], "excluded": excluded, "quality": {}}]
     assert [row["visit"] for row in flow.merge(shards).excluded] == IN_ORDER
     unpaired = table(modality="ecg", split="train")
-    joined = flow.join_pretraining(rows.iloc[:0], table().iloc[:0], unpaired, usable=frozenset(VISITS), modality="ecg")
+    joined = flow.join_pretraining(
+        rows.iloc[:0], table().iloc[:0], unpaired, usable=frozenset(VISITS), modality="ecg"
+    )
     assert joined["visit"].tolist() == IN_ORDER
 
 
@@ -71,7 +73,12 @@ def test_phenotypes_are_asked_for_at_the_first_visit() -> None:
 def test_alignment_reads_the_first_visit(tmp_path: Path) -> None:
     steps = np.arange(3, dtype=np.float16)[:, None, None] * np.ones((1, 4, 2), np.float16)
     valid = np.ones(3, bool)
-    arrays = {"ecg_local": steps, "cmr_local": steps, "cmr_local_still": steps[0], "local_valid": valid}
+    arrays = {
+        "ecg_local": steps,
+        "cmr_local": steps,
+        "cmr_local_still": steps[0],
+        "local_valid": valid,
+    }
     np.savez(tmp_path / "e.npz", test_visits=np.array(VISITS), **arrays)
     found = alignment.read_steps(tmp_path / "e.npz")
     assert found.visits == ["9000001_2", "9000002_1"]

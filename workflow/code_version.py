@@ -21,7 +21,10 @@ _WITHOUT_EFFECT = {
         "ptacl.stage",  # starts a stage and formats its errors
         "ptacl.memory",  # affects speed only
     ],
-    "ptacl.learning.train": ["ptacl.learning.board", "ptacl.learning.chance"],  # curves and warnings of a training
+    "ptacl.learning.train": [
+        "ptacl.learning.board",
+        "ptacl.learning.chance",
+    ],  # curves and warnings of a training
     "ptacl.models.weights": ["ptacl.models.card"],  # text for people
 }
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -37,8 +40,12 @@ def digest(*modules: str) -> str:
     ours = [module for module in modules if module.partition(".")[0] == "ptacl"]
     if unknown := [module for module in ours if _path(module) is None]:
         raise ValueError(f"no module {unknown} under {SOURCE}")
-    lines = [f"{name} {_own_digest(name)}" for name in sorted(frozenset().union(*map(closure, ours)))]
-    text = "\n".join([*lines, *(f"{name} {_other_digest(name)}" for name in sorted(set(modules) - set(ours)))])
+    lines = [
+        f"{name} {_own_digest(name)}" for name in sorted(frozenset().union(*map(closure, ours)))
+    ]
+    text = "\n".join(
+        [*lines, *(f"{name} {_other_digest(name)}" for name in sorted(set(modules) - set(ours)))]
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -90,7 +97,11 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
     """Yield all nodes below, except the body of `if TYPE_CHECKING`."""
     yield node
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+        if (
+            isinstance(child, ast.If)
+            and isinstance(child.test, ast.Name)
+            and child.test.id == "TYPE_CHECKING"
+        ):
             continue
         yield from _walk(child)
 
@@ -98,7 +109,9 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
 def _other_digest(module: str) -> str:
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
-        raise ValueError(f"Python finds no module {module}: add its folder to PYTHONPATH, or install it")
+        raise ValueError(
+            f"Python finds no module {module}: add its folder to PYTHONPATH, or install it"
+        )
     return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
 
 
@@ -110,5 +123,8 @@ def _own_digest(module: str) -> str:
     for node in ast.walk(tree):
         if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
-    data = [p.read_bytes() for p in sorted(path.parent.glob("*.html")) + sorted(path.parent.glob("*.css"))]
+    data = [
+        p.read_bytes()
+        for p in sorted(path.parent.glob("*.html")) + sorted(path.parent.glob("*.css"))
+    ]
     return hashlib.sha256(ast.dump(tree).encode() + b"".join(data)).hexdigest()

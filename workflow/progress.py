@@ -33,7 +33,10 @@ def costs(settings: config.Config) -> dict[str, float]:
     """
     visits = settings.simulation.participants  # another cohort changes all models alike
     works = operations.trainings(settings, visits=visits)
-    return {name: work.seconds(FLOPS) / max(len(settings.seeds_of(name)), 1) for name, work in works.items()}
+    return {
+        name: work.seconds(FLOPS) / max(len(settings.seeds_of(name)), 1)
+        for name, work in works.items()
+    }
 
 
 def seconds_before(benchmarks: Path) -> dict[str, dict[str, float]]:
@@ -45,7 +48,9 @@ def seconds_before(benchmarks: Path) -> dict[str, dict[str, float]]:
     for path in benchmarks.rglob("*.tsv"):
         rule, *of = path.relative_to(benchmarks).with_suffix("").parts
         try:
-            found.setdefault(rule, {})["/".join(of)] = float(path.read_text().split("\n")[1].split("\t")[0])
+            found.setdefault(rule, {})["/".join(of)] = float(
+                path.read_text().split("\n")[1].split("\t")[0]
+            )
         except (ValueError, IndexError):
             continue  # the file of a killed job
     return found
@@ -58,11 +63,14 @@ class Estimate:
     training is proportional to its operation count.
     """
 
-    def __init__(self, costs: Mapping[str, float], before: Mapping[str, Mapping[str, float]], *, guess: bool) -> None:
+    def __init__(
+        self, costs: Mapping[str, float], before: Mapping[str, Mapping[str, float]], *, guess: bool
+    ) -> None:
         self.costs = costs
         self.guess = guess  # whether operation counts predict seconds on this machine
         self.known: dict[str, list[tuple[float, float]]] = {
-            rule: [(self._amount(rule, of.rpartition("-")[0]), s) for of, s in jobs.items()] for rule, jobs in before.items()
+            rule: [(self._amount(rule, of.rpartition("-")[0]), s) for of, s in jobs.items()]
+            for rule, jobs in before.items()
         }
         self.fresh: set[str] = set()
 
@@ -106,7 +114,9 @@ def left(
 
     def end(job: Any) -> float:
         if job not in ends:
-            ends[job] = rest[job] + max((end(other) for other in before(job) if other in rest), default=0.0)
+            ends[job] = rest[job] + max(
+                (end(other) for other in before(job) if other in rest), default=0.0
+            )
         return ends[job]
 
     gpu = sum(seconds for job, seconds in rest.items() if on_gpu(job))
@@ -122,9 +132,17 @@ def line(seconds: float, unknown: Iterable[str], *, now: float) -> str:
     if number and seconds < 1:
         return "Nothing is known yet of how long the jobs left take."
     until = time.localtime(now + seconds)
-    text = f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+    text = (
+        f"{seconds / 3600:.1f} h"
+        if seconds >= 5400
+        else f"{seconds / 60:.0f} min"
+        if seconds >= 90
+        else f"{seconds:.0f} s"
+    )
     day = "" if seconds < 43200 else time.strftime("%a ", until)
-    beside = f", without {number} stage{'s' * (number > 1)} of which none has run yet" if number else ""
+    beside = (
+        f", without {number} stage{'s' * (number > 1)} of which none has run yet" if number else ""
+    )
     return f"About {text} left, until {day}{time.strftime('%H:%M', until)}{beside}."
 
 
@@ -154,7 +172,10 @@ class _Follower(logging.Handler):
             self.started.update(dict.fromkeys(record.jobs, now))
         elif event == "job_finished" and record.job_id in self.started:
             self.ended.add(record.job_id)
-            job = next((job for job in self.workflow.dag.needrun_jobs() if job.jobid == record.job_id), None)
+            job = next(
+                (job for job in self.workflow.dag.needrun_jobs() if job.jobid == record.job_id),
+                None,
+            )
             seconds = now - self.started.pop(record.job_id)
             self.busy += seconds
             if job is not None:
@@ -166,7 +187,11 @@ class _Follower(logging.Handler):
             self.tell(self._line(now))
 
     def _line(self, now: float) -> str:
-        jobs = [j for j in self.workflow.dag.needrun_jobs() if j.jobid not in self.ended and j.rule.name not in _NO_WORK]
+        jobs = [
+            j
+            for j in self.workflow.dag.needrun_jobs()
+            if j.jobid not in self.ended and j.rule.name not in _NO_WORK
+        ]
         expected = {job: self.estimate.seconds(job.rule.name, _model(job)) for job in jobs}
         running = {job: now - self.started[job.jobid] for job in jobs if job.jobid in self.started}
         at_once = (self.busy + sum(running.values())) / max(now - self.begin, 1.0)

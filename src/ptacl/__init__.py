@@ -1,11 +1,14 @@
-"""Contrastive pre-training on ECG and cardiac MRI, from raw files to tables; `Model` and `Gallery` use what was trained."""
+"""Contrastive pre-training on ECG and cardiac MRI, from raw files to tables; `Model` and `Gallery`
+use what was trained.
+"""
 
 import importlib
 from typing import Any
 
 __all__ = ["Gallery", "Model"]
 
-# By name, and imported when asked for: torch takes a second, and what the package imports is part of every stage's code.
+# By name, and imported when asked for: torch takes a second, and what the package imports is part
+# of every stage's code.
 _MODULES = {"Gallery": "ptacl.gallery", "Model": "ptacl.inference"}
 
 

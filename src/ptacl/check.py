@@ -28,7 +28,9 @@ _MATRIX = 1024
 _DETAILS = 10  # number of different exclusions of the sample that are listed
 
 
-def run(settings: config.Config, *, demonstration: config.Encoders, sample: int, cores: int) -> dict[str, Any]:
+def run(
+    settings: config.Config, *, demonstration: config.Encoders, sample: int, cores: int
+) -> dict[str, Any]:
     """Return facts by section, as JSON values.
 
     `demonstration` are the encoders of the project's own configuration, to recognise a run that
@@ -41,7 +43,9 @@ def run(settings: config.Config, *, demonstration: config.Encoders, sample: int,
         visits = settings.simulation.participants
         cohort = {"source": "simulated", "visits": visits}
         models = sizes(settings.encoders, demonstration=demonstration)
-        return {"cohort": cohort, "models": models} | needs(settings, visits=visits, seconds={}, cores=cores)
+        return {"cohort": cohort, "models": models} | needs(
+            settings, visits=visits, seconds={}, cores=cores
+        )
     source = manifest.sources(settings.cohort, simulated=None, summary=None)
     withdrawn = withdrawal.read_lists(source.withdrawals)
     table, paired, summary = manifest.build(settings.cohort, source, withdrawn=withdrawn)
@@ -56,11 +60,20 @@ def run(settings: config.Config, *, demonstration: config.Encoders, sample: int,
     reasons = Counter(error.reason.value for error in excluded)
     details = Counter(str(error) for error in excluded)
     return {
-        "cohort": {"source": settings.cohort.source, **found, "not paired": left_out, "paired visits": len(table)},
+        "cohort": {
+            "source": settings.cohort.source,
+            **found,
+            "not paired": left_out,
+            "paired visits": len(table),
+        },
         "splits": {str(split): len(rows) for split, rows in table.groupby("split")},
         "phenotypes": values,
         "tables": {k: v for k, v in summary["tables"].items() if v},
-        "sample": {"visits": used, "usable": used - len(excluded), "excluded": dict(reasons.most_common())},
+        "sample": {
+            "visits": used,
+            "usable": used - len(excluded),
+            "excluded": dict(reasons.most_common()),
+        },
         "excluded because": dict(details.most_common(_DETAILS)),
         "models": sizes(settings.encoders, demonstration=demonstration),
     } | needs(settings, visits=len(table), seconds=seconds, cores=cores)
@@ -74,7 +87,10 @@ def _sample(
     Returns why some cannot be used, the mean seconds per record by modality, and the number of
     pairs tried.
     """
-    chosen = [pairs[i] for i in np.unique(np.linspace(0, len(pairs) - 1, min(number, len(pairs))).astype(int))]
+    chosen = [
+        pairs[i]
+        for i in np.unique(np.linspace(0, len(pairs) - 1, min(number, len(pairs))).astype(int))
+    ]
     reasons: list[Excluded] = []
     spent = {"ecg": 0.0, "cmr": 0.0}
     for one, cine in [chosen[0], *chosen]:  # the first one twice: its first run also loads modules
@@ -87,7 +103,9 @@ def _sample(
                 if modality == "ecg":
                     ecg.prepare_record(Path(one.path), settings=settings.ecg)
                 else:
-                    cmr.prepare_record(cine.path, segmentation=cine.segmentation or "", settings=settings.cmr)
+                    cmr.prepare_record(
+                        cine.path, segmentation=cine.segmentation or "", settings=settings.cmr
+                    )
             except Excluded as error:
                 found = found or error
             spent[modality] += time.perf_counter() - start
@@ -100,29 +118,51 @@ def sizes(encoders: config.Encoders, *, demonstration: config.Encoders) -> dict[
     found = {}
     for name, encoder in (("ECG encoder", encoders.ecg), ("CMR encoder", encoders.cmr)):
         shape, patch = (" x ".join(map(str, axes)) for axes in (encoder.shape, encoder.patch))
-        found[name] = f"input {shape}, patch {patch}, {encoder.depth} layers, width {encoder.width}, {encoder.heads} heads"
+        found[name] = (
+            f"input {shape}, patch {patch}, {encoder.depth} layers, width {encoder.width}, "
+            f"{encoder.heads} heads"
+        )
     if encoders == demonstration:
-        found["note"] = "sizes of the demonstration; for those of the paper, give workflow/config/ukb.yaml as the first file"
+        found["note"] = (
+            "sizes of the demonstration; for those of the paper, give "
+            "workflow/config/ukb.yaml as the first file"
+        )
     return found
 
 
-def needs(settings: config.Config, *, visits: int, seconds: Mapping[str, float], cores: int) -> dict[str, Any]:
+def needs(
+    settings: config.Config, *, visits: int, seconds: Mapping[str, float], cores: int
+) -> dict[str, Any]:
     """Estimate the disk space, memory and time that `visits` visits need.
 
     `seconds` is the measured preparation time per record, by modality.
     """
-    ecg_bytes, cmr_bytes = 12 * settings.ecg.num_samples * 4, settings.cmr.frames * settings.cmr.size**2
+    ecg_bytes, cmr_bytes = (
+        12 * settings.ecg.num_samples * 4,
+        settings.cmr.frames * settings.cmr.size**2,
+    )
     works = operations.trainings(settings, visits=visits)
     here = os.path.abspath("results" if os.path.isdir("results") else ".")
     total, rate = sum(work.flops for work in works.values()), _SHARE_CPU * _rate()
     stored = _gb(visits * (ecg_bytes + cmr_bytes))
     return {
-        "disk": {"stores": stored, "maps": stored if settings.maps.folder else _gb(0), "free": _gb(shutil.disk_usage(here).free)},
+        "disk": {
+            "stores": stored,
+            "maps": stored if settings.maps.folder else _gb(0),
+            "free": _gb(shutil.disk_usage(here).free),
+        },
         "memory": {"to hold what trainings read": stored, "of this machine": _gb(_memory())},
-        "preparation": {m: _hours(s * visits / cores) + f" on {cores} cores, measured" for m, s in seconds.items()},
-        "trainings": {name: _hours(work.seconds(rate)) + " on the CPU of this machine, estimate" for name, work in works.items()},
+        "preparation": {
+            m: _hours(s * visits / cores) + f" on {cores} cores, measured"
+            for m, s in seconds.items()
+        },
+        "trainings": {
+            name: _hours(work.seconds(rate)) + " on the CPU of this machine, estimate"
+            for name, work in works.items()
+        },
         "all trainings": {
-            f"one {gpu}": "at least " + _hours(total / (_SHARE_GPU * peak)) + ", estimate" for gpu, peak in GPUS.items()
+            f"one {gpu}": "at least " + _hours(total / (_SHARE_GPU * peak)) + ", estimate"
+            for gpu, peak in GPUS.items()
         },
     }
 
@@ -145,7 +185,13 @@ def _gb(size: float) -> str:
 
 
 def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s"
+    return (
+        f"{seconds / 3600:.1f} h"
+        if seconds >= 3600
+        else f"{seconds / 60:.1f} min"
+        if seconds >= 60
+        else f"{seconds:.0f} s"
+    )
 
 
 def lines(facts: Mapping[str, Any]) -> list[str]:
@@ -154,6 +200,10 @@ def lines(facts: Mapping[str, Any]) -> list[str]:
     for section, values in facts.items():
         out.append(f"{section}")
         for key, value in values.items():
-            text = ", ".join(f"{k} {v:,}" for k, v in value.items()) or "none" if isinstance(value, dict) else value
+            text = (
+                ", ".join(f"{k} {v:,}" for k, v in value.items()) or "none"
+                if isinstance(value, dict)
+                else value
+            )
             out.append(f"  {key:26} {text:,}" if isinstance(text, int) else f"  {key:26} {text}")
     return out

@@ -46,34 +46,64 @@ def _parser() -> argparse.ArgumentParser:
     inspect = commands.add_parser(
         "inspect",
         help="show how the pipeline would process one file",
-        description="Show how the pipeline would process one file. Exit status: 0 usable, 3 excluded, 2 not readable.",
+        description=(
+            "Show how the pipeline would process one file. Exit status: 0 usable, 3 excluded, "
+            "2 not readable."
+        ),
     )
-    inspect.add_argument("file", type=Path, help="ECG of any supported format, cine zip, folder of DICOM files, or sa.nii.gz")
+    inspect.add_argument(
+        "file",
+        type=Path,
+        help="ECG of any supported format, cine zip, folder of DICOM files, or sa.nii.gz",
+    )
     inspect.add_argument("--json", action="store_true", help="print the result as JSON")
-    inspect.add_argument("--segmentation", type=Path, help="segmentation of a cine (default: seg_sa.nii.gz next to it)")
-    inspect.add_argument("--plot", type=Path, metavar="OUT.png", help="draw the record to this file")
+    inspect.add_argument(
+        "--segmentation",
+        type=Path,
+        help="segmentation of a cine (default: seg_sa.nii.gz next to it)",
+    )
+    inspect.add_argument(
+        "--plot", type=Path, metavar="OUT.png", help="draw the record to this file"
+    )
     inspect.set_defaults(run=_inspect)
 
-    simulate = commands.add_parser("simulate", help="write a simulated paired cohort in the original file formats")
+    simulate = commands.add_parser(
+        "simulate", help="write a simulated paired cohort in the original file formats"
+    )
     simulate.add_argument("out", type=Path, metavar="OUT", help="folder to write to")
-    simulate.add_argument("--participants", type=int, required=True, metavar="N", help="number of participants")
-    simulate.add_argument("--seed", type=int, default=0, help="random seed (default 0); the same seed gives the same bytes")
-    simulate.add_argument("--processes", type=int, default=2, help="number of processes (default 2)")
+    simulate.add_argument(
+        "--participants", type=int, required=True, metavar="N", help="number of participants"
+    )
+    simulate.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="random seed (default 0); the same seed gives the same bytes",
+    )
+    simulate.add_argument(
+        "--processes", type=int, default=2, help="number of processes (default 2)"
+    )
     simulate.set_defaults(run=_simulate)
 
     workflow = commands.add_parser(
         "workflow",
         help="copy the workflow into a folder, to run snakemake there",
-        description="Copy Snakefile, config.yaml, workflow, profiles and envs into a folder, to run snakemake there. "
+        description="Copy Snakefile, config.yaml, workflow, profiles and envs into a folder, to "
+        "run "
+        "snakemake there. "
         "If the folder already has one of them, nothing is written.",
     )
-    workflow.add_argument("folder", type=Path, metavar="DIR", help="new folder, or one without these files")
+    workflow.add_argument(
+        "folder", type=Path, metavar="DIR", help="new folder, or one without these files"
+    )
     workflow.set_defaults(run=_workflow)
 
     check = commands.add_parser(
         "check",
         help="report what a run would find, exclude and cost, before you start it",
-        description="Report what a run would find, exclude and cost, before you start it. Nothing is written, and no "
+        description="Report what a run would find, exclude and cost, before you start it. Nothing "
+        "is "
+        "written, and no "
         "participant id is shown. Exit status: 0 it can run, 2 it cannot (the reason is printed).",
     )
     check.add_argument(
@@ -83,9 +113,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CONFIG.yaml",
         help="your configuration files, which can be partial; later files override earlier ones",
     )
-    check.add_argument("--sample", type=int, default=50, metavar="N", help="number of visits to prepare as a test (default 50)")
     check.add_argument(
-        "--cores", type=int, default=os.cpu_count() or 1, metavar="N", help="number of cores for the estimates (default: all)"
+        "--sample",
+        type=int,
+        default=50,
+        metavar="N",
+        help="number of visits to prepare as a test (default 50)",
+    )
+    check.add_argument(
+        "--cores",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="number of cores for the estimates (default: all)",
     )
     check.add_argument("--json", action="store_true", help="print the report as JSON")
     check.set_defaults(run=_check)
@@ -93,7 +133,9 @@ def _parser() -> argparse.ArgumentParser:
     shown = commands.add_parser(
         "config",
         help="print the whole configuration, or explain a setting",
-        description="Print the whole configuration as YAML, with defaults and inherited values filled in, or explain a setting. "
+        description="Print the whole configuration as YAML, with defaults and inherited values "
+        "filled "
+        "in, or explain a setting. "
         "Exit status: 0 printed, 2 wrong setting or unknown key (it is named).",
     )
     shown.add_argument(
@@ -104,14 +146,26 @@ def _parser() -> argparse.ArgumentParser:
         help="your configuration files, which can be partial; later files override earlier ones",
     )
     ways = shown.add_mutually_exclusive_group()
-    ways.add_argument("--explain", metavar="KEY", help="explain a setting, such as models.ptacl.local.beta, or a section")
+    ways.add_argument(
+        "--explain",
+        metavar="KEY",
+        help="explain a setting, such as models.ptacl.local.beta, or a section",
+    )
     ways.add_argument("--reference", action="store_true", help="print docs/configuration.md")
-    ways.add_argument("--schema", action="store_true", help="print workflow/config/schema.json, the JSON Schema for editors")
+    ways.add_argument(
+        "--schema",
+        action="store_true",
+        help="print workflow/config/schema.json, the JSON Schema for editors",
+    )
     shown.set_defaults(run=_config)
 
     for command in (inspect, simulate):
         command.add_argument(
-            "--config", type=Path, help="configuration file (default: config.yaml in this folder, else that of the project)"
+            "--config",
+            type=Path,
+            help=(
+                "configuration file (default: config.yaml in this folder, else that of the project)"
+            ),
         )
     use.add_commands(commands)
     return parser
@@ -123,7 +177,8 @@ def _inspect(args: argparse.Namespace) -> int:
         raise FileNotFoundError(f"{args.file} does not exist")
     if args.file.is_file() and not args.file.name.lower().endswith(tuple(_KINDS)):
         print(
-            f"ptacl inspect: {args.file.name}: unsupported file type; supported are: {', '.join(dict.fromkeys(_KINDS.values()))}",
+            f"ptacl inspect: {args.file.name}: unsupported file type; supported are: "
+            f"{', '.join(dict.fromkeys(_KINDS.values()))}",
             file=sys.stderr,
         )
         return UNREADABLE
@@ -145,7 +200,8 @@ def _check(args: argparse.Namespace) -> int:
     print(json.dumps(facts, indent=2) if args.json else "\n".join(check.lines(facts)))
     if (sample := facts.get("sample")) and not sample["usable"]:
         print(
-            f"ptacl check: none of the {sample['visits']} visits that were tried can be used; the reasons are listed above "
+            f"ptacl check: none of the {sample['visits']} visits that were tried can be "
+            "used; the reasons are listed above "
             'under "excluded because": check paths, columns and ecg_format',
             file=sys.stderr,
         )
@@ -190,14 +246,23 @@ def _text(value: Any) -> str:
 def _simulate(args: argparse.Namespace) -> int:
     from ptacl.cohort import simulate
 
-    settings = _settings(args.config).simulation.model_copy(update={"participants": args.participants})
-    simulate.simulate(args.out, settings=config.Simulation(**settings.model_dump()), seed=args.seed, processes=args.processes)
+    settings = _settings(args.config).simulation.model_copy(
+        update={"participants": args.participants}
+    )
+    simulate.simulate(
+        args.out,
+        settings=config.Simulation(**settings.model_dump()),
+        seed=args.seed,
+        processes=args.processes,
+    )
     return USABLE
 
 
 def _workflow(args: argparse.Namespace) -> int:
     if there := [name for name in _WORKFLOW if (args.folder / name).exists()]:
-        raise FileExistsError(f"{args.folder} already has {', '.join(there)}: name another folder, or remove them")
+        raise FileExistsError(
+            f"{args.folder} already has {', '.join(there)}: name another folder, or remove them"
+        )
     for name in _WORKFLOW:
         source, target = _HOME / name, args.folder / name
         if source.is_dir():
@@ -220,7 +285,11 @@ def _config(args: argparse.Namespace) -> int:
     if args.reference:
         print(explain.reference(own), end="")
     else:
-        print(explain.explain(args.explain, own, values) if args.explain is not None else explain.resolved(values).rstrip())
+        print(
+            explain.explain(args.explain, own, values)
+            if args.explain is not None
+            else explain.resolved(values).rstrip()
+        )
     return USABLE
 
 
@@ -236,7 +305,10 @@ def _files(*paths: Path) -> list[Path]:
     found = [_OWN_CONFIG, *(paths or [p for p in [Path("config.yaml")] if p.is_file()])]
     for needed in found:
         if not needed.is_file():
-            raise FileNotFoundError(f"{needed} is missing: run ptacl in the project's folder, or name a configuration file")
+            raise FileNotFoundError(
+                f"{needed} is missing: run ptacl in the project's folder, or name a "
+                "configuration file"
+            )
     return found
 
 

@@ -57,4 +57,6 @@ def demand_file(path: Path) -> None:
     Opening a pipe would wait forever, and reading a device might never end.
     """
     if not Path(path).is_file():
-        raise Excluded(Reason.UNREADABLE, "not a regular file" if Path(path).exists() else "no such file")
+        raise Excluded(
+            Reason.UNREADABLE, "not a regular file" if Path(path).exists() else "no such file"
+        )

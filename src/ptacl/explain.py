@@ -15,18 +15,34 @@ from ptacl import config
 from ptacl.config.schema import Node, schema
 
 _ABSENT = object()
-_TYPES = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false", "null": "null"}
-_LIMITS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<", "pattern": "matching"}
+_TYPES = {
+    "integer": "whole number",
+    "number": "number",
+    "string": "text",
+    "boolean": "true or false",
+    "null": "null",
+}
+_LIMITS = {
+    "minimum": ">=",
+    "exclusiveMinimum": ">",
+    "maximum": "<=",
+    "exclusiveMaximum": "<",
+    "pattern": "matching",
+}
 _WIDTH = 100  # of a longer value, only the number of items is printed
 _HEAD = """# Settings
 
-Written by `ptacl config --reference > docs/configuration.md` from the models in `src/ptacl/config` and from `config.yaml`.
-`ptacl config --explain KEY` says the same of one setting; `ptacl config my.yaml` prints all that a file of your own amounts to.
-A setting of the items of a list stands under the name of the list. An editor completes and checks a file whose first line is
-`# yaml-language-server: $schema=` and the path of `workflow/config/schema.json`.
+This page is generated from `src/ptacl/config` and `config.yaml`, by
+`ptacl config --reference > docs/configuration.md`.
+
+`ptacl config --explain KEY` prints the entry of one setting. `ptacl config my.yaml` prints the
+whole configuration that results from your own file. Settings of list items are listed under the
+name of the list. Editors complete and check a file if its first line is
+`# yaml-language-server: $schema=` followed by the path of `workflow/config/schema.json`.
 """
-_MODELS = """Each entry has a name, here NAME, and values of its own: a default stands only beside what may be left out.
-`ptacl config --explain models.NAME.KEY` tells the value of an entry, with what it inherits.
+_MODELS = """Each entry has its own name, here NAME, and its own values; only settings that can be
+omitted have a default here. `ptacl config --explain models.NAME.KEY` prints the value of an entry,
+including inherited ones.
 """
 
 
@@ -36,7 +52,9 @@ def resolved(values: dict[str, Any]) -> str:
     ValueError is raised if it is not valid.
     """
     plain = config.parse(values).model_dump(mode="json")
-    return yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, allow_unicode=True, width=130)
+    return yaml.safe_dump(
+        plain, sort_keys=False, default_flow_style=None, allow_unicode=True, width=130
+    )
 
 
 def explain(key: str, own: dict[str, Any], values: dict[str, Any]) -> str:
@@ -69,11 +87,17 @@ def _meaning(node: Node, value: Any) -> str:
     """
     if described := _target(node).get("description"):
         return str(described)
-    return f"{value['title']}, {value['kind']}" if isinstance(value, dict) and "title" in value else "of this modality"
+    return (
+        f"{value['title']}, {value['kind']}"
+        if isinstance(value, dict) and "title" in value
+        else "of this modality"
+    )
 
 
 def _nearest(key: str, known: Iterable[str]) -> str:
-    names = [name for name in known if name.endswith(f".{key}")] or difflib.get_close_matches(key, known, 1)
+    names = [name for name in known if name.endswith(f".{key}")] or difflib.get_close_matches(
+        key, known, 1
+    )
     return f"; did you mean {names[0]}?" if names else "; ptacl config --reference lists all"
 
 
@@ -81,9 +105,15 @@ def _stated(key: str, value: Any, values: dict[str, Any]) -> str:
     """Return a value as text, with the entry of models that it is inherited from, if any."""
     first, _, path = key.partition(".")
     if value is _ABSENT:
-        return f"none: {'no such entry, or a section above it is null' if first == 'models' else 'each item has its own'}"
+        if first == "models":
+            return "none: no such entry, or a section above it is null"
+        return "none: each item has its own"
     name, _, path = path.partition(".")
-    origin = _origin(name, path.split("."), values["models"]) if first == "models" and path != "like" else name
+    origin = (
+        _origin(name, path.split("."), values["models"])
+        if first == "models" and path != "like"
+        else name
+    )
     return _text(value) + (f", of models.{origin}" if origin not in (name, None) else "")
 
 
@@ -113,15 +143,26 @@ def reference(own: dict[str, Any]) -> str:
 
 def _of_models() -> str:
     entry = _target({"$ref": "#/$defs/Model"})
-    kinds = {rule["if"]["properties"]["kind"]["const"]: _target(rule["then"]) for rule in entry["allOf"]}
-    kinds_of = {key: [kind for kind, node in kinds.items() if key in node["properties"]] for key in entry["properties"]}
+    kinds = {
+        rule["if"]["properties"]["kind"]["const"]: _target(rule["then"]) for rule in entry["allOf"]
+    }
+    kinds_of = {
+        key: [kind for kind, node in kinds.items() if key in node["properties"]]
+        for key in entry["properties"]
+    }
     trained = [kind for kind in kinds if kind != "untrained"]
     groups = {"every entry": list(kinds), "every training": trained}
     text = _MODELS
     for title, holders in groups.items():
-        text += f"\n### {title}\n\n" + _rows({k: entry["properties"][k] for k, of in kinds_of.items() if of == holders})
+        text += f"\n### {title}\n\n" + _rows(
+            {k: entry["properties"][k] for k, of in kinds_of.items() if of == holders}
+        )
     for kind in trained:
-        own = {k: node for k, node in kinds[kind]["properties"].items() if kinds_of[k] not in groups.values()}
+        own = {
+            k: node
+            for k, node in kinds[kind]["properties"].items()
+            if kinds_of[k] not in groups.values()
+        }
         text += f"\n### kind: {kind}\n\n{_sentence(kinds[kind])}\n\n" + _rows(own)
     return text
 
@@ -142,7 +183,11 @@ def _table(rows: Iterable[tuple[str, Node, Any]]) -> str:
 
 def _sentence(node: Node) -> str:
     """Return the description of a section, which is the docstring if the section is a model."""
-    text = _target({"$ref": node["$ref"]} if "$ref" in node else node)["description"].partition("\n\n")[0].rstrip(".")
+    text = (
+        _target({"$ref": node["$ref"]} if "$ref" in node else node)["description"]
+        .partition("\n\n")[0]
+        .rstrip(".")
+    )
     return f"{text[0].upper()}{text[1:]}."
 
 
@@ -169,14 +214,25 @@ def _below(node: Node, value: Any = None) -> dict[str, Node]:
     """
     node = _target(node)
     for rule in node.get("allOf", []):
-        if isinstance(value, dict) and value.get("kind") == rule["if"]["properties"]["kind"]["const"]:
+        if (
+            isinstance(value, dict)
+            and value.get("kind") == rule["if"]["properties"]["kind"]["const"]
+        ):
             return _below(rule["then"])
     if "anyOf" in node:
-        return {k: v for option in reversed(node["anyOf"]) for k, v in _below(option, value).items()}
+        return {
+            k: v for option in reversed(node["anyOf"]) for k, v in _below(option, value).items()
+        }
     if "items" in node:
         return _below(node["items"])
     if isinstance(every := node.get("additionalProperties"), dict):
-        names = node["propertyNames"]["enum"] if "propertyNames" in node else value if isinstance(value, dict) else ()
+        names = (
+            node["propertyNames"]["enum"]
+            if "propertyNames" in node
+            else value
+            if isinstance(value, dict)
+            else ()
+        )
         return dict.fromkeys(names, every)
     found: dict[str, Node] = node.get("properties", {})
     return found
@@ -185,7 +241,10 @@ def _below(node: Node, value: Any = None) -> dict[str, Node]:
 def _target(node: Node) -> Node:
     if "$ref" not in node:
         return node
-    return {**schema()["$defs"][node["$ref"].rpartition("/")[2]], **{k: v for k, v in node.items() if k != "$ref"}}
+    return {
+        **schema()["$defs"][node["$ref"].rpartition("/")[2]],
+        **{k: v for k, v in node.items() if k != "$ref"},
+    }
 
 
 def _type(node: Node) -> str:
@@ -199,17 +258,31 @@ def _type(node: Node) -> str:
         return f"[{', '.join(map(_type, node['prefixItems']))}]"
     if "items" in node:
         items = re.sub("(section|number)", r"\1s", _type(node["items"]))
-        return f"list of {node['minItems']} or more {items}" if "minItems" in node else f"list of {items}"
+        return (
+            f"list of {node['minItems']} or more {items}"
+            if "minItems" in node
+            else f"list of {items}"
+        )
     if node.get("type") == "object":
         every = node.get("additionalProperties")
         text = _type(every) if isinstance(every, dict) else "section"
-        by = f" by {'modality' if 'propertyNames' in node else 'name'}" if isinstance(every, dict) else ""
+        by = (
+            f" by {'modality' if 'propertyNames' in node else 'name'}"
+            if isinstance(every, dict)
+            else ""
+        )
         return (f"({text})" if " or " in text else text) + by
-    limits = " and ".join(f"{sign} {node[limit]}" for limit, sign in _LIMITS.items() if limit in node)
+    limits = " and ".join(
+        f"{sign} {node[limit]}" for limit, sign in _LIMITS.items() if limit in node
+    )
     return f"{_TYPES.get(node.get('type', ''), 'anything')} {limits}".rstrip()
 
 
 def _text(value: Any) -> str:
     if isinstance(value, str) and value:
         return value
-    return text if len(text := json.dumps(value, ensure_ascii=False)) <= _WIDTH else f"{len(value)} items"
+    return (
+        text
+        if len(text := json.dumps(value, ensure_ascii=False)) <= _WIDTH
+        else f"{len(value)} items"
+    )

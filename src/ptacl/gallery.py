@@ -55,14 +55,23 @@ class Gallery:
         """
         table = table or Path(embeddings).parents[1] / "participants.csv"
         with np.load(embeddings, allow_pickle=False) as stored:
-            found = {m: stored[f"{m}_projected"] for m in ("ecg", "cmr") if f"{m}_projected" in stored}
+            found = {
+                m: stored[f"{m}_projected"] for m in ("ecg", "cmr") if f"{m}_projected" in stored
+            }
             visits = stored["visits"].tolist()
             model = str(stored["model"]) if "model" in stored else ""
         if not model:
-            raise ValueError(f"{embeddings} does not say which model made it: run the pipeline again")
+            raise ValueError(
+                f"{embeddings} does not say which model made it: run the pipeline again"
+            )
         if not found:
-            raise ValueError(f"{embeddings} has no shared space of ECG and CMR: give the embeddings of a contrastive model")
+            raise ValueError(
+                f"{embeddings} has no shared space of ECG and CMR: give the embeddings of "
+                "a contrastive model"
+            )
         rows = participants.read(table).set_index("visit")
         kept = [i for i, visit in enumerate(visits) if visit in rows.index]
         rows = rows.loc[[visits[i] for i in kept]]
-        return cls(rows.index.tolist(), {m: values[kept] for m, values in found.items()}, rows, model)
+        return cls(
+            rows.index.tolist(), {m: values[kept] for m, values in found.items()}, rows, model
+        )

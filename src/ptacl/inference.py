@@ -65,11 +65,21 @@ class Model:
         folder, on = Path(folder), _device(device)
         preparation = weights.description(folder).get("preparation")
         if not preparation or not all(preparation.values()):
-            raise ValueError(f"{folder} does not say how its inputs were prepared: train it with this version of ptacl")
+            raise ValueError(
+                f"{folder} does not say how its inputs were prepared: train it with this "
+                "version of ptacl"
+            )
         parts = embed.load_model(folder)
-        kinds: dict[str, TypeAdapter[Any]] = {"ecg": TypeAdapter(config.Ecg), "cmr": TypeAdapter(config.Cmr)}
+        kinds: dict[str, TypeAdapter[Any]] = {
+            "ecg": TypeAdapter(config.Ecg),
+            "cmr": TypeAdapter(config.Cmr),
+        }
         try:
-            settings = {m: kinds[m].validate_python(values) for m, values in preparation.items() if m in parts.encoders}
+            settings = {
+                m: kinds[m].validate_python(values)
+                for m, values in preparation.items()
+                if m in parts.encoders
+            }
         except ValidationError:
             raise ValueError(
                 f"{folder} needs preparation settings that this version of ptacl does not know: "
@@ -114,10 +124,20 @@ class Model:
             The model has no encoder of this modality, or the input is of another modality.
         """
         names, arrays, reasons = self._run(
-            source, modality, rate_hz=rate_hz, leads=leads, unit=unit, segmentation=segmentation, progress=progress
+            source,
+            modality,
+            rate_hz=rate_hz,
+            leads=leads,
+            unit=unit,
+            segmentation=segmentation,
+            progress=progress,
         )
         values = arrays[modality]
-        table = pd.DataFrame(values, index=pd.Index(names, name="input"), columns=[f"e{i}" for i in range(values.shape[1])])
+        table = pd.DataFrame(
+            values,
+            index=pd.Index(names, name="input"),
+            columns=[f"e{i}" for i in range(values.shape[1])],
+        )
         table.insert(0, "reason", reasons)
         return table
 
@@ -148,20 +168,37 @@ class Model:
             The model has no probe of this modality, or the input is of another modality.
         """
         if modality not in self.probes:
-            raise ValueError(f"{self.folder} has no {modality.upper()} probe: run the pipeline to results/report.html")
+            raise ValueError(
+                f"{self.folder} has no {modality.upper()} probe: run the pipeline to "
+                "results/report.html"
+            )
         probe = self.probes[modality]
         found = self.embed(
-            source, modality=modality, rate_hz=rate_hz, leads=leads, unit=unit, segmentation=segmentation, progress=progress
+            source,
+            modality=modality,
+            rate_hz=rate_hz,
+            leads=leads,
+            unit=unit,
+            segmentation=segmentation,
+            progress=progress,
         )
         features = found.filter(regex=r"^e\d+$").to_numpy(np.float64)
-        values = features @ np.array(probe["coefficients"]) + np.array([p["intercept"] for p in probe["phenotypes"]])
-        away = readout.distance(features, mean=np.array(probe["mean"]), precision=np.array(probe["precision"]))
+        values = features @ np.array(probe["coefficients"]) + np.array(
+            [p["intercept"] for p in probe["phenotypes"]]
+        )
+        away = readout.distance(
+            features, mean=np.array(probe["mean"]), precision=np.array(probe["precision"])
+        )
         columns: dict[str, Any] = {"input": np.repeat(found.index, len(probe["phenotypes"]))}
         for name in ("name", "unit"):
-            columns["phenotype" if name == "name" else name] = [p[name] for p in probe["phenotypes"]] * len(found)
+            columns["phenotype" if name == "name" else name] = [
+                p[name] for p in probe["phenotypes"]
+            ] * len(found)
         columns["value"] = values.ravel()
         for name, side in (("low", 0), ("high", 1)):
-            columns[name] = (values + np.array([p["residual"][side] for p in probe["phenotypes"]])).ravel()
+            columns[name] = (
+                values + np.array([p["residual"][side] for p in probe["phenotypes"]])
+            ).ravel()
         flags = pd.Series(away > probe["limit"], dtype="boolean").mask(np.isnan(away))
         columns["out_of_distribution"] = flags.repeat(len(probe["phenotypes"])).array
         columns["reason"] = np.repeat(found["reason"].to_numpy(), len(probe["phenotypes"]))
@@ -195,17 +232,29 @@ class Model:
         """
         if gallery.model != self.digest:
             raise ValueError(
-                f"the gallery was made by another model than {self.folder}: give the embeddings of this model, "
+                f"the gallery was made by another model than {self.folder}: give the "
+                "embeddings of this model, "
                 f"results/private/embeddings/{self.folder.name}.npz of the same run"
             )
         other = "cmr" if modality == "ecg" else "ecg"
         if other not in gallery.embedding or f"{modality}" not in self.parts.projectors:
-            raise ValueError(f"{self.folder} or the gallery has no shared space of ECG and CMR: use a contrastive model")
+            raise ValueError(
+                f"{self.folder} or the gallery has no shared space of ECG and CMR: use a "
+                "contrastive model"
+            )
         names, arrays, reasons = self._run(
-            source, modality, rate_hz=rate_hz, leads=leads, unit=unit, segmentation=segmentation, progress=progress
+            source,
+            modality,
+            rate_hz=rate_hz,
+            leads=leads,
+            unit=unit,
+            segmentation=segmentation,
+            progress=progress,
         )
         kept = cosine.unit(gallery.embedding[other])
-        query = cosine.unit(arrays.get(f"{modality}_projected", np.full((len(names), kept.shape[1]), np.nan)))  # none usable
+        query = cosine.unit(
+            arrays.get(f"{modality}_projected", np.full((len(names), kept.shape[1]), np.nan))
+        )  # none usable
         rows: list[pd.DataFrame] = []
         for name, reason, similarity in zip(names, reasons, query @ kept.T, strict=True):
             if reason:
@@ -213,9 +262,18 @@ class Model:
                 continue
             best = np.argsort(-similarity, kind="stable")[:num]
             found = gallery.phenotypes.iloc[best].drop(columns=["participant"]).reset_index()
-            facts = {"input": name, "reason": "", "rank": np.arange(1, len(best) + 1), "similarity": similarity[best]}
+            facts = {
+                "input": name,
+                "reason": "",
+                "rank": np.arange(1, len(best) + 1),
+                "similarity": similarity[best],
+            }
             rows.append(pd.concat([pd.DataFrame(facts), found], axis=1))
-        return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=["input", "reason"])
+        return (
+            pd.concat(rows, ignore_index=True)
+            if rows
+            else pd.DataFrame(columns=["input", "reason"])
+        )
 
     def _run(
         self,
@@ -230,7 +288,10 @@ class Model:
     ) -> tuple[list[str], dict[str, np.ndarray], list[str]]:
         """Return names, arrays and reasons of all inputs; unusable inputs are NaN in the arrays."""
         if modality not in self.preparation:
-            raise ValueError(f"{self.folder} has no {modality.upper()} encoder; it has {', '.join(sorted(self.preparation))}")
+            raise ValueError(
+                f"{self.folder} has no {modality.upper()} encoder; it has "
+                f"{', '.join(sorted(self.preparation))}"
+            )
         if isinstance(source, np.ndarray) and modality != "ecg":
             raise ValueError("an array can only hold ECGs: give the files of cines")
         if modality == "ecg":
@@ -256,13 +317,19 @@ class Model:
             arrays[name][usable] = values
         return [name for name, _ in inputs], arrays, reasons
 
-    def _prepared(self, item: Any, modality: Modality, segmentation: Path | None) -> ecg.Prepared | Examined | Excluded:
+    def _prepared(
+        self, item: Any, modality: Modality, segmentation: Path | None
+    ) -> ecg.Prepared | Examined | Excluded:
         settings = self.preparation[modality]
         try:
             if modality == "cmr":
                 labels = segmentation or cmr_files.find_labels(item)
-                return cmr.prepare_record(str(item), segmentation=str(labels or ""), settings=settings)
-            settings = settings.model_copy(update={"delineation": "none"})  # the model does not use it
+                return cmr.prepare_record(
+                    str(item), segmentation=str(labels or ""), settings=settings
+                )
+            settings = settings.model_copy(
+                update={"delineation": "none"}
+            )  # the model does not use it
             if isinstance(item, Path):
                 return ecg.prepare_record(item, settings=settings)
             return ecg.prepare(item(settings), settings=settings)
@@ -280,12 +347,19 @@ class Model:
             recordings = recordings.standardised(self.parts.zscore)
         else:
             systole = np.array([p.systole[0] for p in prepared], np.int32)
-            recordings = Recordings(visits, None, None, np.stack([p.sequence for p in prepared]), systole)
+            recordings = Recordings(
+                visits, None, None, np.stack([p.sequence for p in prepared]), systole
+            )
         sizes = {str(modality): self.parts.encoders[modality].settings}
         samples = Samples(recordings, list(np.arange(len(prepared))[:, None]), sizes=sizes, seed=0)
         nobody = np.zeros(0, np.int64)
         return embed.embed(
-            self.parts.only(modality), samples, local_rows=nobody, batch_size=_BATCH, device=self.device, progress=False
+            self.parts.only(modality),
+            samples,
+            local_rows=nobody,
+            batch_size=_BATCH,
+            device=self.device,
+            progress=False,
         )
 
 

@@ -18,4 +18,6 @@ def keep() -> bool:
     if not sys.platform.startswith("linux"):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return mallopt is not None and all(mallopt(ctypes.c_int(what), ctypes.c_int(value)) == 1 for what, value in _SETTINGS)
+    return mallopt is not None and all(
+        mallopt(ctypes.c_int(what), ctypes.c_int(value)) == 1 for what, value in _SETTINGS
+    )

@@ -29,7 +29,11 @@ class Work(NamedTuple):
 
 def trainings(settings: config.Config, *, visits: int) -> dict[str, Work]:
     """Return the cost of each training that the shown rows need, with those they start from."""
-    rows = [row for table in (settings.regression, settings.retrieval, settings.alignment) for row in settings.shown(table.rows)]
+    rows = [
+        row
+        for table in (settings.regression, settings.retrieval, settings.alignment)
+        for row in settings.shown(table.rows)
+    ]
     found: dict[str, Work] = {}
     share = 1 - settings.cohort.test_fraction - settings.cohort.validation_fraction
     for name in settings.needed(rows):
@@ -39,7 +43,11 @@ def trainings(settings: config.Config, *, visits: int) -> dict[str, Work]:
         encoders = settings.inputs_of(name).encoders.values()
         passes = visits * share * entry.training.epochs * len(settings.seeds_of(name))
         one = sum(
-            _forward(encoder, decoder=getattr(entry, "decoder", None), hidden=getattr(entry, "mask_ratio", 0.0))
+            _forward(
+                encoder,
+                decoder=getattr(entry, "decoder", None),
+                hidden=getattr(entry, "mask_ratio", 0.0),
+            )
             for encoder in encoders
         )
         found[name] = Work(_BACKWARD * one * passes, passes * len(encoders))
@@ -55,4 +63,6 @@ def _forward(encoder: config.AnyEncoder, *, decoder: Any, hidden: float) -> floa
         return 8.2e9 * (encoder.base_width / 64) ** 2 * (encoder.shape[1] / 224) ** 2
     tokens = float(np.prod([n // p for n, p in zip(encoder.shape, encoder.patch, strict=True)]))
     parts = [((1 - hidden) * tokens, encoder)] + ([(tokens, decoder)] if decoder else [])
-    return float(sum(part.depth * (24 * n * part.width**2 + 4 * n**2 * part.width) for n, part in parts))
+    return float(
+        sum(part.depth * (24 * n * part.width**2 + 4 * n**2 * part.width) for n, part in parts)
+    )

@@ -25,7 +25,9 @@ def in_order(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values("visit", key=lambda column: column.map(visit_order), ignore_index=True)
 
 
-def read(path: Path, *, splits: Sequence[str] = SPLITS, columns: Sequence[str] = ()) -> pd.DataFrame:
+def read(
+    path: Path, *, splits: Sequence[str] = SPLITS, columns: Sequence[str] = ()
+) -> pd.DataFrame:
     """Read the rows of some splits, the first visit of each participant first.
 
     The order of the file does not matter.
@@ -51,6 +53,8 @@ def read(path: Path, *, splits: Sequence[str] = SPLITS, columns: Sequence[str] =
         A column is missing.
     """
     table = pd.read_csv(path, dtype={"visit": str, "participant": str, "split": str})
-    if missing := [name for name in ("visit", "participant", "split", *columns) if name not in table.columns]:
+    if missing := [
+        name for name in ("visit", "participant", "split", *columns) if name not in table.columns
+    ]:
         raise ValueError(f"{path} has no column {', '.join(missing)}: rerun the cohort stages")
     return in_order(table[table["split"].isin(splits)])

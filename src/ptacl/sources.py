@@ -19,7 +19,9 @@ def require_ecgs(source: Files | np.ndarray) -> None:
     """Raise ValueError for a cine, which can only be read with its own modality."""
     for path in [] if isinstance(source, np.ndarray) else paths(source):
         if path.is_dir() or path.name.lower().endswith(_CINES):
-            raise ValueError(f'{path.name} is a cine, not an ECG: add --modality cmr (modality="cmr" in Python)')
+            raise ValueError(
+                f'{path.name} is a cine, not an ECG: add --modality cmr (modality="cmr" in Python)'
+            )
 
 
 def paths(source: Files) -> list[Path]:
@@ -27,7 +29,9 @@ def paths(source: Files) -> list[Path]:
     return [Path(path) for path in ([source] if isinstance(source, str | Path) else source)]
 
 
-def items(source: Files | np.ndarray, *, rate_hz: float, leads: Sequence[str], unit: str) -> list[tuple[str, Any]]:
+def items(
+    source: Files | np.ndarray, *, rate_hz: float, leads: Sequence[str], unit: str
+) -> list[tuple[str, Any]]:
     """Return names and items.
 
     An item is a path, or a function that makes a record from a signal.
@@ -36,12 +40,15 @@ def items(source: Files | np.ndarray, *, rate_hz: float, leads: Sequence[str], u
         signals = source[None] if source.ndim == 2 else source
         if signals.ndim != 3 or signals.shape[1] != len(leads):
             raise ValueError(
-                f"signals of shape {source.shape}: give (leads, samples) or (n, leads, samples) with {len(leads)} leads"
+                f"signals of shape {source.shape}: give (leads, samples) or (n, leads, "
+                f"samples) with {len(leads)} leads"
             )
 
         def record(signal: np.ndarray) -> Any:
             def make(settings: config.Ecg) -> EcgRecord:
-                return contract.conform(signal, names=leads, rate_hz=rate_hz, unit=unit, settings=settings)
+                return contract.conform(
+                    signal, names=leads, rate_hz=rate_hz, unit=unit, settings=settings
+                )
 
             return make
 

@@ -31,7 +31,10 @@ def run(main: Callable[[], None]) -> None:
 def _of_system(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{where}the disk is full or your quota is used up: free space and run again; finished results are kept"
+        return (
+            f"{where}the disk is full or your quota is used up: free space and run again; "
+            "finished results are kept"
+        )
     if error.errno == errno.EACCES:
         return f"{where}no permission: change the permissions of the file or folder and run again"
     return f"{where}{error.strerror}" if error.strerror else str(error)

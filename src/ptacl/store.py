@@ -60,7 +60,9 @@ class Writer:
         Attributes of the whole store that can be written as JSON, such as lead names or settings.
     """
 
-    def __init__(self, directory: Path, *, arrays: Mapping[str, Array], attributes: Mapping[str, Any]) -> None:
+    def __init__(
+        self, directory: Path, *, arrays: Mapping[str, Array], attributes: Mapping[str, Any]
+    ) -> None:
         self._final = Path(directory) / "store.zarr"
         self._partial = Path(directory) / "store.zarr.partial"
         self._arrays, self._attributes = dict(arrays), dict(attributes)
@@ -113,7 +115,9 @@ class Writer:
         AssertionError
             If the names of the values are not those of the arrays, or if a shape differs.
         """
-        assert values.keys() == self._arrays.keys(), f"arrays {sorted(values)} are not {sorted(self._arrays)}"
+        assert values.keys() == self._arrays.keys(), (
+            f"arrays {sorted(values)} are not {sorted(self._arrays)}"
+        )
         for name, value in values.items():
             value = np.asarray(value, dtype=self._arrays[name].dtype)
             assert value.shape == self._arrays[name].shape, f"{name} has shape {value.shape}"
@@ -135,7 +139,12 @@ class Writer:
         assert isinstance(array, zarr.Array)
         return array
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if kind is not None:
             shutil.rmtree(self._partial, ignore_errors=True)
             return

@@ -6,41 +6,85 @@ from pathlib import Path
 from typing import Any
 
 USABLE, UNREADABLE, EXCLUDED = 0, 2, 3
-_STATUS = "Exit status: 0 all files used, 3 some files excluded (their rows have a reason), 2 no file could be used."
+_STATUS = (
+    "Exit status: 0 all files used, 3 some files excluded (their rows have a reason), 2 no "
+    "file could be used."
+)
 
 
 def add_commands(commands: Any) -> None:
     """Add the three commands to the subparsers."""
-    embed = _command(commands, "embed", "compute embeddings of ECG or cine files with a trained model")
-    predict = _command(commands, "predict", "predict phenotypes of ECG or cine files, with intervals")
-    predict.add_argument("--plot", type=Path, metavar="FOLDER", help="draw each ECG with its predictions")
-    retrieve = _command(commands, "retrieve", "find the people of a gallery whose other modality is nearest")
-    retrieve.add_argument(
-        "--gallery", type=Path, required=True, metavar="FILE.npz", help="results/private/embeddings/MODEL-SEED.npz of a run"
+    embed = _command(
+        commands, "embed", "compute embeddings of ECG or cine files with a trained model"
+    )
+    predict = _command(
+        commands, "predict", "predict phenotypes of ECG or cine files, with intervals"
+    )
+    predict.add_argument(
+        "--plot", type=Path, metavar="FOLDER", help="draw each ECG with its predictions"
+    )
+    retrieve = _command(
+        commands, "retrieve", "find the people of a gallery whose other modality is nearest"
     )
     retrieve.add_argument(
-        "--participants", type=Path, metavar="CSV", help="participants.csv of the same run (default: found next to the gallery)"
+        "--gallery",
+        type=Path,
+        required=True,
+        metavar="FILE.npz",
+        help="results/private/embeddings/MODEL-SEED.npz of a run",
     )
-    retrieve.add_argument("--num", type=int, default=5, metavar="K", help="number of neighbours per file (default 5)")
+    retrieve.add_argument(
+        "--participants",
+        type=Path,
+        metavar="CSV",
+        help="participants.csv of the same run (default: found next to the gallery)",
+    )
+    retrieve.add_argument(
+        "--num", type=int, default=5, metavar="K", help="number of neighbours per file (default 5)"
+    )
     for command, run in ((embed, _embed), (predict, _predict), (retrieve, _retrieve)):
         command.set_defaults(run=run)
 
 
 def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}. {_STATUS}")
-    command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="ECG files, or cines with --modality cmr")
-    command.add_argument(
-        "--model", type=Path, required=True, metavar="FOLDER", help="model folder, such as results/models/ptacl-0"
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=f"{text[0].upper()}{text[1:]}. {_STATUS}"
     )
-    command.add_argument("--modality", choices=["ecg", "cmr"], default="ecg", help="modality of the files (default ecg)")
-    command.add_argument("--out", type=Path, metavar="FILE", help="table to write, .csv or .parquet (default: print CSV)")
+    command.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="ECG files, or cines with --modality cmr",
+    )
+    command.add_argument(
+        "--model",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="model folder, such as results/models/ptacl-0",
+    )
+    command.add_argument(
+        "--modality",
+        choices=["ecg", "cmr"],
+        default="ecg",
+        help="modality of the files (default ecg)",
+    )
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="table to write, .csv or .parquet (default: print CSV)",
+    )
     command.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     return command
 
 
 def _embed(args: argparse.Namespace) -> int:
     model = _model(args)
-    return _finish(args, model.embed(args.files, modality=args.modality, progress=True).reset_index())
+    return _finish(
+        args, model.embed(args.files, modality=args.modality, progress=True).reset_index()
+    )
 
 
 def _predict(args: argparse.Namespace) -> int:
@@ -67,7 +111,10 @@ def _retrieve(args: argparse.Namespace) -> int:
     from ptacl.gallery import Gallery
 
     model, gallery = _model(args), Gallery.load(args.gallery, table=args.participants)
-    return _finish(args, model.retrieve(args.files, gallery, modality=args.modality, num=args.num, progress=True))
+    return _finish(
+        args,
+        model.retrieve(args.files, gallery, modality=args.modality, num=args.num, progress=True),
+    )
 
 
 def _model(args: argparse.Namespace) -> Any:

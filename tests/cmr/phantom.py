@@ -16,9 +16,16 @@ PIXEL_MM, SLICE_MM, FRAME_MS = 4.0, 9.0, 100.0
 
 
 def heart(
-    *, frames: int = 8, slices: int = 7, shape: tuple[int, int] = (48, 56), centre: tuple[float, float] = (22, 30), seed: int = 0
+    *,
+    frames: int = 8,
+    slices: int = 7,
+    shape: tuple[int, int] = (48, 56),
+    centre: tuple[float, float] = (22, 30),
+    seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Image int16 and labels uint8, both (T, Z, R, C): LV, its wall and RV beat, a chest does not; pixels of PIXEL_MM."""
+    """Image int16 and labels uint8, both (T, Z, R, C): LV, its wall and RV beat, a chest does not;
+    pixels of PIXEL_MM.
+    """
     rng = np.random.default_rng(seed)
     row, column = np.mgrid[: shape[0], : shape[1]]
     labels = np.zeros((frames, slices, *shape), np.uint8)
@@ -42,8 +49,16 @@ def rotation(seed: int) -> np.ndarray:
     return q * np.linalg.det(q)
 
 
-def write_nifti(path: Path, values_TZRC: np.ndarray, *, axes: np.ndarray | None = None, frame_s: float = FRAME_MS / 1e3) -> Path:
-    """Write with the axes (column, row, slice, time); `axes` (3, 3) are the directions of column, row, slice."""
+def write_nifti(
+    path: Path,
+    values_TZRC: np.ndarray,
+    *,
+    axes: np.ndarray | None = None,
+    frame_s: float = FRAME_MS / 1e3,
+) -> Path:
+    """Write with the axes (column, row, slice, time); `axes` (3, 3) are the directions of column,
+    row, slice.
+    """
     affine = np.eye(4)
     affine[:3, :3] = (np.eye(3) if axes is None else axes) * [PIXEL_MM, PIXEL_MM, SLICE_MM]
     image = nib.Nifti1Image(values_TZRC.T, affine)
@@ -59,7 +74,10 @@ def dicom(pixels: np.ndarray, **values: Any) -> Dataset:
     """One frame with the tags of a real cine; `values` replace or add tags."""
     data = Dataset()
     data.file_meta = FileMetaDataset()
-    data.file_meta.MediaStorageSOPClassUID, data.file_meta.MediaStorageSOPInstanceUID = MRImageStorage, "1.2.3"
+    data.file_meta.MediaStorageSOPClassUID, data.file_meta.MediaStorageSOPInstanceUID = (
+        MRImageStorage,
+        "1.2.3",
+    )
     data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     tags = {
         "PatientID": "9000001",
@@ -92,8 +110,12 @@ def dicom(pixels: np.ndarray, **values: Any) -> Dataset:
     return data
 
 
-def series(image_TZRC: np.ndarray, *, axes: np.ndarray | None = None, **values: Any) -> dict[str, Dataset]:
-    """A cine as UK Biobank's zips hold it, by file name: one series a slice, b1 first; `axes` as in :func:`write_nifti`."""
+def series(
+    image_TZRC: np.ndarray, *, axes: np.ndarray | None = None, **values: Any
+) -> dict[str, Dataset]:
+    """A cine as UK Biobank's zips hold it, by file name: one series a slice, b1 first; `axes` as in
+    :func:`write_nifti`.
+    """
     axes = np.eye(3) if axes is None else axes
     files = {}
     for z in range(image_TZRC.shape[1]):
@@ -113,7 +135,12 @@ def series(image_TZRC: np.ndarray, *, axes: np.ndarray | None = None, **values: 
 
 def decoys(pixels: np.ndarray) -> dict[str, Dataset]:
     """Files of the series that a real zip holds beside the cine."""
-    names = ("CINE_segmented_SAX_InlineVF", "Inline_VF_Results_AllSlices", "CINE_segmented_LAX_4Ch", "cine_segmented_lax_2ch")
+    names = (
+        "CINE_segmented_SAX_InlineVF",
+        "Inline_VF_Results_AllSlices",
+        "CINE_segmented_LAX_4Ch",
+        "cine_segmented_lax_2ch",
+    )
     return {f"decoy_{i}.dcm": dicom(pixels, SeriesDescription=name) for i, name in enumerate(names)}
 
 
@@ -123,11 +150,16 @@ def encode(data: Dataset) -> bytes:
     return file.getvalue()
 
 
-def write_zip(path: Path, files: Mapping[str, Dataset | bytes], *, names: Iterable[str] | None = None) -> Path:
+def write_zip(
+    path: Path, files: Mapping[str, Dataset | bytes], *, names: Iterable[str] | None = None
+) -> Path:
     """Write files to a zip, in the order of `names`, with a manifest whose dates hold commas."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("manifest.cvs", "filename,date,series discription\na.dcm,Aug 30, 2015,CINE_segmented_SAX_b1\n")
+        archive.writestr(
+            "manifest.cvs",
+            "filename,date,series discription\na.dcm,Aug 30, 2015,CINE_segmented_SAX_b1\n",
+        )
         for name in names or files:
             content = files[name]
             archive.writestr(name, content if isinstance(content, bytes) else encode(content))

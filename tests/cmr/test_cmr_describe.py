@@ -17,7 +17,10 @@ IMAGE, LABELS = heart()
 def test_facts_of_a_cine_are_json_values(tmp_path: Path, settings: config.Cmr) -> None:
     facts = describe(write_nifti(tmp_path / "sa.nii.gz", IMAGE), settings=settings)
     assert facts == json.loads(json.dumps(facts))
-    assert {k: facts[k] for k in ("kind", "format", "num_slices", "num_frames", "middle_slice", "excluded")} == {
+    assert {
+        k: facts[k]
+        for k in ("kind", "format", "num_slices", "num_frames", "middle_slice", "excluded")
+    } == {
         "kind": "cine",
         "format": "nifti",
         "num_slices": 7,
@@ -30,7 +33,9 @@ def test_facts_of_a_cine_are_json_values(tmp_path: Path, settings: config.Cmr) -
     assert "volumes" not in facts
 
 
-def test_a_segmentation_beside_the_cine_or_given_measures_it(tmp_path: Path, settings: config.Cmr) -> None:
+def test_a_segmentation_beside_the_cine_or_given_measures_it(
+    tmp_path: Path, settings: config.Cmr
+) -> None:
     path = write_nifti(tmp_path / "a" / "sa.nii.gz", IMAGE)
     elsewhere = write_nifti(tmp_path / "b" / "other.nii.gz", LABELS)
     given = describe(path, settings=settings, segmentation=elsewhere)
@@ -47,7 +52,9 @@ def test_an_excluded_cine_says_why_and_is_described(tmp_path: Path, settings: co
     assert facts["crop"]["source"] == "motion"
 
 
-def test_a_zip_without_the_cine_is_excluded_and_garbage_is_an_error(tmp_path: Path, settings: config.Cmr) -> None:
+def test_a_zip_without_the_cine_is_excluded_and_garbage_is_an_error(
+    tmp_path: Path, settings: config.Cmr
+) -> None:
     facts = describe(write_zip(tmp_path / "a.zip", decoys(IMAGE[0, 0])), settings=settings)
     assert facts["excluded"].startswith(Reason.NO_SHORT_AXIS.value)
     assert (facts["format"], facts["num_slices"], facts["crop"]) == ("dicom-zip", None, None)

@@ -34,7 +34,11 @@ def members(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
     }
     labels = write_nifti(folder / "9000001_20209_2_0" / "seg_sa.nii.gz", LABELS)
     return [
-        {"visit": visit, "cmr": str(path or ""), "segmentation": str(labels) if visit == "9000001_2" else ""}
+        {
+            "visit": visit,
+            "cmr": str(path or ""),
+            "segmentation": str(labels) if visit == "9000001_2" else "",
+        }
         for visit, path in files.items()
     ]
 
@@ -50,7 +54,12 @@ def shard(tmp_path: Path, members: list[dict[str, str]]) -> Path:
 
 
 def run(shard: Path, out: Path, settings: config.Cmr, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = {"members": shard, "store": out / "0", "manifest": out / "0.json", "sheet": out / "0.png"}
+    paths = {
+        "members": shard,
+        "store": out / "0",
+        "manifest": out / "0.json",
+        "sheet": out / "0.png",
+    }
     arguments = [part for name, path in paths.items() for part in (f"--{name}", str(path))]
     out.mkdir(exist_ok=True)
     monkeypatch.setattr(sys, "argv", ["prepare", *arguments, "--settings", config.dump(settings)])
@@ -58,7 +67,11 @@ def run(shard: Path, out: Path, settings: config.Cmr, monkeypatch: pytest.Monkey
 
 
 def test_a_shard_becomes_a_store_a_manifest_and_a_sheet(
-    tmp_path: Path, shard: Path, members: list[dict[str, str]], settings: config.Cmr, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    shard: Path,
+    members: list[dict[str, str]],
+    settings: config.Cmr,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run(shard, tmp_path, settings, monkeypatch)
     manifest = json.loads((tmp_path / "0.json").read_text())
@@ -85,12 +98,15 @@ def test_the_same_shard_gives_the_same_bytes(
     for name in ("a", "b"):
         run(shard, tmp_path / name, settings, monkeypatch)
     one, other = (
-        {p.relative_to(r): p.read_bytes() for p in r.rglob("*") if p.is_file()} for r in (tmp_path / "a", tmp_path / "b")
+        {p.relative_to(r): p.read_bytes() for p in r.rglob("*") if p.is_file()}
+        for r in (tmp_path / "a", tmp_path / "b")
     )
     assert one == other
 
 
-def test_a_shard_without_members_is_an_empty_store(tmp_path: Path, settings: config.Cmr, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shard_without_members_is_an_empty_store(
+    tmp_path: Path, settings: config.Cmr, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "empty.csv").write_text("visit,cmr,segmentation\n")
     run(tmp_path / "empty.csv", tmp_path, settings, monkeypatch)
     assert store.read(tmp_path / "0").visits == []
@@ -99,7 +115,9 @@ def test_a_shard_without_members_is_an_empty_store(tmp_path: Path, settings: con
     assert (tmp_path / "0.png").exists()
 
 
-def test_memory_does_not_grow_with_the_shard(tmp_path: Path, members: list[dict[str, str]], settings: config.Cmr) -> None:
+def test_memory_does_not_grow_with_the_shard(
+    tmp_path: Path, members: list[dict[str, str]], settings: config.Cmr
+) -> None:
     cine_bytes = IMAGE.nbytes
 
     def peak(count: int) -> int:
@@ -115,7 +133,8 @@ def test_memory_does_not_grow_with_the_shard(tmp_path: Path, members: list[dict[
 
     peak(1)
     sequence_bytes = settings.frames * settings.size**2
-    # Rows, their facts, and a cine more or less at the moment of the peak: 0.55 MB within 2 %; cines kept would be 9 MB.
+    # Rows, their facts, and a cine more or less at the moment of the peak: 0.55 MB within 2 %;
+    # cines kept would be 9 MB.
     assert peak(60) - peak(30) < 30 * sequence_bytes + 2 * cine_bytes < 30 * cine_bytes / 10
 
 
@@ -153,7 +172,9 @@ def test_an_exclusion_has_its_detail(
 ) -> None:
     outcome = prepare.prepare_shard(members[4:5], settings=settings, directory=tmp_path)
     reason = Reason.WRONG_FRAMES.value
-    assert outcome.excluded == [{"visit": "9000005_3", "reason": reason, "detail": "6 in most slices, not 8"}]
+    assert outcome.excluded == [
+        {"visit": "9000005_3", "reason": reason, "detail": "6 in most slices, not 8"}
+    ]
 
 
 def test_the_store_holds_end_systole_and_its_units(

@@ -40,7 +40,9 @@ def test_what_is_not_there_is_unreadable(tmp_path: Path) -> None:
 
 def test_a_segmentation_must_have_the_shape_of_its_cine(tmp_path: Path) -> None:
     cine = read(write_nifti(tmp_path / "sa.nii.gz", IMAGE))
-    assert np.array_equal(read_labels(write_nifti(tmp_path / "seg_sa.nii.gz", LABELS), cine=cine), LABELS)
+    assert np.array_equal(
+        read_labels(write_nifti(tmp_path / "seg_sa.nii.gz", LABELS), cine=cine), LABELS
+    )
     for wrong in (LABELS[1:], LABELS[:, 1:], LABELS[..., 1:], LABELS.swapaxes(2, 3)):
         with pytest.raises(Excluded) as error:
             read_labels(write_nifti(tmp_path / "seg_sa.nii.gz", wrong), cine=cine)
@@ -50,13 +52,22 @@ def test_a_segmentation_must_have_the_shape_of_its_cine(tmp_path: Path) -> None:
 
 
 def test_the_segmentation_beside_a_cine(tmp_path: Path) -> None:
-    for name in ("sa.nii.gz", "seg_sa.nii.gz", "la.nii.gz", "9000001.zip", "9000002.zip", "seg_9000002.nii.gz"):
+    for name in (
+        "sa.nii.gz",
+        "seg_sa.nii.gz",
+        "la.nii.gz",
+        "9000001.zip",
+        "9000002.zip",
+        "seg_9000002.nii.gz",
+    ):
         (tmp_path / name).touch()
     assert find_labels(tmp_path / "sa.nii.gz") == tmp_path / "seg_sa.nii.gz"
     assert find_labels(tmp_path / "la.nii.gz") is None
     assert find_labels(tmp_path) == tmp_path / "seg_sa.nii.gz"
     assert find_labels(tmp_path / "9000002.zip") == tmp_path / "seg_9000002.nii.gz"
-    assert find_labels(tmp_path / "9000001.zip") is None  # two zips: seg_sa.nii.gz may belong to the other one
+    assert (
+        find_labels(tmp_path / "9000001.zip") is None
+    )  # two zips: seg_sa.nii.gz may belong to the other one
     (tmp_path / "9000002.zip").unlink()
     assert find_labels(tmp_path / "9000001.zip") == tmp_path / "seg_sa.nii.gz"
 

@@ -49,7 +49,9 @@ def test_volumes_of_the_pig(pig: Path, reference: dict[str, Any], twenty: config
         assert {k: facts["volumes"][k] for k in wanted} == pytest.approx(wanted, rel=0.002)
         assert facts["volumes"]["LVCO"] == pytest.approx(reference["co_l_min_tag_hr95"], rel=0.02)
         assert not any(k.startswith("RV") for k in facts["volumes"])
-    assert facts["volumes"]["LVCO"] == pytest.approx(reference["co_l_min_tag_hr95"], rel=0.001)  # the zip has all times
+    assert facts["volumes"]["LVCO"] == pytest.approx(
+        reference["co_l_min_tag_hr95"], rel=0.001
+    )  # the zip has all times
 
 
 def test_the_curve_of_the_pig(pig: Path, reference: dict[str, Any], twenty: config.Cmr) -> None:
@@ -62,7 +64,9 @@ def test_the_zip_and_the_conversion_of_the_pig_are_one_cine(pig: Path, twenty: c
     assert np.array_equal(np.stack(packed.slices), np.stack(converted.slices))
     assert packed.spacing_mm == pytest.approx(converted.spacing_mm, rel=1e-3)
     assert packed.counts == {"decoys": 24, "duplicates": 0, "gaps": 0, "unreadable": 0}
-    one, other = (examine(pig / name, segmentation=None, settings=twenty) for name in (ZIP, "sa.nii.gz"))
+    one, other = (
+        examine(pig / name, segmentation=None, settings=twenty) for name in (ZIP, "sa.nii.gz")
+    )
     assert one.location == other.location
     assert np.array_equal(one.sequence, other.sequence)
 
@@ -71,13 +75,19 @@ def test_the_zip_and_the_conversion_of_the_pig_are_one_cine(pig: Path, twenty: c
 def test_motion_finds_the_heart_of_the_pig(pig: Path, twenty: config.Cmr, name: str) -> None:
     found = examine(pig / name, segmentation=None, settings=twenty)
     assert found.location.source == "motion"
-    ventricle = label_centre(read_labels(pig / "seg_sa.nii.gz")[:, found.location.slice], values=[1, 2])
+    ventricle = label_centre(
+        read_labels(pig / "seg_sa.nii.gz")[:, found.location.slice], values=[1, 2]
+    )
     assert ventricle is not None
-    offset_mm = np.subtract((found.location.row, found.location.col), ventricle) * found.cine.spacing_mm[:2]
+    offset_mm = (
+        np.subtract((found.location.row, found.location.col), ventricle) * found.cine.spacing_mm[:2]
+    )
     assert np.hypot(*offset_mm) <= 15
 
 
-def test_motion_finds_the_heart_of_the_pig_in_a_chest_around_it(pig: Path, twenty: config.Cmr) -> None:
+def test_motion_finds_the_heart_of_the_pig_in_a_chest_around_it(
+    pig: Path, twenty: config.Cmr
+) -> None:
     """Far from the centre of a large, noisy field of view, where a fixed box would miss it."""
     from ptacl.cmr.crop import motion_centre
 
@@ -102,7 +112,9 @@ def test_the_pig_is_described_with_the_published_settings_and_excluded_for_its_f
     assert facts["spacing_mm"] == pytest.approx([0.8203, 0.8203, 5.0], abs=1e-3)
 
 
-def test_slices_of_a_person_are_as_far_apart_as_their_positions(real_data: Path, published: config.Config) -> None:
+def test_slices_of_a_person_are_as_far_apart_as_their_positions(
+    real_data: Path, published: config.Config
+) -> None:
     folder = real_data / "cmr" / "sunnybrook"
     wanted = json.loads((folder / "reference.json").read_text())
     cine = read(folder / "Images_og")
@@ -110,7 +122,8 @@ def test_slices_of_a_person_are_as_far_apart_as_their_positions(real_data: Path,
     assert (cine.num_slices, cine.num_frames) == (6, 2)
     assert cine.counts == {"decoys": 0, "duplicates": 0, "gaps": 6 * 20 - 10, "unreadable": 0}
     assert (
-        describe(folder / "Images_og", settings=published.cmr)["excluded"] == "wrong number of frames: 2 in most slices, not 50"
+        describe(folder / "Images_og", settings=published.cmr)["excluded"]
+        == "wrong number of frames: 2 in most slices, not 50"
     )
 
 
@@ -120,14 +133,21 @@ def test_motion_finds_the_heart_of_a_person(real_data: Path) -> None:
 
     folder = real_data / "cmr" / "sunnybrook"
     cine = read(folder / "Images_og")
-    contours = [np.loadtxt(path).mean(axis=0)[::-1] for path in sorted((folder / "Expert").glob("*contour*.txt"))]
+    contours = [
+        np.loadtxt(path).mean(axis=0)[::-1]
+        for path in sorted((folder / "Expert").glob("*contour*.txt"))
+    ]
     found = motion_centre(cine.slices, spacing_mm=cine.spacing_mm[:2])
     offsets_mm = np.linalg.norm((np.array(contours) - found) * cine.spacing_mm[0], axis=1)
     assert np.median(offsets_mm) <= 15
 
 
-@pytest.mark.parametrize("name", ["LVEDV", "LVESV", "LVSV", "LVEF", "LVM", "RVEDV", "RVESV", "RVEF", "RVSV"])
-def test_no_patient_of_a_public_challenge_is_implausible(real_data: Path, published: config.Config, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["LVEDV", "LVESV", "LVSV", "LVEF", "LVM", "RVEDV", "RVESV", "RVEF", "RVSV"]
+)
+def test_no_patient_of_a_public_challenge_is_implausible(
+    real_data: Path, published: config.Config, name: str
+) -> None:
     limits = next(p for p in published.cohort.phenotypes if p.name == name)
     with (real_data / "cmr" / "acdc_gt_volumes_100.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -141,7 +161,12 @@ def _acdc(row: dict[str, str]) -> dict[str, float]:
     out = {"LVM": float(row["ED[mass(MYO)]"]) / 1000}
     for side in ("LV", "RV"):
         edv, esv = (float(row[f"{phase}[vol({side})]"]) / 1000 for phase in ("ED", "ES"))
-        out |= {f"{side}EDV": edv, f"{side}ESV": esv, f"{side}SV": edv - esv, f"{side}EF": 100 * (1 - esv / edv)}
+        out |= {
+            f"{side}EDV": edv,
+            f"{side}ESV": esv,
+            f"{side}SV": edv - esv,
+            f"{side}EF": 100 * (1 - esv / edv),
+        }
     return out
 
 

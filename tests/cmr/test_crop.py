@@ -56,22 +56,33 @@ def test_intensities_outside_the_crop_do_not_set_its_range() -> None:
     inside, _ = crop(frames, centre=(22, 30), size=20, clip_percentiles=ALL, hot_ratio=3)
     frames[:, :5] = 32000
     frames[:, -2:] = -32000
-    assert np.array_equal(inside, crop(frames, centre=(22, 30), size=20, clip_percentiles=ALL, hot_ratio=3)[0])
+    assert np.array_equal(
+        inside, crop(frames, centre=(22, 30), size=20, clip_percentiles=ALL, hot_ratio=3)[0]
+    )
 
 
 def test_percentiles_cut_off_outliers() -> None:
     frames = IMAGE[:, 3].copy()
     frames[0, 22, 30] = 30000
-    whole, clipped = (crop(frames, centre=(22, 30), size=20, clip_percentiles=p, hot_ratio=1e9)[0] for p in (ALL, (0.0, 99.0)))
+    whole, clipped = (
+        crop(frames, centre=(22, 30), size=20, clip_percentiles=p, hot_ratio=1e9)[0]
+        for p in (ALL, (0.0, 99.0))
+    )
     assert whole is not None
     assert clipped is not None
     assert np.quantile(whole, 0.99) < 10
-    assert clipped[0, 22 - first_pixel(22, size=20), 30 - first_pixel(30, size=20)] == 255 == np.quantile(clipped, 0.99)
+    assert (
+        clipped[0, 22 - first_pixel(22, size=20), 30 - first_pixel(30, size=20)]
+        == 255
+        == np.quantile(clipped, 0.99)
+    )
 
 
 @pytest.mark.parametrize("value", [0, 7, np.nan])
 def test_no_contrast_gives_no_crop(value: float) -> None:
-    assert crop(np.full((4, 30, 30), value), centre=(15, 15), size=10, clip_percentiles=ALL, hot_ratio=3) == (None, 0)
+    assert crop(
+        np.full((4, 30, 30), value), centre=(15, 15), size=10, clip_percentiles=ALL, hot_ratio=3
+    ) == (None, 0)
 
 
 def test_motion_finds_the_heart_between_its_ventricles() -> None:
@@ -95,7 +106,10 @@ def test_motion_moves_with_the_heart(shift: tuple[int, int]) -> None:
     assert np.subtract(there, here) == pytest.approx(shift, abs=1.5)
 
 
-@pytest.mark.parametrize("transform", [lambda x: x * 7, lambda x: x[::-1], lambda x: np.roll(x, 3, axis=0), lambda x: x[:, ::-1]])
+@pytest.mark.parametrize(
+    "transform",
+    [lambda x: x * 7, lambda x: x[::-1], lambda x: np.roll(x, 3, axis=0), lambda x: x[:, ::-1]],
+)
 def test_motion_does_not_depend_on_scale_or_on_where_the_beat_begins(transform: object) -> None:
     assert callable(transform)
     changed = motion_centre(slices_of(transform(IMAGE.astype(np.float32))), spacing_mm=SPACING)

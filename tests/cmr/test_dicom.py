@@ -7,7 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from phantom import FRAME_MS, PIXEL_MM, SLICE_MM, decoys, dicom, encode, heart, locked, rotation, series, write_zip
+from phantom import (
+    FRAME_MS,
+    PIXEL_MM,
+    SLICE_MM,
+    decoys,
+    dicom,
+    encode,
+    heart,
+    locked,
+    rotation,
+    series,
+    write_zip,
+)
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
@@ -41,7 +53,9 @@ def reason_of(read: Callable[[], object]) -> Reason:
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("side", [1, -1])
-def test_slices_follow_their_positions_and_frames_their_times(tmp_path: Path, seed: int, side: int) -> None:
+def test_slices_follow_their_positions_and_frames_their_times(
+    tmp_path: Path, seed: int, side: int
+) -> None:
     files = series(IMAGE, axes=rotation(seed) * [1, 1, side]) | decoys(IMAGE[0, 0])
     shuffled = np.random.default_rng(seed).permutation(list(files)).tolist()
     cine = read_zip(zipped(tmp_path, files, names=shuffled))
@@ -69,7 +83,9 @@ def test_frames_follow_times_and_not_instance_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("time", [None, 0])
-def test_frames_follow_instance_numbers_where_times_do_not_tell_them_apart(tmp_path: Path, time: int | None) -> None:
+def test_frames_follow_instance_numbers_where_times_do_not_tell_them_apart(
+    tmp_path: Path, time: int | None
+) -> None:
     files = series(IMAGE)
     for data in files.values():
         if time is None:
@@ -82,14 +98,22 @@ def test_frames_follow_instance_numbers_where_times_do_not_tell_them_apart(tmp_p
 
 
 def test_one_series_of_all_slices_is_split_by_position(tmp_path: Path) -> None:
-    files = series(IMAGE, axes=rotation(3), SeriesDescription="CINE_segmented_SAX", SeriesInstanceUID="1.2.3.9", SeriesNumber=1)
+    files = series(
+        IMAGE,
+        axes=rotation(3),
+        SeriesDescription="CINE_segmented_SAX",
+        SeriesInstanceUID="1.2.3.9",
+        SeriesNumber=1,
+    )
     for i, data in enumerate(files.values()):
         data.InstanceNumber = i + 1
     assert np.array_equal(stacked(zipped(tmp_path, files)), IMAGE)
 
 
 def test_an_unnumbered_series_beside_numbered_ones_is_a_decoy(tmp_path: Path) -> None:
-    extra = {f"x{i}.dcm": dicom(IMAGE[0, i], SeriesDescription="CINE_segmented_SAX") for i in range(3)}
+    extra = {
+        f"x{i}.dcm": dicom(IMAGE[0, i], SeriesDescription="CINE_segmented_SAX") for i in range(3)
+    }
     cine = read_zip(zipped(tmp_path, series(IMAGE) | extra))
     assert np.array_equal(np.stack(cine.slices, axis=1), IMAGE)
     assert cine.counts["decoys"] == 3
@@ -106,7 +130,10 @@ def test_files_twice_are_counted_and_change_nothing(tmp_path: Path) -> None:
 def repeated(z: int, *, number: int, frames: int, description: str) -> dict[str, Dataset]:
     """Slice z acquired again as another series, with other pixels."""
     again = series(
-        IMAGE[:, z : z + 1] + 1, SeriesInstanceUID=f"1.2.3.{number}", SeriesNumber=number, SeriesDescription=description
+        IMAGE[:, z : z + 1] + 1,
+        SeriesInstanceUID=f"1.2.3.{number}",
+        SeriesNumber=number,
+        SeriesDescription=description,
     )
     for data in again.values():
         data.ImagePositionPatient = [7, 7, 7 + SLICE_MM * z]
@@ -115,13 +142,17 @@ def repeated(z: int, *, number: int, frames: int, description: str) -> dict[str,
 
 @pytest.mark.parametrize("description", ["CINE_segmented_SAX_b4", "CINE_segmented_SAX_b12"])
 def test_of_two_series_of_a_slice_the_last_stays(tmp_path: Path, description: str) -> None:
-    cine = read_zip(zipped(tmp_path, repeated(3, number=44, frames=T, description=description) | series(IMAGE)))
+    cine = read_zip(
+        zipped(tmp_path, repeated(3, number=44, frames=T, description=description) | series(IMAGE))
+    )
     assert np.array_equal(cine.slices[3], IMAGE[:, 3] + 1)
     assert cine.num_slices == Z
     assert cine.counts["duplicates"] == T
 
 
-def test_a_repeated_series_that_was_broken_off_does_not_replace_a_complete_one(tmp_path: Path) -> None:
+def test_a_repeated_series_that_was_broken_off_does_not_replace_a_complete_one(
+    tmp_path: Path,
+) -> None:
     files = repeated(3, number=44, frames=T - 1, description="CINE_segmented_SAX_b4")
     cine = read_zip(zipped(tmp_path, series(IMAGE) | files))
     assert np.array_equal(np.stack(cine.slices, axis=1), IMAGE)
@@ -139,11 +170,21 @@ def test_a_missing_frame_is_a_gap_in_its_slice_alone(tmp_path: Path) -> None:
 
 
 def test_frames_that_the_header_announces_count_as_gaps(tmp_path: Path) -> None:
-    assert read_zip(zipped(tmp_path, series(IMAGE, CardiacNumberOfImages=T + 2))).counts["gaps"] == 2 * Z
+    assert (
+        read_zip(zipped(tmp_path, series(IMAGE, CardiacNumberOfImages=T + 2))).counts["gaps"]
+        == 2 * Z
+    )
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda b: b[:200], lambda b: b[:-50], lambda b: b"", lambda b: b"noise" * 400, lambda b: b[:300] + b"\xff" * 200]
+    "damage",
+    [
+        lambda b: b[:200],
+        lambda b: b[:-50],
+        lambda b: b"",
+        lambda b: b"noise" * 400,
+        lambda b: b[:300] + b"\xff" * 200,
+    ],
 )
 def test_a_damaged_file_costs_one_frame(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     files: dict[str, Any] = dict(series(IMAGE))
@@ -171,7 +212,9 @@ def test_a_zip_that_ends_early_is_unreadable(tmp_path: Path, share: float) -> No
 
 
 def test_a_zip_without_the_cine(tmp_path: Path) -> None:
-    assert reason_of(lambda: read_zip(zipped(tmp_path, decoys(IMAGE[0, 0])))) is Reason.NO_SHORT_AXIS
+    assert (
+        reason_of(lambda: read_zip(zipped(tmp_path, decoys(IMAGE[0, 0])))) is Reason.NO_SHORT_AXIS
+    )
     assert reason_of(lambda: read_zip(zipped(tmp_path, {}))) is Reason.UNREADABLE
     assert reason_of(lambda: read_zip(tmp_path / "absent.zip")) is Reason.UNREADABLE
 
@@ -194,8 +237,12 @@ def test_depth_and_sign_of_pixels(tmp_path: Path, bits: int, signed: int) -> Non
     wanted = (IMAGE[:, :2] * (1 if bits == 16 else 0.2)).astype(f"{'ui'[signed]}{bits // 8}")
     if signed:
         wanted -= 500
-    files = series(wanted, BitsAllocated=bits, BitsStored=bits, HighBit=bits - 1, PixelRepresentation=signed)
-    for data, pixels in zip(files.values(), wanted.swapaxes(0, 1).reshape(-1, *wanted.shape[2:]), strict=True):
+    files = series(
+        wanted, BitsAllocated=bits, BitsStored=bits, HighBit=bits - 1, PixelRepresentation=signed
+    )
+    for data, pixels in zip(
+        files.values(), wanted.swapaxes(0, 1).reshape(-1, *wanted.shape[2:]), strict=True
+    ):
         data.PixelData = pixels.tobytes()
     assert np.array_equal(stacked(zipped(tmp_path, files)), wanted)
 
@@ -204,13 +251,22 @@ def test_rescaling_of_each_frame_is_applied(tmp_path: Path) -> None:
     files = series(IMAGE)
     for i, data in enumerate(files.values()):
         data.RescaleSlope, data.RescaleIntercept = 2 + i % 3, -5
-        data.PixelData = (np.frombuffer(data.PixelData, "<i2") * 6 // data.RescaleSlope).astype("<i2").tobytes()
+        data.PixelData = (
+            (np.frombuffer(data.PixelData, "<i2") * 6 // data.RescaleSlope).astype("<i2").tobytes()
+        )
     assert np.allclose(stacked(zipped(tmp_path, files)), IMAGE * 6.0 - 5, atol=4)
 
 
 def test_images_that_make_no_stack_are_refused(tmp_path: Path) -> None:
     turned = series(IMAGE)
-    turned["03_01.dcm"].ImageOrientationPatient = [np.cos(0.1), np.sin(0.1), 0, -np.sin(0.1), np.cos(0.1), 0]
+    turned["03_01.dcm"].ImageOrientationPatient = [
+        np.cos(0.1),
+        np.sin(0.1),
+        0,
+        -np.sin(0.1),
+        np.cos(0.1),
+        0,
+    ]
     assert reason_of(lambda: read_zip(zipped(tmp_path, turned))) is Reason.UNEVEN_SLICES
     finer = series(IMAGE)
     finer["03_01.dcm"].PixelSpacing = [1, 1]
@@ -229,7 +285,11 @@ def test_a_folder_gives_what_a_zip_gives(tmp_path: Path) -> None:
         (folder / name).write_bytes(encode(data))
     one, other = read_folder(folder), read_zip(zipped(tmp_path, files))
     assert np.array_equal(np.stack(one.slices), np.stack(other.slices))
-    assert (one.counts, one.spacing_mm, one.format) == (other.counts, other.spacing_mm, "dicom-folder")
+    assert (one.counts, one.spacing_mm, one.format) == (
+        other.counts,
+        other.spacing_mm,
+        "dicom-folder",
+    )
 
 
 def spoiled(name: str, **tags: Any) -> dict[str, Dataset]:
@@ -244,8 +304,14 @@ def spoiled(name: str, **tags: Any) -> dict[str, Dataset]:
 
 
 CAUSES = {
-    "pixels missing": ({"PixelData": IMAGE[0, 0].tobytes()[:-40]}, "more or fewer pixels than the header gives"),
-    "pixels left over": ({"PixelData": IMAGE[0, 0].tobytes() * 2}, "more or fewer pixels than the header gives"),
+    "pixels missing": (
+        {"PixelData": IMAGE[0, 0].tobytes()[:-40]},
+        "more or fewer pixels than the header gives",
+    ),
+    "pixels left over": (
+        {"PixelData": IMAGE[0, 0].tobytes() * 2},
+        "more or fewer pixels than the header gives",
+    ),
     "no spacing": ({"PixelSpacing": None}, "no PixelSpacing"),
     "no position": ({"ImagePositionPatient": None}, "no ImagePositionPatient"),
     "no pixels": ({"PixelData": None}, "no PixelData"),
@@ -256,7 +322,9 @@ CAUSES = {
 
 
 @pytest.mark.parametrize("case", CAUSES)
-def test_a_file_that_cannot_be_used_costs_one_frame_and_names_its_cause(case: str, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_used_costs_one_frame_and_names_its_cause(
+    case: str, tmp_path: Path
+) -> None:
     tags, cause = CAUSES[case]
     cine = read_zip(zipped(tmp_path, spoiled("04_02.dcm", **tags)))
     assert cine.causes == {cause: 1} and cine.counts["unreadable"] == 1
@@ -288,7 +356,10 @@ def test_an_encrypted_zip_says_so(tmp_path: Path) -> None:
 
 
 def test_two_people_in_one_zip_are_refused(tmp_path: Path) -> None:
-    assert reason_of(lambda: read_zip(zipped(tmp_path, spoiled("03_01.dcm", PatientID="9000002")))) is Reason.SEVERAL_PEOPLE
+    assert (
+        reason_of(lambda: read_zip(zipped(tmp_path, spoiled("03_01.dcm", PatientID="9000002"))))
+        is Reason.SEVERAL_PEOPLE
+    )
     assert read_zip(zipped(tmp_path, series(IMAGE) | spoiled("00_00.dcm"))).num_slices == Z
 
 
@@ -306,18 +377,28 @@ def test_two_images_of_one_phase_are_refused_unless_they_are_the_same(tmp_path: 
 def test_inverted_images_are_turned(tmp_path: Path, signed: int) -> None:
     wanted = IMAGE[:, :2].astype("iu"[1 - signed] + "2")
     inverted = -1 - wanted if signed else np.uint16(4095) - wanted
-    files = series(inverted, PhotometricInterpretation="MONOCHROME1", PixelRepresentation=signed, BitsStored=12, HighBit=11)
+    files = series(
+        inverted,
+        PhotometricInterpretation="MONOCHROME1",
+        PixelRepresentation=signed,
+        BitsStored=12,
+        HighBit=11,
+    )
     assert np.array_equal(stacked(zipped(tmp_path, files)), wanted)
 
 
 def test_what_would_inflate_beyond_an_image_is_not_inflated(tmp_path: Path) -> None:
     """Zeros deflate a thousandfold: 15 MiB a file, in a zip of a few hundred kilobytes."""
-    files: dict[str, Any] = {name: encode(data) + bytes(15 * 2**20) for name, data in series(IMAGE[:, :2]).items()}
+    files: dict[str, Any] = {
+        name: encode(data) + bytes(15 * 2**20) for name, data in series(IMAGE[:, :2]).items()
+    }
     with pytest.raises(Excluded, match="inflates beyond the size of an image: 8"):
         read_zip(zipped(tmp_path, files))
 
 
-def test_more_pixels_than_a_cine_has_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_pixels_than_a_cine_has_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("ptacl.cmr.dicom._MOST_PIXELS", IMAGE.size - 1)
     with pytest.raises(Excluded, match="short-axis pixels"):
         read_zip(zipped(tmp_path, series(IMAGE)))
@@ -443,7 +524,9 @@ def test_the_time_between_frames_is_their_mean_and_over_slices_the_median(tmp_pa
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_damaged_bytes_of_a_zip_never_pass(method: int) -> None:
-    """Where a bit of a file or of its header is turned, the file comes out as it was, or it is refused."""
+    """Where a bit of a file or of its header is turned, the file comes out as it was, or it is
+    refused.
+    """
     rng = np.random.default_rng(0)
     content = rng.integers(0, 9, 100_000, np.uint8).tobytes()
     written = io.BytesIO()

@@ -7,7 +7,12 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from ptacl.cmr import elements
 
@@ -16,18 +21,41 @@ def dataset(syntax: str = ExplicitVRLittleEndian, **changes: object) -> Dataset:
     data = Dataset()
     data.file_meta = FileMetaDataset()
     data.file_meta.TransferSyntaxUID = syntax
-    data.file_meta.MediaStorageSOPClassUID, data.file_meta.MediaStorageSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.4", "1.2.3"
-    data.PatientID, data.SeriesDescription, data.SeriesInstanceUID = "odd", "CINE_segmented_SAX_b1", "1.2.33"
-    data.SeriesNumber, data.AcquisitionTime, data.InstanceNumber, data.TriggerTime = 3, "101112.5", 7, "12.5"
+    data.file_meta.MediaStorageSOPClassUID, data.file_meta.MediaStorageSOPInstanceUID = (
+        "1.2.840.10008.5.1.4.1.1.4",
+        "1.2.3",
+    )
+    data.PatientID, data.SeriesDescription, data.SeriesInstanceUID = (
+        "odd",
+        "CINE_segmented_SAX_b1",
+        "1.2.33",
+    )
+    data.SeriesNumber, data.AcquisitionTime, data.InstanceNumber, data.TriggerTime = (
+        3,
+        "101112.5",
+        7,
+        "12.5",
+    )
     data.ImagePositionPatient, data.ImageOrientationPatient = [1.5, -2, 3], [1, 0, 0, 0, 1, 0]
     data.PixelSpacing, data.SpacingBetweenSlices, data.SliceThickness = [1.8269, 1.8269], 10, 8
-    data.CardiacNumberOfImages, data.SamplesPerPixel, data.PhotometricInterpretation = 50, 1, "MONOCHROME2"
+    data.CardiacNumberOfImages, data.SamplesPerPixel, data.PhotometricInterpretation = (
+        50,
+        1,
+        "MONOCHROME2",
+    )
     inner = Dataset()
     inner.ReferencedSOPInstanceUID = "1.2.4"
     data.ReferencedImageSequence = Sequence([inner])
     data.add_new(0x00290010, "LO", "SIEMENS CSA HEADER")
     data.add_new(0x00291010, "OB", bytes(1000))
-    data.Rows, data.Columns, data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 4, 3, 16, 16, 15, 0
+    (
+        data.Rows,
+        data.Columns,
+        data.BitsAllocated,
+        data.BitsStored,
+        data.HighBit,
+        data.PixelRepresentation,
+    ) = 4, 3, 16, 16, 15, 0
     data.PixelData = np.arange(12, dtype="<u2").tobytes()
     for keyword, value in changes.items():
         setattr(data, keyword, value)
@@ -45,10 +73,15 @@ def test_values_are_those_of_pydicom(syntax: str) -> None:
     raw = content(dataset(syntax))
     quick, slow = elements.read(raw), pydicom.dcmread(io.BytesIO(raw))
     assert quick is not None and quick.file_meta["TransferSyntaxUID"] == syntax
-    assert set(quick) == {"file_meta", *(keyword for keyword in elements.KEYWORDS if keyword in slow)}
+    assert set(quick) == {
+        "file_meta",
+        *(keyword for keyword in elements.KEYWORDS if keyword in slow),
+    }
     for keyword in set(quick) - {"file_meta"}:
         value = slow[keyword].value
-        assert quick[keyword] == ([float(v) for v in value] if isinstance(quick[keyword], list) else value), keyword
+        assert quick[keyword] == (
+            [float(v) for v in value] if isinstance(quick[keyword], list) else value
+        ), keyword
     front = elements.read(raw[:700], until=elements.TAGS["SeriesDescription"])
     assert front is not None and front.SeriesDescription == "CINE_segmented_SAX_b1"
 
@@ -65,7 +98,16 @@ def test_values_are_those_of_pydicom(syntax: str) -> None:
         b"",
         bytes(2000),
     ],
-    ids=["cut", "deflated", "empty value", "three spacings", "32 bits", "no preamble", "nothing", "zeros"],
+    ids=[
+        "cut",
+        "deflated",
+        "empty value",
+        "three spacings",
+        "32 bits",
+        "no preamble",
+        "nothing",
+        "zeros",
+    ],
 )
 def test_of_a_file_that_is_not_regular_nothing_is_read(raw: bytes) -> None:
     assert elements.read(raw) is None
@@ -82,7 +124,9 @@ def nested(syntax: str, *, depth: int) -> Dataset:
         outer["PurposeOfReferenceCodeSequence"].is_undefined_length = True
         outer.Rows = 77
         inner = outer
-    data = dataset(syntax, ReferencedImageSequence=Sequence([inner, inner]), RelatedSeriesSequence=Sequence([]))
+    data = dataset(
+        syntax, ReferencedImageSequence=Sequence([inner, inner]), RelatedSeriesSequence=Sequence([])
+    )
     data.add_new(0x00291020, "SQ", Sequence([inner]))
     for keyword in ("ReferencedImageSequence", "RelatedSeriesSequence", 0x00291020):
         data[keyword].is_undefined_length = True
@@ -95,14 +139,22 @@ def test_sequences_of_undefined_length_are_passed_over(syntax: str, depth: int) 
     raw = content(nested(syntax, depth=depth))
     quick, slow = elements.read(raw), pydicom.dcmread(io.BytesIO(raw))
     assert quick is not None and raw.count(b"\xff\xff\xff\xff") >= 3
-    assert (quick.Rows, quick.PixelData) == (slow.Rows, slow.PixelData) == (4, np.arange(12, dtype="<u2").tobytes())
+    assert (
+        (quick.Rows, quick.PixelData)
+        == (slow.Rows, slow.PixelData)
+        == (4, np.arange(12, dtype="<u2").tobytes())
+    )
     for end in range(600, len(raw) - 1, 7):
         assert elements.read(raw[:end]) is None
 
 
 def test_a_file_of_sequences_without_end_is_left_to_pydicom() -> None:
     start = content(dataset())[:-44]
-    opened = start + b"\x29\0\x20\x10SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\0\xe0\xff\xff\xff\xff" * 100_000
+    opened = (
+        start
+        + b"\x29\0\x20\x10SQ\0\0\xff\xff\xff\xff"
+        + b"\xfe\xff\0\xe0\xff\xff\xff\xff" * 100_000
+    )
     assert elements.read(opened) is None
 
 

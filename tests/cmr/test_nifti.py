@@ -20,7 +20,9 @@ def as_written(path: Path) -> np.ndarray:
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("handed", [1, -1])
-def test_native_axes_are_kept_whatever_the_orientation(tmp_path: Path, seed: int, handed: int) -> None:
+def test_native_axes_are_kept_whatever_the_orientation(
+    tmp_path: Path, seed: int, handed: int
+) -> None:
     path = write_nifti(tmp_path / "sa.nii.gz", IMAGE, axes=rotation(seed) * [handed, 1, 1])
     cine = nifti.read(path)
     assert cine.shape == IMAGE.shape
@@ -38,7 +40,9 @@ def test_rows_and_columns_keep_their_own_spacing(tmp_path: Path) -> None:
 
 def test_slice_distance_is_that_along_the_normal(tmp_path: Path) -> None:
     affine = np.diag([2.0, 2, 6, 1])
-    affine[0, 2] = 8  # each slice is shifted in its plane: 10 mm from corner to corner, 6 mm between planes
+    affine[0, 2] = (
+        8  # each slice is shifted in its plane: 10 mm from corner to corner, 6 mm between planes
+    )
     nib.save(nib.Nifti1Image(IMAGE.T, affine), tmp_path / "sa.nii.gz")
     assert nifti.read(tmp_path / "sa.nii.gz").spacing_mm[2] == pytest.approx(6)
 
@@ -55,11 +59,15 @@ def test_scaling_of_the_header_is_applied(tmp_path: Path) -> None:
     image.header.set_slope_inter(0.5, -3)
     image.to_filename(tmp_path / "sa.nii.gz")
     raw = bytearray(gzip.decompress((tmp_path / "sa.nii.gz").read_bytes()))
-    raw[112:120] = np.array([-0.5, 3], "<f4").tobytes()  # nibabel does not write a negative slope, other tools do
+    raw[112:120] = np.array(
+        [-0.5, 3], "<f4"
+    ).tobytes()  # nibabel does not write a negative slope, other tools do
     path = tmp_path / "scaled.nii"
     path.write_bytes(raw)
     assert np.allclose(np.stack(nifti.read(path).slices, axis=1), as_written(path))
-    assert np.corrcoef(nifti.read(path).slices[0].ravel(), IMAGE[:, 0].ravel())[0, 1] == pytest.approx(-1)
+    assert np.corrcoef(nifti.read(path).slices[0].ravel(), IMAGE[:, 0].ravel())[
+        0, 1
+    ] == pytest.approx(-1)
 
 
 def test_a_gzip_of_several_members_is_read_whole(tmp_path: Path) -> None:
@@ -71,7 +79,13 @@ def test_a_gzip_of_several_members_is_read_whole(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("unit", "zoom", "expected"),
-    [("sec", 0.1, 100), ("msec", 100, 100), ("usec", 1e5, 100), ("unknown", 0.1, 100), ("sec", 1.0, None)],
+    [
+        ("sec", 0.1, 100),
+        ("msec", 100, 100),
+        ("usec", 1e5, 100),
+        ("unknown", 0.1, 100),
+        ("sec", 1.0, None),
+    ],
 )
 def test_time_between_frames_by_its_unit_and_unknown_where_no_beat_takes_so_long(
     tmp_path: Path, unit: str, zoom: float, expected: float | None
@@ -92,7 +106,9 @@ def test_a_file_that_ends_early_is_unreadable(tmp_path: Path, keep: int) -> None
     assert error.value.reason is Reason.UNREADABLE
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x1f\x8b", gzip.compress(b"hello", mtime=0), bytes(400)])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"\x1f\x8b", gzip.compress(b"hello", mtime=0), bytes(400)]
+)
 def test_what_is_no_image_is_unreadable(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "sa.nii.gz").write_bytes(content)
     with pytest.raises(Excluded) as error:
@@ -164,7 +180,9 @@ def of_size(shape: tuple[int, ...], *, stored: int) -> bytes:
     ],
     ids=["large header", "padded", "one more", "one less"],
 )
-def test_memory_is_bounded_by_what_a_cine_can_be(shape: tuple[int, ...], stored: int, why: str, tmp_path: Path) -> None:
+def test_memory_is_bounded_by_what_a_cine_can_be(
+    shape: tuple[int, ...], stored: int, why: str, tmp_path: Path
+) -> None:
     path = tmp_path / "sa.nii.gz"
     path.write_bytes(of_size(shape, stored=stored))
     tracemalloc.start()

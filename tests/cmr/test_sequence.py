@@ -15,13 +15,20 @@ IMAGE, LABELS = heart()
 T, Z = IMAGE.shape[:2]
 
 
-def nifti(folder: Path, image: np.ndarray, labels: np.ndarray | None = None) -> tuple[Path, Path | None]:
+def nifti(
+    folder: Path, image: np.ndarray, labels: np.ndarray | None = None
+) -> tuple[Path, Path | None]:
     segmentation = None if labels is None else write_nifti(folder / "seg_sa.nii.gz", labels)
     return write_nifti(folder / "sa.nii.gz", image), segmentation
 
 
 def examined(
-    folder: Path, image: np.ndarray, settings: config.Cmr, *, labels: np.ndarray | None = None, **changes: object
+    folder: Path,
+    image: np.ndarray,
+    settings: config.Cmr,
+    *,
+    labels: np.ndarray | None = None,
+    **changes: object,
 ) -> Examined:
     path, segmentation = nifti(folder, image, labels)
     return examine(path, segmentation=segmentation, settings=settings.model_copy(update=changes))
@@ -38,7 +45,9 @@ def test_a_good_cine_with_its_segmentation(tmp_path: Path, settings: config.Cmr)
     assert found.sequence.shape == (T, settings.size, settings.size)
     assert (found.sequence.min(), found.sequence.max()) == (0, 255)
     assert found.facts["crop"]["source"] == found.facts["middle_slice_source"] == "segmentation"
-    assert found.volumes["LVEDV"] == pytest.approx(np.count_nonzero(LABELS[0] == LV) * 4 * 4 * 9 / 1000, rel=1e-5)
+    assert found.volumes["LVEDV"] == pytest.approx(
+        np.count_nonzero(LABELS[0] == LV) * 4 * 4 * 9 / 1000, rel=1e-5
+    )
 
 
 def test_a_segmentation_moves_the_middle_slice_and_the_crop_and_settings_may_forbid_it(
@@ -48,14 +57,18 @@ def test_a_segmentation_moves_the_middle_slice_and_the_crop_and_settings_may_for
     labels[:, :4] = 0
     auto = examined(tmp_path, IMAGE, settings, labels=labels).location
     assert (auto.slice, auto.slice_source, auto.source) == (5, "segmentation", "segmentation")
-    plain = examined(tmp_path, IMAGE, settings, labels=labels, middle_slice="stack", crop="motion").location
+    plain = examined(
+        tmp_path, IMAGE, settings, labels=labels, middle_slice="stack", crop="motion"
+    ).location
     assert (plain.slice, plain.slice_source, plain.source) == (Z // 2, "stack", "motion")
     assert plain == examined(tmp_path, IMAGE, settings).location
     empty = examined(tmp_path, IMAGE, settings, labels=labels * 0).location
     assert empty == plain
 
 
-def test_settings_that_want_a_segmentation_refuse_a_cine_without(tmp_path: Path, settings: config.Cmr) -> None:
+def test_settings_that_want_a_segmentation_refuse_a_cine_without(
+    tmp_path: Path, settings: config.Cmr
+) -> None:
     for wanted in ({"crop": "segmentation"}, {"middle_slice": "segmentation"}):
         assert reason(examined(tmp_path, IMAGE, settings, **wanted)) is Reason.SEGMENTATION_MISMATCH
         assert reason(examined(tmp_path, IMAGE, settings, labels=LABELS, **wanted)) is None
@@ -82,9 +95,13 @@ def test_what_forbids_to_use_a_cine(tmp_path: Path, settings: config.Cmr) -> Non
 
 
 @pytest.mark.parametrize(
-    "spacing", [(0.01, 0.01, 9), (50, 50, 9), (4, 4, 0.1), (4, 4, 200)], ids=["tiny", "huge", "thin", "far apart"]
+    "spacing",
+    [(0.01, 0.01, 9), (50, 50, 9), (4, 4, 0.1), (4, 4, 200)],
+    ids=["tiny", "huge", "thin", "far apart"],
 )
-def test_spacing_that_no_body_fits(spacing: tuple[float, float, float], tmp_path: Path, settings: config.Cmr) -> None:
+def test_spacing_that_no_body_fits(
+    spacing: tuple[float, float, float], tmp_path: Path, settings: config.Cmr
+) -> None:
     nib.save(nib.Nifti1Image(IMAGE.T, np.diag([*spacing, 1])), tmp_path / "sa.nii.gz")
     with pytest.raises(Excluded) as error:
         examine(tmp_path / "sa.nii.gz", segmentation=None, settings=settings)
@@ -99,12 +116,18 @@ REFUSED = {
     "another shape": (LABELS[:, 1:], "8x6x48x56 for a cine of 8x7x48x56"),
     "the cine itself": (np.clip(IMAGE // 3, 0, 255), "none of the known labels"),
     "unknown labels": (np.where(LABELS == 0, 0, LABELS + 40), "none of the known labels"),
-    "end-diastole alone": (LABELS * (np.arange(T) == 0)[:, None, None, None], "labelled in 1 of 8 frames"),
+    "end-diastole alone": (
+        LABELS * (np.arange(T) == 0)[:, None, None, None],
+        "labelled in 1 of 8 frames",
+    ),
     "upside down": (LABELS[:, :, ::-1], "displaced from the heart"),
     "mirrored": (LABELS[..., ::-1], "displaced from the heart"),
     "displaced": (moved(LABELS, 5, 0), "displaced from the heart"),
     "at another time": (np.roll(LABELS, T // 2, axis=0), "motion does not follow the image"),
-    "not finite": (np.where(LABELS == 0, np.nan, LABELS.astype(np.float32)), "segmentation labels outside"),
+    "not finite": (
+        np.where(LABELS == 0, np.nan, LABELS.astype(np.float32)),
+        "segmentation labels outside",
+    ),
 }
 
 
@@ -113,7 +136,12 @@ def test_a_segmentation_that_cannot_be_right_is_refused_and_the_cine_kept(
     case: str, tmp_path: Path, settings: config.Cmr
 ) -> None:
     labels, why = REFUSED[case]
-    found = examined(tmp_path, IMAGE, settings, labels=labels.astype(np.float32 if labels.dtype.kind == "f" else np.uint8))
+    found = examined(
+        tmp_path,
+        IMAGE,
+        settings,
+        labels=labels.astype(np.float32 if labels.dtype.kind == "f" else np.uint8),
+    )
     assert found.excluded is None and found.sequence is not None
     assert why in found.refused and found.facts["segmentation_refused"] == found.refused
     assert found.facts["flags"] == ["segmentation refused"]
@@ -121,7 +149,9 @@ def test_a_segmentation_that_cannot_be_right_is_refused_and_the_cine_kept(
     assert "volumes" not in found.facts
 
 
-def test_labels_moved_by_a_pixel_are_those_of_the_cine(tmp_path: Path, settings: config.Cmr) -> None:
+def test_labels_moved_by_a_pixel_are_those_of_the_cine(
+    tmp_path: Path, settings: config.Cmr
+) -> None:
     """Segmentations are never exact."""
     assert examined(tmp_path, IMAGE, settings, labels=LABELS).refused == ""
     assert examined(tmp_path, IMAGE, settings, labels=moved(LABELS, 0, 1)).refused == ""
@@ -142,19 +172,29 @@ def test_an_excluded_cine_is_described_all_the_same(tmp_path: Path, settings: co
     assert found.facts["num_frames"] == T - 1
 
 
-def test_a_still_image_is_cropped_around_its_middle_and_says_so(tmp_path: Path, settings: config.Cmr) -> None:
+def test_a_still_image_is_cropped_around_its_middle_and_says_so(
+    tmp_path: Path, settings: config.Cmr
+) -> None:
     still = np.repeat(IMAGE[:1], T, axis=0)
     for image in (still, still.astype(np.float32) * 0.1, np.zeros_like(IMAGE)):
         found = examined(tmp_path, image, settings)
-        assert (found.location.source, found.location.row, found.location.col) == ("image", 23.5, 27.5)
+        assert (found.location.source, found.location.row, found.location.col) == (
+            "image",
+            23.5,
+            27.5,
+        )
         assert found.facts["counts"]["repeated_frames"] == T - 1
 
 
-def test_a_zip_and_its_conversion_give_the_same_sequence(tmp_path: Path, settings: config.Cmr) -> None:
+def test_a_zip_and_its_conversion_give_the_same_sequence(
+    tmp_path: Path, settings: config.Cmr
+) -> None:
     axes = rotation(5)
     packed = write_zip(tmp_path / "a.zip", series(IMAGE, axes=axes))
     converted = write_nifti(tmp_path / "sa.nii.gz", IMAGE, axes=axes * [[-1], [-1], [1]])
-    one, other = (examine(path, segmentation=None, settings=settings) for path in (packed, converted))
+    one, other = (
+        examine(path, segmentation=None, settings=settings) for path in (packed, converted)
+    )
     assert one.excluded is other.excluded is None
     assert np.array_equal(one.sequence, other.sequence)
     assert one.location == other.location
@@ -164,12 +204,16 @@ def test_a_segmentation_fits_a_zip_slice_by_slice(tmp_path: Path, settings: conf
     labels = LABELS.copy()
     labels[:, :3] = 0
     packed = write_zip(tmp_path / "a.zip", series(IMAGE, axes=rotation(2) * [1, 1, -1]))
-    found = examine(packed, segmentation=write_nifti(tmp_path / "seg.nii.gz", labels), settings=settings)
+    found = examine(
+        packed, segmentation=write_nifti(tmp_path / "seg.nii.gz", labels), settings=settings
+    )
     assert found.location.slice == 5
     assert found.facts["volumes"]["LVEDV"] > 0
 
 
-@pytest.mark.parametrize(("name", "wanted"), [("03_04.dcm", Reason.WRONG_FRAMES), ("00_04.dcm", None)])
+@pytest.mark.parametrize(
+    ("name", "wanted"), [("03_04.dcm", Reason.WRONG_FRAMES), ("00_04.dcm", None)]
+)
 def test_a_missing_frame_matters_in_the_middle_slice_alone(
     tmp_path: Path, settings: config.Cmr, name: str, wanted: Reason | None
 ) -> None:
@@ -182,7 +226,9 @@ def test_a_missing_frame_matters_in_the_middle_slice_alone(
 
 
 def test_a_missing_slice_makes_the_stack_uneven(tmp_path: Path, settings: config.Cmr) -> None:
-    files = {name: data for name, data in series(heart(slices=9)[0]).items() if not name.startswith("04")}
+    files = {
+        name: data for name, data in series(heart(slices=9)[0]).items() if not name.startswith("04")
+    }
     found = examine(write_zip(tmp_path / "a.zip", files), segmentation=None, settings=settings)
     assert reason(found) is Reason.UNEVEN_SLICES
     assert found.excluded is not None
@@ -212,7 +258,11 @@ def test_reasons_tell_no_participant(tmp_path: Path, settings: config.Cmr) -> No
             {},
             "3 of 8 frames have one intensity in the crop",
         ),
-        (IMAGE, {"crop": "segmentation"}, "the settings require a segmentation, and none shows the heart"),
+        (
+            IMAGE,
+            {"crop": "segmentation"},
+            "the settings require a segmentation, and none shows the heart",
+        ),
         (np.where(np.arange(56) == 3, np.nan, IMAGE), {}, "in the cine"),
     ],
     ids=["frames", "slices", "rows", "contrast", "still", "dark", "segmentation", "not finite"],

@@ -11,7 +11,9 @@ def beating(frames=50, systole=18, noise=0.0):
     for t in range(frames):
         share = t / systole if t <= systole else (frames - t) / (frames - systole)
         radius = 25 - 10 * np.sin(np.pi / 2 * share)
-        image.append(np.clip(200.0 * (np.hypot(x, y) < radius) + noise * rng.normal(size=x.shape), 0, 255))
+        image.append(
+            np.clip(200.0 * (np.hypot(x, y) < radius) + noise * rng.normal(size=x.shape), 0, 255)
+        )
     return np.array(image).astype(np.uint8)
 
 

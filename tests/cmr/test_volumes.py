@@ -19,7 +19,9 @@ def labels() -> np.ndarray:
     return out
 
 
-def measured(segmentation: np.ndarray, *, frame_ms: float | None = 225, names: config.Labels = NAMES) -> dict[str, float]:
+def measured(
+    segmentation: np.ndarray, *, frame_ms: float | None = 225, names: config.Labels = NAMES
+) -> dict[str, float]:
     curves = volume_curves(segmentation, spacing_mm=SPACING, labels=names)
     return measure(curves, frame_ms=frame_ms, density_g_per_ml=1.05)
 

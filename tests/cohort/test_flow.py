@@ -20,7 +20,10 @@ Stage = Callable[..., dict[str, Any]]
 
 # visits 9000001_2 to 9000012_2, the first three participants also with a visit 3
 VISITS = sorted([f"90000{k:02}_2" for k in range(1, 13)] + [f"90000{k:02}_3" for k in range(1, 4)])
-SPLIT = {"90000" + f"{k:02}": "test" if k in (1, 2) else "validation" if k == 3 else "train" for k in range(1, 13)}
+SPLIT = {
+    "90000" + f"{k:02}": "test" if k in (1, 2) else "validation" if k == 3 else "train"
+    for k in range(1, 13)
+}
 BAD_ECG = {"9000001_2": "flat lead", "9000005_2": "flat lead", "9000006_2": "unreadable file"}
 BAD_CMR = {
     "9000006_2": "wrong number of frames",
@@ -33,8 +36,13 @@ NO_MASS = "9000009_2"
 def shard(visits: list[str], bad: dict[str, str], *, cine: bool) -> dict[str, Any]:
     usable = [v for v in visits if v not in bad]
     source = {v: "motion" if v in ("9000010_2", "9000011_2") else "segmentation" for v in usable}
-    quality = {v: {"crop": {"row": 1, "col": 2, "source": source[v]}} if cine else {"heart_rate_bpm": 60} for v in usable}
-    excluded = [{"visit": v, "reason": bad[v], "detail": "lead II, 3 of 4"} for v in visits if v in bad]
+    quality = {
+        v: {"crop": {"row": 1, "col": 2, "source": source[v]}} if cine else {"heart_rate_bpm": 60}
+        for v in usable
+    }
+    excluded = [
+        {"visit": v, "reason": bad[v], "detail": "lead II, 3 of 4"} for v in visits if v in bad
+    ]
     return {"visits": usable, "excluded": excluded, "quality": quality}
 
 
@@ -43,25 +51,46 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     """Write what the stages before would have written, run this one, and return flow.json."""
     folder = tmp_path / "cohort"
     folder.mkdir()
-    lines = [f"{v},{v[:7]},{v[8]},{SPLIT[v[:7]]},0,1,61.0,,,100.5,{'' if v == NO_MASS else 90.0}" for v in VISITS]
+    lines = [
+        f"{v},{v[:7]},{v[8]},{SPLIT[v[:7]]},0,1,61.0,,,100.5,{'' if v == NO_MASS else 90.0}"
+        for v in VISITS
+    ]
     header = "visit,participant,instance,split,shard,sex,age,height_cm,weight_kg,LVEDV,LVM"
     (folder / "manifest.csv").write_text("\n".join([header, *lines]) + "\n")
-    unpaired = ["9000020_2,cohort,withdrawn,", "9000020_3,cohort,withdrawn,", "9000021_2,cohort,no cine of this visit,"]
+    unpaired = [
+        "9000020_2,cohort,withdrawn,",
+        "9000020_3,cohort,withdrawn,",
+        "9000021_2,cohort,no cine of this visit,",
+    ]
     unpaired += ['9000004_2,cohort,several files for one visit,"cine: array 1, not used"']
-    (folder / "exclusions.csv").write_text("\n".join(["visit,stage,reason,detail", *unpaired]) + "\n")
+    (folder / "exclusions.csv").write_text(
+        "\n".join(["visit,stage,reason,detail", *unpaired]) + "\n"
+    )
     files = {"ECG": {"files": 19, "duplicates": 0, "other_instances": 1, "visits": 18}}
     files |= {"cine": {"files": 18, "duplicates": 1, "other_instances": 0, "visits": 17}}
-    excluded = {"withdrawn": {"visits": 2, "participants": 1}, "no ECG of this visit": {"visits": 0, "participants": 0}}
+    excluded = {
+        "withdrawn": {"visits": 2, "participants": 1},
+        "no ECG of this visit": {"visits": 0, "participants": 0},
+    }
     excluded |= {"no cine of this visit": {"visits": 1, "participants": 1}}
-    summary = {"files": files, "found": {"visits": 18, "participants": 14}, "paired": {"visits": 15, "participants": 12}}
-    summary |= {"excluded": excluded, "tables": {"implausible": {"LVM": 1}, "inconsistent": {"LV": 0, "RV": 0}}}
+    summary = {
+        "files": files,
+        "found": {"visits": 18, "participants": 14},
+        "paired": {"visits": 15, "participants": 12},
+    }
+    summary |= {
+        "excluded": excluded,
+        "tables": {"implausible": {"LVM": 1}, "inconsistent": {"LV": 0, "RV": 0}},
+    }
     (folder / "summary.json").write_text(json.dumps(summary))
     (folder / "unpaired.csv").write_text("visit,participant,split,modality\n")
 
     def run(*, visits: list[str] = VISITS, bad_cmr: dict[str, str] = BAD_CMR) -> dict[str, Any]:
         for k in range(2):
             for name, bad in (("ecg", BAD_ECG), ("cmr", bad_cmr)):
-                (tmp_path / f"{name}{k}.json").write_text(json.dumps(shard(visits[k::2], bad, cine=name == "cmr")))
+                (tmp_path / f"{name}{k}.json").write_text(
+                    json.dumps(shard(visits[k::2], bad, cine=name == "cmr"))
+                )
         arguments = ["--manifest", str(folder)]
         for name in ("ecg", "cmr"):
             arguments += [f"--{name}", *(str(tmp_path / f"{name}{k}.json") for k in (1, 0))]
@@ -70,7 +99,12 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
             arguments += [f"--{option}", str(tmp_path / "results" / name)]
         monkeypatch.setattr(sys, "argv", ["flow", *arguments])
         flow.main()
-        drawn = ["--flow", str(tmp_path / "results/flow.json"), "--out", str(tmp_path / "results/flow.svg")]
+        drawn = [
+            "--flow",
+            str(tmp_path / "results/flow.json"),
+            "--out",
+            str(tmp_path / "results/flow.svg"),
+        ]
         monkeypatch.setattr(sys, "argv", ["flow", *drawn])
         drawing.main()
         monkeypatch.setattr(sys, "argv", ["flow", *arguments])
@@ -89,7 +123,9 @@ def test_participants_are_the_visits_usable_in_both(stage: Stage, tmp_path: Path
 
 
 def test_what_did_not_change_keeps_its_time(stage: Stage, tmp_path: Path) -> None:
-    """Who there is and what the stores hold, for jobs to hang on: quality says nothing there, another array does."""
+    """Who there is and what the stores hold, for jobs to hang on: quality says nothing there,
+    another array does.
+    """
     stage()
     current = tmp_path / "results/current"
     assert sorted(p.name for p in current.iterdir()) == [
@@ -101,7 +137,9 @@ def test_what_did_not_change_keeps_its_time(stage: Stage, tmp_path: Path) -> Non
         "visits_ecg.csv",
     ]
     assert list(pd.read_csv(current / "visits.csv")) == ["visit", "participant", "split"]
-    assert (current / "participants.csv").read_bytes() == (tmp_path / "results/participants.csv").read_bytes()
+    assert (current / "participants.csv").read_bytes() == (
+        tmp_path / "results/participants.csv"
+    ).read_bytes()
     for path in current.iterdir():
         os.utime(path, (1, 1))
     stage()
@@ -143,8 +181,14 @@ def test_steps_add_up(stage: Stage) -> None:
 
 def test_visit_bad_in_both_leaves_once_and_is_counted_under_both(stage: Stage) -> None:
     result = stage()
-    assert result["steps"][4]["excluded"] == {"no short-axis cine in the file": 1, "wrong number of frames": 1}
-    assert result["exclusions"]["cmr"] == {"no short-axis cine in the file": 1, "wrong number of frames": 2}
+    assert result["steps"][4]["excluded"] == {
+        "no short-axis cine in the file": 1,
+        "wrong number of frames": 1,
+    }
+    assert result["exclusions"]["cmr"] == {
+        "no short-axis cine in the file": 1,
+        "wrong number of frames": 2,
+    }
     assert result["exclusions"]["ecg"] == {"unreadable file": 1, "flat lead": 2}
 
 
@@ -152,7 +196,9 @@ def test_counts_by_split_phenotype_and_crop(stage: Stage) -> None:
     result = stage()
     assert result["splits"]["test"] == {"visits": 3, "participants": 2}
     assert result["splits"]["validation"] == {"visits": 2, "participants": 1}
-    assert sum(part["visits"] for part in result["splits"].values()) == result["steps"][-1]["visits"]
+    assert (
+        sum(part["visits"] for part in result["splits"].values()) == result["steps"][-1]["visits"]
+    )
     assert result["phenotypes"]["LVEDV"] == {"train": 5, "validation": 2, "test": 3}
     assert result["phenotypes"]["LVM"] == {"train": 4, "validation": 2, "test": 3}
     assert result["crop"] == {"motion": 2, "segmentation": 8}
@@ -165,7 +211,9 @@ def test_diagram_shows_every_count_and_no_id(stage: Stage, tmp_path: Path) -> No
     for step in result["steps"]:
         assert words[words.index(step["title"]) + 1] == f"{step['visits']} visits"
         for reason, count in step["excluded"].items():
-            expected = [reason, str(count)] if reason != "withdrawn" else ["Withdrawn", f"{count} visits"]
+            expected = (
+                [reason, str(count)] if reason != "withdrawn" else ["Withdrawn", f"{count} visits"]
+            )
             assert words[(at := words.index(expected[0])) : at + 2] == expected
     assert words[words.index("Validation") + 1] == "2 visits"
     assert words[words.index("crop centre from motion") + 1] == "2"
@@ -173,17 +221,23 @@ def test_diagram_shows_every_count_and_no_id(stage: Stage, tmp_path: Path) -> No
         assert not re.search(r"\d{7}", (tmp_path / "results" / name).read_text())
 
 
-def test_boxes_of_the_diagram_do_not_overlap_and_hold_their_text(stage: Stage, tmp_path: Path) -> None:
+def test_boxes_of_the_diagram_do_not_overlap_and_hold_their_text(
+    stage: Stage, tmp_path: Path
+) -> None:
     stage()
     root = ElementTree.fromstring((tmp_path / "results/flow.svg").read_text())
     rectangles = [
-        tuple(float(r.attrib[k]) for k in ("x", "y", "width", "height")) for r in root.iter(f"{SVG}rect") if "x" in r.attrib
+        tuple(float(r.attrib[k]) for k in ("x", "y", "width", "height"))
+        for r in root.iter(f"{SVG}rect")
+        if "x" in r.attrib
     ]
     assert len(rectangles) == 5 + 4 + 3
     for i, (x, y, width, height) in enumerate(rectangles):
         assert x >= 0 and x + width <= 900 and y + height <= float(root.attrib["height"])
         for u, v, other_width, other_height in rectangles[i + 1 :]:
-            assert x + width <= u or u + other_width <= x or y + height <= v or v + other_height <= y
+            assert (
+                x + width <= u or u + other_width <= x or y + height <= v or v + other_height <= y
+            )
     for text in root.iter(f"{SVG}text"):
         at = float(text.attrib["x"]), float(text.attrib["y"])
         assert any(x < at[0] < x + w and y + 10 < at[1] < y + h for x, y, w, h in rectangles)
@@ -191,9 +245,13 @@ def test_boxes_of_the_diagram_do_not_overlap_and_hold_their_text(stage: Stage, t
 
 def test_same_input_gives_the_same_bytes(stage: Stage, tmp_path: Path) -> None:
     stage()
-    before = {path.name: path.read_bytes() for path in (tmp_path / "results").rglob("*") if path.is_file()}
+    before = {
+        path.name: path.read_bytes() for path in (tmp_path / "results").rglob("*") if path.is_file()
+    }
     stage()
-    assert before == {path.name: path.read_bytes() for path in (tmp_path / "results").rglob("*") if path.is_file()}
+    assert before == {
+        path.name: path.read_bytes() for path in (tmp_path / "results").rglob("*") if path.is_file()
+    }
 
 
 def test_shards_that_do_not_fit_the_manifest_stop_the_stage(stage: Stage) -> None:
@@ -211,18 +269,30 @@ def test_nothing_usable_is_still_a_diagram(stage: Stage, tmp_path: Path) -> None
     ElementTree.parse(tmp_path / "results/flow.svg")
 
 
-def test_unpaired_visits_join_the_pre_training_of_their_modality_alone(stage: Stage, tmp_path: Path) -> None:
-    """Usable ones, and those of the manifest whose other modality is unusable, but nobody of the test split."""
+def test_unpaired_visits_join_the_pre_training_of_their_modality_alone(
+    stage: Stage, tmp_path: Path
+) -> None:
+    """Usable ones, and those of the manifest whose other modality is unusable, but nobody of the
+    test split.
+    """
     stage()
-    alone = ["9000031_2,9000031,train,ecg", "9000032_2,9000032,validation,cmr", "9000033_2,9000033,train,ecg"]
-    (tmp_path / "cohort/unpaired.csv").write_text("\n".join(["visit,participant,split,modality", *alone]) + "\n")
+    alone = [
+        "9000031_2,9000031,train,ecg",
+        "9000032_2,9000032,validation,cmr",
+        "9000033_2,9000033,train,ecg",
+    ]
+    (tmp_path / "cohort/unpaired.csv").write_text(
+        "\n".join(["visit,participant,split,modality", *alone]) + "\n"
+    )
     for k in range(2):
         for name in ("ecg", "cmr"):
             path = tmp_path / f"{name}{k}.json"
             content = json.loads(path.read_text())
             if k == 0 and name == "ecg":
                 content["visits"].append("9000031_2")
-                content["excluded"].append({"visit": "9000033_2", "reason": "flat lead", "detail": ""})
+                content["excluded"].append(
+                    {"visit": "9000033_2", "reason": "flat lead", "detail": ""}
+                )
             if k == 0 and name == "cmr":
                 content["visits"].append("9000032_2")
                 content["quality"]["9000032_2"] = {"crop": {"source": "motion"}}
@@ -231,10 +301,15 @@ def test_unpaired_visits_join_the_pre_training_of_their_modality_alone(stage: St
     current = tmp_path / "results/current"
     paired = pd.read_csv(current / "visits.csv")["visit"].tolist()
     lists = {m: pd.read_csv(current / f"visits_{m}.csv") for m in ("ecg", "cmr")}
-    half = {"ecg": {"9000007_2", "9000008_2"}, "cmr": {"9000005_2"}}  # the other modality is bad; 9000001 is a test participant
+    half = {
+        "ecg": {"9000007_2", "9000008_2"},
+        "cmr": {"9000005_2"},
+    }  # the other modality is bad; 9000001 is a test participant
     assert set(lists["ecg"]["visit"]) == {*paired, "9000031_2"} | half["ecg"]
     assert set(lists["cmr"]["visit"]) == {*paired, "9000032_2"} | half["cmr"]
     assert all(table["visit"].is_monotonic_increasing for table in lists.values())
     counts = json.loads((tmp_path / "results/flow.json").read_text())
     assert counts["pretraining"] == {"ecg": 3, "cmr": 2}
-    assert next(step for step in counts["steps"] if step["step"] == "usable")["visits"] == len(paired)
+    assert next(step for step in counts["steps"] if step["step"] == "usable")["visits"] == len(
+        paired
+    )

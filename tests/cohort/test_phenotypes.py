@@ -49,7 +49,10 @@ CONVENTIONS: dict[str, tuple[str, Name]] = {
     "dx extract_dataset": ("participant.eid", lambda f, i: f"participant.p{f}{suffix(i)}"),
     "titles": ("Participant ID", title),
     "titles with names": ("Participant ID(participant - eid)", wild),
-    "titles as R mangles them": ("eid", lambda f, i: "".join(c if c.isalnum() or c == "_" else "." for c in wild(f, i))),
+    "titles as R mangles them": (
+        "eid",
+        lambda f, i: "".join(c if c.isalnum() or c == "_" else "." for c in wild(f, i)),
+    ),
 }
 
 
@@ -61,29 +64,58 @@ def settings(root: Path) -> config.Cohort:
 def visits(count: int = 6) -> dict[tuple[int, int | None], list[object]]:
     """Columns by field and instance; a second visit for the first two participants."""
     random = np.random.default_rng(0)
-    columns: dict[tuple[int, int | None], list[object]] = {(31, None): list(random.integers(0, 2, count))}
+    columns: dict[tuple[int, int | None], list[object]] = {
+        (31, None): list(random.integers(0, 2, count))
+    }
     for instance, present in ((2, count), (3, 2)):
         edv, rv_edv = random.uniform(110, 200, count), random.uniform(110, 200, count)
-        esv, rv_esv = edv * random.uniform(0.3, 0.5, count), rv_edv * random.uniform(0.3, 0.5, count)
-        values = {21003: random.integers(45, 80, count).astype(float), 50: random.uniform(150, 190, count)}
+        esv, rv_esv = (
+            edv * random.uniform(0.3, 0.5, count),
+            rv_edv * random.uniform(0.3, 0.5, count),
+        )
+        values = {
+            21003: random.integers(45, 80, count).astype(float),
+            50: random.uniform(150, 190, count),
+        }
         values |= {21002: random.uniform(50, 100, count)}
-        values |= {24100: edv, 24101: esv, 24102: edv - esv, 24103: (edv - esv) / edv * 100, 24104: (edv - esv) * 0.065}
+        values |= {
+            24100: edv,
+            24101: esv,
+            24102: edv - esv,
+            24103: (edv - esv) / edv * 100,
+            24104: (edv - esv) * 0.065,
+        }
         values |= {24105: random.uniform(60, 120, count)}
-        values |= {24106: rv_edv, 24107: rv_esv, 24108: rv_edv - rv_esv, 24109: (rv_edv - rv_esv) / rv_edv * 100}
+        values |= {
+            24106: rv_edv,
+            24107: rv_esv,
+            24108: rv_edv - rv_esv,
+            24109: (rv_edv - rv_esv) / rv_edv * 100,
+        }
         for field, column in values.items():
-            columns[field, instance] = [round(v, 3) if k < present else None for k, v in enumerate(column)]
+            columns[field, instance] = [
+                round(v, 3) if k < present else None for k, v in enumerate(column)
+            ]
     return columns
 
 
 def frame(convention: str, columns: dict[tuple[int, int | None], list[object]]) -> pd.DataFrame:
     eid, name = CONVENTIONS[convention]
     count = len(next(iter(columns.values())))
-    return pd.DataFrame({eid: range(9000001, 9000001 + count)} | {name(*key): column for key, column in columns.items()})
+    return pd.DataFrame(
+        {eid: range(9000001, 9000001 + count)}
+        | {name(*key): column for key, column in columns.items()}
+    )
 
 
-def read(settings: config.Cohort, *paths: Path, instances: list[int] | None = None) -> phenotypes.PhenotypeTable:
+def read(
+    settings: config.Cohort, *paths: Path, instances: list[int] | None = None
+) -> phenotypes.PhenotypeTable:
     return phenotypes.read_tables(
-        paths, phenotypes=settings.phenotypes, instances=instances or settings.instances, identity_tolerance=0.02
+        paths,
+        phenotypes=settings.phenotypes,
+        instances=instances or settings.instances,
+        identity_tolerance=0.02,
     )
 
 
@@ -104,14 +136,18 @@ def one(settings: config.Cohort, tmp_path: Path) -> Callable[..., phenotypes.Phe
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "parquet"])
 @pytest.mark.parametrize("convention", CONVENTIONS)
-def test_every_convention_gives_the_same_table(convention: str, kind: str, settings: config.Cohort, tmp_path: Path) -> None:
+def test_every_convention_gives_the_same_table(
+    convention: str, kind: str, settings: config.Cohort, tmp_path: Path
+) -> None:
     columns = visits()
     frame("ukbconv", columns).to_csv(tmp_path / "expected.csv", index=False)
     expected = read(settings, tmp_path / "expected.csv")
     path = tmp_path / f"table.{kind}"
     extra = {"p20209_i2": "x", "p24100_i0": 1.0, "p24100_i2_a1": 2.0, "note, with comma": "a, b"}
     table = frame(convention, columns).assign(**extra)
-    table = table[sorted(table, key=lambda name: name[::-1])]  # another order than the one written down
+    table = table[
+        sorted(table, key=lambda name: name[::-1])
+    ]  # another order than the one written down
     if kind == "parquet":
         table.to_parquet(path)
     else:
@@ -125,7 +161,13 @@ def test_every_convention_gives_the_same_table(convention: str, kind: str, setti
         "9000002_3",
         *(f"900000{k}_2" for k in range(3, 7)),
     ]
-    assert list(result.values) == ["sex", "age", "height_cm", "weight_kg", *(p.name for p in settings.phenotypes)]
+    assert list(result.values) == [
+        "sex",
+        "age",
+        "height_cm",
+        "weight_kg",
+        *(p.name for p in settings.phenotypes),
+    ]
     assert result.values.loc["9000002_3", "LVEF"] == columns[24103, 3][1]
     assert result.values.loc["9000002_3", "sex"] == columns[31, None][1]
     assert not result.values.isna().to_numpy().any()
@@ -134,30 +176,55 @@ def test_every_convention_gives_the_same_table(convention: str, kind: str, setti
 
 def test_sex_as_text_and_codes_agree(settings: config.Cohort, tmp_path: Path) -> None:
     columns = visits()
-    for name, sexes in {"codes": [0, 1, 1, 0, None, 1], "text": ["Female", "Male", "male", "Female ", "", "Male"]}.items():
-        frame("Table Exporter", columns | {(31, None): sexes}).to_csv(tmp_path / f"{name}.csv", index=False)
-    by_code, by_text = (read(settings, tmp_path / f"{name}.csv").values["sex"] for name in ("codes", "text"))
+    for name, sexes in {
+        "codes": [0, 1, 1, 0, None, 1],
+        "text": ["Female", "Male", "male", "Female ", "", "Male"],
+    }.items():
+        frame("Table Exporter", columns | {(31, None): sexes}).to_csv(
+            tmp_path / f"{name}.csv", index=False
+        )
+    by_code, by_text = (
+        read(settings, tmp_path / f"{name}.csv").values["sex"] for name in ("codes", "text")
+    )
     pd.testing.assert_series_equal(by_code, by_text)
-    assert by_text["9000001_2"] == 0 and by_text["9000002_3"] == 1 and np.isnan(by_text["9000005_2"])
+    assert (
+        by_text["9000001_2"] == 0 and by_text["9000002_3"] == 1 and np.isnan(by_text["9000005_2"])
+    )
 
 
-def test_tables_are_merged_and_the_first_finite_value_wins(settings: config.Cohort, tmp_path: Path) -> None:
+def test_tables_are_merged_and_the_first_finite_value_wins(
+    settings: config.Cohort, tmp_path: Path
+) -> None:
     columns = visits()
-    first = {key: list(column) for key, column in columns.items() if key[0] in (24100, 24101, 24105)}
+    first = {
+        key: list(column) for key, column in columns.items() if key[0] in (24100, 24101, 24105)
+    }
     first[24105, 2][0], first[24105, 2][1], first[24105, 2][2] = 77.0, None, float("inf")
     frame("Table Exporter", first).to_csv(tmp_path / "first.csv", index=False)
     frame("ukbconv r", columns).to_csv(tmp_path / "second.tab", index=False, sep="\t")
     mass = read(settings, tmp_path / "first.csv", tmp_path / "second.tab").values["LVM"]
-    assert [mass[f"900000{k}_2"] for k in (1, 2, 3)] == [77.0, columns[24105, 2][1], columns[24105, 2][2]]
-    assert read(settings, tmp_path / "second.tab", tmp_path / "first.csv").values["LVM"]["9000001_2"] == columns[24105, 2][0]
+    assert [mass[f"900000{k}_2"] for k in (1, 2, 3)] == [
+        77.0,
+        columns[24105, 2][1],
+        columns[24105, 2][2],
+    ]
+    assert (
+        read(settings, tmp_path / "second.tab", tmp_path / "first.csv").values["LVM"]["9000001_2"]
+        == columns[24105, 2][0]
+    )
 
 
 def test_instances_asked_for_are_those_read(settings: config.Cohort, tmp_path: Path) -> None:
     frame("ukbconv", visits()).to_csv(tmp_path / "t.csv", index=False)
-    assert list(read(settings, tmp_path / "t.csv", instances=[3]).values.index) == ["9000001_3", "9000002_3"]
+    assert list(read(settings, tmp_path / "t.csv", instances=[3]).values.index) == [
+        "9000001_3",
+        "9000002_3",
+    ]
 
 
-def test_implausible_values_become_missing_and_are_counted(one: Callable[..., phenotypes.PhenotypeTable]) -> None:
+def test_implausible_values_become_missing_and_are_counted(
+    one: Callable[..., phenotypes.PhenotypeTable],
+) -> None:
     result = one(f24105={0: 401.0, 1: 19.0, 2: 400.0, 3: 20.0, 4: -1})
     mass = result.values["LVM"]
     assert list(mass[["9000001_2", "9000002_2", "9000005_2"]].isna()) == [True] * 3
@@ -167,19 +234,28 @@ def test_implausible_values_become_missing_and_are_counted(one: Callable[..., ph
 
 def test_covariates_below_zero_are_codes(one: Callable[..., phenotypes.PhenotypeTable]) -> None:
     values = one(f21003={0: -1}, f50={1: -3.0}).values
-    assert np.isnan(values.loc["9000001_2", "age"]) and np.isnan(values.loc["9000002_2", "height_cm"])
+    assert np.isnan(values.loc["9000001_2", "age"]) and np.isnan(
+        values.loc["9000002_2", "height_cm"]
+    )
     assert values["age"].isna().sum() == 1
 
 
 @pytest.mark.parametrize(
     ("field", "chamber", "lost"),
-    [(24102, "LV", ["LVSV", "LVEF", "LVCO"]), (24103, "LV", ["LVSV", "LVEF", "LVCO"]), (24108, "RV", ["RVSV", "RVEF"])],
+    [
+        (24102, "LV", ["LVSV", "LVEF", "LVCO"]),
+        (24103, "LV", ["LVSV", "LVEF", "LVCO"]),
+        (24108, "RV", ["RVSV", "RVEF"]),
+    ],
 )
 def test_broken_identity_takes_the_derived_values_of_that_chamber(
     field: int, chamber: str, lost: list[str], one: Callable[..., phenotypes.PhenotypeTable]
 ) -> None:
     true = float(str(visits()[field, 2][1]))
-    within, beyond = one(**{f"f{field}": {1: true * 1.015}}), one(**{f"f{field}": {1: true * 1.025}})
+    within, beyond = (
+        one(**{f"f{field}": {1: true * 1.015}}),
+        one(**{f"f{field}": {1: true * 1.025}}),
+    )
     assert within.inconsistent == {"LV": 0, "RV": 0} and not within.values.isna().to_numpy().any()
     assert beyond.inconsistent == {"LV": 0, "RV": 0} | {chamber: 1}
     missing = beyond.values.isna()
@@ -187,7 +263,9 @@ def test_broken_identity_takes_the_derived_values_of_that_chamber(
     assert missing.to_numpy().sum() == len(lost)
 
 
-def test_end_systole_larger_than_end_diastole_is_inconsistent(one: Callable[..., phenotypes.PhenotypeTable]) -> None:
+def test_end_systole_larger_than_end_diastole_is_inconsistent(
+    one: Callable[..., phenotypes.PhenotypeTable],
+) -> None:
     assert one(f24101={0: 250.0}).inconsistent == {"LV": 1, "RV": 0}
 
 
@@ -207,27 +285,44 @@ def test_rows_without_an_id_are_ignored_and_counted(
     assert "3 rows without a 7-digit id" in caplog.text
 
 
-def test_more_rows_than_one_piece(settings: config.Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_rows_than_one_piece(
+    settings: config.Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     table = frame("dx extract_dataset", visits(50))
     table.to_csv(tmp_path / "t.csv", index=False)
     table.to_parquet(tmp_path / "t.parquet")
     whole = read(settings, tmp_path / "t.csv").values
     monkeypatch.setattr(tables, "_ROWS", 7)
     for name in ("t.csv", "t.parquet"):
-        pd.testing.assert_frame_equal(read(settings, tmp_path / name).values, whole, check_names=False)
+        pd.testing.assert_frame_equal(
+            read(settings, tmp_path / name).values, whole, check_names=False
+        )
 
 
 def test_old_inline_field_is_refused(settings: config.Cohort, tmp_path: Path) -> None:
     old = Phenotype(name="LVEF", field=22420, unit="%", low=5, high=90)
     with pytest.raises(ValueError, match=r"22420 .* use fields 24100 to 24109"):
-        phenotypes.read_tables([tmp_path / "t.csv"], phenotypes=[old], instances=[2], identity_tolerance=0.02)
+        phenotypes.read_tables(
+            [tmp_path / "t.csv"], phenotypes=[old], instances=[2], identity_tolerance=0.02
+        )
 
 
-def test_table_without_a_known_column_names_table_conventions_and_remedy(settings: config.Cohort, tmp_path: Path) -> None:
-    pd.DataFrame({"eid": [9000001], "LVEF": [55.0], "24103-1.0": [55.0]}).to_csv(tmp_path / "t.csv", index=False)
+def test_table_without_a_known_column_names_table_conventions_and_remedy(
+    settings: config.Cohort, tmp_path: Path
+) -> None:
+    pd.DataFrame({"eid": [9000001], "LVEF": [55.0], "24103-1.0": [55.0]}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
     with pytest.raises(ValueError) as error:
         read(settings, tmp_path / "t.csv")
-    for part in ("t.csv", "24103", "instance 2, 3", "f.24100.2.0", "participant.p24100_i2", "Export"):
+    for part in (
+        "t.csv",
+        "24103",
+        "instance 2, 3",
+        "f.24100.2.0",
+        "participant.p24100_i2",
+        "Export",
+    ):
         assert part in str(error.value)
     assert "9000001" not in str(error.value)
 
@@ -236,7 +331,11 @@ def test_phenotype_in_no_table_is_named(settings: config.Cohort, tmp_path: Path)
     columns = {key: column for key, column in visits().items() if key[0] != 24105}
     frame("ukbconv", columns).to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(
-        ValueError, match=r"no column for LVM \(field 24105\) at instance 2, 3.*remove them from cohort\.phenotypes"
+        ValueError,
+        match=(
+            r"no column for LVM \(field 24105\) at instance 2, 3.*remove them from "
+            r"cohort\.phenotypes"
+        ),
     ):
         read(settings, tmp_path / "t.csv")
 
@@ -244,7 +343,9 @@ def test_phenotype_in_no_table_is_named(settings: config.Cohort, tmp_path: Path)
 @pytest.mark.parametrize("content", ["", "a,24100-2.0\n9000001,100\n", "PK\x03\x04"])
 def test_table_without_ids_is_named(content: str, settings: config.Cohort, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(content)
-    with pytest.raises(ValueError, match=r"t\.csv: (no id column|not a CSV|the last line has no line end)"):
+    with pytest.raises(
+        ValueError, match=r"t\.csv: (no id column|not a CSV|the last line has no line end)"
+    ):
         read(settings, tmp_path / "t.csv")
 
 
@@ -255,7 +356,17 @@ def test_broken_parquet_is_named(settings: config.Cohort, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "name", ["eid", "24100", "24100-2", "f.24100", "x24100.2.0", "Some | Instance 2", "p24100_i2x", "pulse 24100"]
+    "name",
+    [
+        "eid",
+        "24100",
+        "24100-2",
+        "f.24100",
+        "x24100.2.0",
+        "Some | Instance 2",
+        "p24100_i2x",
+        "pulse 24100",
+    ],
 )
 def test_other_columns_are_not_taken(name: str) -> None:
     assert phenotypes.parse_column(name) is None

@@ -1,4 +1,6 @@
-"""The simulated cohort as a whole: what is written, that it is reproducible, and what is wrong on purpose."""
+"""The simulated cohort as a whole: what is written, that it is reproducible, and what is wrong on
+purpose.
+"""
 
 import csv
 import hashlib
@@ -30,14 +32,18 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     return out, simulate.simulate(out, settings=SETTINGS, seed=3, processes=1)
 
 
-def test_same_seed_gives_the_same_bytes_in_any_number_of_processes(cohort: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_same_seed_gives_the_same_bytes_in_any_number_of_processes(
+    cohort: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
     out, summary = cohort
     again = simulate.simulate(tmp_path / "again", settings=SETTINGS, seed=3, processes=2)
     assert digests(tmp_path / "again") == digests(out)
     assert again == summary
 
 
-def test_another_seed_gives_other_files(cohort: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_another_seed_gives_other_files(
+    cohort: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
     one = SETTINGS.model_copy(update={"participants": 1})
     simulate.simulate(tmp_path / "other", settings=one, seed=4, processes=1)
     other = digests(tmp_path / "other")
@@ -45,7 +51,9 @@ def test_another_seed_gives_other_files(cohort: tuple[Path, dict[str, Any]], tmp
     assert bulk and not set(bulk.values()) & set(digests(cohort[0]).values())
 
 
-def test_one_more_participant_leaves_the_files_of_the_others(cohort: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_one_more_participant_leaves_the_files_of_the_others(
+    cohort: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
     out, _ = cohort
     more = SETTINGS.model_copy(update={"participants": 5})
     simulate.simulate(tmp_path / "more", settings=more, seed=3, processes=1)
@@ -53,7 +61,10 @@ def test_one_more_participant_leaves_the_files_of_the_others(cohort: tuple[Path,
     shared = {name for name in old if not name.startswith(("phenotypes", "withdrawals", "truth"))}
     assert shared and all(new[name] == old[name] for name in shared)
     for table in ("truth.csv", "phenotypes/ukbconv.csv", "phenotypes/r.tab"):
-        before, after = (out / table).read_text().splitlines(), (tmp_path / "more" / table).read_text().splitlines()
+        before, after = (
+            (out / table).read_text().splitlines(),
+            (tmp_path / "more" / table).read_text().splitlines(),
+        )
         assert after[: len(before)] == before and len(after) > len(before)
 
 
@@ -100,7 +111,10 @@ def test_all_tables_say_the_same(cohort: tuple[Path, dict[str, Any]]) -> None:
     ):
         with (folder / name).open(newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t" if name.endswith("tab") else ","))
-        tables[name] = {row[eid]: (row[column], {"Male": "1", "Female": "0"}.get(row[sex], row[sex])) for row in rows}
+        tables[name] = {
+            row[eid]: (row[column], {"Male": "1", "Female": "0"}.get(row[sex], row[sex]))
+            for row in rows
+        }
     assert len({json.dumps(table, sort_keys=True) for table in tables.values()}) == 1
     assert sorted(tables["r.tab"]) == ["9000001", "9000002", "9000003", "9000004"]
 
@@ -110,7 +124,9 @@ def test_identities_hold_in_the_table(cohort: tuple[Path, dict[str, Any]]) -> No
         rows = list(csv.DictReader(file))
     for row in rows:
         edv, esv, sv, ef = (float(row[f"{field}-2.0"]) for field in (24100, 24101, 24102, 24103))
-        assert sv == pytest.approx(edv - esv, abs=0.02) and ef == pytest.approx(sv / edv * 100, abs=0.02)
+        assert sv == pytest.approx(edv - esv, abs=0.02) and ef == pytest.approx(
+            sv / edv * 100, abs=0.02
+        )
 
 
 def order(defect: Defect | None, *, as_zip: bool = False) -> visit.Order:
@@ -120,7 +136,9 @@ def order(defect: Defect | None, *, as_zip: bool = False) -> visit.Order:
 def test_missing_modality_and_implausible_values(tmp_path: Path) -> None:
     only_cine = visit.write(order(Defect.NO_ECG), tmp_path / "a")
     assert (
-        "ecg" not in only_cine.files and not list((tmp_path / "a").rglob("*.xml")) and list((tmp_path / "a").rglob("sa.nii.gz"))
+        "ecg" not in only_cine.files
+        and not list((tmp_path / "a").rglob("*.xml"))
+        and list((tmp_path / "a").rglob("sa.nii.gz"))
     )
     only_ecg = visit.write(order(Defect.NO_CINE), tmp_path / "b")
     assert only_ecg.files == {"ecg": 1} and not list((tmp_path / "b").rglob("sa.nii.gz"))
@@ -132,7 +150,9 @@ def test_missing_modality_and_implausible_values(tmp_path: Path) -> None:
 
 def test_repeat_visit_is_the_same_person_later() -> None:
     first = visit.draw_person(order(None))
-    later = visit.draw_person(visit.Order("9000050", visit.REPEAT_INSTANCE, seed=1, as_zip=False, defect=None))
+    later = visit.draw_person(
+        visit.Order("9000050", visit.REPEAT_INSTANCE, seed=1, as_zip=False, defect=None)
+    )
     assert later.male == first.male and later.height_cm == first.height_cm and later.age > first.age
     assert later.edv_ml != first.edv_ml and abs(np.log(later.edv_ml / first.edv_ml)) < 0.25
 
@@ -140,7 +160,16 @@ def test_repeat_visit_is_the_same_person_later() -> None:
 def test_stage_runs_from_the_command_line(tmp_path: Path) -> None:
     settings = config.dump(SETTINGS.model_copy(update={"participants": 1}))
     command = [sys.executable, "-m", "ptacl.cohort.simulate", "--settings", settings, "--seed", "3"]
-    command += ["--out", str(tmp_path / "out"), "--summary", str(tmp_path / "simulated.json"), "--processes", "1", "--code", "0"]
+    command += [
+        "--out",
+        str(tmp_path / "out"),
+        "--summary",
+        str(tmp_path / "simulated.json"),
+        "--processes",
+        "1",
+        "--code",
+        "0",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     summary = json.loads((tmp_path / "simulated.json").read_text())
     assert summary["counts"]["participants"] == 1 and set(summary["ceiling"]) >= {"LVEDV", "RVEF"}

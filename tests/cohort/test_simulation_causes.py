@@ -13,7 +13,8 @@ def population() -> causes.Causes:
     return causes.draw(np.random.default_rng(0), size=(8000,))
 
 
-# mean by sex of the UK Biobank reference ranges (Petersen et al. 2017); the simulated cohort also holds ill people
+# mean by sex of the UK Biobank reference ranges (Petersen et al. 2017); the simulated cohort also
+# holds ill people
 @pytest.mark.parametrize(
     ("name", "men", "women"),
     [
@@ -26,7 +27,9 @@ def population() -> causes.Causes:
         ("RVEF", 54, 58),
     ],
 )
-def test_means_follow_the_reference_ranges(population: causes.Causes, name: str, men: float, women: float) -> None:
+def test_means_follow_the_reference_ranges(
+    population: causes.Causes, name: str, men: float, women: float
+) -> None:
     values = causes.phenotypes(population)[name]
     male = population.male == 1
     assert np.mean(values[male]) == pytest.approx(men, rel=0.09)
@@ -49,17 +52,30 @@ def test_both_tails_are_heavy_with_disease(population: causes.Causes) -> None:
 
 
 def test_identities_hold_with_and_without_measurement_noise(population: causes.Causes) -> None:
-    for values in (causes.phenotypes(population), causes.measure(population, np.random.default_rng(1), noise=TABLE)):
+    for values in (
+        causes.phenotypes(population),
+        causes.measure(population, np.random.default_rng(1), noise=TABLE),
+    ):
         for side in ("LV", "RV"):
-            np.testing.assert_allclose(values[f"{side}SV"], values[f"{side}EDV"] - values[f"{side}ESV"], rtol=1e-12)
-            np.testing.assert_allclose(values[f"{side}EF"], 100 * values[f"{side}SV"] / values[f"{side}EDV"], rtol=1e-12)
-        np.testing.assert_allclose(values["LVCO"], values["LVSV"] * population.heart_rate_bpm / 1000, rtol=1e-12)
+            np.testing.assert_allclose(
+                values[f"{side}SV"], values[f"{side}EDV"] - values[f"{side}ESV"], rtol=1e-12
+            )
+            np.testing.assert_allclose(
+                values[f"{side}EF"], 100 * values[f"{side}SV"] / values[f"{side}EDV"], rtol=1e-12
+            )
+        np.testing.assert_allclose(
+            values["LVCO"], values["LVSV"] * population.heart_rate_bpm / 1000, rtol=1e-12
+        )
         assert (values["LVESV"] > 0).all() and (values["RVSV"] > 0).all()
 
 
 def test_measurement_noise_has_the_size_asked_for(population: causes.Causes) -> None:
     exact = causes.phenotypes(population)
-    noisy = causes.measure(population, np.random.default_rng(1), noise=MeasurementNoise(lv_volume=0.05, rv_volume=0.0, mass=0.02))
+    noisy = causes.measure(
+        population,
+        np.random.default_rng(1),
+        noise=MeasurementNoise(lv_volume=0.05, rv_volume=0.0, mass=0.02),
+    )
     assert np.std(np.log(noisy["LVEDV"] / exact["LVEDV"])) == pytest.approx(0.05, rel=0.05)
     assert np.std(np.log(noisy["LVM"] / exact["LVM"])) == pytest.approx(0.02, rel=0.05)
     np.testing.assert_array_equal(noisy["RVEDV"], exact["RVEDV"])
@@ -76,7 +92,12 @@ def test_filling_empties_once_and_returns(population: causes.Causes) -> None:
             rr_ms=rr,
             early=cycle.early_share(population.age[k]),
         )
-        assert share[0] == 1 and share[-1] == pytest.approx(1, abs=0.02) and share.min() >= 0 and share.max() <= 1
+        assert (
+            share[0] == 1
+            and share[-1] == pytest.approx(1, abs=0.02)
+            and share.min() >= 0
+            and share.max() <= 1
+        )
         assert time_ms[share.argmin()] == pytest.approx(population.systole_ms[k], abs=0.08 * rr)
         fall = time_ms < population.systole_ms[k]
         assert (np.diff(share[fall]) <= 1e-12).all() and (np.diff(share[~fall]) >= -1e-12).all()
@@ -89,7 +110,9 @@ def at_one_rate(rate_bpm: causes.Array, interval_ms: causes.Array) -> causes.Arr
 def test_ecg_and_cine_share_the_length_of_systole(population: causes.Causes) -> None:
     activity = electrical.draw(population, np.random.default_rng(2), nuisance=ECG)
     assert np.corrcoef(activity.qt_ms, population.systole_ms)[0, 1] > 0.8
-    residual = activity.qt_ms - np.polyval(np.polyfit(activity.rate_bpm, activity.qt_ms, 1), activity.rate_bpm)
+    residual = activity.qt_ms - np.polyval(
+        np.polyfit(activity.rate_bpm, activity.qt_ms, 1), activity.rate_bpm
+    )
     systole = population.systole_ms - np.polyval(
         np.polyfit(population.heart_rate_bpm, population.systole_ms, 1), population.heart_rate_bpm
     )
@@ -106,7 +129,9 @@ def test_ecg_and_cine_share_the_length_of_systole(population: causes.Causes) -> 
         ("heart_rate_bpm", "qt_ms", -1),
     ],
 )
-def test_physiology_has_the_right_sign(population: causes.Causes, cause: str, effect: str, sign: int) -> None:
+def test_physiology_has_the_right_sign(
+    population: causes.Causes, cause: str, effect: str, sign: int
+) -> None:
     activity = electrical.draw(population, np.random.default_rng(2), nuisance=ECG)
     assert sign * np.corrcoef(getattr(population, cause), getattr(activity, effect))[0, 1] > 0.15
 
@@ -120,6 +145,8 @@ def test_ceiling_is_sensible_and_stable() -> None:
     found = ceiling(0)
     assert set(found) == set(causes.PHENOTYPES)
     assert all(0.2 < value < 0.9 for value in found.values())
-    assert min(found["LVM"], found["LVEDV"]) > max(found["LVEF"], found["RVEF"])  # function is harder than size
+    assert min(found["LVM"], found["LVEDV"]) > max(
+        found["LVEF"], found["RVEF"]
+    )  # function is harder than size
     other = ceiling(1)
     assert np.mean(list(found.values())) == pytest.approx(np.mean(list(other.values())), abs=0.03)

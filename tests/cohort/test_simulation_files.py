@@ -10,7 +10,17 @@ import pydicom
 import pytest
 from lxml import etree
 
-from ptacl.cohort.simulation import cardiosoft, causes, cine, defects, dicom, ecg, electrical, heart, nifti
+from ptacl.cohort.simulation import (
+    cardiosoft,
+    causes,
+    cine,
+    defects,
+    dicom,
+    ecg,
+    electrical,
+    heart,
+    nifti,
+)
 from ptacl.cohort.simulation.causes import Causes
 from ptacl.cohort.simulation.cine import Cine
 from ptacl.cohort.simulation.defects import Defect
@@ -26,13 +36,21 @@ def draw(k: int) -> Causes:
 
 @pytest.fixture(scope="module")
 def cines() -> list[tuple[Causes, Cine]]:
-    return [(draw(k), cine.image(draw(k), np.random.default_rng(100 + k), nuisance=CINE)) for k in range(PERSONS)]
+    return [
+        (draw(k), cine.image(draw(k), np.random.default_rng(100 + k), nuisance=CINE))
+        for k in range(PERSONS)
+    ]
 
 
 @pytest.fixture(scope="module")
 def recordings() -> list[Recording]:
-    drawn = (electrical.draw(draw(k), np.random.default_rng(200 + k), nuisance=ECG) for k in range(PERSONS))
-    return [ecg.record(e, np.random.default_rng(300 + k), nuisance=ECG) for k, e in enumerate(drawn)]
+    drawn = (
+        electrical.draw(draw(k), np.random.default_rng(200 + k), nuisance=ECG)
+        for k in range(PERSONS)
+    )
+    return [
+        ecg.record(e, np.random.default_rng(300 + k), nuisance=ECG) for k, e in enumerate(drawn)
+    ]
 
 
 def document(k: int, recording: Recording) -> str:
@@ -48,13 +66,18 @@ def read_leads(text: str, place: str) -> dict[str, list[int]]:
     return {str(w.get("lead")): [int(v) for v in str(w.text).split(",")] for w in found}
 
 
-def test_volumes_of_the_written_segmentation_are_the_drawn_ones(cines: list[tuple[Causes, Cine]], tmp_path: Path) -> None:
+def test_volumes_of_the_written_segmentation_are_the_drawn_ones(
+    cines: list[tuple[Causes, Cine]], tmp_path: Path
+) -> None:
     for person, drawn in cines:
         nifti.write_image(tmp_path / "seg_sa.nii.gz", drawn.labels, cine=drawn)
         image = nibabel.load(tmp_path / "seg_sa.nii.gz")
         labels, zooms = np.asarray(image.dataobj), image.header.get_zooms()
         voxel_ml = float(np.prod(zooms[:3])) / 1000
-        lv, muscle, rv = ((labels == value).sum((0, 1, 2)) * voxel_ml for value in (heart.LV, heart.MYOCARDIUM, heart.RV))
+        lv, muscle, rv = (
+            (labels == value).sum((0, 1, 2)) * voxel_ml
+            for value in (heart.LV, heart.MYOCARDIUM, heart.RV)
+        )
         es = int(lv.argmin())
         rate = 60 / (zooms[3] * labels.shape[3])
         found = causes.derive(lv[0], lv[es], muscle[0] * 1.05, rv[0], rv[es], heart_rate_bpm=rate)
@@ -86,17 +109,23 @@ def test_myocardium_encloses_the_cavity(cines: list[tuple[Causes, Cine]]) -> Non
             assert set(np.unique(middle[near & ~cavity])) == {heart.MYOCARDIUM}
 
 
-def test_blood_is_brighter_than_muscle_and_noise_is_rician(cines: list[tuple[Causes, Cine]]) -> None:
+def test_blood_is_brighter_than_muscle_and_noise_is_rician(
+    cines: list[tuple[Causes, Cine]],
+) -> None:
     for _, drawn in cines:
         middle = drawn.image.shape[1] // 2
         image, labels = drawn.image[:, middle].astype(float), drawn.labels[:, middle]
-        assert np.median(image[labels == heart.LV]) > 1.3 * np.median(image[labels == heart.MYOCARDIUM])
+        assert np.median(image[labels == heart.LV]) > 1.3 * np.median(
+            image[labels == heart.MYOCARDIUM]
+        )
         assert image.min() >= 0
         corner = image[:, :8, :8]
         assert (corner.std(0) > 0.1).all()
 
 
-def test_nifti_reads_back_equal_and_left_handed(cines: list[tuple[Causes, Cine]], tmp_path: Path) -> None:
+def test_nifti_reads_back_equal_and_left_handed(
+    cines: list[tuple[Causes, Cine]], tmp_path: Path
+) -> None:
     person, drawn = cines[0]
     path = tmp_path / "sa.nii.gz"
     nifti.write_image(path, drawn.image, cine=drawn)
@@ -106,7 +135,9 @@ def test_nifti_reads_back_equal_and_left_handed(cines: list[tuple[Causes, Cine]]
     np.testing.assert_allclose(image.affine, nifti.affine(drawn), atol=1e-4)
     assert np.linalg.det(image.affine[:3, :3]) < 0
     np.testing.assert_allclose(image.header.get_zooms()[:3], (1.8269, 1.8269, 10), rtol=1e-4)
-    assert image.header.get_zooms()[3] * 50 == pytest.approx(60 / float(person.heart_rate_bpm), rel=1e-5)
+    assert image.header.get_zooms()[3] * 50 == pytest.approx(
+        60 / float(person.heart_rate_bpm), rel=1e-5
+    )
     first = path.read_bytes()
     nifti.write_image(path, drawn.image, cine=drawn)
     assert path.read_bytes() == first
@@ -118,7 +149,11 @@ def test_dicom_zip_reads_back_equal(cines: list[tuple[Causes, Cine]], tmp_path: 
     dicom.write_zip(path, drawn, person="9000001", rng=np.random.default_rng(0))
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
-        sets = [pydicom.dcmread(io.BytesIO(archive.read(name))) for name in names if name.endswith(".dcm")]
+        sets = [
+            pydicom.dcmread(io.BytesIO(archive.read(name)))
+            for name in names
+            if name.endswith(".dcm")
+        ]
         manifest = archive.read(next(n for n in names if n.startswith("manifest."))).decode()
     assert len({s.SOPInstanceUID for s in sets}) == len(sets)
     assert manifest.count("\n") == len(sets) + 1 and ", 20" in manifest.splitlines()[1]
@@ -130,29 +165,44 @@ def test_dicom_zip_reads_back_equal(cines: list[tuple[Causes, Cine]], tmp_path: 
     affine = nifti.affine(drawn)
     for z, name in enumerate(short):
         series = sorted(groups[name], key=lambda d: d.TriggerTime)
-        assert [d.InstanceNumber for d in series] == list(range(1, 51)) and len({d.SeriesInstanceUID for d in series}) == 1
+        assert [d.InstanceNumber for d in series] == list(range(1, 51)) and len(
+            {d.SeriesInstanceUID for d in series}
+        ) == 1
         np.testing.assert_array_equal([d.pixel_array for d in series], drawn.image[:, z])
-        np.testing.assert_allclose(np.diff([float(d.TriggerTime) for d in series]), drawn.rr_ms / 50, atol=0.011)
-        np.testing.assert_allclose(series[0].ImagePositionPatient, [-1, -1, 1] * (affine @ [0, 0, z, 1])[:3], atol=1e-4)
+        np.testing.assert_allclose(
+            np.diff([float(d.TriggerTime) for d in series]), drawn.rr_ms / 50, atol=0.011
+        )
+        np.testing.assert_allclose(
+            series[0].ImagePositionPatient, [-1, -1, 1] * (affine @ [0, 0, z, 1])[:3], atol=1e-4
+        )
         assert series[0].CardiacNumberOfImages == 50 and float(series[0].PixelSpacing[0]) == 1.8269
         assert series[0].file_meta.MediaStorageSOPInstanceUID == series[0].SOPInstanceUID
     right, down = np.reshape([float(v) for v in sets[0].ImageOrientationPatient], (2, 3))
-    assert right @ down == pytest.approx(0, abs=1e-6) and np.linalg.norm(right) == pytest.approx(1, abs=1e-6)
+    assert right @ down == pytest.approx(0, abs=1e-6) and np.linalg.norm(right) == pytest.approx(
+        1, abs=1e-6
+    )
 
 
 def test_xml_reads_back_equal(recordings: list[Recording]) -> None:
     text = document(0, recordings[0])
-    strip, median = read_leads(text, "StripData"), read_leads(text, "RestingECGMeasurements/MedianSamples")
+    strip, median = (
+        read_leads(text, "StripData"),
+        read_leads(text, "RestingECGMeasurements/MedianSamples"),
+    )
     assert list(strip) == list(median) == list(ecg.LEADS)
     np.testing.assert_array_equal(list(strip.values()), recordings[0].counts)
     np.testing.assert_array_equal(list(median.values()), recordings[0].median)
     root = etree.fromstring(text.encode("latin-1"))
     assert root.tag == "CardiologyXML" and root.findtext("StripData/SampleRate") == "500"
     resolution = root.find("StripData/Resolution")
-    assert resolution is not None and resolution.text == "5" and resolution.get("units") == "uVperLsb"
+    assert (
+        resolution is not None and resolution.text == "5" and resolution.get("units") == "uVperLsb"
+    )
     times = [int(str(t.text)) for t in root.findall("StripData/ArrhythmiaResults/Time")]
     offsets = np.array(times) - recordings[0].peaks[: len(times)] * 2
-    assert len(times) >= len(recordings[0].peaks) - 1 and offsets.min() >= 12 and offsets.max() <= 18
+    assert (
+        len(times) >= len(recordings[0].peaks) - 1 and offsets.min() >= 12 and offsets.max() <= 18
+    )
 
 
 def test_ecg_has_the_layout_of_a_real_one(recordings: list[Recording], real_data: Path) -> None:
@@ -161,7 +211,11 @@ def test_ecg_has_the_layout_of_a_real_one(recordings: list[Recording], real_data
 
     def paths(root: etree._Element) -> set[str]:
         tree = root.getroottree()
-        return {tree.getpath(e).replace("]", "").split("[")[0] for e in root.iter() if isinstance(e.tag, str)}
+        return {
+            tree.getpath(e).replace("]", "").split("[")[0]
+            for e in root.iter()
+            if isinstance(e.tag, str)
+        }
 
     assert paths(made) <= paths(real)
 
@@ -171,7 +225,11 @@ def test_limb_leads_obey_einthoven(recordings: list[Recording]) -> None:
         for counts in (recording.counts, recording.median):
             one, two, three, right, left, foot = counts[:6]
             assert (one + three - two == 0).all()
-            for lead, exact in ((right, -(one + two) / 2), (left, one - two / 2), (foot, two - one / 2)):
+            for lead, exact in (
+                (right, -(one + two) / 2),
+                (left, one - two / 2),
+                (foot, two - one / 2),
+            ):
                 assert np.abs(lead - exact).max() <= 0.5
 
 
@@ -179,18 +237,24 @@ def test_ecg_beats_at_the_drawn_rate(recordings: list[Recording]) -> None:
     for k, recording in enumerate(recordings):
         activity = electrical.draw(draw(k), np.random.default_rng(200 + k), nuisance=ECG)
         rate = 60 * 500 / np.diff(recording.peaks).mean()
-        assert recording.counts.shape == (12, 5000) and rate == pytest.approx(float(activity.rate_bpm), rel=0.06)
+        assert recording.counts.shape == (12, 5000) and rate == pytest.approx(
+            float(activity.rate_bpm), rel=0.06
+        )
         assert np.diff(recording.peaks).std() > 0
         smooth = np.apply_along_axis(np.convolve, 1, recording.counts, np.ones(8) / 8, mode="same")
         slope = np.abs(np.diff(smooth, axis=1)).sum(0)
-        near = np.concatenate([np.arange(max(p - 25, 0), min(p + 25, 4999)) for p in recording.peaks])
+        near = np.concatenate(
+            [np.arange(max(p - 25, 0), min(p + 25, 4999)) for p in recording.peaks]
+        )
         assert slope[near].mean() > 2 * np.delete(slope, near).mean()
         assert 0.3 < np.ptp(recording.median, axis=1).max() * ecg.MV_PER_COUNT < 9
 
 
 def test_strips_start_at_a_random_phase() -> None:
     activity = electrical.draw(draw(0), np.random.default_rng(0), nuisance=ECG)
-    first = [ecg.record(activity, np.random.default_rng(k), nuisance=ECG).peaks[0] for k in range(40)]
+    first = [
+        ecg.record(activity, np.random.default_rng(k), nuisance=ECG).peaks[0] for k in range(40)
+    ]
     interval = 500 * 60 / float(activity.rate_bpm)
     assert np.std(first) > 0.2 * interval and max(first) < 1.2 * interval
 
@@ -204,12 +268,19 @@ def test_strips_start_at_a_random_phase() -> None:
         (Defect.ECG_FLAT_LEAD, 12, 5000),
     ],
 )
-def test_spoiled_strip(recordings: list[Recording], defect: Defect, leads: int, samples: int) -> None:
+def test_spoiled_strip(
+    recordings: list[Recording], defect: Defect, leads: int, samples: int
+) -> None:
     text = document(0, recordings[0])
     found = read_leads(defects.spoil_xml(text, defect), "StripData")
     assert len(found) == leads and all(len(values) == samples for values in found.values())
-    assert sum(len(set(values)) == 1 for values in found.values()) == (defect is Defect.ECG_FLAT_LEAD)
-    assert len(read_leads(defects.spoil_xml(text, defect), "RestingECGMeasurements/MedianSamples")) == 12
+    assert sum(len(set(values)) == 1 for values in found.values()) == (
+        defect is Defect.ECG_FLAT_LEAD
+    )
+    assert (
+        len(read_leads(defects.spoil_xml(text, defect), "RestingECGMeasurements/MedianSamples"))
+        == 12
+    )
     assert defects.spoil_xml(text, None) == text
 
 
@@ -228,6 +299,9 @@ def test_spoiled_cine(cines: list[tuple[Causes, Cine]]) -> None:
     spoiled = {defect: defects.spoil_cine(drawn, defect) for defect in defects.NIFTI}
     assert spoiled[Defect.CINE_FEW_SLICES][0].shape[:2] == (frames, 4)
     assert spoiled[Defect.CINE_FEW_FRAMES][0].shape[:2] == (25, slices)
-    assert np.isnan(spoiled[Defect.CINE_NOT_FINITE][0]).any() and np.ptp(spoiled[Defect.CINE_CONSTANT][0]) == 0
+    assert (
+        np.isnan(spoiled[Defect.CINE_NOT_FINITE][0]).any()
+        and np.ptp(spoiled[Defect.CINE_CONSTANT][0]) == 0
+    )
     image, labels = spoiled[Defect.SEGMENTATION_SHAPE]
     assert image.shape != labels.shape

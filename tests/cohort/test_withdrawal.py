@@ -13,12 +13,18 @@ def test_withdrawal_list_tolerates_blank_lines_quotes_and_crlf(tmp_path: Path) -
     (tmp_path / "w1.csv").write_bytes(b'\xef\xbb\xbf9000001\r\n\r\n"9000002"\r\n  9000003 \r\n')
     (tmp_path / "w2.txt").write_text("'9000002'\n9000004")
     (tmp_path / "empty.csv").write_text("")
-    found = withdrawal.read_lists([tmp_path / "w1.csv", tmp_path / "w2.txt", tmp_path / "empty.csv"])
+    found = withdrawal.read_lists(
+        [tmp_path / "w1.csv", tmp_path / "w2.txt", tmp_path / "empty.csv"]
+    )
     assert found == {"9000001", "9000002", "9000003", "9000004"}
 
 
-@pytest.mark.parametrize("junk", ["eid", "9000003,1", "90000031", "900000", "9000003 9000004", "\x00\x01", "٩٠٠٠٠٠٣"])
-def test_junk_in_a_withdrawal_list_names_file_and_line_but_not_the_content(junk: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "junk", ["eid", "9000003,1", "90000031", "900000", "9000003 9000004", "\x00\x01", "٩٠٠٠٠٠٣"]
+)
+def test_junk_in_a_withdrawal_list_names_file_and_line_but_not_the_content(
+    junk: str, tmp_path: Path
+) -> None:
     (tmp_path / "w.csv").write_text(f"9000001\n\n{junk}\n9000002\n")
     with pytest.raises(ValueError, match=r"w\.csv, line 3") as error:
         withdrawal.read_lists([tmp_path / "w.csv"])
@@ -29,10 +35,14 @@ def store(folder: Path, k: int, *, visits: list[str], excluded: list[str]) -> No
     (folder / f"{k}" / "store.zarr").mkdir(parents=True)
     (folder / f"{k}.png").touch()
     rows = [{"visit": v, "reason": "flat lead", "detail": ""} for v in excluded]
-    (folder / f"{k}.json").write_text(json.dumps({"visits": visits, "excluded": rows, "quality": {}}))
+    (folder / f"{k}.json").write_text(
+        json.dumps({"visits": visits, "excluded": rows, "quality": {}})
+    )
 
 
-def test_purge_takes_shards_that_are_no_more_or_hold_a_withdrawn_participant(tmp_path: Path) -> None:
+def test_purge_takes_shards_that_are_no_more_or_hold_a_withdrawn_participant(
+    tmp_path: Path,
+) -> None:
     for name in ("ecg", "cmr"):
         store(tmp_path / name, 0, visits=["9000001_2"], excluded=["9000002_2"])
         store(tmp_path / name, 1, visits=["9000003_2", "9000003_3"], excluded=[])
@@ -43,7 +53,12 @@ def test_purge_takes_shards_that_are_no_more_or_hold_a_withdrawn_participant(tmp
     assert withdrawal.purge_shards(stores, shards=13, withdrawn={"9000099"}) == 0
     assert withdrawal.purge_shards(stores, shards=12, withdrawn={"9000003", "9000005"}) == 6
     assert sorted(p.name for p in (tmp_path / "cmr").iterdir()) == ["0", "0.json", "0.png"]
-    assert sorted(p.name for p in (tmp_path / "ecg").iterdir()) == ["0", "0.json", "0.png", "README.md"]
+    assert sorted(p.name for p in (tmp_path / "ecg").iterdir()) == [
+        "0",
+        "0.json",
+        "0.png",
+        "README.md",
+    ]
 
 
 def test_purge_takes_an_unfinished_shard_only_when_someone_has_withdrawn(tmp_path: Path) -> None:
@@ -53,11 +68,17 @@ def test_purge_takes_an_unfinished_shard_only_when_someone_has_withdrawn(tmp_pat
     assert not any(tmp_path.iterdir())
 
 
-def test_purge_takes_maps_where_a_shard_was_purged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_purge_takes_maps_where_a_shard_was_purged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SCRATCH", str(tmp_path))
     for purged, left in ((0, 1), (1, 0)):
         (tmp_path / "maps").mkdir(exist_ok=True)
-        for name in ("ptacl-map-frames-1-2.npy", "ptacl-map-frames-1-3.partial", "somebody_elses.npy"):
+        for name in (
+            "ptacl-map-frames-1-2.npy",
+            "ptacl-map-frames-1-3.partial",
+            "somebody_elses.npy",
+        ):
             (tmp_path / "maps" / name).touch()
         withdrawal.purge_maps("$SCRATCH/maps", purged=purged)
         assert len(list((tmp_path / "maps").glob("ptacl-map-*"))) == 2 * left

@@ -1,4 +1,6 @@
-"""Recordings to test with: a small writer of CardioSoft files, a synthetic signal, and a reader of WFDB records."""
+"""Recordings to test with: a small writer of CardioSoft files, a synthetic signal, and a reader of
+WFDB records.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +11,12 @@ from ptacl.ecg.read import LEADS
 
 RATE_HZ, NUM_SAMPLES = 500, 5000
 _GAINS = {"I": 0.6, "II": 1.0, "V1": -0.5, "V2": -0.9, "V3": 0.4, "V4": 1.2, "V5": 1.4, "V6": 1.0}
-_WAVES = [(-0.16, 0.025, 0.12), (0.0, 0.012, 1.0), (0.035, 0.012, -0.25), (0.28, 0.05, 0.3)]  # P, R, S, T: delay, width, height
+_WAVES = [
+    (-0.16, 0.025, 0.12),
+    (0.0, 0.012, 1.0),
+    (0.035, 0.012, -0.25),
+    (0.28, 0.05, 0.3),
+]  # P, R, S, T: delay, width, height
 
 
 def beat_times(bpm: float, *, first_s: float = 0.5) -> np.ndarray:
@@ -24,7 +31,9 @@ def limb_leads(independent: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.stack([{**independent, **derived}[lead] for lead in LEADS])
 
 
-def synthetic_mv(times_s: Sequence[float] | np.ndarray, *, noise_mv: float = 0.01, seed: int = 0) -> np.ndarray:
+def synthetic_mv(
+    times_s: Sequence[float] | np.ndarray, *, noise_mv: float = 0.01, seed: int = 0
+) -> np.ndarray:
     """(12, 5000) mV: P, R, S and T as Gaussians at each beat; T moves with the rate."""
     grid_s = np.arange(NUM_SAMPLES) / RATE_HZ
     interval_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 1.0
@@ -34,7 +43,9 @@ def synthetic_mv(times_s: Sequence[float] | np.ndarray, *, noise_mv: float = 0.0
             delay_s *= min(1.0, interval_s) if abs(delay_s) > 0.1 else 1.0
             wave += height * np.exp(-(((grid_s - time_s - delay_s) / width_s) ** 2) / 2)
     noise = np.random.default_rng(seed).normal(size=(len(_GAINS), NUM_SAMPLES)) * noise_mv
-    return limb_leads({lead: gain * wave + n for (lead, gain), n in zip(_GAINS.items(), noise, strict=True)})
+    return limb_leads(
+        {lead: gain * wave + n for (lead, gain), n in zip(_GAINS.items(), noise, strict=True)}
+    )
 
 
 def noise_mv(seed: int, *, exponent: float = 0.0) -> np.ndarray:
@@ -45,14 +56,20 @@ def noise_mv(seed: int, *, exponent: float = 0.0) -> np.ndarray:
 
 
 def counts(signal_mv: np.ndarray) -> dict[str, np.ndarray]:
-    """Counts of 5 microvolt of each lead: the limb leads follow from the rounded I and II, as on the device."""
+    """Counts of 5 microvolt of each lead: the limb leads follow from the rounded I and II, as on
+    the device.
+    """
     rounded = {lead: np.round(row / 0.005) for lead, row in zip(LEADS, signal_mv, strict=True)}
     exact = limb_leads({lead: rounded[lead] for lead in _GAINS})
     return {lead: np.trunc(row).astype(int) for lead, row in zip(LEADS, exact, strict=True)}
 
 
-def cardiosoft(leads: Mapping[str, np.ndarray], *, beats_ms: Sequence[float] = (), participant: str = "9000001") -> str:
-    """A CardioSoft file with these counts, its lines broken as the device does, a median beat beside the strip."""
+def cardiosoft(
+    leads: Mapping[str, np.ndarray], *, beats_ms: Sequence[float] = (), participant: str = "9000001"
+) -> str:
+    """A CardioSoft file with these counts, its lines broken as the device does, a median beat
+    beside the strip.
+    """
 
     def waveform(lead: str, values: np.ndarray) -> str:
         lines = [",".join(map(str, values[k : k + 300])) for k in range(0, len(values), 300)]
@@ -60,16 +77,25 @@ def cardiosoft(leads: Mapping[str, np.ndarray], *, beats_ms: Sequence[float] = (
 
     waves = "\r\n\t\t".join(waveform(lead, values) for lead, values in leads.items())
     medians = "\r\n\t\t".join(waveform(lead, np.arange(600)) for lead in leads)
-    times = "".join(f'<Time units="ms">{t:g}</Time><BeatClass>dominant</BeatClass>' for t in beats_ms)
+    times = "".join(
+        f'<Time units="ms">{t:g}</Time><BeatClass>dominant</BeatClass>' for t in beats_ms
+    )
     return f"""<?xml version="1.0" encoding="ISO-8859-1" ?>
 <CardiologyXML>
 	<ObservationType>RestECG</ObservationType>
-	<ClinicalInfo><DeviceInfo><Desc>CardioSoft</Desc><SoftwareVer>V6.73</SoftwareVer></DeviceInfo></ClinicalInfo>
+	<ClinicalInfo><DeviceInfo>
+		<Desc>CardioSoft</Desc><SoftwareVer>V6.73</SoftwareVer>
+	</DeviceInfo></ClinicalInfo>
 	<PatientInfo><PID>{participant}</PID></PatientInfo>
-	<FilterSetting><CubicSpline>No</CubicSpline><Filter50Hz>Yes</Filter50Hz><LowPass units="Hz">100</LowPass></FilterSetting>
+	<FilterSetting>
+		<CubicSpline>No</CubicSpline><Filter50Hz>Yes</Filter50Hz>
+		<LowPass units="Hz">100</LowPass>
+	</FilterSetting>
 	<RestingECGMeasurements>
 		<VentricularRate units="BPM">60</VentricularRate><PQInterval units="ms"></PQInterval>
-		<MedianSamples><SampleRate units="Hz">500</SampleRate><ChannelSampleCountTotal>600</ChannelSampleCountTotal>
+		<MedianSamples>
+		<SampleRate units="Hz">500</SampleRate>
+		<ChannelSampleCountTotal>600</ChannelSampleCountTotal>
 		<Resolution units="uVperLsb">5</Resolution>{medians}</MedianSamples>
 	</RestingECGMeasurements>
 	<StripData>
@@ -85,13 +111,17 @@ def cardiosoft(leads: Mapping[str, np.ndarray], *, beats_ms: Sequence[float] = (
 
 
 def wfdb_counts(path: Path) -> np.ndarray:
-    """(12, T) digital values of a WFDB record of 16-bit samples; the physical values of LUDB are scaled lead by lead."""
+    """(12, T) digital values of a WFDB record of 16-bit samples; the physical values of LUDB are
+    scaled lead by lead.
+    """
     num_leads = int(path.with_suffix(".hea").read_text().split()[1])
     return np.fromfile(path.with_suffix(".dat"), "<i2").reshape(-1, num_leads).T
 
 
 def wfdb_marks(path: Path) -> list[tuple[int, int]]:
-    """Sample and code of each mark of an annotation file in MIT format: words of a 6-bit code and a 10-bit step in time."""
+    """Sample and code of each mark of an annotation file in MIT format: words of a 6-bit code and a
+    10-bit step in time.
+    """
     words = np.fromfile(path, "<u2").tolist()
     marks, time, k = [], 0, 0
     while words[k]:
@@ -114,13 +144,20 @@ def wfdb_beats(path: Path) -> np.ndarray:
 
 
 def wfdb_intervals(path: Path, *, rate_hz: int = RATE_HZ) -> dict[str, float]:
-    """PR, QRS and QT in ms as cardiologists marked them in one lead, medians over the beats, where marked."""
+    """PR, QRS and QT in ms as cardiologists marked them in one lead, medians over the beats, where
+    marked.
+    """
     waves: list[tuple[int, int | None, int | None]] = []  # code, onset, end
     marks = wfdb_marks(path)
     for k, (_, code) in enumerate(marks):
         if code in (1, 24, 27):  # QRS complex, P wave, T wave
-            before, after = marks[k - 1] if k else (0, 0), marks[k + 1] if k + 1 < len(marks) else (0, 0)
-            waves.append((code, before[0] if before[1] == 39 else None, after[0] if after[1] == 40 else None))
+            before, after = (
+                marks[k - 1] if k else (0, 0),
+                marks[k + 1] if k + 1 < len(marks) else (0, 0),
+            )
+            waves.append(
+                (code, before[0] if before[1] == 39 else None, after[0] if after[1] == 40 else None)
+            )
     found: dict[str, list[int]] = {"pr": [], "qrs": [], "qt": []}
     for k, (code, onset, end) in enumerate(waves):
         if code != 1 or onset is None:
@@ -131,4 +168,8 @@ def wfdb_intervals(path: Path, *, rate_hz: int = RATE_HZ) -> dict[str, float]:
             found["qrs"].append(end - onset)
         if k + 1 < len(waves) and waves[k + 1][0] == 27 and waves[k + 1][2] is not None:
             found["qt"].append(waves[k + 1][2] - onset)
-    return {name: float(np.median(lengths)) * 1000 / rate_hz for name, lengths in found.items() if lengths}
+    return {
+        name: float(np.median(lengths)) * 1000 / rate_hz
+        for name, lengths in found.items()
+        if lengths
+    }

@@ -15,8 +15,12 @@ def padded(peaks: list[int]) -> np.ndarray:
     return np.array(peaks + [-1] * (PADDED - len(peaks)), np.int32)
 
 
-def by_loop(peaks: list[int], *, start: int, num_samples: int, patch: int, steps: int) -> tuple[np.ndarray, int]:
-    """Beat by beat: an embedding that is the token's own unit vector, interpolated with np.interp, then averaged."""
+def by_loop(
+    peaks: list[int], *, start: int, num_samples: int, patch: int, steps: int
+) -> tuple[np.ndarray, int]:
+    """Beat by beat: an embedding that is the token's own unit vector, interpolated with np.interp,
+    then averaged.
+    """
     tokens = num_samples // patch
     centres = np.arange(tokens) * patch + (patch - 1) / 2
     unit = np.eye(tokens)
@@ -41,14 +45,23 @@ def test_equals_a_loop_over_beats(peaks: list[int], start: int, patch: int, step
     sizes = {"start": start, "num_samples": 2500, "patch": patch, "steps": steps}
     matrix, beats = beat_matrix(padded(peaks), **sizes)
     expected, expected_beats = by_loop(peaks, **sizes)
-    assert matrix.dtype == np.float32 and matrix.shape == (steps, 2500 // patch) and beats == expected_beats
+    assert (
+        matrix.dtype == np.float32
+        and matrix.shape == (steps, 2500 // patch)
+        and beats == expected_beats
+    )
     np.testing.assert_allclose(matrix, expected, atol=1e-6)
     np.testing.assert_allclose(matrix.sum(axis=1), 1 if beats else 0, atol=1e-5)
 
 
 def test_batch_equals_one_by_one() -> None:
     rng = np.random.default_rng(1)
-    peaks = np.stack([padded(sorted(rng.choice(5000, size, replace=False).tolist())) for size in (0, 1, 2, 9, 25)])
+    peaks = np.stack(
+        [
+            padded(sorted(rng.choice(5000, size, replace=False).tolist()))
+            for size in (0, 1, 2, 9, 25)
+        ]
+    )
     starts = np.array([0, 0, 100, 2500, 1234])
     matrices, counts = beat_matrices(peaks, start=starts, num_samples=2500, patch=50, steps=13)
     for row, start, matrix, count in zip(peaks, starts, matrices, counts, strict=True):
@@ -65,7 +78,9 @@ def test_no_complete_beat_gives_zeros(peaks: list[int]) -> None:
 def test_step_is_the_middle_of_its_share_of_the_beat() -> None:
     matrix, beats = beat_matrix(padded([500, 1150]), start=0, num_samples=2500, patch=50, steps=13)
     centres = np.arange(50) * 50 + 24.5
-    np.testing.assert_allclose(matrix @ centres, 525 + 50 * np.arange(13), rtol=1e-6)  # a linear embedding is met exactly
+    np.testing.assert_allclose(
+        matrix @ centres, 525 + 50 * np.arange(13), rtol=1e-6
+    )  # a linear embedding is met exactly
     assert beats == 1 and ((matrix > 0).sum(axis=1) <= 2).all()
 
 

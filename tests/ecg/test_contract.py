@@ -1,4 +1,6 @@
-"""Leads in memory: what is converted, what is derived, what is refused; and real recordings of several devices and rates."""
+"""Leads in memory: what is converted, what is derived, what is refused; and real recordings of
+several devices and rates.
+"""
 
 from pathlib import Path
 
@@ -28,16 +30,26 @@ def test_units(unit: str, factor: float, settings: config.Ecg) -> None:
     np.testing.assert_allclose(record.signal_mv, SIGNAL_MV, atol=1e-6)
 
 
-def test_order_and_case_of_names_do_not_matter_and_other_leads_are_left(settings: config.Ecg) -> None:
+def test_order_and_case_of_names_do_not_matter_and_other_leads_are_left(
+    settings: config.Ecg,
+) -> None:
     order = np.random.default_rng(0).permutation(12)
     names = [*(LEADS[i].upper() for i in order), "vx"]
-    record = conform(np.vstack([SIGNAL_MV[order], SIGNAL_MV[:1]]), names=names, rate_hz=500, unit="mV", settings=settings)
+    record = conform(
+        np.vstack([SIGNAL_MV[order], SIGNAL_MV[:1]]),
+        names=names,
+        rate_hz=500,
+        unit="mV",
+        settings=settings,
+    )
     np.testing.assert_array_equal(record.signal_mv, SIGNAL_MV.astype(np.float32))
 
 
 def test_limb_leads_are_derived_where_eight_are_stored(settings: config.Ecg) -> None:
     eight = {lead: SIGNAL_MV[LEADS.index(lead)] for lead in INDEPENDENT}
-    np.testing.assert_allclose(conform(eight, rate_hz=500, unit="mV", settings=settings).signal_mv, SIGNAL_MV, atol=1e-6)
+    np.testing.assert_allclose(
+        conform(eight, rate_hz=500, unit="mV", settings=settings).signal_mv, SIGNAL_MV, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("rate_hz", [250, 400, 1000, 997, 512.5])
@@ -82,7 +94,10 @@ def test_real_recordings_of_the_challenge(real_data: Path, settings: config.Ecg)
     for path in sorted((real_data / "ecg" / "cinc2021").glob("*.mat")):
         counts = np.frombuffer(path.read_bytes()[24:], "<i2").reshape(-1, 12).T
         try:
-            prepare(conform(counts, rate_hz=500, unit="uV", resolution_mv=0.001, settings=settings), settings=settings)
+            prepare(
+                conform(counts, rate_hz=500, unit="uV", resolution_mv=0.001, settings=settings),
+                settings=settings,
+            )
         except Excluded as error:
             refused[path.stem] = error.reason
     assert refused == {"JS20004": Reason.FLAT_LEAD, "JS20008": Reason.FLAT_LEAD}
@@ -93,7 +108,14 @@ def test_a_real_recording_at_1000_hz(real_data: Path, settings: config.Ecg) -> N
     header = (real_data / "ecg" / "wfdb" / "s0010_re.hea").read_text().split("\n")
     names = [line.split()[-1] for line in header[1:16]]
     counts = np.fromfile(real_data / "ecg" / "wfdb" / "s0010_re.dat", "<i2").reshape(-1, 12).T
-    record = conform(counts / 2, names=names[:12], rate_hz=1000, unit="uV", resolution_mv=0.0005, settings=settings)
+    record = conform(
+        counts / 2,
+        names=names[:12],
+        rate_hz=1000,
+        unit="uV",
+        resolution_mv=0.0005,
+        settings=settings,
+    )
     found = prepare(record, settings=settings)
     assert record.signal_mv.shape == (12, 5000)
     assert 60 <= found.quality["heart_rate_bpm"] <= 100 and found.quality["likeness"] > 0.9
@@ -158,7 +180,9 @@ def test_limb_leads_agree_within_two_steps_of_the_device(
     signal_mv = SIGNAL_MV.copy()
     signal_mv[LEADS.index("III"), 1234] += steps_off * 0.005
     if refused:
-        with pytest.raises(Excluded, match=r"lead III is 2\.1 counts off the value that follows from I and II"):
+        with pytest.raises(
+            Excluded, match=r"lead III is 2\.1 counts off the value that follows from I and II"
+        ):
             conform(signal_mv, rate_hz=500, unit="mV", settings=settings)
     else:
         conform(signal_mv, rate_hz=500, unit="mV", settings=settings)

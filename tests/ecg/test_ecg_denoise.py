@@ -13,13 +13,18 @@ def by_hand(lead_mv: np.ndarray, wavelet: config.Wavelet) -> np.ndarray:
     """One lead in double precision, by PyWavelets' own multilevel functions."""
     bands = pywt.wavedec(lead_mv, wavelet.family, mode=wavelet.mode, level=wavelet.level)
     names = [f"A{wavelet.level}", *(f"D{k}" for k in range(wavelet.level, 0, -1))]
-    bands = [np.zeros_like(b) if name in wavelet.zeroed else b for name, b in zip(names, bands, strict=True)]
+    bands = [
+        np.zeros_like(b) if name in wavelet.zeroed else b
+        for name, b in zip(names, bands, strict=True)
+    ]
     return pywt.waverec(bands, wavelet.family, mode=wavelet.mode)[: len(lead_mv)]
 
 
 @pytest.mark.parametrize("length", [5000, 4999, 3333])
 @pytest.mark.parametrize("zeroed", [["A8", "D1", "D2"], ["A8"], ["D1"], ["D3", "D8"], ["A8", "D8"]])
-def test_equals_a_loop_over_records_and_leads(settings: config.Ecg, zeroed: list[str], length: int) -> None:
+def test_equals_a_loop_over_records_and_leads(
+    settings: config.Ecg, zeroed: list[str], length: int
+) -> None:
     wavelet = settings.wavelet.model_copy(update={"zeroed": zeroed})
     batch_mv = RNG.normal(size=(2, 3, length))
     expected = [[by_hand(lead, wavelet) for lead in record] for record in batch_mv]
@@ -39,7 +44,9 @@ def test_all_bands_give_the_signal_and_none_gives_nothing(settings: config.Ecg) 
 def test_is_linear(settings: config.Ecg) -> None:
     first, second = RNG.normal(size=(2, 12, 5000))
     together = denoise(2 * first - 3 * second, wavelet=settings.wavelet)
-    apart = 2 * denoise(first, wavelet=settings.wavelet) - 3 * denoise(second, wavelet=settings.wavelet)
+    apart = 2 * denoise(first, wavelet=settings.wavelet) - 3 * denoise(
+        second, wavelet=settings.wavelet
+    )
     np.testing.assert_allclose(together, apart, atol=2e-5)
 
 
@@ -50,7 +57,14 @@ def test_keeps_einthoven(settings: config.Ecg) -> None:
 
 @pytest.mark.parametrize(
     ("frequency_hz", "low", "high"),
-    [(0.2, 0, 0.02), (0.5, 0, 0.08), (10, 0.98, 1.02), (20, 0.98, 1.02), (80, 0, 0.12), (150, 0, 0.01)],
+    [
+        (0.2, 0, 0.02),
+        (0.5, 0, 0.08),
+        (10, 0.98, 1.02),
+        (20, 0.98, 1.02),
+        (80, 0, 0.12),
+        (150, 0, 0.01),
+    ],
 )
 def test_gain(settings: config.Ecg, frequency_hz: float, low: float, high: float) -> None:
     phases = np.linspace(0, np.pi, 8, endpoint=False)[:, None]
@@ -64,7 +78,9 @@ def test_gain(settings: config.Ecg, frequency_hz: float, low: float, high: float
 def test_takes_wander_and_leaves_the_beats(settings: config.Ecg) -> None:
     clean_mv = synthetic_mv(beat_times(65))
     wander_mv = 0.8 * np.sin(2 * np.pi * 0.25 * np.arange(5000) / 500)
-    shift_mv = denoise(clean_mv + wander_mv, wavelet=settings.wavelet) - denoise(clean_mv, wavelet=settings.wavelet)
+    shift_mv = denoise(clean_mv + wander_mv, wavelet=settings.wavelet) - denoise(
+        clean_mv, wavelet=settings.wavelet
+    )
     assert np.abs(shift_mv[:, 500:-500]).max() < 0.05
     ratio = np.ptp(denoise(clean_mv, wavelet=settings.wavelet), axis=1) / np.ptp(clean_mv, axis=1)
     assert ((ratio > 0.9) & (ratio < 1.1)).all()
@@ -80,7 +96,9 @@ def test_takes_wander_and_leaves_the_beats(settings: config.Ecg) -> None:
         ({"family": "nosuch"}, "nosuch"),
     ],
 )
-def test_impossible_settings_are_named(settings: config.Ecg, change: dict[str, object], message: str) -> None:
+def test_impossible_settings_are_named(
+    settings: config.Ecg, change: dict[str, object], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         denoise(np.zeros((12, 5000)), wavelet=settings.wavelet.model_copy(update=change))
 

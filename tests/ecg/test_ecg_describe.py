@@ -13,7 +13,17 @@ from ptacl.ecg.read import LEADS
 from ptacl.exclusions import Excluded, Reason
 
 TEXT = cardiosoft(counts(synthetic_mv(beat_times(60))))
-KEYS = {"kind", "format", "leads", "rate_hz", "num_samples", "r_peaks_s", "heart_rate_bpm", "quality", "excluded"}
+KEYS = {
+    "kind",
+    "format",
+    "leads",
+    "rate_hz",
+    "num_samples",
+    "r_peaks_s",
+    "heart_rate_bpm",
+    "quality",
+    "excluded",
+}
 
 
 def written(folder: Path, text: str) -> Path:
@@ -23,9 +33,13 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_usable_file(tmp_path: Path, settings: config.Ecg) -> None:
-    facts = json.loads(json.dumps(describe(written(tmp_path, TEXT), settings=settings), allow_nan=False))
+    facts = json.loads(
+        json.dumps(describe(written(tmp_path, TEXT), settings=settings), allow_nan=False)
+    )
     assert facts.keys() == KEYS and facts["kind"] == "ecg" and facts["format"] == "cardiosoft"
-    assert facts["leads"] == list(LEADS) and facts["rate_hz"] == 500 and facts["num_samples"] == 5000
+    assert (
+        facts["leads"] == list(LEADS) and facts["rate_hz"] == 500 and facts["num_samples"] == 5000
+    )
     np.testing.assert_allclose(facts["r_peaks_s"], beat_times(60), atol=0.01)
     assert facts["heart_rate_bpm"] == pytest.approx(60, abs=0.5) and facts["excluded"] is None
 
@@ -40,7 +54,13 @@ def test_usable_file(tmp_path: Path, settings: config.Ecg) -> None:
     ],
 )
 def test_excluded_file_tells_what_could_be_read(
-    old: str, new: str, reason: Reason, leads: list[str], rate_hz: float | None, tmp_path: Path, settings: config.Ecg
+    old: str,
+    new: str,
+    reason: Reason,
+    leads: list[str],
+    rate_hz: float | None,
+    tmp_path: Path,
+    settings: config.Ecg,
 ) -> None:
     path = written(tmp_path, TEXT.replace(old, new))
     facts = describe(path, settings=settings)
@@ -68,7 +88,10 @@ def test_a_single_beat(tmp_path: Path, settings: config.Ecg) -> None:
 @pytest.mark.parametrize("text", ["", "<CardiologyXML><StripData>", "<html/>", "RIFF"])
 def test_what_is_no_cardiosoft_file_raises(text: str, tmp_path: Path, settings: config.Ecg) -> None:
     path = written(tmp_path, text)
-    for act in (lambda: describe(path, settings=settings), lambda: draw(path, tmp_path / "out.png", settings=settings)):
+    for act in (
+        lambda: describe(path, settings=settings),
+        lambda: draw(path, tmp_path / "out.png", settings=settings),
+    ):
         with pytest.raises(Excluded) as caught:
             act()
         assert caught.value.reason == Reason.UNREADABLE
@@ -76,7 +99,11 @@ def test_what_is_no_cardiosoft_file_raises(text: str, tmp_path: Path, settings: 
 
 def test_real_file(example: Path, tmp_path: Path, settings: config.Ecg) -> None:
     facts = describe(example, settings=settings)
-    assert len(facts["r_peaks_s"]) == 8 and facts["heart_rate_bpm"] == pytest.approx(50, abs=0.5) and facts["excluded"] is None
+    assert (
+        len(facts["r_peaks_s"]) == 8
+        and facts["heart_rate_bpm"] == pytest.approx(50, abs=0.5)
+        and facts["excluded"] is None
+    )
     draw(example, tmp_path / "new" / "out.png", settings=settings)
     assert (tmp_path / "new" / "out.png").stat().st_size > 10000
 

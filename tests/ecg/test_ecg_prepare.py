@@ -19,11 +19,19 @@ from ptacl.exclusions import Excluded, Reason
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Files of eight participants, three of them of use, and the list of the shard; a path with spaces."""
+    """Files of eight participants, three of them of use, and the list of the shard; a path with
+    spaces.
+    """
     raw = tmp_path / "Bulk" / "Electro cardiogram"
     raw.mkdir(parents=True)
-    good = {f"900000{k}": counts(synthetic_mv(beat_times(bpm), noise_mv=0.01, seed=k)) for k, bpm in ((1, 60), (2, 80), (3, 100))}
-    texts = {participant: cardiosoft(leads, beats_ms=[515], participant=participant) for participant, leads in good.items()}
+    good = {
+        f"900000{k}": counts(synthetic_mv(beat_times(bpm), noise_mv=0.01, seed=k))
+        for k, bpm in ((1, 60), (2, 80), (3, 100))
+    }
+    texts = {
+        participant: cardiosoft(leads, beats_ms=[515], participant=participant)
+        for participant, leads in good.items()
+    }
     texts["9000004"] = texts["9000001"][:1000]
     texts["9000005"] = texts["9000001"].replace('lead="V6"', 'lead="V5"')
     texts["9000006"] = cardiosoft(counts(noise_mv(0, exponent=1)))
@@ -41,7 +49,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, settings: config.Ecg, monkeypatch: pytest.MonkeyPatch, *, out: str = "ecg") -> dict[str, Any]:
+def run(
+    folder: Path, settings: config.Ecg, monkeypatch: pytest.MonkeyPatch, *, out: str = "ecg"
+) -> dict[str, Any]:
     paths = {
         "members": folder / "0.csv",
         "store": folder / out / "0",
@@ -54,7 +64,9 @@ def run(folder: Path, settings: config.Ecg, monkeypatch: pytest.MonkeyPatch, *, 
     return json.loads(paths["manifest"].read_text())
 
 
-def test_a_shard_from_files_to_store(folder: Path, settings: config.Ecg, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shard_from_files_to_store(
+    folder: Path, settings: config.Ecg, monkeypatch: pytest.MonkeyPatch
+) -> None:
     manifest = run(folder, settings, monkeypatch)
     opened = store.read(folder / "ecg" / "0")
     assert manifest["visits"] == opened.visits == ["9000001_2", "9000002_2", "9000003_2"]
@@ -86,19 +98,27 @@ def test_every_other_record_is_an_exclusion_with_its_reason(
     assert all("900000" not in row["detail"] for row in manifest["excluded"])
 
 
-def test_quality_of_each_visit(folder: Path, settings: config.Ecg, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quality_of_each_visit(
+    folder: Path, settings: config.Ecg, monkeypatch: pytest.MonkeyPatch
+) -> None:
     manifest = run(folder, settings, monkeypatch)
     assert list(manifest["quality"]) == manifest["visits"]
     quality = manifest["quality"]["9000003_2"]
-    assert quality["heart_rate_bpm"] == pytest.approx(100, abs=1) and quality["num_beats"] == len(beat_times(100))
+    assert quality["heart_rate_bpm"] == pytest.approx(100, abs=1) and quality["num_beats"] == len(
+        beat_times(100)
+    )
     assert quality["rr_ratio"] == pytest.approx(1, abs=0.05) and quality["irregular"] is False
     assert quality["device"]["matched"] == 1 and quality["filters"]["low_pass_hz"] == 100
 
 
-def test_the_same_input_gives_the_same_bytes(folder: Path, settings: config.Ecg, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_input_gives_the_same_bytes(
+    folder: Path, settings: config.Ecg, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for out in ("one", "two"):
         run(folder, settings, monkeypatch, out=out)
-    files = sorted(p.relative_to(folder / "one") for p in (folder / "one").rglob("*") if p.is_file())
+    files = sorted(
+        p.relative_to(folder / "one") for p in (folder / "one").rglob("*") if p.is_file()
+    )
     assert len(files) > 8
     for name in files:
         assert (folder / "one" / name).read_bytes() == (folder / "two" / name).read_bytes(), name
@@ -117,7 +137,9 @@ def test_nothing_printed_names_a_participant(
     assert "3 usable and 5 excluded of 8 records" in printed and "900000" not in printed
 
 
-def test_a_shard_without_anyone(folder: Path, settings: config.Ecg, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shard_without_anyone(
+    folder: Path, settings: config.Ecg, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (folder / "0.csv").write_text("visit,ecg,cmr,version\n")
     content = run(folder, settings, monkeypatch)
     assert content.pop("stored") and content == {"visits": [], "excluded": [], "quality": {}}
@@ -129,14 +151,20 @@ def test_sheet_shows_the_doubtful_and_a_spread(folder: Path, settings: config.Ec
     members = [{"visit": f"{9000001 + k}_2", "ecg": str(path)} for k in range(30)]
     outcome = prepare.prepare_shard(members, settings=settings, directory=folder / "many")
     outcome.quality[outcome.visits[17]]["likeness"] = 0.4
-    titles = [panel.title[:9] for panel in prepare.panels(outcome, directory=folder / "many", settings=settings)]
+    titles = [
+        panel.title[:9]
+        for panel in prepare.panels(outcome, directory=folder / "many", settings=settings)
+    ]
     assert len(titles) == len(set(titles)) == 12 and "9000018_2" in titles and "9000030_2" in titles
 
 
 def test_real_file(example: Path, settings: config.Ecg) -> None:
     prepared = prepare.prepare_record(example, settings=settings)
     assert (prepared.r_peaks >= 0).sum() == 8 and prepared.signal_mv.dtype == np.float32
-    assert prepared.quality["device"]["matched"] == 8 and prepared.quality["filters"]["notch_50_hz"] is True
+    assert (
+        prepared.quality["device"]["matched"] == 8
+        and prepared.quality["filters"]["notch_50_hz"] is True
+    )
 
 
 def test_a_record_of_more_beats_than_the_store_holds_is_excluded(

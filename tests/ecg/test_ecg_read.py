@@ -30,10 +30,17 @@ def written(folder: Path, text: str, *, encoding: str = "latin-1") -> Path:
 def test_what_does_no_harm_changes_nothing(
     change: str, source: str, tmp_path: Path, settings: config.Ecg, request: pytest.FixtureRequest
 ) -> None:
-    text = TEXT if source == "synthetic" else request.getfixturevalue("example").read_text("latin-1")
+    text = (
+        TEXT if source == "synthetic" else request.getfixturevalue("example").read_text("latin-1")
+    )
     expected = np.array(
         [
-            [int(v) for v in re.findall(f'lead="{lead}">(.*?)<', text.partition("<StripData>")[2], re.S)[0].split(",")]
+            [
+                int(v)
+                for v in re.findall(
+                    f'lead="{lead}">(.*?)<', text.partition("<StripData>")[2], re.S
+                )[0].split(",")
+            ]
             for lead in LEADS
         ]
     )
@@ -53,7 +60,11 @@ def test_unit_millivolt(tmp_path: Path, settings: config.Ecg) -> None:
 
 def test_facts_beside_the_strip(tmp_path: Path, settings: config.Ecg) -> None:
     found = read(written(tmp_path, TEXT), settings=settings)
-    assert found.device_beats_ms == (515, 1515) and found.resolution_mv == 0.005 and found.software == "CardioSoft V6.73"
+    assert (
+        found.device_beats_ms == (515, 1515)
+        and found.resolution_mv == 0.005
+        and found.software == "CardioSoft V6.73"
+    )
     assert found.filters["notch_50_hz"] is True and found.filters["cubic_spline"] is False
     assert found.filters["low_pass_hz"] == 100 and found.filters["high_pass_hz"] is None
     assert found.measurements["ventricular_rate_bpm"] == 60
@@ -61,7 +72,8 @@ def test_facts_beside_the_strip(tmp_path: Path, settings: config.Ecg) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lead", "counts_off", "excluded"), [("III", 1, False), ("III", 2, True), ("aVF", 2, True), ("V2", 500, False)]
+    ("lead", "counts_off", "excluded"),
+    [("III", 1, False), ("III", 2, True), ("aVF", 2, True), ("V2", 500, False)],
 )
 def test_limb_leads_agree_within_one_count(
     lead: str, counts_off: int, excluded: bool, tmp_path: Path, settings: config.Ecg
@@ -77,18 +89,27 @@ def test_limb_leads_agree_within_one_count(
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
-def test_entities_are_refused_before_parsing(encoding: str, tmp_path: Path, settings: config.Ecg) -> None:
+def test_entities_are_refused_before_parsing(
+    encoding: str, tmp_path: Path, settings: config.Ecg
+) -> None:
     (tmp_path / "secret").write_text("1")
     bomb = "".join(f'<!ENTITY e{k} "{f"&e{k - 1};" * 10}">' for k in range(1, 10))
     outside = f'<!ENTITY outside SYSTEM "{(tmp_path / "secret").as_uri()}">'
     for entities, use in ((f'<!ENTITY e0 "1">{bomb}', "&e9;"), (outside, "&outside;")):
-        text = TEXT.replace("<CardiologyXML>", f"<!DOCTYPE CardiologyXML [{entities}]><CardiologyXML>").replace("RestECG", use)
+        text = TEXT.replace(
+            "<CardiologyXML>", f"<!DOCTYPE CardiologyXML [{entities}]><CardiologyXML>"
+        ).replace("RestECG", use)
         with pytest.raises(Excluded, match="document type"):
-            read(written(tmp_path, text.replace("ISO-8859-1", encoding), encoding=encoding), settings=settings)
+            read(
+                written(tmp_path, text.replace("ISO-8859-1", encoding), encoding=encoding),
+                settings=settings,
+            )
 
 
 @pytest.mark.parametrize("encoding", ["ISO-8859-1", "UTF-8", "UTF-16"])
-def test_the_encoding_is_that_which_the_file_names(encoding: str, tmp_path: Path, settings: config.Ecg) -> None:
+def test_the_encoding_is_that_which_the_file_names(
+    encoding: str, tmp_path: Path, settings: config.Ecg
+) -> None:
     text = TEXT.replace("ISO-8859-1", encoding)
     letters = text.replace("</CardiologyXML>", "<Note>\u00e9\u00fc</Note></CardiologyXML>")
     plain = read(written(tmp_path, text, encoding=encoding), settings=settings)
@@ -99,7 +120,10 @@ def test_the_encoding_is_that_which_the_file_names(encoding: str, tmp_path: Path
 
 def test_a_false_encoding_is_refused(tmp_path: Path, settings: config.Ecg) -> None:
     with pytest.raises(Excluded):
-        read(written(tmp_path, TEXT.replace("ISO-8859-1", "UTF-16"), encoding="latin-1"), settings=settings)
+        read(
+            written(tmp_path, TEXT.replace("ISO-8859-1", "UTF-16"), encoding="latin-1"),
+            settings=settings,
+        )
 
 
 @pytest.mark.parametrize("path", ["missing.xml", "."])
@@ -123,7 +147,11 @@ def test_damage_neither_passes_nor_raises_anything_else(
 
 def test_header_tells_what_an_unusable_file_has(tmp_path: Path, settings: config.Ecg) -> None:
     root = open_document(written(tmp_path, without("V6")(TEXT)))
-    assert header(root).leads == LEADS[:-1] and header(root).rate_hz == 500 and header(root).num_samples == 5000
+    assert (
+        header(root).leads == LEADS[:-1]
+        and header(root).rate_hz == 500
+        and header(root).num_samples == 5000
+    )
     with pytest.raises(Excluded, match="V6"):
         record(root, settings=settings)
 
@@ -133,7 +161,11 @@ def test_real_file(example: Path, settings: config.Ecg) -> None:
     i, ii, iii = found.signal_mv[:3].astype(np.float64)
     assert np.abs(i + iii - ii).max() < 1e-6  # float32 rounding of exact counts
     assert found.measurements["ventricular_rate_bpm"] == 50 and found.measurements["rr_ms"] == 1202
-    assert len(found.device_beats_ms) == 8 and found.filters["high_pass_hz"] == 0.01 and found.filters["notch_60_hz"] is False
+    assert (
+        len(found.device_beats_ms) == 8
+        and found.filters["high_pass_hz"] == 0.01
+        and found.filters["notch_60_hz"] is False
+    )
 
 
 @pytest.mark.parametrize("kind", ["pipe", "loop", "nothing"])
@@ -197,9 +229,17 @@ def in_v1(samples: str) -> Edit:
             Reason.WRONG_UNIT,
             "resolution None uvperlsb",
         ),
-        (strip(lambda s: s.replace('"V6"', '"V9"')), Reason.MISSING_LEAD, "a lead has an unknown name"),
+        (
+            strip(lambda s: s.replace('"V6"', '"V9"')),
+            Reason.MISSING_LEAD,
+            "a lead has an unknown name",
+        ),
         (strip(lambda s: s.replace('"V6"', '"v5"')), Reason.MISSING_LEAD, "lead V5 occurs twice"),
-        (lambda text: without("V5")(without("V6")(text)), Reason.MISSING_LEAD, "missing lead V5, V6"),
+        (
+            lambda text: without("V5")(without("V6")(text)),
+            Reason.MISSING_LEAD,
+            "missing lead V5, V6",
+        ),
         (
             strip(lambda s: s.replace(">5000<", ">4999<")),
             Reason.WRONG_LENGTH,

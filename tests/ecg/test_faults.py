@@ -1,4 +1,6 @@
-"""What no ECG is, on synthetic records that have one fault each and on real ones, none of which may be lost."""
+"""What no ECG is, on synthetic records that have one fault each and on real ones, none of which may
+be lost.
+"""
 
 import itertools
 from collections.abc import Iterator
@@ -27,9 +29,13 @@ def real(real_data: Path) -> Iterator[tuple[str, np.ndarray]]:
         yield path.stem, np.frombuffer(path.read_bytes()[24:], "<i2").reshape(-1, 12).T / 1000
 
 
-def reason(values: np.ndarray, settings: config.Ecg, *, resolution_mv: float = 0.005) -> Reason | None:
+def reason(
+    values: np.ndarray, settings: config.Ecg, *, resolution_mv: float = 0.005
+) -> Reason | None:
     try:
-        faults.check(values, leads=LEADS, resolution_mv=resolution_mv, rate_hz=500, settings=settings.faults)
+        faults.check(
+            values, leads=LEADS, resolution_mv=resolution_mv, rate_hz=500, settings=settings.faults
+        )
     except Excluded as error:
         return error.reason
     return None
@@ -72,10 +78,20 @@ def test_a_fault_has_its_reason(fault: str, settings: config.Ecg) -> None:
 
 def test_the_detail_names_the_lead(settings: config.Ecg) -> None:
     with pytest.raises(Excluded, match=r"lead V3 for 3\.0 s"):
-        faults.check(changed(V3, slice(2000, 3500), 0), leads=LEADS, resolution_mv=0.005, rate_hz=500, settings=settings.faults)
+        faults.check(
+            changed(V3, slice(2000, 3500), 0),
+            leads=LEADS,
+            resolution_mv=0.005,
+            rate_hz=500,
+            settings=settings.faults,
+        )
     with pytest.raises(Excluded, match="all leads"):
         faults.check(
-            changed(slice(None), slice(4000, None), 3), leads=LEADS, resolution_mv=0.005, rate_hz=500, settings=settings.faults
+            changed(slice(None), slice(4000, None), 3),
+            leads=LEADS,
+            resolution_mv=0.005,
+            rate_hz=500,
+            settings=settings.faults,
         )
 
 
@@ -102,45 +118,69 @@ def exchanged(signal_mv: np.ndarray) -> np.ndarray:
     return out
 
 
-def test_exchanged_arms_are_flagged_and_no_real_record_is(real_data: Path, settings: config.Ecg) -> None:
+def test_exchanged_arms_are_flagged_and_no_real_record_is(
+    real_data: Path, settings: config.Ecg
+) -> None:
     flagged = {"as recorded": 0, "exchanged": 0}
     total = 0
     for _, mv in real(real_data):
         clean = denoise(mv, wavelet=settings.wavelet)
         for name, signal_mv in (("as recorded", clean), ("exchanged", exchanged(clean))):
-            peaks, _ = rpeaks.find(signal_mv, rate_hz=500, device_beats_ms=(), settings=settings.rpeaks)
-            flagged[name] += faults.arms_exchanged(signal_mv, r_peaks=peaks, rate_hz=500, leads=LEADS)
+            peaks, _ = rpeaks.find(
+                signal_mv, rate_hz=500, device_beats_ms=(), settings=settings.rpeaks
+            )
+            flagged[name] += faults.arms_exchanged(
+                signal_mv, r_peaks=peaks, rate_hz=500, leads=LEADS
+            )
         total += 1
     assert flagged["as recorded"] == 0
     assert flagged["exchanged"] >= 0.5 * total
 
 
 def test_arms_of_a_record_without_a_whole_beat(settings: config.Ecg) -> None:
-    assert not faults.arms_exchanged(GOOD * 0.005, r_peaks=np.array([3, 4999]), rate_hz=500, leads=LEADS)
+    assert not faults.arms_exchanged(
+        GOOD * 0.005, r_peaks=np.array([3, 4999]), rate_hz=500, leads=LEADS
+    )
 
 
 @pytest.mark.parametrize(
     ("participant", "signal_mv", "flags"),
     [
         ("9000001", synthetic_mv(beat_times(60)), []),
-        ("9000002", synthetic_mv(beat_times(60)), ["another participant in the ECG file than in its name"]),
+        (
+            "9000002",
+            synthetic_mv(beat_times(60)),
+            ["another participant in the ECG file than in its name"],
+        ),
         ("anonymous", synthetic_mv(beat_times(60)), []),
         ("9000001", exchanged(synthetic_mv(beat_times(60))), ["arm electrodes look exchanged"]),
-        ("9000001", synthetic_mv([0.5, 1.5, 2.5, 3.1, 5.2, 6.2, 7.2, 8.2, 9.2]), ["irregular rhythm"]),
+        (
+            "9000001",
+            synthetic_mv([0.5, 1.5, 2.5, 3.1, 5.2, 6.2, 7.2, 8.2, 9.2]),
+            ["irregular rhythm"],
+        ),
     ],
 )
-def test_flags(participant: str, signal_mv: np.ndarray, flags: list[str], tmp_path: Path, settings: config.Ecg) -> None:
+def test_flags(
+    participant: str, signal_mv: np.ndarray, flags: list[str], tmp_path: Path, settings: config.Ecg
+) -> None:
     path = tmp_path / "9000001_20205_2_0.xml"
     path.write_text(cardiosoft(counts(signal_mv), participant=participant), encoding="latin-1")
     assert prepare_record(path, settings=settings).quality["flags"] == flags
 
 
 @pytest.mark.parametrize(("rate", "ours"), [(171, "half of the beats of the device"), (60, "")])
-def test_the_list_of_the_device_is_a_gate(rate: int, ours: str, tmp_path: Path, settings: config.Ecg) -> None:
-    """Marks at another rate than that of the signal exclude; a list of one mark alone tells too little to."""
+def test_the_list_of_the_device_is_a_gate(
+    rate: int, ours: str, tmp_path: Path, settings: config.Ecg
+) -> None:
+    """Marks at another rate than that of the signal exclude; a list of one mark alone tells too
+    little to.
+    """
     path = tmp_path / "9000001_20205_2_0.xml"
     leads = counts(synthetic_mv(beat_times(60)))
-    path.write_text(cardiosoft(leads, beats_ms=list(1000 * beat_times(rate) + 15)), encoding="latin-1")
+    path.write_text(
+        cardiosoft(leads, beats_ms=list(1000 * beat_times(rate) + 15)), encoding="latin-1"
+    )
     if ours:
         with pytest.raises(Excluded) as error:
             prepare_record(path, settings=settings)

@@ -1,4 +1,6 @@
-"""Every format to one contract: real files where there are some, else files of an independent writer; and damaged ones."""
+"""Every format to one contract: real files where there are some, else files of an independent
+writer; and damaged ones.
+"""
 
 import json
 import shutil
@@ -46,7 +48,10 @@ def test_real_dicom_as_pydicom_reads_it(name: str, real_data: Path, settings: co
     path = real_data / "ecg" / "dicom" / name
     data = pydicom.dcmread(path)
     rate = float(data.WaveformSequence[0].SamplingFrequency)
-    units = {c.ChannelSensitivityUnitsSequence[0].CodeValue for c in data.WaveformSequence[0].ChannelDefinitionSequence}
+    units = {
+        c.ChannelSensitivityUnitsSequence[0].CodeValue
+        for c in data.WaveformSequence[0].ChannelDefinitionSequence
+    }
     expected = data.waveform_array(0).T * {"uV": 1e-3, "mV": 1.0}[units.pop()]
     found = formats.record(path, settings=settings)
     assert found.signal_mv.shape == (12, 5000)
@@ -54,12 +59,16 @@ def test_real_dicom_as_pydicom_reads_it(name: str, real_data: Path, settings: co
         np.testing.assert_allclose(found.signal_mv, expected[:, :5000], atol=1e-5)
     else:  # converted: the same curve, but for what lies above the new half of the rate
         between = expected[:, : 5000 * int(rate // 500) : int(rate // 500)]
-        assert all(np.corrcoef(a, b)[0, 1] > 0.99 for a, b in zip(found.signal_mv, between, strict=True))
+        assert all(
+            np.corrcoef(a, b)[0, 1] > 0.99 for a, b in zip(found.signal_mv, between, strict=True)
+        )
     assert prepare_record(path, settings=settings).quality["num_beats"] >= 4
 
 
 def test_real_wfdb_as_an_own_reader_reads_it(real_data: Path, settings: config.Ecg) -> None:
-    """Challenge of 2021, 25 records, two of them with leads without a signal; and PTB with its 15 leads at 1000 Hz."""
+    """Challenge of 2021, 25 records, two of them with leads without a signal; and PTB with its 15
+    leads at 1000 Hz.
+    """
     refused = {}
     for path in sorted((real_data / "ecg" / "cinc2021").glob("*.hea")):
         try:
@@ -67,14 +76,23 @@ def test_real_wfdb_as_an_own_reader_reads_it(real_data: Path, settings: config.E
         except Excluded as error:
             refused[path.stem] = error.reason
             continue
-        expected = np.frombuffer(path.with_suffix(".mat").read_bytes()[24:], "<i2").reshape(-1, 12).T / 1000
+        expected = (
+            np.frombuffer(path.with_suffix(".mat").read_bytes()[24:], "<i2").reshape(-1, 12).T
+            / 1000
+        )
         np.testing.assert_allclose(found.signal_mv, expected, atol=1e-5)
     assert refused == {"JS20004": Reason.FLAT_LEAD, "JS20008": Reason.FLAT_LEAD}
-    assert formats.record(real_data / "ecg" / "wfdb" / "s0010_re.hea", settings=settings).signal_mv.shape == (12, 5000)
+    assert formats.record(
+        real_data / "ecg" / "wfdb" / "s0010_re.hea", settings=settings
+    ).signal_mv.shape == (12, 5000)
 
 
-def test_physical_values_that_are_scaled_lead_by_lead_are_refused(real_data: Path, settings: config.Ecg) -> None:
-    """LUDB's headers make every lead as tall as every other: the limb leads then disagree, and nothing is learnt from them."""
+def test_physical_values_that_are_scaled_lead_by_lead_are_refused(
+    real_data: Path, settings: config.Ecg
+) -> None:
+    """LUDB's headers make every lead as tall as every other: the limb leads then disagree, and
+    nothing is learnt from them.
+    """
     path = sorted((real_data / "ecg" / "ludb").rglob("*.hea"))[0]
     with pytest.raises(Excluded) as error:
         formats.record(path, settings=settings)
@@ -92,13 +110,19 @@ def edf(path: Path, *, rate_hz: int = 500, leads: tuple[str, ...] = LEADS) -> Pa
     return path
 
 
-@pytest.mark.parametrize("leads", [LEADS, ("I", "II", *LEADS[6:])], ids=["twelve leads", "eight leads"])
-def test_edf_of_an_independent_writer(leads: tuple[str, ...], tmp_path: Path, settings: config.Ecg) -> None:
+@pytest.mark.parametrize(
+    "leads", [LEADS, ("I", "II", *LEADS[6:])], ids=["twelve leads", "eight leads"]
+)
+def test_edf_of_an_independent_writer(
+    leads: tuple[str, ...], tmp_path: Path, settings: config.Ecg
+) -> None:
     found = formats.record(edf(tmp_path / "a.edf", leads=leads), settings=settings)
     np.testing.assert_allclose(found.signal_mv, SIGNAL_MV, atol=2e-3)
 
 
-@pytest.mark.skipif(not shutil.which("save2gdf"), reason="needs save2gdf of biosig-tools to write HL7 aECG")
+@pytest.mark.skipif(
+    not shutil.which("save2gdf"), reason="needs save2gdf of biosig-tools to write HL7 aECG"
+)
 def test_hl7_aecg_of_an_independent_writer(tmp_path: Path, settings: config.Ecg) -> None:
     command = ["save2gdf", "-f=HL7", str(edf(tmp_path / "a.edf")), str(tmp_path / "a.xml")]
     subprocess.run(command, check=True, capture_output=True)
@@ -112,23 +136,35 @@ def table(path: Path, values: np.ndarray, **facts: object) -> Path:
         np.save(path, values)
     else:
         np.savetxt(path, values.T, delimiter=",", header=",".join(LEADS), comments="")
-    path.with_suffix(".json").write_text(json.dumps({"rate_hz": 500, "unit": "mV", "leads": LEADS} | facts))
+    path.with_suffix(".json").write_text(
+        json.dumps({"rate_hz": 500, "unit": "mV", "leads": LEADS} | facts)
+    )
     return path
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.npy"])
 def test_a_table_with_its_sidecar(name: str, tmp_path: Path, settings: config.Ecg) -> None:
     np.testing.assert_allclose(
-        formats.record(table(tmp_path / name, SIGNAL_MV), settings=settings).signal_mv, SIGNAL_MV, atol=1e-6
+        formats.record(table(tmp_path / name, SIGNAL_MV), settings=settings).signal_mv,
+        SIGNAL_MV,
+        atol=1e-6,
     )
     scaled = table(tmp_path / name, SIGNAL_MV * 1000, unit="uV")
-    np.testing.assert_allclose(formats.record(scaled, settings=settings).signal_mv, SIGNAL_MV, atol=1e-6)
+    np.testing.assert_allclose(
+        formats.record(scaled, settings=settings).signal_mv, SIGNAL_MV, atol=1e-6
+    )
 
 
 BAD_TABLES: dict[str, tuple[Callable[[Path], object], Reason]] = {
     "no sidecar": (lambda p: p.with_suffix(".json").unlink(), Reason.UNREADABLE),
-    "a sidecar without a rate": (lambda p: p.with_suffix(".json").write_text('{"unit": "mV", "leads": []}'), Reason.UNREADABLE),
-    "a sidecar that is no object": (lambda p: p.with_suffix(".json").write_text("[1]"), Reason.UNREADABLE),
+    "a sidecar without a rate": (
+        lambda p: p.with_suffix(".json").write_text('{"unit": "mV", "leads": []}'),
+        Reason.UNREADABLE,
+    ),
+    "a sidecar that is no object": (
+        lambda p: p.with_suffix(".json").write_text("[1]"),
+        Reason.UNREADABLE,
+    ),
     "text": (lambda p: p.write_text("I,II\na,b\n"), Reason.UNREADABLE),
     "cut": (lambda p: p.write_bytes(p.read_bytes()[:-3]), Reason.WRONG_LENGTH),
     "three leads": (lambda p: np.savetxt(p, SIGNAL_MV[:3].T, delimiter=","), Reason.MISSING_LEAD),
@@ -166,27 +202,45 @@ def test_a_damaged_file_is_excluded_and_raises_nothing_else(
     assert "9000001" not in str(error.value)
 
 
-def test_without_the_extra_the_remedy_is_named(tmp_path: Path, settings: config.Ecg, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_remedy_is_named(
+    tmp_path: Path, settings: config.Ecg, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "ecgdatakit", None)
     with pytest.raises(Excluded, match=r"pip install ecgdatakit"):
         formats.record(edf(tmp_path / "a.edf"), settings=settings)
 
 
-def test_inspection_describes_every_format(real_data: Path, tmp_path: Path, settings: config.Ecg) -> None:
+def test_inspection_describes_every_format(
+    real_data: Path, tmp_path: Path, settings: config.Ecg
+) -> None:
     for path in (
         real_data / "ecg" / "dicom" / "example-DICOM1.dcm",
         edf(tmp_path / "a.edf"),
         table(tmp_path / "a.csv", SIGNAL_MV),
     ):
         facts = describe(path, settings=settings)
-        assert facts["excluded"] is None and facts["format"] == path.suffix[1:] and len(facts["r_peaks_s"]) >= 5
+        assert (
+            facts["excluded"] is None
+            and facts["format"] == path.suffix[1:]
+            and len(facts["r_peaks_s"]) >= 5
+        )
 
 
 def test_files_of_any_format_are_found_where_the_settings_want_them(tmp_path: Path) -> None:
-    for name in ("9000001_20205_2_0.xml", "9000002_20205_2_0.dcm", "9000003_20205_2_0.hea", "9000003_20205_2_0.dat", "notes.csv"):
+    for name in (
+        "9000001_20205_2_0.xml",
+        "9000002_20205_2_0.dcm",
+        "9000003_20205_2_0.hea",
+        "9000003_20205_2_0.dat",
+        "notes.csv",
+    ):
         (tmp_path / name).touch()
     assert [f.participant for f in inventory.find_ecgs([tmp_path])] == ["9000001"]
-    assert [f.participant for f in inventory.find_ecgs([tmp_path], ecg_format="auto")] == ["9000001", "9000002", "9000003"]
+    assert [f.participant for f in inventory.find_ecgs([tmp_path], ecg_format="auto")] == [
+        "9000001",
+        "9000002",
+        "9000003",
+    ]
 
 
 def test_a_table_may_begin_with_numbers_in_any_notation(

@@ -17,9 +17,13 @@ from ptacl.exclusions import Excluded, Reason
 TOLERANCE = round(0.15 * RATE_HZ)
 
 
-def find(signal_mv: np.ndarray, settings: config.Ecg, *, beats_ms: tuple[float, ...] = ()) -> tuple[np.ndarray, dict[str, Any]]:
+def find(
+    signal_mv: np.ndarray, settings: config.Ecg, *, beats_ms: tuple[float, ...] = ()
+) -> tuple[np.ndarray, dict[str, Any]]:
     clean_mv = denoise(signal_mv, wavelet=settings.wavelet)
-    return rpeaks.find(clean_mv, rate_hz=RATE_HZ, device_beats_ms=beats_ms, settings=settings.rpeaks)
+    return rpeaks.find(
+        clean_mv, rate_hz=RATE_HZ, device_beats_ms=beats_ms, settings=settings.rpeaks
+    )
 
 
 def excluded(signal_mv: np.ndarray, settings: config.Ecg) -> Reason | None:
@@ -47,7 +51,16 @@ def test_annotated_records(real_data: Path, settings: config.Ecg) -> None:
         refused += [number] if excluded(signal_mv, settings) else []
         if without_error(peaks, marks):
             right.append(number)
-            late.append(np.median([peak - mark for mark in marks for peak in peaks if abs(peak - mark) <= TOLERANCE]))
+            late.append(
+                np.median(
+                    [
+                        peak - mark
+                        for mark in marks
+                        for peak in peaks
+                        if abs(peak - mark) <= TOLERANCE
+                    ]
+                )
+            )
         assert 0.5 < quality["likeness"] <= 1
     assert len(right) >= 98, f"wrong: {sorted(set(range(1, 101)) - set(right))}"
     assert abs(np.median(late)) * 1000 / RATE_HZ <= 4
@@ -55,10 +68,15 @@ def test_annotated_records(real_data: Path, settings: config.Ecg) -> None:
 
 
 @pytest.mark.parametrize(
-    ("record", "beats"), [("JS20000", 19), ("HR06002", 7), ("JS20002", 14), ("JS20012", 20), ("JS20014", 11)]
+    ("record", "beats"),
+    [("JS20000", 19), ("HR06002", 7), ("JS20002", 14), ("JS20012", 20), ("JS20014", 11)],
 )
-def test_hospital_records_that_mislead_a_detector(record: str, beats: int, real_data: Path, settings: config.Ecg) -> None:
-    """Extrasystoles, pauses, small complexes; beats counted by eye in all leads. sleepecg alone: 25, 9, 17, 19, 13."""
+def test_hospital_records_that_mislead_a_detector(
+    record: str, beats: int, real_data: Path, settings: config.Ecg
+) -> None:
+    """Extrasystoles, pauses, small complexes; beats counted by eye in all leads. sleepecg alone:
+    25, 9, 17, 19, 13.
+    """
     signal_mv = loadmat(real_data / "ecg" / "cinc2021" / f"{record}.mat")["val"] / 1000
     assert len(find(signal_mv, settings)[0]) == beats
 
@@ -69,7 +87,12 @@ def test_real_file_agrees_with_the_device(example: Path, settings: config.Ecg) -
     late_ms = np.array(record.device_beats_ms) - peaks * 1000 / RATE_HZ
     assert len(peaks) == 8 and late_ms.min() >= 13 and late_ms.max() <= 18
     assert quality["heart_rate_bpm"] == pytest.approx(50, abs=0.5)
-    assert quality["device"] == {"num_beats": 8, "ours": 8, "matched": 8, "offset_ms": pytest.approx(16, abs=2)}
+    assert quality["device"] == {
+        "num_beats": 8,
+        "ours": 8,
+        "matched": 8,
+        "offset_ms": pytest.approx(16, abs=2),
+    }
 
 
 @pytest.mark.parametrize("bpm", [32, 35, 42, 50, 75, 110, 150, 180])
@@ -79,7 +102,9 @@ def test_finds_every_beat(bpm: float, settings: config.Ecg) -> None:
     peaks, quality = find(signal_mv, settings)
     np.testing.assert_allclose(peaks / RATE_HZ, times_s, atol=0.01)
     assert quality["heart_rate_bpm"] == pytest.approx(bpm, rel=0.01) and not quality["irregular"]
-    assert quality["likeness"] > 0.95 and (quality["agreement"] == 1 or bpm < 40)  # slower, sleepecg alone goes astray
+    assert quality["likeness"] > 0.95 and (
+        quality["agreement"] == 1 or bpm < 40
+    )  # slower, sleepecg alone goes astray
     assert excluded(signal_mv, settings) is None
 
 
@@ -98,8 +123,22 @@ def spikes(signal_mv: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "change",
-    [np.negative, lambda x: x * 0.1, lambda x: x * 10, steps, spikes, lambda x: np.where(np.arange(12)[:, None] == 8, 0, x)],
-    ids=["inverted", "small", "large", "steps in chest leads", "spikes in chest leads", "flat lead"],
+    [
+        np.negative,
+        lambda x: x * 0.1,
+        lambda x: x * 10,
+        steps,
+        spikes,
+        lambda x: np.where(np.arange(12)[:, None] == 8, 0, x),
+    ],
+    ids=[
+        "inverted",
+        "small",
+        "large",
+        "steps in chest leads",
+        "spikes in chest leads",
+        "flat lead",
+    ],
 )
 def test_beats_do_not_depend_on(change: Any, settings: config.Ecg) -> None:
     signal_mv = synthetic_mv(beat_times(66), noise_mv=0.01)
@@ -136,7 +175,10 @@ def test_device_list_is_compared(settings: config.Ecg) -> None:
     times_s = beat_times(60)
     marks_ms = (*(1000 * times_s[:-1] + 15), 9999.0)
     _, quality = find(synthetic_mv(times_s), settings, beats_ms=marks_ms)
-    assert quality["device"]["num_beats"] == len(times_s) and quality["device"]["matched"] == len(times_s) - 1
+    assert (
+        quality["device"]["num_beats"] == len(times_s)
+        and quality["device"]["matched"] == len(times_s) - 1
+    )
     assert quality["device"]["offset_ms"] == pytest.approx(15, abs=3)
 
 
@@ -164,8 +206,16 @@ def test_gates(signal_mv: np.ndarray, reason: Reason, settings: config.Ecg) -> N
 
 def test_nothing_to_find_gives_nothing(settings: config.Ecg) -> None:
     peaks, quality = find(np.zeros((12, 5000)), settings)
-    assert not len(peaks) and quality["num_beats"] == 0 and quality["likeness"] == -1 and quality["agreement"] == 0
-    assert quality["heart_rate_bpm"] is quality["rr_ratio"] is quality["device"] is None and quality["irregular"] is False
+    assert (
+        not len(peaks)
+        and quality["num_beats"] == 0
+        and quality["likeness"] == -1
+        and quality["agreement"] == 0
+    )
+    assert (
+        quality["heart_rate_bpm"] is quality["rr_ratio"] is quality["device"] is None
+        and quality["irregular"] is False
+    )
 
 
 def test_one_missing_value_is_no_silence(settings: config.Ecg) -> None:
@@ -184,10 +234,15 @@ def test_detectors(method: str, settings: config.Ecg) -> None:
     times_s = beat_times(60)
     lead_mv = synthetic_mv(times_s, noise_mv=0.02)[1]
     peaks = rpeaks.detect(lead_mv, rate_hz=RATE_HZ, method=method)
-    assert rpeaks.matched(np.round(times_s * RATE_HZ), second=peaks, tolerance=TOLERANCE) >= len(times_s) - 1
+    assert (
+        rpeaks.matched(np.round(times_s * RATE_HZ), second=peaks, tolerance=TOLERANCE)
+        >= len(times_s) - 1
+    )
     for nothing in (np.zeros(5000), lead_mv[:100]):
         assert not len(rpeaks.detect(nothing, rate_hz=RATE_HZ, method=method))
-    chosen = settings.model_copy(update={"rpeaks": settings.rpeaks.model_copy(update={"method": method})})
+    chosen = settings.model_copy(
+        update={"rpeaks": settings.rpeaks.model_copy(update={"method": method})}
+    )
     assert len(find(synthetic_mv(times_s), chosen)[0]) == len(times_s)
 
 
@@ -200,7 +255,12 @@ def test_a_missing_package_is_named() -> None:
 def test_peak_of_a_beat_is_the_detector_s_or_the_largest_deflection() -> None:
     lead_mv = np.zeros(5000)
     lead_mv[[1010, 2015, 2990]] = 1, -2, 1
-    found = rpeaks.place(np.array([1000, 2000, 3000]), detected=np.array([1005, 1600]), lead_mv=lead_mv, rate_hz=RATE_HZ)
+    found = rpeaks.place(
+        np.array([1000, 2000, 3000]),
+        detected=np.array([1005, 1600]),
+        lead_mv=lead_mv,
+        rate_hz=RATE_HZ,
+    )
     assert found.tolist() == [1005, 2015, 2990]
 
 
@@ -214,7 +274,9 @@ def test_likeness_is_a_mean_correlation_by_hand() -> None:
     peaks = np.array([10, 500, 1500, 3000, 4990])  # the first and the last do not lie inside
     waves = [signal_mv[:, p - 40 : p + 41].ravel() for p in peaks[1:-1]]
     expected = [np.corrcoef(w, sum(o for o in waves if o is not w))[0, 1] for w in waves]
-    assert rpeaks.likeness(signal_mv, r_peaks=peaks, rate_hz=RATE_HZ) == pytest.approx(np.median(expected), abs=1e-9)
+    assert rpeaks.likeness(signal_mv, r_peaks=peaks, rate_hz=RATE_HZ) == pytest.approx(
+        np.median(expected), abs=1e-9
+    )
     assert rpeaks.likeness(signal_mv, r_peaks=peaks[:2], rate_hz=RATE_HZ) == -1
 
 
@@ -235,7 +297,11 @@ GOOD = {"num_beats": 10, "heart_rate_bpm": 60.0, "device": None, "likeness": 0.9
         ({"num_beats": 3}, Reason.NO_R_PEAKS, "3 beats"),
         ({"heart_rate_bpm": 29.9}, Reason.IMPLAUSIBLE_RATE, "30 bpm"),
         ({"heart_rate_bpm": 200.6}, Reason.IMPLAUSIBLE_RATE, "201 bpm"),
-        ({"likeness": 0.34}, Reason.NO_R_PEAKS, "the waves at the peaks do not resemble one another (likeness 0.34)"),
+        (
+            {"likeness": 0.34},
+            Reason.NO_R_PEAKS,
+            "the waves at the peaks do not resemble one another (likeness 0.34)",
+        ),
         (
             {"device": {"num_beats": 10, "ours": 10, "matched": 7}},
             Reason.OTHER_BEATS,

@@ -42,9 +42,13 @@ def test_a_flat_record_becomes_zero():
 
 
 def test_only_the_cohort_keeps_voltages(record):
-    """A record of twice the voltage looks the same to the z-score of a record, and not to that of the cohort."""
+    """A record of twice the voltage looks the same to the z-score of a record, and not to that of
+    the cohort.
+    """
     of_record = Zscore("sample")
-    assert np.allclose(standardised(record, of_record), standardised(2 * record, of_record), atol=1e-5)
+    assert np.allclose(
+        standardised(record, of_record), standardised(2 * record, of_record), atol=1e-5
+    )
     of_cohort = zscore.of_cohort([record, 2 * record])
     one, two = (standardised(signal, of_cohort).std() for signal in (record, 2 * record))
     assert two == pytest.approx(2 * one, rel=1e-5)

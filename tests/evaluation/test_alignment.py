@@ -19,7 +19,11 @@ def evaluate(*args, **how):
 
 def settings(*names: str) -> Alignment:
     return Alignment.model_validate(
-        {"rows": [{"label": n.upper(), "model": n} for n in names], "bootstrap": 100, "confidence": 0.95}
+        {
+            "rows": [{"label": n.upper(), "model": n} for n in names],
+            "bootstrap": 100,
+            "confidence": 0.95,
+        }
     )
 
 
@@ -48,7 +52,9 @@ def test_cosines_agree_with_a_loop(monkeypatch):
     for i in range(10):
         for k in range(5):
             for t in range(5):
-                expected = ecg[i, k] @ cmr[i, t] / np.linalg.norm(ecg[i, k]) / np.linalg.norm(cmr[i, t])
+                expected = (
+                    ecg[i, k] @ cmr[i, t] / np.linalg.norm(ecg[i, k]) / np.linalg.norm(cmr[i, t])
+                )
                 assert cosines[i, k, t] == pytest.approx(expected, abs=1e-6)
 
 
@@ -57,13 +63,17 @@ def test_chance_is_the_share_of_step_pairs_near_the_diagonal():
     assert alignment.chance(2) == 1
     rng = np.random.default_rng(2)
     ecg, cmr = rng.normal(size=(2, 3000, T, D))
-    assert alignment.share_near_diagonal(alignment.cosines(ecg, cmr)).mean() == pytest.approx(37 / 169, abs=0.01)
+    assert alignment.share_near_diagonal(alignment.cosines(ecg, cmr)).mean() == pytest.approx(
+        37 / 169, abs=0.01
+    )
 
 
 @pytest.mark.parametrize(("shift", "share"), [(0, 1.0), (1, 12 / 13), (6, 0.0)])
 def test_share_tells_how_far_the_best_match_lies(tmp_path, shift, share):
     steps = alignment.read_steps(write(tmp_path / "a.npz", noise=0.0, shift=shift))
-    np.testing.assert_allclose(alignment.share_near_diagonal(alignment.cosines(steps.ecg, steps.cmr)), share)
+    np.testing.assert_allclose(
+        alignment.share_near_diagonal(alignment.cosines(steps.ecg, steps.cmr)), share
+    )
 
 
 def test_each_ecg_step_looks_for_its_cmr_step_and_not_the_other_way_round():
@@ -79,7 +89,9 @@ def test_participants_without_a_beat_and_second_visits_are_left_out(tmp_path):
     stored["local_valid"][5] = False
     order = np.random.default_rng(0).permutation(8)
     still = stored.pop("cmr_local_still")
-    np.savez(path, cmr_local_still=still, **{name: values[order] for name, values in stored.items()})
+    np.savez(
+        path, cmr_local_still=still, **{name: values[order] for name, values in stored.items()}
+    )
     steps = alignment.read_steps(path)
     assert steps.visits == [f"900000{i}_2" for i in (1, 2, 3, 5, 7, 8)]
     assert steps.num_without_beat == 1
@@ -123,16 +135,32 @@ def test_other_participants_are_refused(tmp_path):
 
 def test_models_without_local_embeddings_are_refused(tmp_path):
     np.savez(tmp_path / "a.npz", test_visits=np.array(["9000001_2"]))
-    with pytest.raises(ValueError, match="has no local_valid, ecg_local, cmr_local, cmr_local_still"):
+    with pytest.raises(
+        ValueError, match="has no local_valid, ecg_local, cmr_local, cmr_local_still"
+    ):
         alignment.read_steps(tmp_path / "a.npz")
 
 
 def test_stage_writes_numbers_and_figures(tmp_path, monkeypatch):
-    embeddings = {"global": {0: write(tmp_path / "g.npz", noise=30.0)}, "ptacl": {0: write(tmp_path / "p.npz", noise=0.3)}}
-    svg, png, one, out = (tmp_path / "results" / name for name in ("a.svg", "a.png", "private/one.png", "a.json"))
-    arguments = ["alignment", "--settings", settings("global", "ptacl").model_dump_json(), "--seed", "0"]
+    embeddings = {
+        "global": {0: write(tmp_path / "g.npz", noise=30.0)},
+        "ptacl": {0: write(tmp_path / "p.npz", noise=0.3)},
+    }
+    svg, png, one, out = (
+        tmp_path / "results" / name for name in ("a.svg", "a.png", "private/one.png", "a.json")
+    )
+    arguments = [
+        "alignment",
+        "--settings",
+        settings("global", "ptacl").model_dump_json(),
+        "--seed",
+        "0",
+    ]
     arguments += ["--embeddings", json.dumps(embeddings, default=str)]
-    monkeypatch.setattr("sys.argv", [*arguments, "--figure", str(svg), str(png), "--example", str(one), "--out", str(out)])
+    monkeypatch.setattr(
+        "sys.argv",
+        [*arguments, "--figure", str(svg), str(png), "--example", str(one), "--out", str(out)],
+    )
     alignment.main()
     first = svg.read_bytes(), out.read_bytes()
     alignment.main()
@@ -144,26 +172,44 @@ def test_stage_writes_numbers_and_figures(tmp_path, monkeypatch):
 
 
 def test_controls_tell_the_own_cine_from_others_and_from_order(tmp_path):
-    """Steps that all people share survive a cine of another person; steps of one's own do not; neither survives a permutation."""
+    """Steps that all people share survive a cine of another person; steps of one's own do not;
+    neither survives a permutation.
+    """
     rng = np.random.default_rng(0)
     common, people = rng.normal(size=(1, T, D)), 80
-    arrays = {"test_visits": np.array([f"{9000001 + i}_2" for i in range(people)]), "local_valid": np.ones(people, bool)}
-    for name, steps in (("shared", np.broadcast_to(common, (people, T, D))), ("own", rng.normal(size=(people, T, D)))):
+    arrays = {
+        "test_visits": np.array([f"{9000001 + i}_2" for i in range(people)]),
+        "local_valid": np.ones(people, bool),
+    }
+    for name, steps in (
+        ("shared", np.broadcast_to(common, (people, T, D))),
+        ("own", rng.normal(size=(people, T, D))),
+    ):
         of_people = {f"{modality}_local": steps.astype("f2") for modality in ("ecg", "cmr")}
-        np.savez(tmp_path / f"{name}.npz", **arrays, **of_people, cmr_local_still=common[0].astype("f2"))
+        np.savez(
+            tmp_path / f"{name}.npz", **arrays, **of_people, cmr_local_still=common[0].astype("f2")
+        )
     embeddings = {name: {0: tmp_path / f"{name}.npz"} for name in ("shared", "own")}
     result = evaluate(settings("shared", "own"), embeddings=embeddings, seed=0)
     shared, own = (result["models"][name] for name in ("shared", "own"))
     assert shared["share"] == shared["other_share"] == own["share"] == 1
     assert own["other_share"] == pytest.approx(37 / 169, abs=0.04)
-    assert shared["beyond_other_difference"] == 0 and own["beyond_other_difference_low"] > 0.5 and own["beyond_other_p"] < 0.05
+    assert (
+        shared["beyond_other_difference"] == 0
+        and own["beyond_other_difference_low"] > 0.5
+        and own["beyond_other_p"] < 0.05
+    )
     for entry in (shared, own):
         assert entry["permuted_share"] == pytest.approx(37 / 169, abs=0.04)
-        assert entry["permuted_share_low"] <= entry["permuted_share"] <= entry["permuted_share_high"]
+        assert (
+            entry["permuted_share_low"] <= entry["permuted_share"] <= entry["permuted_share_high"]
+        )
 
 
 def test_a_still_image_leaves_what_needs_no_beating_heart(tmp_path):
-    """Where the phases of all people and of the still image are the same, the own cine adds nothing to it."""
+    """Where the phases of all people and of the still image are the same, the own cine adds nothing
+    to it.
+    """
     rng = np.random.default_rng(0)
     common, people = rng.normal(size=(T, D)), 60
     visits = np.array([f"{9000001 + i}_2" for i in range(people)])
@@ -173,7 +219,12 @@ def test_a_still_image_leaves_what_needs_no_beating_heart(tmp_path):
     files = {}
     for (name, still), steps in zip(stills.items(), (shared, own), strict=True):
         files[name] = {0: tmp_path / f"{name}.npz"}
-        arrays = {"test_visits": visits, "ecg_local": steps, "cmr_local": steps, "cmr_local_still": still.astype("f2")}
+        arrays = {
+            "test_visits": visits,
+            "ecg_local": steps,
+            "cmr_local": steps,
+            "cmr_local_still": still.astype("f2"),
+        }
         np.savez(files[name][0], local_valid=np.ones(people, bool), **arrays)
     result = evaluate(settings("positions", "motion"), embeddings=files, seed=0)
     positions, motion = result["models"].values()
@@ -193,25 +244,35 @@ def truth(path: Path, shift: np.ndarray) -> Path:
 
 
 def test_the_shift_of_each_person_is_compared_with_the_true_one(tmp_path):
-    """The CMR of every person is `late` phases late, and the truth says so, or speaks of somebody else."""
+    """The CMR of every person is `late` phases late, and the truth says so, or speaks of somebody
+    else.
+    """
     rng = np.random.default_rng(0)
     people = 40
     late = rng.integers(0, 3, people)
     phases = rng.normal(size=(people, T, D))
     cmr = np.stack([np.roll(steps, k, axis=0) for steps, k in zip(phases, late, strict=True)])
-    arrays = {"ecg_local": phases.astype("f2"), "cmr_local": cmr.astype("f2"), "cmr_local_still": phases[0].astype("f2")}
+    arrays = {
+        "ecg_local": phases.astype("f2"),
+        "cmr_local": cmr.astype("f2"),
+        "cmr_local_still": phases[0].astype("f2"),
+    }
     visits = np.array([f"{9000001 + i}_2" for i in range(people)])
     np.savez(tmp_path / "e.npz", test_visits=visits, local_valid=np.ones(people, bool), **arrays)
     files = {"ptacl": {0: tmp_path / "e.npz"}}
     steps = alignment.read_steps(tmp_path / "e.npz")
-    known = alignment.read_phase_shifts(truth(tmp_path / "truth.csv", late / T), visits=steps.visits)
+    known = alignment.read_phase_shifts(
+        truth(tmp_path / "truth.csv", late / T), visits=steps.visits
+    )
     np.testing.assert_allclose(known, late / T, atol=1e-9)
     how = {"embeddings": files, "seed": 0}
     right = evaluate(settings("ptacl"), truth=tmp_path / "truth.csv", **how)["models"]["ptacl"]
     found = alignment.phase_shifts(alignment.cosines(steps.ecg, steps.cmr))
     np.testing.assert_allclose(found, late / T)
     assert right["shift_correlation"] == pytest.approx(1)
-    wrong = evaluate(settings("ptacl"), truth=truth(tmp_path / "other.csv", rng.permutation(late) / T), **how)
+    wrong = evaluate(
+        settings("ptacl"), truth=truth(tmp_path / "other.csv", rng.permutation(late) / T), **how
+    )
     assert abs(wrong["models"]["ptacl"]["shift_correlation"]) < 0.4
     assert "shift_correlation" not in evaluate(settings("ptacl"), **how)["models"]["ptacl"]
 
@@ -309,7 +370,9 @@ def test_no_participant_with_a_complete_beat_is_an_error(tmp_path):
     np.savez(path, **arrays)
     with pytest.raises(ValueError) as error:
         alignment.read_steps(path)
-    assert str(error.value) == f"{path}: no test participant has a complete beat in the ECG crop, so use more participants"
+    assert str(error.value) == (
+        f"{path}: no test participant has a complete beat in the ECG crop, so use more participants"
+    )
 
 
 def test_a_shift_of_more_than_half_a_cycle_counts_as_early():

@@ -25,7 +25,9 @@ VISITS = [f"{9000001 + i}_2" for i in range(9)]
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    """Nine visits in one store a modality; the participants table is in reverse. The last visit has no R-peak."""
+    """Nine visits in one store a modality; the participants table is in reverse. The last visit has
+    no R-peak.
+    """
     folder, rng = tmp_path_factory.mktemp("inputs"), np.random.default_rng(0)
     signal_mv = rng.normal(size=(9, 12, 400)).astype(np.float32)
     frames = rng.integers(0, 256, (9, 10, 12, 12)).astype(np.uint8)
@@ -44,11 +46,18 @@ def inputs(tmp_path_factory):
     for modality, arrays in kinds.items():
         with store.Writer(folder / modality / "0", arrays=arrays, attributes={}) as writer:
             for i in range(9):
-                values = {"signal_mv": signal_mv[i], "r_peaks": peaks[i], "frames": frames[i], "systole": np.array(4, "i4")}
+                values = {
+                    "signal_mv": signal_mv[i],
+                    "r_peaks": peaks[i],
+                    "frames": frames[i],
+                    "systole": np.array(4, "i4"),
+                }
                 writer.append(VISITS[i], **{name: values[name] for name in arrays})
         (folder / modality / "0.json").write_text(json.dumps({"stored": writer.digest}))
     rows = [f"{visit},{visit[:7]},{split}" for visit, split in zip(VISITS, SPLITS, strict=True)]
-    (folder / "participants.csv").write_text("\n".join(["visit,participant,split", *rows[::-1]]) + "\n")
+    (folder / "participants.csv").write_text(
+        "\n".join(["visit,participant,split", *rows[::-1]]) + "\n"
+    )
     return folder, signal_mv, frames
 
 
@@ -57,10 +66,19 @@ def run(inputs, tmp_path, monkeypatch):
     def call(model, batch_size=4):
         folder, out = inputs[0], tmp_path / "out" / "model.npz"
         common = [
-            "--settings", config.dump(batch_size=batch_size), "--model", model,
-            "--participants", folder / "participants.csv", "--ecg-shards", folder / "ecg" / "0.json",
-            "--cmr-shards", folder / "cmr" / "0.json", "--out", out,
-        ]  # fmt: skip
+            "--settings",
+            config.dump(batch_size=batch_size),
+            "--model",
+            model,
+            "--participants",
+            folder / "participants.csv",
+            "--ecg-shards",
+            folder / "ecg" / "0.json",
+            "--cmr-shards",
+            folder / "cmr" / "0.json",
+            "--out",
+            out,
+        ]
         monkeypatch.setattr(sys, "argv", ["embed", *map(str, common)])
         embed.main()
         with np.load(out, allow_pickle=False) as stored:
@@ -75,7 +93,10 @@ def experiment(tmp_path):
     with torch.random.fork_rng():
         torch.manual_seed(5)
         modules = {"ecg": Encoder(ENCODERS.ecg), "cmr": Encoder(ENCODERS.cmr)}
-        modules |= {"ecg_projector": heads.projector(16, 8), "cmr_projector": heads.projector(16, 8)}
+        modules |= {
+            "ecg_projector": heads.projector(16, 8),
+            "cmr_projector": heads.projector(16, 8),
+        }
     weights.save(tmp_path / "model", modules, description=DESCRIPTION)
     return tmp_path / "model", {name: module.eval() for name, module in modules.items()}
 
@@ -91,7 +112,11 @@ def expected_tokens(modules, inputs):
 
 def test_model_of_one_modality_gives_that_alone(run, experiment, tmp_path):
     _, modules = experiment
-    weights.save(tmp_path / "mae", {"cmr": modules["cmr"], "cmr_decoder": torch.nn.Linear(2, 2)}, description=DESCRIPTION)
+    weights.save(
+        tmp_path / "mae",
+        {"cmr": modules["cmr"], "cmr_decoder": torch.nn.Linear(2, 2)},
+        description=DESCRIPTION,
+    )
     arrays, _ = run(tmp_path / "mae")
     assert set(arrays) == {"model", "visits", "split", "cmr"}
     assert str(arrays["model"]) == weights.digest(tmp_path / "mae")
@@ -101,16 +126,29 @@ def test_experiment_gives_projections_and_local_embeddings(run, experiment, inpu
     folder, modules = experiment
     arrays, _ = run(folder)
     ecg, cmr = expected_tokens(modules, inputs)
-    assert np.allclose(arrays["ecg"], ecg.mean(1), atol=1e-5) and np.allclose(arrays["cmr"], cmr.mean(1), atol=1e-5)
+    assert np.allclose(arrays["ecg"], ecg.mean(1), atol=1e-5) and np.allclose(
+        arrays["cmr"], cmr.mean(1), atol=1e-5
+    )
     with torch.no_grad():
-        assert np.allclose(arrays["ecg_projected"], modules["ecg_projector"](ecg.mean(1)), atol=1e-5)
-        assert np.allclose(arrays["cmr_projected"], modules["cmr_projector"](cmr.mean(1)), atol=1e-5)
-    assert arrays["test_visits"].tolist() == VISITS[6:] and arrays["local_valid"].tolist() == [True, True, False]
+        assert np.allclose(
+            arrays["ecg_projected"], modules["ecg_projector"](ecg.mean(1)), atol=1e-5
+        )
+        assert np.allclose(
+            arrays["cmr_projected"], modules["cmr_projector"](cmr.mean(1)), atol=1e-5
+        )
+    assert arrays["test_visits"].tolist() == VISITS[6:] and arrays["local_valid"].tolist() == [
+        True,
+        True,
+        False,
+    ]
     assert arrays["ecg_local"].shape == arrays["cmr_local"].shape == (3, 3, 16)
     assert arrays["ecg_local"].dtype == arrays["cmr_local"].dtype == np.float16
     assert np.allclose(arrays["cmr_local"], cmr[6:].view(3, 3, 4, 16).mean(2), atol=2e-3)
-    assert not arrays["ecg_local"][2].any() and np.abs(arrays["ecg_local"][:2]).sum((1, 2)).min() > 0
-    # Beats are 60 samples, tokens 25: the second of three steps lies in the middle, between the R-peaks at 30 and 90.
+    assert (
+        not arrays["ecg_local"][2].any() and np.abs(arrays["ecg_local"][:2]).sum((1, 2)).min() > 0
+    )
+    # Beats are 60 samples, tokens 25: the second of three steps lies in the middle, between the
+    # R-peaks at 30 and 90.
     by_time = ecg[6].view(12, 8, 16).mean(0)
     centre = torch.tensor([(30 + 60 * b + 0.5 * 60 - 12) / 25 for b in range(2)])
     left, share = centre.long(), (centre % 1)[:, None]
@@ -136,17 +174,23 @@ def test_batch_size_changes_nothing(run, experiment):
     assert set(one) == set(two)
     for name, value in one.items():
         if value.dtype.kind == "f":
-            assert np.allclose(value, two[name], atol=1e-3 if value.dtype == np.float16 else 1e-5), name
+            assert np.allclose(
+                value, two[name], atol=1e-3 if value.dtype == np.float16 else 1e-5
+            ), name
         else:
             assert np.array_equal(value, two[name])
 
 
 def test_a_supervised_model_gives_its_predictions_too(run, experiment, inputs, tmp_path):
     _, modules = experiment
-    head = heads.Head(config.Head(width=16, pool="attention", heads=2, phenotypes=["LVEDV", "LVEF"])).eval()
+    head = heads.Head(
+        config.Head(width=16, pool="attention", heads=2, phenotypes=["LVEDV", "LVEF"])
+    ).eval()
     head.mean.copy_(torch.tensor([150.0, 60.0]))
     head.std.copy_(torch.tensor([30.0, 6.0]))
-    weights.save(tmp_path / "fn", {"ecg": modules["ecg"], "ecg_head": head}, description=DESCRIPTION)
+    weights.save(
+        tmp_path / "fn", {"ecg": modules["ecg"], "ecg_head": head}, description=DESCRIPTION
+    )
     arrays, _ = run(tmp_path / "fn")
     assert set(arrays) == {"model", "visits", "split", "ecg", "ecg_predicted", "ecg_phenotypes"}
     tokens, _ = expected_tokens(modules, inputs)

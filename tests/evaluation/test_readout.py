@@ -21,27 +21,51 @@ def settings(root) -> config.Regression:
 def people(n: int, *, seed: int, missing: float = 0.0):
     """Features, and phenotypes that depend on them with noise of 10 mL and 5 %."""
     rng = np.random.default_rng(seed)
-    features = rng.normal(size=(n, 4)) @ np.array([[2, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0.5], [0, 0, 0, 0.1]])
-    targets = np.stack([150 + 20 * features[:, 0] + 10 * rng.normal(size=n), 60 + 5 * features[:, 1] + 5 * rng.normal(size=n)], 1)
+    features = rng.normal(size=(n, 4)) @ np.array(
+        [[2, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0.5], [0, 0, 0, 0.1]]
+    )
+    targets = np.stack(
+        [
+            150 + 20 * features[:, 0] + 10 * rng.normal(size=n),
+            60 + 5 * features[:, 1] + 5 * rng.normal(size=n),
+        ],
+        1,
+    )
     targets[rng.random(targets.shape) < missing] = np.nan
     return features, Samples([f"{9000001 + i}_2" for i in range(n)], targets)
 
 
 def test_the_probe_predicts_within_its_interval(settings) -> None:
-    (seen, train), (unseen, test), (new, truth) = (people(n, seed=s, missing=0.1) for n, s in ((800, 0), (600, 1), (2000, 2)))
-    probe = readout.fit(seen, unseen, train=train, test=test, names=NAMES, settings=settings, seed=0)
-    predicted = new @ np.array(probe["coefficients"]) + [p["intercept"] for p in probe["phenotypes"]]
+    (seen, train), (unseen, test), (new, truth) = (
+        people(n, seed=s, missing=0.1) for n, s in ((800, 0), (600, 1), (2000, 2))
+    )
+    probe = readout.fit(
+        seen, unseen, train=train, test=test, names=NAMES, settings=settings, seed=0
+    )
+    predicted = new @ np.array(probe["coefficients"]) + [
+        p["intercept"] for p in probe["phenotypes"]
+    ]
     for k, phenotype in enumerate(probe["phenotypes"]):
         known = np.isfinite(truth.targets[:, k])
         error = truth.targets[known, k] - predicted[known, k]
         low, high = phenotype["residual"]
         assert np.mean((error >= low) & (error <= high)) == pytest.approx(0.95, abs=0.025)
         assert phenotype["r2"][1] < phenotype["r2"][0] < phenotype["r2"][2]
-        assert phenotype["r2"][0] == pytest.approx(1 - error.var() / np.nanvar(truth.targets[:, k]), abs=0.06)
-        assert len(phenotype["distribution"]) == 99 and np.all(np.diff(phenotype["distribution"]) >= 0)
-    away = readout.distance(new, mean=np.array(probe["mean"]), precision=np.array(probe["precision"]))
+        assert phenotype["r2"][0] == pytest.approx(
+            1 - error.var() / np.nanvar(truth.targets[:, k]), abs=0.06
+        )
+        assert len(phenotype["distribution"]) == 99 and np.all(
+            np.diff(phenotype["distribution"]) >= 0
+        )
+    away = readout.distance(
+        new, mean=np.array(probe["mean"]), precision=np.array(probe["precision"])
+    )
     assert np.mean(away > probe["limit"]) < 0.03
-    far = readout.distance(new + np.array([30, 0, 0, 0]), mean=np.array(probe["mean"]), precision=np.array(probe["precision"]))
+    far = readout.distance(
+        new + np.array([30, 0, 0, 0]),
+        mean=np.array(probe["mean"]),
+        precision=np.array(probe["precision"]),
+    )
     assert (far > probe["limit"]).all()
 
 
@@ -62,15 +86,26 @@ def test_a_phenotype_without_values_is_left_out_and_collinear_features_do_no_har
     (seen, train), (unseen, test) = people(200, seed=0), people(100, seed=1)
     train.targets[:, 0] = np.nan
     seen, unseen = np.c_[seen, seen[:, :1]], np.c_[unseen, unseen[:, :1]]
-    probe = readout.fit(seen, unseen, train=train, test=test, names=NAMES, settings=settings, seed=0)
-    assert [p["name"] for p in probe["phenotypes"]] == ["LVEF"] and np.isfinite(np.array(probe["precision"])).all()
+    probe = readout.fit(
+        seen, unseen, train=train, test=test, names=NAMES, settings=settings, seed=0
+    )
+    assert [p["name"] for p in probe["phenotypes"]] == ["LVEF"] and np.isfinite(
+        np.array(probe["precision"])
+    ).all()
 
 
-def test_the_stage_writes_a_probe_for_each_modality_and_seed(tmp_path, monkeypatch, settings) -> None:
+def test_the_stage_writes_a_probe_for_each_modality_and_seed(
+    tmp_path, monkeypatch, settings
+) -> None:
     (seen, train), (unseen, test) = people(80, seed=0), people(40, seed=1)
     visits = [f"{9000001 + i}_2" for i in range(120)]
     table = pd.DataFrame(np.concatenate([train.targets, test.targets]), columns=NAMES)
-    table = table.assign(visit=visits, participant=[v[:7] for v in visits], split=["train"] * 80 + ["test"] * 40, evaluate=True)
+    table = table.assign(
+        visit=visits,
+        participant=[v[:7] for v in visits],
+        split=["train"] * 80 + ["test"] * 40,
+        evaluate=True,
+    )
     table.to_csv(tmp_path / "participants.csv", index=False)
     features = np.concatenate([seen, unseen]).astype(np.float32)
     np.savez(tmp_path / "e.npz", ecg=features, cmr=features, visits=np.array(visits))
@@ -83,10 +118,14 @@ def test_the_stage_writes_a_probe_for_each_modality_and_seed(tmp_path, monkeypat
         "models": json.dumps({"m": {"0": str(out)}}),
         "seed": "0",
     }
-    monkeypatch.setattr(sys, "argv", ["readout", *(text for k, v in arguments.items() for text in (f"--{k}", v))])
+    monkeypatch.setattr(
+        sys, "argv", ["readout", *(text for k, v in arguments.items() for text in (f"--{k}", v))]
+    )
     readout.main()
     probes = json.loads(out.read_text())
-    assert sorted(probes) == ["cmr", "ecg"] and [p["unit"] for p in probes["ecg"]["phenotypes"]] == ["mL", "%"]
+    assert sorted(probes) == ["cmr", "ecg"] and [
+        p["unit"] for p in probes["ecg"]["phenotypes"]
+    ] == ["mL", "%"]
     assert "9000" not in out.read_text()
 
 

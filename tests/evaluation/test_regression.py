@@ -20,18 +20,29 @@ def evaluate(*args, **how) -> pd.DataFrame:
 
 def settings(rows: list[tuple[str, str, str]], reference: str = "Global") -> Regression:
     named = [{"features": [i], "label": m, "model": n} for i, m, n in rows]
-    return Regression.model_validate({"rows": named, "reference": reference, "bootstrap": 100, "confidence": 0.95})
+    return Regression.model_validate(
+        {"rows": named, "reference": reference, "bootstrap": 100, "confidence": 0.95}
+    )
 
 
 @pytest.fixture
 def cohort(tmp_path: Path) -> tuple[Path, dict[str, dict[int, Path]], pd.DataFrame]:
-    """300 participants with three phenotypes that follow from five features, and embeddings of several qualities."""
+    """300 participants with three phenotypes that follow from five features, and embeddings of
+    several qualities.
+    """
     rng = np.random.default_rng(0)
     n = 300
     cause = rng.normal(size=(n, 5))
     exact = cause @ rng.normal(size=(5, 3)) * [30, 6, 20] + [150, 60, 90]
-    table = pd.DataFrame({"visit": [f"{9000001 + i}_2" for i in range(n)], "participant": [str(9000001 + i) for i in range(n)]})
-    table["split"] = np.select([np.arange(n) < 180, np.arange(n) < 200], ["train", "validation"], "test")
+    table = pd.DataFrame(
+        {
+            "visit": [f"{9000001 + i}_2" for i in range(n)],
+            "participant": [str(9000001 + i) for i in range(n)],
+        }
+    )
+    table["split"] = np.select(
+        [np.arange(n) < 180, np.arange(n) < 200], ["train", "validation"], "test"
+    )
     table["evaluate"] = True
     table[PHENOTYPES] = exact
     second = table.iloc[[-1]].assign(visit=lambda t: t["participant"] + "_3", evaluate=False)
@@ -50,15 +61,26 @@ def cohort(tmp_path: Path) -> tuple[Path, dict[str, dict[int, Path]], pd.DataFra
     embeddings: dict[str, dict[int, Path]] = {}
     shuffled = rng.permutation(len(table))
     for (name, seed), noise in quality.items():
-        features = np.hstack([cause + noise * rng.normal(size=cause.shape), rng.normal(size=(len(cause), 3))]).astype(np.float32)
+        features = np.hstack(
+            [cause + noise * rng.normal(size=cause.shape), rng.normal(size=(len(cause), 3))]
+        ).astype(np.float32)
         path = embeddings.setdefault(name, {})[seed] = tmp_path / f"{name}-{seed}.npz"
-        np.savez(path, visits=table["visit"].to_numpy(dtype=str)[shuffled], ecg=features[shuffled], cmr=features[shuffled])
+        np.savez(
+            path,
+            visits=table["visit"].to_numpy(dtype=str)[shuffled],
+            ecg=features[shuffled],
+            cmr=features[shuffled],
+        )
     return participants, embeddings, table
 
 
 def test_probe_agrees_with_scikit_learn_where_values_are_missing():
     rng = np.random.default_rng(1)
-    x, y, unseen = rng.normal(size=(120, 9)) + 4, rng.normal(size=(120, 4)) + 100, rng.normal(size=(30, 9)) + 4
+    x, y, unseen = (
+        rng.normal(size=(120, 9)) + 4,
+        rng.normal(size=(120, 4)) + 100,
+        rng.normal(size=(30, 9)) + 4,
+    )
     y[rng.random(y.shape) < 0.2] = np.nan
     predictions = probes.fit(x, y).predict(unseen)
     for p in range(4):
@@ -78,14 +100,22 @@ def test_probe_needs_no_participant_with_all_phenotypes():
 @pytest.mark.parametrize("width", [20, 90])
 def test_collinear_and_constant_features_change_no_prediction(width: int):
     rng = np.random.default_rng(3)
-    x, y, unseen = rng.normal(size=(60, width)), rng.normal(size=(60, 2)), rng.normal(size=(25, width))
-    more = [np.column_stack([z, z[:, 0], z[:, 1] + z[:, 2], np.full(len(z), 7.0)]) for z in (x, unseen)]
+    x, y, unseen = (
+        rng.normal(size=(60, width)),
+        rng.normal(size=(60, 2)),
+        rng.normal(size=(25, width)),
+    )
+    more = [
+        np.column_stack([z, z[:, 0], z[:, 1] + z[:, 2], np.full(len(z), 7.0)]) for z in (x, unseen)
+    ]
     predictions = probes.fit(more[0], y).predict(more[1])
     assert np.abs(predictions).max() < 100
     if width < 60:  # enough participants: the fit is unique
         np.testing.assert_allclose(predictions, probes.fit(x, y).predict(unseen), atol=1e-9)
     else:  # the solution of least norm, as scikit-learn has it
-        np.testing.assert_allclose(predictions, LinearRegression().fit(more[0], y).predict(more[1]), atol=1e-9)
+        np.testing.assert_allclose(
+            predictions, LinearRegression().fit(more[0], y).predict(more[1]), atol=1e-9
+        )
 
 
 def test_r2_agrees_with_scikit_learn_in_every_draw():
@@ -96,7 +126,9 @@ def test_r2_agrees_with_scikit_learn_in_every_draw():
     counts = uncertainty.draw_counts(80, draws=50, generator=rng)
     r2 = probes.r2(y, predictions, counts=counts)
     for p, first in ((0, 0), (1, 7)):
-        expected = [r2_score(y[first:, p], predictions[first:, p], sample_weight=c[first:]) for c in counts]
+        expected = [
+            r2_score(y[first:, p], predictions[first:, p], sample_weight=c[first:]) for c in counts
+        ]
         np.testing.assert_allclose(r2[:, p], expected, rtol=1e-10)
 
 
@@ -109,8 +141,15 @@ def test_perfect_predictions_give_one_and_constant_targets_nan():
 
 def test_table_orders_methods_by_what_they_know(cohort):
     path, embeddings, _ = cohort
-    rows = [("cmr", "MAE", "cmr_mae"), ("ecg", "Random init", "random"), ("ecg", "Global", "global"), ("ecg", "PTACL", "ptacl")]
-    table = evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
+    rows = [
+        ("cmr", "MAE", "cmr_mae"),
+        ("ecg", "Random init", "random"),
+        ("ecg", "Global", "global"),
+        ("ecg", "PTACL", "ptacl"),
+    ]
+    table = evaluate(
+        settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0
+    )
     assert table["method"].tolist() == ["MAE", "Random init", "Global", "PTACL"]
     assert table["seeds"].tolist() == [1, 1, 1, 2]
     assert (table["n_train"] == 180).all() and (table["n_test"] == 100).all()
@@ -118,25 +157,33 @@ def test_table_orders_methods_by_what_they_know(cohort):
     assert all(perfect[f"{p}_R2"] == pytest.approx(1, abs=1e-9) for p in [*PHENOTYPES, "mean"])
     assert untrained["mean_R2"] < 0.1 < baseline["mean_R2"] < better["mean_R2"]
     one = embeddings | {"ptacl": {0: embeddings["ptacl"][0]}}  # the seed that the reference has too
-    alone = evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=one, seed=0).iloc[3]
+    alone = evaluate(
+        settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=one, seed=0
+    ).iloc[3]
     assert alone["mean_difference"] == pytest.approx(alone["mean_R2"] - baseline["mean_R2"])
     assert better["mean_difference"] == pytest.approx(alone["mean_difference"])
     assert better["mean_p"] < 0.05
     for _, row in table.iterrows():
         assert row["mean_R2"] == pytest.approx(np.mean([row[f"{p}_R2"] for p in PHENOTYPES]))
         assert row["mean_R2_low"] <= row["mean_R2"] <= row["mean_R2_high"]
-    assert table.filter(regex="_(difference|p)").loc[table["method"] == "Global"].isna().all(axis=None)
+    assert (
+        table.filter(regex="_(difference|p)").loc[table["method"] == "Global"].isna().all(axis=None)
+    )
 
 
 def test_the_probe_learns_from_training_participants_alone(cohort):
     path, embeddings, participants = cohort
     rows = [("ecg", "Global", "global")]
-    before = evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
+    before = evaluate(
+        settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0
+    )
     held_out = participants["split"] == "validation"
     participants.loc[held_out, PHENOTYPES] *= 100
     participants.loc[~participants["evaluate"], PHENOTYPES] *= 100  # a second visit
     participants.to_csv(path, index=False)
-    after = evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
+    after = evaluate(
+        settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0
+    )
     pd.testing.assert_frame_equal(before, after)
 
 
@@ -144,34 +191,61 @@ def test_rows_with_the_same_embedding_do_not_differ(cohort):
     path, embeddings, _ = cohort
     rows = [("ecg", "Global", "global"), ("ecg", "Twin", "twin")]
     embeddings |= {"twin": embeddings["global"]}
-    table = evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
+    table = evaluate(
+        settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0
+    )
     twin = table.iloc[1]
     for name in [*PHENOTYPES, "mean"]:
-        differences = twin[[f"{name}_difference", f"{name}_difference_low", f"{name}_difference_high"]]
+        differences = twin[
+            [f"{name}_difference", f"{name}_difference_low", f"{name}_difference_high"]
+        ]
         assert (differences == 0).all() and twin[f"{name}_p"] == 1
 
 
 def test_stage_writes_the_same_table_twice(cohort, tmp_path, monkeypatch):
     path, embeddings, _ = cohort
-    arguments = ["regression", "--settings", settings([("ecg", "Global", "global"), ("ecg", "MAE", "ecg_mae")]).model_dump_json()]
-    arguments += ["--phenotypes", json.dumps({"names": PHENOTYPES}), "--participants", str(path), "--seed", "3"]
+    arguments = [
+        "regression",
+        "--settings",
+        settings([("ecg", "Global", "global"), ("ecg", "MAE", "ecg_mae")]).model_dump_json(),
+    ]
+    arguments += [
+        "--phenotypes",
+        json.dumps({"names": PHENOTYPES}),
+        "--participants",
+        str(path),
+        "--seed",
+        "3",
+    ]
     arguments += ["--embeddings", json.dumps(embeddings, default=str)]
     written = []
     for out in (tmp_path / "new" / "a.csv", tmp_path / "b.csv"):
-        others = ["--strata", str(out.with_suffix(".strata.csv")), "--by-seed", str(out.with_suffix(".seeds.csv"))]
+        others = [
+            "--strata",
+            str(out.with_suffix(".strata.csv")),
+            "--by-seed",
+            str(out.with_suffix(".seeds.csv")),
+        ]
         monkeypatch.setattr("sys.argv", [*arguments, "--out", str(out), *others])
         regression.main()
         written.append(out.read_bytes())
     assert written[0] == written[1]
     table = pd.read_csv(tmp_path / "b.csv")
-    statistics = [f"LVEDV_{s}" for s in ("R2", "R2_low", "R2_high", "difference", "difference_low", "difference_high", "p")]
+    statistics = [
+        f"LVEDV_{s}"
+        for s in ("R2", "R2_low", "R2_high", "difference", "difference_low", "difference_high", "p")
+    ]
     assert table.columns[:5].tolist() == ["input", "method", "evaluation", "model", "paper"]
     assert set(statistics) < set(table.columns)
 
 
 def test_missing_visits_are_counted_not_named(cohort, tmp_path):
     path, _, participants = cohort
-    np.savez(tmp_path / "short.npz", visits=participants["visit"].to_numpy(dtype=str)[:-5], ecg=np.zeros((296, 2), np.float32))
+    np.savez(
+        tmp_path / "short.npz",
+        visits=participants["visit"].to_numpy(dtype=str)[:-5],
+        ecg=np.zeros((296, 2), np.float32),
+    )
     with pytest.raises(ValueError, match="lacks 4 of 280 visits") as error:
         evaluate(
             settings([("ecg", "Global", "global")]),
@@ -194,7 +268,13 @@ def test_missing_visits_are_counted_not_named(cohort, tmp_path):
 def test_wrong_settings_say_what_is_wrong(cohort, rows, reference, message):
     path, embeddings, _ = cohort
     with pytest.raises(ValueError, match=message):
-        evaluate(settings(rows, reference), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
+        evaluate(
+            settings(rows, reference),
+            participants=path,
+            phenotypes=PHENOTYPES,
+            embeddings=embeddings,
+            seed=0,
+        )
 
 
 def test_a_phenotype_without_training_values_is_refused(cohort):
@@ -202,23 +282,37 @@ def test_a_phenotype_without_training_values_is_refused(cohort):
     participants.loc[participants["split"] == "train", "LVM"] = np.nan
     participants.to_csv(path, index=False)
     with pytest.raises(ValueError, match="no value in the training split"):
-        evaluate(settings([("ecg", "Global", "global")]), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
+        evaluate(
+            settings([("ecg", "Global", "global")]),
+            participants=path,
+            phenotypes=PHENOTYPES,
+            embeddings=embeddings,
+            seed=0,
+        )
 
 
 def test_a_supervised_model_is_judged_by_what_it_predicts(cohort, tmp_path):
     path, embeddings, participants = cohort
     visits, order = participants["visit"].to_numpy(dtype=str), [2, 0, 1]
     told = participants[PHENOTYPES].to_numpy() + 1.0
-    arrays = {"ecg": np.zeros((len(visits), 2)), "ecg_predicted": told[:, order], "ecg_phenotypes": np.array(PHENOTYPES)[order]}
+    arrays = {
+        "ecg": np.zeros((len(visits), 2)),
+        "ecg_predicted": told[:, order],
+        "ecg_phenotypes": np.array(PHENOTYPES)[order],
+    }
     np.savez(tmp_path / "fn.npz", visits=visits, **arrays)
     values = settings([("ecg", "Global", "global")]).model_dump()
-    values["rows"].append({"label": "Fine-tuned", "model": "fn", "predictions": "ecg", "evaluation": "FN + AP"})
+    values["rows"].append(
+        {"label": "Fine-tuned", "model": "fn", "predictions": "ecg", "evaluation": "FN + AP"}
+    )
     files = embeddings | {"fn": {0: tmp_path / "fn.npz"}}
     how = {"participants": path, "phenotypes": PHENOTYPES, "seed": 0}
     table = evaluate(Regression.model_validate(values), embeddings=files, **how)
     test = (participants["split"] == "test") & participants["evaluate"]
     expected = [1 - 1 / participants.loc[test, name].var(ddof=0) for name in PHENOTYPES]
-    assert table.loc[1, [f"{name}_R2" for name in PHENOTYPES]].tolist() == pytest.approx(expected, abs=1e-5)
+    assert table.loc[1, [f"{name}_R2" for name in PHENOTYPES]].tolist() == pytest.approx(
+        expected, abs=1e-5
+    )
     assert table.loc[1, "evaluation"] == "FN + AP"
     values["rows"][1]["model"] = "global"
     with pytest.raises(ValueError, match="predicts no LVEDV"):
@@ -226,7 +320,9 @@ def test_a_supervised_model_is_judged_by_what_it_predicts(cohort, tmp_path):
 
 
 def test_covariates_are_probed_alone_and_beside_an_embedding(cohort):
-    """Missing values become the mean of the training participants; a column without any is left out."""
+    """Missing values become the mean of the training participants; a column without any is left
+    out.
+    """
     path, embeddings, participants = cohort
     rng = np.random.default_rng(5)
     participants["age"] = participants["LVEDV"] + rng.normal(scale=10, size=len(participants))
@@ -236,49 +332,79 @@ def test_covariates_are_probed_alone_and_beside_an_embedding(cohort):
     rows = [{"label": "Age", "features": ["age"]}, {"label": "ECG", "features": ["measurements"]}]
     rows += [{"label": "Global", "model": "global", "features": ["ecg"]}]
     rows += [{"label": "All", "model": "global", "features": ["ecg", "age", "measurements"]}]
-    values = Regression.model_validate({"rows": rows, "reference": "Global", "bootstrap": 100, "confidence": 0.95})
-    table = evaluate(values, participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
+    values = Regression.model_validate(
+        {"rows": rows, "reference": "Global", "bootstrap": 100, "confidence": 0.95}
+    )
+    table = evaluate(
+        values, participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0
+    )
     assert table["input"].tolist() == ["Clinical", "Clinical", "ECG", "ECG + clinical"]
     age, ecg, alone, joint = (table.iloc[i] for i in range(4))
-    assert 0.5 < age["LVEDV_R2"] < 1 and ecg["LVEF_R2"] == pytest.approx(1) and joint["LVEF_R2"] == pytest.approx(1)
+    assert (
+        0.5 < age["LVEDV_R2"] < 1
+        and ecg["LVEF_R2"] == pytest.approx(1)
+        and joint["LVEF_R2"] == pytest.approx(1)
+    )
     assert joint["mean_R2"] > alone["mean_R2"]
     used = participants[participants["evaluate"]].set_index("visit")
     seen = used[used["split"] == "train"]
     x = used["age"].fillna(seen["age"].mean())
     test = used["split"] == "test"
     fitted = LinearRegression().fit(x[seen.index].to_numpy()[:, None], seen["LVEDV"])
-    assert age["LVEDV_R2"] == pytest.approx(fitted.score(x[test].to_numpy()[:, None], used.loc[test, "LVEDV"]))
+    assert age["LVEDV_R2"] == pytest.approx(
+        fitted.score(x[test].to_numpy()[:, None], used.loc[test, "LVEDV"])
+    )
 
 
 def test_the_table_holds_the_spread_over_seeds_and_adjusted_p_values(cohort):
     path, embeddings, _ = cohort
     rows = [("ecg", "Global", "global"), ("ecg", "PTACL", "ptacl")]
-    table = evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0)
+    table = evaluate(
+        settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=embeddings, seed=0
+    )
     alone = []
     for seed in (0, 1):
         one = embeddings | {"ptacl": {0: embeddings["ptacl"][seed]}}
-        alone.append(evaluate(settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=one, seed=0))
+        alone.append(
+            evaluate(
+                settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=one, seed=0
+            )
+        )
     values = [t.loc[1, "LVM_R2"] for t in alone]
-    assert table.loc[1, "LVM_seed_sd"] == pytest.approx(np.std(values, ddof=1)) and np.isnan(table.loc[0, "LVM_seed_sd"])
+    assert table.loc[1, "LVM_seed_sd"] == pytest.approx(np.std(values, ddof=1)) and np.isnan(
+        table.loc[0, "LVM_seed_sd"]
+    )
     assert table.loc[1, "LVM_R2"] == pytest.approx(np.mean(values))
-    assert (table.loc[1, [f"{p}_p_holm" for p in PHENOTYPES]] >= table.loc[1, [f"{p}_p" for p in PHENOTYPES]].to_numpy()).all()
+    assert (
+        table.loc[1, [f"{p}_p_holm" for p in PHENOTYPES]]
+        >= table.loc[1, [f"{p}_p" for p in PHENOTYPES]].to_numpy()
+    ).all()
 
 
 def test_r2_by_sex_and_age_is_that_of_the_group_alone(cohort):
     path, embeddings, participants = cohort
     rng = np.random.default_rng(6)
-    participants["sex"], participants["age"] = rng.integers(0, 2, len(participants)), rng.uniform(45, 82, len(participants))
+    participants["sex"], participants["age"] = (
+        rng.integers(0, 2, len(participants)),
+        rng.uniform(45, 82, len(participants)),
+    )
     participants.to_csv(path, index=False)
     rows = [("cmr", "MAE", "cmr_mae"), ("ecg", "Global", "global"), ("ecg", "PTACL", "ptacl")]
     how = {"participants": path, "phenotypes": PHENOTYPES, "embeddings": embeddings, "seed": 0}
     table = regression.evaluate(settings(rows), **how).strata
     names = ["women", "men", "below 55 years", "55 to 64 years", "65 years and above"]
-    assert table["method"].tolist() == ["Global"] * 5 + ["PTACL"] * 5 and table["group"].tolist() == names * 2
+    assert (
+        table["method"].tolist() == ["Global"] * 5 + ["PTACL"] * 5
+        and table["group"].tolist() == names * 2
+    )
     test = participants[(participants["split"] == "test") & participants["evaluate"]]
     assert table["n_group"].tolist()[:2] == [(test["sex"] == 0).sum(), (test["sex"] == 1).sum()]
-    assert (table["mean_R2_low"] <= table["mean_R2"]).all() and (table["mean_R2"] <= table["mean_R2_high"]).all()
+    assert (table["mean_R2_low"] <= table["mean_R2"]).all() and (
+        table["mean_R2"] <= table["mean_R2_high"]
+    ).all()
     few = participants.assign(
-        evaluate=participants["evaluate"] & ~((participants["split"] == "test") & (participants["sex"] == 0))
+        evaluate=participants["evaluate"]
+        & ~((participants["split"] == "test") & (participants["sex"] == 0))
     )
     few.to_csv(path, index=False)
     alone = evaluate(settings(rows), **how)

@@ -13,7 +13,9 @@ KS = [1, 3, 5, 10, 15]
 
 
 def ranked_by_loop(query, gallery, values, *, ks, band, own):
-    """Precision and rank of the first match, written straight from the definition: rank everybody, then count."""
+    """Precision and rank of the first match, written straight from the definition: rank everybody,
+    then count.
+    """
     half_width = band * np.nanstd(values)
     precision, first = np.full((len(query), len(ks)), np.nan), np.full(len(query), np.nan)
     for i in range(len(query)):
@@ -34,7 +36,9 @@ def ranked_by_loop(query, gallery, values, *, ks, band, own):
 @pytest.mark.parametrize("missing", [0.0, 0.6])
 @pytest.mark.parametrize(("block", "candidates"), [(512, 64), (7, 1)])
 def test_ranking_agrees_with_a_loop(monkeypatch, own, missing, block, candidates):
-    """Small blocks and few candidates force the fallback, both for deep matches and for values missing among the best."""
+    """Small blocks and few candidates force the fallback, both for deep matches and for values
+    missing among the best.
+    """
     monkeypatch.setattr(ranking, "_BLOCK", block)
     monkeypatch.setattr(ranking, "_CANDIDATES", candidates)
     rng = np.random.default_rng(0)
@@ -74,25 +78,35 @@ def test_own_cmr_is_really_out_of_the_gallery():
     rng = np.random.default_rng(2)
     embedding = rng.normal(size=(50, 8)).astype(np.float32)
     phenotype = np.arange(50.0)[:, None]
-    within = ranking.find(embedding, embedding, phenotypes_np=phenotype, ks=[1, 3], band=0.03, own=True)
-    without = ranking.find(embedding, embedding, phenotypes_np=phenotype, ks=[1, 3], band=0.03, own=False)
+    within = ranking.find(
+        embedding, embedding, phenotypes_np=phenotype, ks=[1, 3], band=0.03, own=True
+    )
+    without = ranking.find(
+        embedding, embedding, phenotypes_np=phenotype, ks=[1, 3], band=0.03, own=False
+    )
     np.testing.assert_allclose(within.precision[:, 0], np.broadcast_to([1, 1 / 3], (50, 2)))
     assert (within.first == 1).all()
     assert (without.precision == 0).all() and np.isnan(without.first).all()
 
 
 def test_random_retrieval_of_a_gaussian_phenotype_is_02763():
-    """2 Phi(0.5 / sqrt 2) - 1: the chance that two participants differ by no more than half a standard deviation."""
+    """2 Phi(0.5 / sqrt 2) - 1: the chance that two participants differ by no more than half a
+    standard deviation.
+    """
     n = 4000
     gaussian = norm.ppf((np.arange(n) + 0.5) / n)[:, None]
     expected = 2 * norm.cdf(0.5 / np.sqrt(2)) - 1
     assert expected == pytest.approx(0.2763, abs=5e-5)
-    values = retrieval.random_statistics(gaussian, ks=KS, band=0.5, own=False, counts=np.ones((1, n)))
+    values = retrieval.random_statistics(
+        gaussian, ks=KS, band=0.5, own=False, counts=np.ones((1, n))
+    )
     np.testing.assert_allclose(values[0, 0, : len(KS)], expected, atol=5e-4)
 
     rng = np.random.default_rng(3)
     query, gallery = rng.normal(size=(2, n, 32)).astype(np.float32)
-    found = ranking.find(query, gallery, phenotypes_np=rng.permutation(gaussian), ks=KS, band=0.5, own=False)
+    found = ranking.find(
+        query, gallery, phenotypes_np=rng.permutation(gaussian), ks=KS, band=0.5, own=False
+    )
     np.testing.assert_allclose(found.precision.mean(axis=0)[0], expected, atol=0.03)
     assert found.precision[:, 0, -1].mean() == pytest.approx(expected, abs=0.008)
 
@@ -109,7 +123,9 @@ def test_random_retrieval_is_the_mean_of_random_orders(own):
         found = ranking.find(query, gallery, phenotypes_np=values, ks=[1, 5], band=0.5, own=own)
         precision.append(np.nanmean(found.precision[:, 0], axis=0))
         first.append(found.first[:, 0])
-    expected = retrieval.random_statistics(values, ks=[1, 5], band=0.5, own=own, counts=np.ones((1, n)))[0, 0]
+    expected = retrieval.random_statistics(
+        values, ks=[1, 5], band=0.5, own=own, counts=np.ones((1, n))
+    )[0, 0]
     np.testing.assert_allclose(expected[:2], np.mean(precision, axis=0), atol=0.012)
     assert expected[2] == pytest.approx(np.nanmean(first), rel=0.03)
     assert expected[3] == np.nanmedian(first)
@@ -136,9 +152,15 @@ def test_statistics_of_a_draw_are_those_of_its_queries():
     counts = uncertainty.draw_counts(30, draws=20, generator=rng)
     values = retrieval.statistics(found, counts=counts)
     for b, drawn in enumerate(counts.astype(int)):
-        np.testing.assert_allclose(values[b, :, :3], np.repeat(found.precision, drawn, axis=0).mean(axis=0))
-        np.testing.assert_allclose(values[b, :, 3], np.repeat(found.first, drawn, axis=0).mean(axis=0))
-        np.testing.assert_array_equal(values[b, :, 4], np.median(np.repeat(found.first, drawn, axis=0), axis=0))
+        np.testing.assert_allclose(
+            values[b, :, :3], np.repeat(found.precision, drawn, axis=0).mean(axis=0)
+        )
+        np.testing.assert_allclose(
+            values[b, :, 3], np.repeat(found.first, drawn, axis=0).mean(axis=0)
+        )
+        np.testing.assert_array_equal(
+            values[b, :, 4], np.median(np.repeat(found.first, drawn, axis=0), axis=0)
+        )
 
 
 @pytest.fixture
@@ -147,7 +169,9 @@ def cohort(tmp_path: Path) -> tuple[Path, dict[str, dict[int, Path]], Retrieval]
     n = 260
     cause = rng.normal(size=(n, 4))
     visits = np.array([f"{9000001 + i}_2" for i in range(n)])
-    table = pd.DataFrame({"visit": visits, "participant": [v[:7] for v in visits], "split": "test", "evaluate": True})
+    table = pd.DataFrame(
+        {"visit": visits, "participant": [v[:7] for v in visits], "split": "test", "evaluate": True}
+    )
     table.loc[:29, "split"] = "train"
     table["LVEDV"], table["LVEF"] = cause[:, 0] * 30 + 150, cause[:, 1] * 6 + 60
     table.loc[100, "LVEF"] = np.nan
@@ -159,13 +183,25 @@ def cohort(tmp_path: Path) -> tuple[Path, dict[str, dict[int, Path]], Retrieval]
         embeddings[name][seed] = tmp_path / f"{name}-{seed}.npz"
         np.savez(embeddings[name][seed], visits=visits, ecg_projected=ecg, cmr_projected=cmr)
     rows = [{"label": "Global", "model": "global"}, {"label": "PTACL", "model": "local"}]
-    values = {"rows": rows, "ks": KS, "band": 0.5, "own_cmr": False, "bootstrap": 100, "confidence": 0.95}
+    values = {
+        "rows": rows,
+        "ks": KS,
+        "band": 0.5,
+        "own_cmr": False,
+        "bootstrap": 100,
+        "confidence": 0.95,
+    }
     return path, embeddings, Retrieval.model_validate(values)
 
 
 def test_table_has_both_galleries_and_the_chosen_one_first(cohort):
     path, embeddings, settings = cohort
-    arguments = {"participants": path, "phenotypes": ["LVEDV", "LVEF"], "embeddings": embeddings, "seed": 0}
+    arguments = {
+        "participants": path,
+        "phenotypes": ["LVEDV", "LVEF"],
+        "embeddings": embeddings,
+        "seed": 0,
+    }
     table, by_seed = retrieval.evaluate(settings, **arguments)
     assert table["method"].tolist() == ["Global", "PTACL", "Random"] * 4
     assert table["gallery"].tolist() == (["without own CMR"] * 3 + ["with own CMR"] * 3) * 2
@@ -176,7 +212,11 @@ def test_table_has_both_galleries_and_the_chosen_one_first(cohort):
     assert chance["mean_P@1"] < base["mean_P@1"] < better["mean_P@1"]
     assert better["mean_MnR"] < base["mean_MnR"] < chance["mean_MnR"]
     views = ["direction", "gallery", "phenotype", "statistic", "method", "seed"]
-    of_seed = by_seed.set_index(views).sort_index().loc[("ECG to CMR", "without own CMR", "LVEDV", "P@10")]
+    of_seed = (
+        by_seed.set_index(views)
+        .sort_index()
+        .loc[("ECG to CMR", "without own CMR", "LVEDV", "P@10")]
+    )
     assert of_seed.loc["PTACL", "value"].mean() == pytest.approx(better["LVEDV_P@10"])
     expected = of_seed.loc[("PTACL", 0), "value"] - base["LVEDV_P@10"]  # the seed that both have
     assert of_seed.loc[("PTACL", 0), "difference"] == pytest.approx(expected)
@@ -189,14 +229,17 @@ def test_table_has_both_galleries_and_the_chosen_one_first(cohort):
     assert other["gallery"].tolist() == (["with own CMR"] * 3 + ["without own CMR"] * 3) * 2
     columns = [c for c in table.columns if "@" in c or "M" in c]
     np.testing.assert_allclose(
-        other[columns].to_numpy(float), table[columns].iloc[[3, 4, 5, 0, 1, 2, 9, 10, 11, 6, 7, 8]].to_numpy(float)
+        other[columns].to_numpy(float),
+        table[columns].iloc[[3, 4, 5, 0, 1, 2, 9, 10, 11, 6, 7, 8]].to_numpy(float),
     )
 
 
 def test_models_with_the_same_embedding_do_not_differ(cohort):
     path, embeddings, settings = cohort
     twins = {"global": embeddings["global"], "local": embeddings["global"]}
-    table, _ = retrieval.evaluate(settings, participants=path, phenotypes=["LVEF"], embeddings=twins, seed=0)
+    table, _ = retrieval.evaluate(
+        settings, participants=path, phenotypes=["LVEF"], embeddings=twins, seed=0
+    )
     twin = table.iloc[1]
     assert (twin[[c for c in table.columns if "difference" in c]] == 0).all()
     assert (twin[[c for c in table.columns if c.endswith("_p")]] == 1).all()
@@ -205,7 +248,13 @@ def test_models_with_the_same_embedding_do_not_differ(cohort):
 def test_stage_writes_every_column(cohort, tmp_path, monkeypatch):
     path, embeddings, settings = cohort
     out = tmp_path / "tables" / "retrieval.csv"
-    arguments = ["retrieval", "--settings", settings.model_dump_json(), "--phenotypes", json.dumps(["LVEDV", "LVEF"])]
+    arguments = [
+        "retrieval",
+        "--settings",
+        settings.model_dump_json(),
+        "--phenotypes",
+        json.dumps(["LVEDV", "LVEF"]),
+    ]
     arguments += ["--participants", str(path), "--seed", "1"]
     arguments += ["--embeddings", json.dumps(embeddings, default=str), "--out", str(out)]
     arguments += ["--by-seed", str(tmp_path / "by_seed.csv")]
@@ -213,7 +262,12 @@ def test_stage_writes_every_column(cohort, tmp_path, monkeypatch):
     retrieval.main()
     table = pd.read_csv(out)
     statistics = [*(f"P@{k}" for k in KS), "MnR", "MdR"]
-    expected = {f"{p}_{s}{end}" for p in ("LVEDV", "LVEF", "mean") for s in statistics for end in ("", "_low", "_high", "_p")}
+    expected = {
+        f"{p}_{s}{end}"
+        for p in ("LVEDV", "LVEF", "mean")
+        for s in statistics
+        for end in ("", "_low", "_high", "_p")
+    }
     assert expected < set(table.columns)
     assert "PTACL" in set(table["method"]) and set(table["model"]) == {"global", "local", "random"}
 
@@ -221,7 +275,12 @@ def test_stage_writes_every_column(cohort, tmp_path, monkeypatch):
 def test_one_participant_is_too_few():
     with pytest.raises(ValueError, match="at least two"):
         ranking.find(
-            np.ones((1, 2), np.float32), np.ones((1, 2), np.float32), phenotypes_np=np.ones((1, 1)), ks=[1], band=1, own=False
+            np.ones((1, 2), np.float32),
+            np.ones((1, 2), np.float32),
+            phenotypes_np=np.ones((1, 1)),
+            ks=[1],
+            band=1,
+            own=False,
         )
 
 
@@ -230,10 +289,14 @@ def test_own_rank_counts_the_candidates_above_the_own_one(cohort, monkeypatch):
     rng = np.random.default_rng(0)
     query, gallery = rng.normal(size=(2, 30, 5)).astype(np.float32)
     cosine = [[q @ g / np.linalg.norm(q) / np.linalg.norm(g) for g in gallery] for q in query]
-    assert ranking.own_ranks(query, gallery).tolist() == [1 + sum(c > row[i] for c in row) for i, row in enumerate(cosine)]
+    assert ranking.own_ranks(query, gallery).tolist() == [
+        1 + sum(c > row[i] for c in row) for i, row in enumerate(cosine)
+    ]
     assert ranking.own_ranks(query, query).tolist() == [1] * 30
     path, embeddings, settings = cohort
-    table, _ = retrieval.evaluate(settings, participants=path, phenotypes=["LVEF"], embeddings=embeddings, seed=0)
+    table, _ = retrieval.evaluate(
+        settings, participants=path, phenotypes=["LVEF"], embeddings=embeddings, seed=0
+    )
     base, better, chance = (table.iloc[i] for i in range(3))
     assert better["own_MdR"] < base["own_MdR"] < chance["own_MdR"] == 115.5
     assert better["own_MdR_low"] <= better["own_MdR"] <= better["own_MdR_high"]
@@ -246,25 +309,39 @@ def test_the_other_direction_is_that_of_exchanged_embeddings(cohort, tmp_path):
         for seed, file in files.items():
             with np.load(file) as stored:
                 arrays = {"visits": stored["visits"], "ecg_projected": stored["cmr_projected"]}
-                np.savez(tmp_path / f"turned-{name}-{seed}.npz", **arrays, cmr_projected=stored["ecg_projected"])
+                np.savez(
+                    tmp_path / f"turned-{name}-{seed}.npz",
+                    **arrays,
+                    cmr_projected=stored["ecg_projected"],
+                )
             turned.setdefault(name, {})[seed] = tmp_path / f"turned-{name}-{seed}.npz"
     how = {"participants": path, "phenotypes": ["LVEDV"], "seed": 0}
-    one, other = (retrieval.evaluate(settings, embeddings=files, **how)[0] for files in (embeddings, turned))
+    one, other = (
+        retrieval.evaluate(settings, embeddings=files, **how)[0] for files in (embeddings, turned)
+    )
     numbers = [c for c in one.columns if "@" in c or "Md" in c or "Mn" in c]
-    np.testing.assert_allclose(one[numbers].iloc[6:].to_numpy(float), other[numbers].iloc[:6].to_numpy(float))
+    np.testing.assert_allclose(
+        one[numbers].iloc[6:].to_numpy(float), other[numbers].iloc[:6].to_numpy(float)
+    )
     assert not np.allclose(one.loc[6, "own_MdR"], one.loc[0, "own_MdR"])
 
 
 def test_recall_is_the_share_of_queries_that_find_their_own_among_the_first(cohort):
     path, embeddings, settings = cohort
-    table, _ = retrieval.evaluate(settings, participants=path, phenotypes=["LVEDV"], embeddings=embeddings, seed=0)
+    table, _ = retrieval.evaluate(
+        settings, participants=path, phenotypes=["LVEDV"], embeddings=embeddings, seed=0
+    )
     visits = [f"{9000001 + i}_2" for i in range(30, 260)]
     with np.load(embeddings["global"][0]) as stored:
         rows = [stored["visits"].tolist().index(v) for v in visits]
         ranks = ranking.own_ranks(stored["ecg_projected"][rows], stored["cmr_projected"][rows])
     for k in KS:
         assert table.loc[0, f"own_R@{k}"] == pytest.approx((ranks <= k).mean())
-        assert table.loc[0, f"own_R@{k}_low"] <= table.loc[0, f"own_R@{k}"] <= table.loc[0, f"own_R@{k}_high"]
+        assert (
+            table.loc[0, f"own_R@{k}_low"]
+            <= table.loc[0, f"own_R@{k}"]
+            <= table.loc[0, f"own_R@{k}_high"]
+        )
         assert table.loc[2, f"own_R@{k}"] == pytest.approx(k / 230)
 
 

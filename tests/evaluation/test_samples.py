@@ -49,7 +49,10 @@ def test_a_table_that_cannot_be_evaluated_says_why(path: Path, table: pd.DataFra
     table.assign(evaluate=True).to_csv(path, index=False)
     with pytest.raises(ValueError) as error:
         samples.read_participants(path, split="test", phenotypes=["LVEDV"])
-    assert str(error.value) == f"{path} marks two visits of a participant for evaluation: rerun the cohort stages"
+    assert (
+        str(error.value)
+        == f"{path} marks two visits of a participant for evaluation: rerun the cohort stages"
+    )
     table[table["split"] != "test"].to_csv(path, index=False)
     with pytest.raises(ValueError) as error:
         samples.read_participants(path, split="test", phenotypes=["LVEDV"])

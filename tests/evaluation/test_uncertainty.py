@@ -29,10 +29,15 @@ def test_each_draw_has_as_many_participants_as_the_sample():
 
 def test_means_and_medians_agree_with_a_loop():
     rng = np.random.default_rng(1)
-    values = np.column_stack([rng.integers(1, 5, size=14).astype(float), rng.normal(size=14), rng.normal(size=14)])
+    values = np.column_stack(
+        [rng.integers(1, 5, size=14).astype(float), rng.normal(size=14), rng.normal(size=14)]
+    )
     values[[2, 5, 11], 1] = np.nan
     counts = draw(14, 100)
-    mean, median = uncertainty.means(values, counts=counts), uncertainty.medians(values, counts=counts)
+    mean, median = (
+        uncertainty.means(values, counts=counts),
+        uncertainty.medians(values, counts=counts),
+    )
     for b in range(len(counts)):
         for k in range(values.shape[1]):
             drawn = repeated(values[:, k], counts[b])
@@ -59,7 +64,9 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
     covered = 0
     for trial in range(400):
         values = rng.normal(loc=2, size=(100, 1))
-        low, high = uncertainty.interval(uncertainty.means(values, counts=draw(100, 200, trial))[:, 0], confidence=0.9)
+        low, high = uncertainty.interval(
+            uncertainty.means(values, counts=draw(100, 200, trial))[:, 0], confidence=0.9
+        )
         covered += low <= 2 <= high
     assert 0.85 < covered / 400 < 0.94
 
@@ -70,7 +77,9 @@ def test_p_value_is_one_without_a_difference_and_small_with_a_clear_one():
     counts = draw(200, 999)
     mean = uncertainty.means(values, counts=counts)[:, 0]
     assert uncertainty.p_value(mean - mean) == 1
-    better = uncertainty.means(values + rng.normal(loc=0.2, scale=0.1, size=(200, 1)), counts=counts)[:, 0]
+    better = uncertainty.means(
+        values + rng.normal(loc=0.2, scale=0.1, size=(200, 1)), counts=counts
+    )[:, 0]
     assert uncertainty.p_value(better - mean) == pytest.approx(2 / 1000)
     assert uncertainty.p_value(mean - better) == pytest.approx(2 / 1000)
 
@@ -86,7 +95,9 @@ def test_p_values_are_rarely_small_under_the_null():
     assert 0.4 < np.mean(p) < 0.6
 
 
-def estimates(*of_seed: np.ndarray, seeds: list[int | None] | None = None, people: int = 100) -> Estimates:
+def estimates(
+    *of_seed: np.ndarray, seeds: list[int | None] | None = None, people: int = 100
+) -> Estimates:
     """Of one statistic, (B,) per seed."""
     return Estimates(np.stack(of_seed), seeds or list(range(len(of_seed))), people)
 
@@ -106,7 +117,9 @@ def test_pairing_gives_a_narrower_interval_than_two_separate_bootstraps():
 
 
 def test_the_reference_itself_has_no_difference():
-    columns = uncertainty.paired_columns("x", estimates(np.arange(4.0)), reference=None, confidence=0.95)
+    columns = uncertainty.paired_columns(
+        "x", estimates(np.arange(4.0)), reference=None, confidence=0.95
+    )
     assert list(columns) == ["x_difference", "x_difference_low", "x_difference_high", "x_p"]
     assert np.isnan(list(columns.values())).all()
 
@@ -134,7 +147,10 @@ def test_values_and_differences_are_listed_seed_by_seed():
     assert (second, of_second) == (5, 4.0)
     assert np.isnan(nothing)
     alone = estimates(np.full(3, 3.0), seeds=[None])
-    assert [(s, float(v), float(d)) for s, v, d in alone.by_seed(reference)] == [(0, 3, 2), (1, 3, 1)]
+    assert [(s, float(v), float(d)) for s, v, d in alone.by_seed(reference)] == [
+        (0, 3, 2),
+        (1, 3, 1),
+    ]
     assert [s for s, _, _ in alone.by_seed(None)] == [None]
 
 
@@ -151,7 +167,9 @@ def test_without_a_spread_of_participants_the_interval_is_that_of_a_t_test():
     found = uncertainty.summarise(estimates(*(np.full(301, x) for x in of_seed)), confidence=0.95)
     expected = stats.ttest_1samp(of_seed, 0)
     low, high = expected.confidence_interval(0.95)
-    assert [found.value, found.low, found.high, found.p] == pytest.approx([0.32, low, high, expected.pvalue])
+    assert [found.value, found.low, found.high, found.p] == pytest.approx(
+        [0.32, low, high, expected.pvalue]
+    )
 
 
 def test_without_a_spread_of_seeds_the_interval_is_that_of_the_participants():
@@ -168,22 +186,33 @@ def test_rows_without_any_difference_have_p_one_and_an_interval_of_no_width():
 
 @pytest.mark.parametrize("interaction", [0.0, 1.0])
 @pytest.mark.parametrize("ratio", [0.0, 0.5, 1.0, 2.0, 10.0])
-def test_five_seeds_find_a_difference_that_is_none_in_one_of_twenty_trials(ratio: float, interaction: float):
-    """Whatever the variance of seeds over that of participants, 5 plus or minus 1.5 % of intervals exclude zero.
+def test_five_seeds_find_a_difference_that_is_none_in_one_of_twenty_trials(
+    ratio: float, interaction: float
+):
+    """Whatever the variance of seeds over that of participants, 5 plus or minus 1.5 % of intervals
+    exclude zero.
 
-    A participant adds to all seeds alike with variance 1; `interaction` is the variance of what it adds to one seed only.
+    A participant adds to all seeds alike with variance 1; `interaction` is the variance of what it
+    adds to one seed only.
     """
     rng = np.random.default_rng(7)
     seeds, people, trials = 5, 100, 2000
     excluded = small = 0
     for _ in range(trials):
         of_seed = math.sqrt(ratio * seeds / people) * rng.normal(size=(seeds, 1))
-        values = of_seed + rng.normal(size=people) + math.sqrt(interaction) * rng.normal(size=(seeds, people))
-        # What a bootstrap of these means converges to, without drawing people again: normal draws of their covariance.
+        values = (
+            of_seed
+            + rng.normal(size=people)
+            + math.sqrt(interaction) * rng.normal(size=(seeds, people))
+        )
+        # What a bootstrap of these means converges to, without drawing people again: normal draws
+        # of their covariance.
         covariance = np.cov(values) / people
         sample = values.mean(axis=1)
         draws = rng.multivariate_normal(sample, covariance, size=200).T
-        found = uncertainty.summarise(estimates(*np.column_stack([sample, draws]), people=people), confidence=0.95)
+        found = uncertainty.summarise(
+            estimates(*np.column_stack([sample, draws]), people=people), confidence=0.95
+        )
         excluded += found.low > 0 or found.high < 0
         small += found.p < 0.05
     assert abs(excluded - small) <= 2

@@ -1,4 +1,6 @@
-"""Bad phenotype tables by kind: those that must stop, naming the file, and those whose cells are counted."""
+"""Bad phenotype tables by kind: those that must stop, naming the file, and those whose cells are
+counted.
+"""
 
 import gzip
 from collections.abc import Iterator
@@ -12,7 +14,10 @@ def stops() -> Iterator[tuple[str, bytes]]:
     """Name and content of tables that must not be read."""
     for line in range(1, len(ROWS) + 1):
         lines = TEXT.split("\n")
-        yield f"a field more in line {line + 1}", "\n".join([*lines[:line], lines[line] + ",7", *lines[line + 1 :]]).encode()
+        yield (
+            f"a field more in line {line + 1}",
+            "\n".join([*lines[:line], lines[line] + ",7", *lines[line + 1 :]]).encode(),
+        )
         yield (
             f"a field less in line {line + 1}",
             "\n".join([*lines[:line], lines[line].rpartition(",")[0], *lines[line + 1 :]]).encode(),
@@ -26,7 +31,10 @@ def stops() -> Iterator[tuple[str, bytes]]:
     yield "no id", TEXT.replace("eid", "person").encode()
     yield "ids that are words", TEXT.replace("900000", "person").encode()
     yield "a visit twice that differs", (TEXT + "9000001,99,60\n").encode()
-    yield "two columns of a field that differ", b"eid,24100-2.0,p24100_i2,24101-2.0\n9000001,150,151,60\n"
+    yield (
+        "two columns of a field that differ",
+        b"eid,24100-2.0,p24100_i2,24101-2.0\n9000001,150,151,60\n",
+    )
 
 
 def counted() -> Iterator[tuple[str, str, str]]:

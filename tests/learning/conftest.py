@@ -1,4 +1,6 @@
-"""A made-up cohort small enough to train on in seconds: 12 leads x 400 samples, 10 frames of 12 x 12."""
+"""A made-up cohort small enough to train on in seconds: 12 leads x 400 samples, 10 frames of 12 x
+12.
+"""
 
 import json
 import signal
@@ -26,7 +28,9 @@ from ptacl.config import (
 from ptacl.ecg.zscore import Zscore
 from ptacl.learning import data
 
-ECG = EcgAugmentation(random_crop=True, surrogate_magnitude=0.1, jitter=0.2, rescaling=0.3, probability=0.7)
+ECG = EcgAugmentation(
+    random_crop=True, surrogate_magnitude=0.1, jitter=0.2, rescaling=0.3, probability=0.7
+)
 CMR = CmrAugmentation(
     time_jitter=0.5,
     crop_scale=(0.6, 1.0),
@@ -85,14 +89,18 @@ class Cohort:
 
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
-    """20 visits in two shards, in no order: 13 for training, 4 for validation, 3 for testing. One has no R-peak."""
+    """20 visits in two shards, in no order: 13 for training, 4 for validation, 3 for testing. One
+    has no R-peak.
+    """
     folder = tmp_path_factory.mktemp("cohort")
     rng = np.random.default_rng(0)
     visits = [f"{9000001 + i}_2" for i in range(20)]
     splits = ["train"] * 13 + ["validation"] * 4 + ["test"] * 3
     phase = rng.random((20, 12, 1)) * 6
     time = np.arange(400) / 400
-    signal_mv = (np.sin(phase + 2 * np.pi * 8 * time) + 0.3 * rng.normal(size=(20, 12, 400))).astype(np.float32)
+    signal_mv = (
+        np.sin(phase + 2 * np.pi * 8 * time) + 0.3 * rng.normal(size=(20, 12, 400))
+    ).astype(np.float32)
     r_peaks = np.full((20, 64), -1, np.int32)
     for i in range(1, 20):
         r_peaks[i, :7] = 20 + i + 55 * np.arange(7)
@@ -122,7 +130,9 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     order = rng.permutation(20)
     lvedv = [f"{150 + 10 * phase[i, 0, 0]:.3f}" if i % 7 else "" for i in range(20)]
     rows = [f"{visits[i]},{visits[i][:7]},2,{splits[i]},{lvedv[i]},{60 + i}" for i in order]
-    (folder / "participants.csv").write_text("\n".join(["visit,participant,instance,split,LVEDV,LVEF", *rows]) + "\n")
+    (folder / "participants.csv").write_text(
+        "\n".join(["visit,participant,instance,split,LVEDV,LVEF", *rows]) + "\n"
+    )
     return Cohort(folder, visits, splits, signal_mv, r_peaks, frames)
 
 
@@ -151,7 +161,9 @@ def sizes(inputs: Callable[..., Inputs]) -> dict[str, Any]:
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Ctrl-C as in a terminal, also where the tests were started to ignore it: under nohup, or in the background."""
+    """Ctrl-C as in a terminal, also where the tests were started to ignore it: under nohup, or in
+    the background.
+    """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -176,7 +188,12 @@ def cmr_augmentation() -> CmrAugmentation:
 
 def entry(kind: Any, name: str, modalities: list[str], **values: Any) -> Any:
     augmentation = {m: {"ecg": ECG, "cmr": CMR}[m] for m in modalities}
-    common = {"kind": name, "title": name, "modalities": modalities, "augmentation": Augmentation(**augmentation)}
+    common = {
+        "kind": name,
+        "title": name,
+        "modalities": modalities,
+        "augmentation": Augmentation(**augmentation),
+    }
     return kind.model_validate(common | {"training": TRAINING} | values)
 
 
@@ -215,7 +232,9 @@ def ptacl() -> Contrastive:
 
 
 def changed(entry: Any, **changes: Any) -> Any:
-    """An entry with other settings; those of its local loss and training as `local_x` and `training_x`."""
+    """An entry with other settings; those of its local loss and training as `local_x` and
+    `training_x`.
+    """
     values = entry.model_dump()
     for key, value in changes.items():
         part, _, name = key.partition("_")
@@ -232,7 +251,19 @@ def change() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def entries(ecg_mae: Any, cmr_mae: Any, ptacl: Any, simclr: Any, supervised: Any, cmae: Any) -> dict[str, Any]:
+def entries(
+    ecg_mae: Any, cmr_mae: Any, ptacl: Any, simclr: Any, supervised: Any, cmae: Any
+) -> dict[str, Any]:
     """One entry of every objective and of its variants."""
-    found = {"ecg": ecg_mae, "cmr": cmr_mae, "ptacl": ptacl, "simclr": simclr, "supervised": supervised}
-    return found | {"cosine": changed(ptacl, local_loss="cosine"), "edes": changed(ptacl, local_phases="ed_es"), "cmae": cmae}
+    found = {
+        "ecg": ecg_mae,
+        "cmr": cmr_mae,
+        "ptacl": ptacl,
+        "simclr": simclr,
+        "supervised": supervised,
+    }
+    return found | {
+        "cosine": changed(ptacl, local_loss="cosine"),
+        "edes": changed(ptacl, local_phases="ed_es"),
+        "cmae": cmae,
+    }

@@ -4,7 +4,13 @@ import torch
 
 from ptacl.learning import augment
 
-QUIET_ECG = {"random_crop": False, "surrogate_magnitude": 0.0, "jitter": 0.0, "rescaling": 0.0, "probability": 1.0}
+QUIET_ECG = {
+    "random_crop": False,
+    "surrogate_magnitude": 0.0,
+    "jitter": 0.0,
+    "rescaling": 0.0,
+    "probability": 1.0,
+}
 QUIET_CMR = {
     "time_jitter": 0.0,
     "crop_scale": (1.0, 1.0),
@@ -24,7 +30,9 @@ def draw_ecg(settings, samples, *, seed=0, epoch=1, spare=100):
 
 
 def draw_cmr(settings, samples, *, seed=0, epoch=1, frames=50, keep=26):
-    return augment.draw_cmr(samples, settings=settings, seed=seed, epoch=epoch, frames=frames, keep=keep)
+    return augment.draw_cmr(
+        samples, settings=settings, seed=seed, epoch=epoch, frames=frames, keep=keep
+    )
 
 
 def apply_ecg(settings, signal, samples, **how):
@@ -88,8 +96,13 @@ def test_each_cmr_strength_alone_changes_the_cine(cmr_augmentation, frames, chan
     assert out.min() >= 0 and out.max() <= 1
 
 
-def test_same_seed_same_result_whatever_the_batch(ecg_augmentation, cmr_augmentation, signal, frames):
-    for apply, settings, batch in ((apply_ecg, ecg_augmentation, signal), (apply_cmr, cmr_augmentation, frames)):
+def test_same_seed_same_result_whatever_the_batch(
+    ecg_augmentation, cmr_augmentation, signal, frames
+):
+    for apply, settings, batch in (
+        (apply_ecg, ecg_augmentation, signal),
+        (apply_cmr, cmr_augmentation, frames),
+    ):
         whole = apply(settings, batch, range(6))
         assert torch.equal(whole, apply(settings, batch, range(6)))
         order = [4, 0, 3]
@@ -114,7 +127,9 @@ def test_cine_of_one_moving_frame_moves_in_that_frame_alone(cmr_augmentation):
     moving = still.clone()
     moving[:, 2] = torch.rand(6, 20, 20)
     out = apply_cmr(cmr_augmentation.model_copy(update={"probability": 1.0}), moving, range(6))
-    assert torch.allclose(out[:, 0], out[:, 1], atol=1e-6) and torch.allclose(out[:, 0], out[:, 3], atol=1e-6)
+    assert torch.allclose(out[:, 0], out[:, 1], atol=1e-6) and torch.allclose(
+        out[:, 0], out[:, 3], atol=1e-6
+    )
     assert not torch.allclose(out[:, 0], out[:, 2], atol=1e-2)
 
 
@@ -122,7 +137,9 @@ def test_surrogate_and_rescaling_keep_einthoven(ecg_augmentation, signal):
     limb = signal[:, :2]
     i, ii = limb[:, 0], limb[:, 1]
     record = torch.stack([i, ii, ii - i, -(i + ii) / 2, i - ii / 2, ii - i / 2], 1)
-    settings = ecg_augmentation.model_copy(update={"jitter": 0.0, "probability": 1.0, "surrogate_magnitude": 1.0})
+    settings = ecg_augmentation.model_copy(
+        update={"jitter": 0.0, "probability": 1.0, "surrogate_magnitude": 1.0}
+    )
     out = apply_ecg(settings, record, range(6))
     assert not torch.allclose(out, record, atol=0.1)
     assert torch.allclose(out[:, 2], out[:, 1] - out[:, 0], atol=1e-5)
@@ -178,14 +195,21 @@ def test_rescaling_is_one_factor_a_record(ecg_augmentation, signal):
     ratio = apply_ecg(settings, signal, range(6)) / signal
     assert torch.allclose(ratio, ratio[:, :1, :1].expand_as(ratio), rtol=1e-4)
     factors = draw_ecg(settings, range(1000)).factor_B
-    assert factors.mean() == pytest.approx(1, abs=0.02) and factors.std() == pytest.approx(0.2, rel=0.1)
+    assert factors.mean() == pytest.approx(1, abs=0.02) and factors.std() == pytest.approx(
+        0.2, rel=0.1
+    )
 
 
 def test_share_of_augmented_records_is_the_probability(ecg_augmentation, cmr_augmentation):
     ecg = draw_ecg(ecg_augmentation.model_copy(update={"probability": 0.3}), range(1000))
-    cmr = draw_cmr(cmr_augmentation.model_copy(update={"probability": 0.3, "flip_probability": 0.0}), range(1000))
+    cmr = draw_cmr(
+        cmr_augmentation.model_copy(update={"probability": 0.3, "flip_probability": 0.0}),
+        range(1000),
+    )
     assert [len(ecg.surrogate), len(ecg.jitter)] == pytest.approx([300, 300], abs=60)
-    assert [m.sum() for m in (cmr.moved_B, cmr.coloured_B, cmr.blurred_B, cmr.noisy_B)] == pytest.approx([300] * 4, abs=60)
+    assert [
+        m.sum() for m in (cmr.moved_B, cmr.coloured_B, cmr.blurred_B, cmr.noisy_B)
+    ] == pytest.approx([300] * 4, abs=60)
     assert (ecg.factor_B != 1).mean() == pytest.approx(0.3, abs=0.06)
 
 
@@ -208,13 +232,17 @@ def test_time_jitter_stays_within_the_stride(cmr_augmentation):
     stride, middle = 50 / 26, (np.arange(26) + 0.5) * 50 / 26
     assert not index[:, 0].any() and (np.diff(index) >= 0).all()
     assert (np.abs(index - middle)[:, 1:] <= stride / 2 + 0.5).all()
-    assert np.allclose(index[:, 1:-1].mean(0), middle[1:-1], atol=0.15)  # to both sides alike: six standard errors
+    assert np.allclose(
+        index[:, 1:-1].mean(0), middle[1:-1], atol=0.15
+    )  # to both sides alike: six standard errors
     assert (index != augment.frame_index(50, 26)).mean() > 0.3
 
 
 def test_resample_turns_and_flips_exactly(frames):
     quarter = torch.tensor([[[0.0, -1.0, 0.0], [1.0, 0.0, 0.0]]]).repeat(6, 1, 1)
-    assert torch.allclose(augment.resample(frames, quarter), torch.rot90(frames, 1, (2, 3)), atol=1e-5)
+    assert torch.allclose(
+        augment.resample(frames, quarter), torch.rot90(frames, 1, (2, 3)), atol=1e-5
+    )
     flip = torch.tensor([[[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]).repeat(6, 1, 1)
     assert torch.allclose(augment.resample(frames, flip), frames.flip(3), atol=1e-5)
 
@@ -230,7 +258,9 @@ def test_crop_keeps_the_drawn_area_inside_the_image(cmr_augmentation):
     )
     theta = draw_cmr(settings, range(200)).theta_B23
     width, height = theta[:, 0, 0], theta[:, 1, 1]
-    assert (width * height).min() == pytest.approx(0.2, abs=0.02) and (width * height).max() == pytest.approx(0.5, abs=0.02)
+    assert (width * height).min() == pytest.approx(0.2, abs=0.02) and (
+        width * height
+    ).max() == pytest.approx(0.5, abs=0.02)
     assert (width / height).min() >= 0.8 - 1e-5 and (width / height).max() <= 1.25 + 1e-5
     assert (np.abs(theta[:, :, 2]) + np.stack([width, height], 1)).max() <= 1 + 1e-5
 
@@ -238,7 +268,9 @@ def test_crop_keeps_the_drawn_area_inside_the_image(cmr_augmentation):
 def test_rotation_angle_is_bounded_and_a_rotation(cmr_augmentation):
     settings = cmr_augmentation.model_copy(update=QUIET_CMR | {"rotation_degrees": 30.0})
     theta = draw_cmr(settings, range(300)).theta_B23[:, :, :2]
-    assert np.allclose(theta @ theta.transpose(0, 2, 1), np.eye(2), atol=1e-6) and np.allclose(np.linalg.det(theta), 1)
+    assert np.allclose(theta @ theta.transpose(0, 2, 1), np.eye(2), atol=1e-6) and np.allclose(
+        np.linalg.det(theta), 1
+    )
     degrees = np.degrees(np.arctan2(theta[:, 1, 0], theta[:, 0, 0]))
     assert 28 < degrees.max() <= 30 and -30 <= degrees.min() < -28
 
@@ -252,7 +284,9 @@ def test_blur_is_a_gaussian_of_its_own_width_each():
     for image, sigma in zip(out[1:], (1.0, 2.0), strict=True):
         assert image.sum().item() == pytest.approx(1, abs=1e-4)
         for axis in (0, 1):
-            assert (image.sum(axis) * offset**2).sum().sqrt().item() == pytest.approx(sigma, rel=0.01)
+            assert (image.sum(axis) * offset**2).sum().sqrt().item() == pytest.approx(
+                sigma, rel=0.01
+            )
     flat = torch.full((1, 2, 9, 9), 0.7)
     assert torch.allclose(augment.blur(flat, torch.tensor([1.5])), flat)
 
@@ -264,7 +298,9 @@ def test_colour_scales_about_the_mean_of_the_sequence(cmr_augmentation, frames):
     out = augment.corrupt_cmr(augment.move_cmr(middle.clone(), draw), draw, settings=settings)
     for i in range(6):
         bright = middle[i] * draw.brightness_B[i]
-        assert torch.allclose(out[i], bright.mean() + (bright - bright.mean()) * draw.contrast_B[i], atol=1e-5)
+        assert torch.allclose(
+            out[i], bright.mean() + (bright - bright.mean()) * draw.contrast_B[i], atol=1e-5
+        )
 
 
 def test_noise_has_the_set_deviation(cmr_augmentation):
@@ -291,17 +327,23 @@ def test_cines_of_a_batch_alone_or_together(cmr_augmentation):
     """On a GPU all go through at once, on a CPU one by one."""
     frames = torch.randint(0, 256, (6, 4, 20, 20), dtype=torch.uint8)
     draw = draw_cmr(cmr_augmentation, range(6))
-    assert 0 < draw.moved_B.sum() < 6 and 0 < draw.coloured_B.sum() < 6 and 0 < draw.noisy_B.sum() < 6
+    assert (
+        0 < draw.moved_B.sum() < 6 and 0 < draw.coloured_B.sum() < 6 and 0 < draw.noisy_B.sum() < 6
+    )
     out, clean = augment.cmr(frames, draw, settings=cmr_augmentation, clean=True)
     moved = augment.move_cmr(frames.float() / 255, draw)
     assert torch.allclose(clean, moved, atol=1e-6)
-    assert torch.allclose(out, augment.corrupt_cmr(moved, draw, settings=cmr_augmentation), atol=1e-6)
+    assert torch.allclose(
+        out, augment.corrupt_cmr(moved, draw, settings=cmr_augmentation), atol=1e-6
+    )
     plain, none = augment.cmr(frames, None, settings=None)
     assert none is None and torch.equal(plain, frames.float() / 255)
 
 
 def test_rescaling_never_changes_the_sign_and_is_as_often_up_as_down(ecg_augmentation):
-    """At the strength of the paper's configuration a normal factor would turn one record in fifty upside down."""
+    """At the strength of the paper's configuration a normal factor would turn one record in fifty
+    upside down.
+    """
     settings = ecg_augmentation.model_copy(update={"rescaling": 0.5, "probability": 1.0})
     draw = augment.draw_ecg(range(4000), settings=settings, seed=1, epoch=0, spare=0)
     assert draw.factor_B.min() > 0

@@ -19,12 +19,20 @@ def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(folder)).Reload()
-    return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    return {
+        tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]
+    }
 
 
 def test_a_resumed_training_has_each_epoch_once(tmp_path, training):
     settings, where = training.model_copy(update={"epochs": 5}), tmp_path / "board"
-    how = {"validation": Points(4), "training": settings, "seed": 0, "state": tmp_path, "device": CPU}
+    how = {
+        "validation": Points(4),
+        "training": settings,
+        "seed": 0,
+        "state": tmp_path,
+        "device": CPU,
+    }
     killed = Points()
     killed.at, killed.does = 6, lambda: signal.raise_signal(signal.SIGTERM)
     with pytest.raises(SystemExit), board(where) as watch:
@@ -34,9 +42,15 @@ def test_a_resumed_training_has_each_epoch_once(tmp_path, training):
         history = fit.fit(Fit(), Points(), **how, watch=watch)
     found = curves(where)
     assert 0 < len(part["loss/train"]) < len(history)
-    for tag, name in (("loss/train", "train_loss"), ("error/validation", "validation_error"), ("learning_rate", "learning_rate")):
+    for tag, name in (
+        ("loss/train", "train_loss"),
+        ("error/validation", "validation_error"),
+        ("learning_rate", "learning_rate"),
+    ):
         assert [step for step, _ in found[tag]] == [row["step"] for row in history]
-        assert [value for _, value in found[tag]] == pytest.approx([row[name] for row in history], rel=1e-6)
+        assert [value for _, value in found[tag]] == pytest.approx(
+            [row[name] for row in history], rel=1e-6
+        )
 
 
 def test_what_there_is_not_is_left_out_and_no_folder_is_no_file(tmp_path):

@@ -17,7 +17,9 @@ def row(**terms):
 
 
 def test_a_collapsed_term_is_named_and_a_learned_one_is_not():
-    collapsed = row(train_global=0.999, train_local=0.9, validation_global=0.998, validation_local=0.91)
+    collapsed = row(
+        train_global=0.999, train_local=0.9, validation_global=0.998, validation_local=0.91
+    )
     assert chance.at_chance(collapsed, {}) == ["global"]
     (warning,) = chance.warnings(collapsed, {})
     assert "the global loss is only 0.2 % below that of guessing" in warning
@@ -49,11 +51,15 @@ def test_a_local_loss_is_judged_by_what_it_can_reach(below_chance, stuck):
     assert chance.learned(found, "local", lowest) == pytest.approx(share)
     if stuck:
         (warning,) = chance.warnings(found, lowest)
-        assert f"the local loss went {100 * share:.1f} % of the way from guessing to its lowest possible value" in warning
+        assert (
+            f"the local loss went {100 * share:.1f} % of the way from guessing to its "
+            "lowest possible value" in warning
+        )
 
 
 @pytest.mark.parametrize(
-    ("sigma", "temperature", "lowest"), [(0.1, 1.0, 1.933), (0.1, 0.1, 1.541), (0.0, 1.0, 1.622), (0.0, 0.07, 0.0)]
+    ("sigma", "temperature", "lowest"),
+    [(0.1, 1.0, 1.933), (0.1, 0.1, 1.541), (0.0, 1.0, 1.622), (0.0, 0.07, 0.0)],
 )
 def test_the_floor_of_thirteen_phases(sigma, temperature, lowest):
     found = chance.local_floor(13, sigma=sigma, temperature=temperature, direction_weight=0.5)
@@ -88,5 +94,7 @@ def test_only_the_infonce_of_phases_has_a_floor(entries, inputs):
     assert chance.floors(entries["ptacl"].model_copy(update={"local": None}), sizes) == {}
     local = entries["ptacl"].local
     how = {"temperature": local.temperature, "direction_weight": 0.5}
-    assert chance.floors(entries["ptacl"], sizes)["local"] == chance.local_floor(3, sigma=0.1, **how)
+    assert chance.floors(entries["ptacl"], sizes)["local"] == chance.local_floor(
+        3, sigma=0.1, **how
+    )
     assert chance.floors(entries["edes"], sizes)["local"] == chance.local_floor(2, sigma=0.0, **how)

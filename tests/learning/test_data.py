@@ -30,9 +30,14 @@ def zscored(signal):
 
 def test_round_trip_through_the_stores(cohort):
     recordings, rows = cohort.load("ecg", "cmr")
-    assert recordings.visits == cohort.visits[:17] and [r.tolist() for r in rows] == [[i] for i in range(13)]
+    assert recordings.visits == cohort.visits[:17] and [r.tolist() for r in rows] == [
+        [i] for i in range(13)
+    ]
     ecg, cmr = (recordings.at(m, np.arange(17)) for m in ("ecg", "cmr"))
-    assert np.array_equal(recordings.frames[cmr], cohort.frames[:17]) and recordings.frames.dtype == np.uint8
+    assert (
+        np.array_equal(recordings.frames[cmr], cohort.frames[:17])
+        and recordings.frames.dtype == np.uint8
+    )
     assert np.array_equal(recordings.r_peaks[ecg], cohort.r_peaks[:17])
     assert recordings.signal.dtype == np.float32
     assert np.array_equal(recordings.signal[ecg], cohort.signal_mv[:17])
@@ -59,19 +64,43 @@ def test_digest_sees_data_and_splits(cohort, tmp_path):
     assert data.digest(cohort.load("ecg")[0], moved) != first
 
 
-def test_evaluation_view_is_the_start_of_the_record_and_the_whole_cycle(cohort, sizes, ecg_augmentation, cmr_augmentation):
-    made = samples(cohort, sizes, "ecg", "cmr", beats=True, masked=5, ecg=ecg_augmentation, cmr=cmr_augmentation)
+def test_evaluation_view_is_the_start_of_the_record_and_the_whole_cycle(
+    cohort, sizes, ecg_augmentation, cmr_augmentation
+):
+    made = samples(
+        cohort,
+        sizes,
+        "ecg",
+        "cmr",
+        beats=True,
+        masked=5,
+        ecg=ecg_augmentation,
+        cmr=cmr_augmentation,
+    )
     one, two = batch(made, [4, 2], epoch=None), batch(made, [2], epoch=None)
     assert np.allclose(one["ecg"], zscored(cohort.signal_mv[[4, 2]])[:, :, :200], atol=1e-5)
     assert np.allclose(one["cmr"], cohort.frames[[4, 2]][:, frame_index(10, 6)] / 255, atol=1e-6)
-    beats, counts = beat_matrices(cohort.r_peaks[[4, 2]], start=np.zeros(2), num_samples=200, patch=25, steps=3)
+    beats, counts = beat_matrices(
+        cohort.r_peaks[[4, 2]], start=np.zeros(2), num_samples=200, patch=25, steps=3
+    )
     assert np.array_equal(one["beats"], beats) and np.array_equal(one["valid"], counts > 0)
     assert all(torch.equal(one[name][1:], two[name]) for name in one)
     assert one["beats"].shape == (2, 3, 8) and one["noise"].shape == (2, 5)
 
 
-def test_training_view_changes_by_epoch_and_not_by_batch(cohort, sizes, ecg_augmentation, cmr_augmentation):
-    made = samples(cohort, sizes, "ecg", "cmr", beats=True, masked=5, ecg=ecg_augmentation, cmr=cmr_augmentation)
+def test_training_view_changes_by_epoch_and_not_by_batch(
+    cohort, sizes, ecg_augmentation, cmr_augmentation
+):
+    made = samples(
+        cohort,
+        sizes,
+        "ecg",
+        "cmr",
+        beats=True,
+        masked=5,
+        ecg=ecg_augmentation,
+        cmr=cmr_augmentation,
+    )
     first, again, next_epoch = (batch(made, [4, 2, 7], epoch=e) for e in (0, 0, 1))
     alone = batch(made, [2], epoch=0)
     for name in ("ecg", "cmr", "noise", "beats"):
@@ -79,9 +108,14 @@ def test_training_view_changes_by_epoch_and_not_by_batch(cohort, sizes, ecg_augm
         assert torch.allclose(first[name][1:2], alone[name], atol=1e-6)
         assert not torch.allclose(first[name], next_epoch[name])
     assert {name: t.dtype for name, t in first.items()} == {
-        "ecg": torch.float32, "cmr": torch.float32, "beats": torch.float32, "noise": torch.float32, "valid": torch.bool,
-        "ecg_clean": torch.float32, "cmr_clean": torch.float32,
-    }  # fmt: skip
+        "ecg": torch.float32,
+        "cmr": torch.float32,
+        "beats": torch.float32,
+        "noise": torch.float32,
+        "valid": torch.bool,
+        "ecg_clean": torch.float32,
+        "cmr_clean": torch.float32,
+    }
     assert 0 <= first["cmr"].min() and first["cmr"].max() <= 1
 
 
@@ -91,26 +125,50 @@ def test_r_peaks_follow_the_crop(cohort, sizes, ecg_augmentation):
     out, starts = batch(made, range(13), epoch=5), []
     for i in range(13):
         record = zscored(cohort.signal_mv[i : i + 1])[0]
-        distance = [np.abs(record[:, a : a + 200] - out["ecg"][i].numpy()).max() for a in range(201)]
+        distance = [
+            np.abs(record[:, a : a + 200] - out["ecg"][i].numpy()).max() for a in range(201)
+        ]
         starts.append(int(np.argmin(distance)))
         assert distance[starts[-1]] < 1e-4
-        beats, counts = beat_matrices(cohort.r_peaks[i][None], start=np.array(starts[-1:]), num_samples=200, patch=25, steps=3)
+        beats, counts = beat_matrices(
+            cohort.r_peaks[i][None], start=np.array(starts[-1:]), num_samples=200, patch=25, steps=3
+        )
         assert np.array_equal(out["beats"][i], beats[0]) and out["valid"][i] == (counts[0] > 0)
     assert len(set(starts)) > 5
-    assert not out["valid"][0] and not out["beats"][0].any(), "the visit without R-peaks adds nothing"
+    assert not out["valid"][0] and not out["beats"][0].any(), (
+        "the visit without R-peaks adds nothing"
+    )
 
 
-def test_reconstruction_aims_at_what_was_moved_but_not_corrupted(cohort, sizes, ecg_augmentation, cmr_augmentation):
-    quiet = cmr_augmentation.model_copy(update={"brightness": 0.0, "contrast": 0.0, "blur_sigma": (0.0, 0.0), "noise": 0.0})
-    loud = samples(cohort, sizes, "ecg", "cmr", masked=5, ecg=ecg_augmentation, cmr=cmr_augmentation)
+def test_reconstruction_aims_at_what_was_moved_but_not_corrupted(
+    cohort, sizes, ecg_augmentation, cmr_augmentation
+):
+    quiet = cmr_augmentation.model_copy(
+        update={"brightness": 0.0, "contrast": 0.0, "blur_sigma": (0.0, 0.0), "noise": 0.0}
+    )
+    loud = samples(
+        cohort, sizes, "ecg", "cmr", masked=5, ecg=ecg_augmentation, cmr=cmr_augmentation
+    )
     still = samples(
-        cohort, sizes, "ecg", "cmr", masked=5, ecg=ecg_augmentation.model_copy(update={"probability": 0.0}), cmr=quiet
+        cohort,
+        sizes,
+        "ecg",
+        "cmr",
+        masked=5,
+        ecg=ecg_augmentation.model_copy(update={"probability": 0.0}),
+        cmr=quiet,
     )
     corrupted, clean = batch(loud, range(13), epoch=1), batch(still, range(13), epoch=1)
-    assert torch.equal(corrupted["ecg_clean"], clean["ecg"]) and torch.equal(corrupted["cmr_clean"].clamp(0, 1), clean["cmr"])
-    assert not torch.equal(corrupted["ecg"], corrupted["ecg_clean"]) and not torch.equal(corrupted["cmr"], corrupted["cmr_clean"])
+    assert torch.equal(corrupted["ecg_clean"], clean["ecg"]) and torch.equal(
+        corrupted["cmr_clean"].clamp(0, 1), clean["cmr"]
+    )
+    assert not torch.equal(corrupted["ecg"], corrupted["ecg_clean"]) and not torch.equal(
+        corrupted["cmr"], corrupted["cmr_clean"]
+    )
     same = batch(loud, range(4), epoch=None)
-    assert torch.equal(same["ecg"], same["ecg_clean"]) and torch.equal(same["cmr"], same["cmr_clean"])
+    assert torch.equal(same["ecg"], same["ecg_clean"]) and torch.equal(
+        same["cmr"], same["cmr_clean"]
+    )
     assert "ecg_clean" not in batch(samples(cohort, sizes, "ecg", beats=True), [0], epoch=None)
 
 
@@ -125,7 +183,10 @@ def test_one_visit_of_a_participant_an_epoch(cohort, sizes):
     assert len(made) == 3
     shown = {epoch: batch(made, range(3), epoch=epoch)["ecg"] for epoch in (*range(12), None)}
     stored = zscored(recordings.signal[recordings.at("ecg", np.arange(6))])[:, :, :200]
-    visits = {e: [int(np.abs(stored - x.numpy()).max((1, 2)).argmin()) for x in s] for e, s in shown.items()}
+    visits = {
+        e: [int(np.abs(stored - x.numpy()).max((1, 2)).argmin()) for x in s]
+        for e, s in shown.items()
+    }
     assert visits.pop(None) == [0, 1, 3]
     assert all(a in (0, 2) and b in (1, 4) and c == 3 for a, b, c in visits.values())
     assert len({tuple(v) for v in visits.values()}) > 2

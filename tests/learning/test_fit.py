@@ -18,7 +18,9 @@ CPU = torch.device("cpu")
 
 
 class Points:
-    """Points of a line with noise; notes what was collected, and may do something from one step on."""
+    """Points of a line with noise; notes what was collected, and may do something from one step
+    on.
+    """
 
     def __init__(self, count=10, *, slope=2.0, dtype=torch.float32):
         self.x = torch.linspace(-1, 1, count, dtype=dtype)[:, None]
@@ -46,7 +48,9 @@ class Fit(nn.Module):
         super().__init__()
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            self.net = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.LayerNorm(8), nn.Linear(8, 1)).to(dtype)
+            self.net = nn.Sequential(
+                nn.Linear(1, 8), nn.Tanh(), nn.LayerNorm(8), nn.Linear(8, 1)
+            ).to(dtype)
 
     def forward(self, batch):
         error = self.net(batch["x"]) - batch["y"]
@@ -59,7 +63,13 @@ def go(tmp_path, training):
         objective = objective or Fit()
         settings = training.model_copy(update={"epochs": 4, "clip_norm": 0.0, **changes})
         history = fit.fit(
-            objective, points or Points(), validation=validation, training=settings, seed=0, state=state or tmp_path, device=CPU
+            objective,
+            points or Points(),
+            validation=validation,
+            training=settings,
+            seed=0,
+            state=state or tmp_path,
+            device=CPU,
         )
         return objective, history
 
@@ -76,13 +86,20 @@ def built(entry, inputs):
 
 
 def same(one, two):
-    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))
+    return all(
+        torch.equal(a, b)
+        for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True)
+    )
 
 
 def test_learning_rate_warms_up_and_falls_to_zero(training):
     settings = training.model_copy(update={"epochs": 10, "warmup_epochs": 2, "learning_rate": 3.0})
     rates = [fit.learning_rate(step, steps_per_epoch=5, training=settings) for step in range(50)]
-    assert np.allclose(np.diff(rates[:11]), 3 / 11) and rates[10] == 3.0 and rates[0] == pytest.approx(3 / 11)
+    assert (
+        np.allclose(np.diff(rates[:11]), 3 / 11)
+        and rates[10] == 3.0
+        and rates[0] == pytest.approx(3 / 11)
+    )
     assert (np.diff(rates[10:]) < 0).all() and 0 < rates[-1] < 0.01
     assert fit.learning_rate(30, steps_per_epoch=5, training=settings) == pytest.approx(1.5)
     flat = settings.model_copy(update={"warmup_epochs": 0})
@@ -122,31 +139,53 @@ def test_convolutions_decay(inputs, ptacl, change):
 def test_epochs_are_permutations_without_the_last_incomplete_batch(go):
     points = Points(10)
     _, history = go(points, batch_size=4)
-    by_epoch = {e: [s for epoch, samples in points.seen if epoch == e for s in samples] for e in range(4)}
+    by_epoch = {
+        e: [s for epoch, samples in points.seen if epoch == e for s in samples] for e in range(4)
+    }
     assert all(len(samples) == len(set(samples)) == 8 for samples in by_epoch.values())
     assert len({tuple(samples) for samples in by_epoch.values()}) == 4
-    assert [row["step"] for row in history] == [2, 4, 6, 8] and [row["epoch"] for row in history] == [1, 2, 3, 4]
+    assert [row["step"] for row in history] == [2, 4, 6, 8] and [
+        row["epoch"] for row in history
+    ] == [1, 2, 3, 4]
     assert history[-1]["learning_rate"] < history[0]["learning_rate"]
 
 
 def test_set_smaller_than_a_batch_is_one_batch(go):
     points = Points(5)
     _, history = go(points, batch_size=64)
-    assert [sorted(samples) for _, samples in points.seen] == [[0, 1, 2, 3, 4]] * 4 and history[-1]["step"] == 4
+    assert [sorted(samples) for _, samples in points.seen] == [[0, 1, 2, 3, 4]] * 4 and history[-1][
+        "step"
+    ] == 4
 
 
 def test_training_learns_and_history_tells(go):
     _, history = go(Points(32), Points(7), epochs=60, learning_rate=0.05, checkpoint_seconds=1e9)
-    assert history[-1]["train_loss"] < 0.02 < 0.1 < history[0]["train_loss"] and history[-1]["validation_loss"] < 0.05
-    columns = ["epoch", "step", "learning_rate", "train_loss", "validation_loss", "seconds", "samples_per_second"]
+    assert (
+        history[-1]["train_loss"] < 0.02 < 0.1 < history[0]["train_loss"]
+        and history[-1]["validation_loss"] < 0.05
+    )
+    columns = [
+        "epoch",
+        "step",
+        "learning_rate",
+        "train_loss",
+        "validation_loss",
+        "seconds",
+        "samples_per_second",
+    ]
     assert list(history[0]) == [*columns, "train_error", "validation_error", "chosen"]
-    assert all(row["seconds"] > 0 and math.isclose(row["samples_per_second"], 32 / row["seconds"]) for row in history)
+    assert all(
+        row["seconds"] > 0 and math.isclose(row["samples_per_second"], 32 / row["seconds"])
+        for row in history
+    )
 
 
 def test_train_loss_is_the_mean_over_the_epoch(go):
     objective, history = go(Points(8), epochs=1, batch_size=4, learning_rate=1e-12)
     points = Points(8)
-    assert history[0]["train_loss"] == pytest.approx(objective({"x": points.x, "y": points.y})["loss"].item(), rel=1e-5)
+    assert history[0]["train_loss"] == pytest.approx(
+        objective({"x": points.x, "y": points.y})["loss"].item(), rel=1e-5
+    )
 
 
 def test_validation_is_the_same_every_time_and_covers_all(go):
@@ -168,19 +207,26 @@ def test_best_weights_are_those_of_the_least_validation_loss(go):
     last, _ = go(Points(8), validation, select="last", **how)
     losses = [row["validation_loss"] for row in history]
     assert min(losses) < losses[-1] and losses.index(min(losses)) not in (0, 29)
-    found = [fitted({"x": validation.x, "y": validation.y})["loss"].item() for fitted in (best, last)]
+    found = [
+        fitted({"x": validation.x, "y": validation.y})["loss"].item() for fitted in (best, last)
+    ]
     assert found == pytest.approx([min(losses), losses[-1]], rel=1e-4)
 
 
 def test_patience_stops_and_stays_stopped(go, tmp_path, training):
-    validation, how = Points(8, slope=1.5), {"epochs": 30, "learning_rate": 0.05, "batch_size": 8, "patience": 3}
+    validation, how = (
+        Points(8, slope=1.5),
+        {"epochs": 30, "learning_rate": 0.05, "batch_size": 8, "patience": 3},
+    )
     stopped, history = go(Points(8), validation, **how)
     losses = [row["validation_loss"] for row in history]
     assert len(losses) < 30 and losses.index(min(losses)) == len(losses) - 4
     again = Points(8)
     settings = training.model_copy(update={"clip_norm": 0.0, **how})
     resumed = Fit()
-    rows = fit.fit(resumed, again, validation=validation, training=settings, seed=0, state=tmp_path, device=CPU)
+    rows = fit.fit(
+        resumed, again, validation=validation, training=settings, seed=0, state=tmp_path, device=CPU
+    )
     assert rows == history and not again.seen and same(resumed, stopped)
 
 
@@ -196,16 +242,27 @@ def test_without_validation_its_loss_is_empty(go, tmp_path):
     assert all(math.isnan(row["validation_loss"]) for row in history)
     train.write_metrics(tmp_path / "a" / "metrics.csv", history)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "a" / "metrics.csv").read_text())))
-    assert len(rows) == 4 and rows[1]["validation_loss"] == "" and float(rows[1]["train_loss"]) == history[1]["train_loss"]
+    assert (
+        len(rows) == 4
+        and rows[1]["validation_loss"] == ""
+        and float(rows[1]["train_loss"]) == history[1]["train_loss"]
+    )
     assert "validation_error" not in rows[0] and float(rows[0]["train_error"]) > 0
 
 
 def test_micro_batches_give_the_weights_of_the_whole_batch(go):
     one, _ = go(Points(10, dtype=torch.float64), objective=Fit(torch.float64), batch_size=7)
-    two, history = go(Points(10, dtype=torch.float64), objective=Fit(torch.float64), batch_size=7, accumulate=2)
-    assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+    two, history = go(
+        Points(10, dtype=torch.float64), objective=Fit(torch.float64), batch_size=7, accumulate=2
+    )
+    assert all(
+        torch.allclose(a, b, atol=1e-12)
+        for a, b in zip(one.parameters(), two.parameters(), strict=True)
+    )
     _, whole = go(Points(10, dtype=torch.float64), objective=Fit(torch.float64), batch_size=7)
-    assert [row["train_loss"] for row in history] == pytest.approx([row["train_loss"] for row in whole], rel=1e-12)
+    assert [row["train_loss"] for row in history] == pytest.approx(
+        [row["train_loss"] for row in whole], rel=1e-12
+    )
     with pytest.raises(ValueError, match="cannot be divided"):
         go(Points(10), batch_size=2, accumulate=3)
 
@@ -213,7 +270,9 @@ def test_micro_batches_give_the_weights_of_the_whole_batch(go):
 def test_loss_that_is_not_finite_names_its_step(go):
     points = Points(8)
     points.at, points.does = 5, lambda: points.y.fill_(math.nan)
-    with pytest.raises(FloatingPointError, match=r"nan at step 5 of 8 \(epoch 3\): lower learning_rate"):
+    with pytest.raises(
+        FloatingPointError, match=r"nan at step 5 of 8 \(epoch 3\): lower learning_rate"
+    ):
         go(points, batch_size=4)
 
 
@@ -241,7 +300,9 @@ def test_switches_for_precision_and_compilation(go, monkeypatch):
 
     go(objective=Watch(), epochs=1)
     go(objective=Watch(), epochs=1, precision="bfloat16")
-    assert set(seen[: len(seen) // 2]) == {torch.float32} and set(seen[len(seen) // 2 :]) == {torch.bfloat16}
+    assert set(seen[: len(seen) // 2]) == {torch.float32} and set(seen[len(seen) // 2 :]) == {
+        torch.bfloat16
+    }
     compiled = []
     monkeypatch.setattr(torch, "compile", lambda module: compiled.append(module) or module)
     go(epochs=1)
@@ -253,14 +314,24 @@ def test_switches_for_precision_and_compilation(go, monkeypatch):
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("at", [1, 4, 7])
-def test_a_signal_saves_and_the_next_run_ends_with_the_same_weights(go, tmp_path, training, number, at):
+def test_a_signal_saves_and_the_next_run_ends_with_the_same_weights(
+    go, tmp_path, training, number, at
+):
     validation = Points(6)
     whole, history = go(Points(), validation, select="best", checkpoint_seconds=1e9)
     (tmp_path / "state").mkdir()
     points = Points()
     points.at, points.does = at, lambda: os.kill(os.getpid(), number)
-    settings = training.model_copy(update={"epochs": 4, "clip_norm": 0.0, "select": "best", "checkpoint_seconds": 1e9})
-    how = {"validation": validation, "training": settings, "seed": 0, "state": tmp_path / "state", "device": CPU}
+    settings = training.model_copy(
+        update={"epochs": 4, "clip_norm": 0.0, "select": "best", "checkpoint_seconds": 1e9}
+    )
+    how = {
+        "validation": validation,
+        "training": settings,
+        "seed": 0,
+        "state": tmp_path / "state",
+        "device": CPU,
+    }
     before = signal.getsignal(number)
     with pytest.raises(SystemExit) as stopped:
         fit.fit(Fit(), points, **how)
@@ -281,7 +352,9 @@ def test_frozen_parts_do_not_move(cohort, inputs, sizes, ptacl, tmp_path):
     samples = data.Samples(recordings, rows, sizes=sizes, seed=0, beats=True, **augmentation)
     frozen = ptacl.model_copy(update={"frozen_layers": 1})
     before, after = (built(frozen, inputs()) for _ in range(2))
-    fit.fit(after, samples, validation=None, training=ptacl.training, seed=0, state=tmp_path, device=CPU)
+    fit.fit(
+        after, samples, validation=None, training=ptacl.training, seed=0, state=tmp_path, device=CPU
+    )
     for name, value in before.state_dict().items():
         fixed = ".embedding." in name or ".blocks.0." in name
         assert torch.equal(value, after.state_dict()[name]) == fixed, name
@@ -305,7 +378,9 @@ def test_best_is_chosen_by_the_value_that_the_objective_names(go):
     assert np.argmin(errors) != np.argmin(losses)
     assert [row["chosen"] for row in history] == [float(i == np.argmin(errors)) for i in range(6)]
     points = Points(8, slope=1.5)
-    assert best({"x": points.x, "y": points.y})["error"].item() == pytest.approx(min(errors), rel=1e-5)
+    assert best({"x": points.x, "y": points.y})["error"].item() == pytest.approx(
+        min(errors), rel=1e-5
+    )
 
 
 def test_contrastive_arms_are_chosen_by_the_global_term_and_the_last_epoch_is_chosen_otherwise(go):

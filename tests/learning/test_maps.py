@@ -35,14 +35,18 @@ def test_a_map_holds_what_is_read_into_memory(cohort, tmp_path):
     assert memory.visits == mapped.visits and memory.key == mapped.key
     for name in NAMES:
         assert np.array_equal(memory.arrays[name], mapped.arrays[name])
-        assert not isinstance(memory.arrays[name], np.memmap) and isinstance(mapped.arrays[name], np.memmap)
+        assert not isinstance(memory.arrays[name], np.memmap) and isinstance(
+            mapped.arrays[name], np.memmap
+        )
     assert len(files(tmp_path)) == 2
     with pytest.raises(ValueError, match="read-only"):
         mapped.arrays["frames"][0] = 1
 
 
 def test_a_map_is_a_copy_of_what_is_stored(cohort, tmp_path):
-    """Whatever is done to a sample on its way into a batch: the code that does it may change, the map stays."""
+    """Whatever is done to a sample on its way into a batch: the code that does it may change, the
+    map stays.
+    """
     mapped = maps.read(cohort.shards("ecg"), ["signal_mv", "r_peaks"], maps.Place(tmp_path))
     rows = [cohort.visits.index(visit) for visit in mapped.visits]
     assert np.array_equal(mapped.arrays["signal_mv"], cohort.signal_mv[rows])
@@ -61,7 +65,12 @@ def test_loaded_recordings_are_the_same_mapped_or_not(cohort, tmp_path):
     memory, mapped = data.load(visits, **how), data.load(visits, **how, place=maps.Place(tmp_path))
     assert data.digest(memory, table) == data.digest(mapped, table)
     rows = np.arange(len(visits))
-    for name, modality in (("signal", "ecg"), ("r_peaks", "ecg"), ("frames", "cmr"), ("systole", "cmr")):
+    for name, modality in (
+        ("signal", "ecg"),
+        ("r_peaks", "ecg"),
+        ("frames", "cmr"),
+        ("systole", "cmr"),
+    ):
         a, b = (getattr(r, name)[r.at(modality, rows)] for r in (memory, mapped))
         assert np.array_equal(a, b)
 
@@ -79,7 +88,9 @@ def test_a_map_is_made_once_and_again_where_the_content_changes(cohort, tmp_path
     before = files(place.folder)
     (other / "0.json").write_text(json.dumps({"stored": "somebody has withdrawn"}))
     maps.read([other / f"{k}.json" for k in range(2)], NAMES, place)
-    assert len(files(place.folder)) == 4 and len(set(files(place.folder)) & set(before)) == 2, "of each place the newest alone"
+    assert len(files(place.folder)) == 4 and len(set(files(place.folder)) & set(before)) == 2, (
+        "of each place the newest alone"
+    )
 
 
 @pytest.mark.parametrize("oldest", ["frames", "systole"])
@@ -92,13 +103,17 @@ def test_the_map_that_was_not_used_for_longest_makes_room(cohort, tmp_path, olde
     kept = read(cohort, maps.Place()).arrays["frames"]
     used = sum((tmp_path / name).stat().st_size for name in first)
     (tmp_path / "somebody_elses.npy").write_bytes(bytes(1000))
-    held = np.load(tmp_path / max(first, key=lambda n: (tmp_path / n).stat().st_size), mmap_mode="r")
+    held = np.load(
+        tmp_path / max(first, key=lambda n: (tmp_path / n).stat().st_size), mmap_mode="r"
+    )
     changed = read(cohort, maps.Place(tmp_path, limit_bytes=used + 50))
     assert np.array_equal(changed.arrays["frames"], kept)
     assert isinstance(changed.arrays["frames"], np.memmap)
     assert sum(p.stat().st_size for p in tmp_path.glob(f"{maps.PREFIX}*.npy")) <= used + 50
     assert (tmp_path / "somebody_elses.npy").stat().st_size == 1000, "a folder may hold other files"
-    assert np.array_equal(np.sort(held.ravel()), np.sort(kept.ravel())), "who has a map open keeps it"
+    assert np.array_equal(np.sort(held.ravel()), np.sort(kept.ravel())), (
+        "who has a map open keeps it"
+    )
 
 
 def test_a_map_that_was_used_recently_is_kept_however_long_ago_it_was_made(cohort, tmp_path):
@@ -153,7 +168,8 @@ def fill(*args):
     real(*args)
     os._exit(9)
 maps._fill = fill
-maps.read([Path(p) for p in {[str(p) for p in cohort.shards("cmr")]}], {NAMES}, maps.Place(Path({str(tmp_path)!r})))
+shards = [Path(p) for p in {[str(p) for p in cohort.shards("cmr")]}]
+maps.read(shards, {NAMES}, maps.Place(Path({str(tmp_path)!r})))
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 9
     assert all(name.endswith(".partial") for name in files(tmp_path))
@@ -172,7 +188,12 @@ def test_what_a_killed_process_left_of_a_map_that_nobody_wants_now_is_removed(co
 
 def test_a_variable_that_is_not_set_is_named(monkeypatch):
     monkeypatch.setenv("SCRATCH", "/scratch")
-    assert maps.Place.of(config.dump(folder="$SCRATCH/maps", max_gb=2)) == maps.Place(Path("/scratch/maps"), 2e9)
+    assert maps.Place.of(config.dump(folder="$SCRATCH/maps", max_gb=2)) == maps.Place(
+        Path("/scratch/maps"), 2e9
+    )
     assert maps.Place.of(config.dump(folder="", max_gb=2)).folder is None
-    with pytest.raises(argparse.ArgumentTypeError, match=r"maps\.folder: \$NOWHERE/maps names a variable that is not set"):
+    with pytest.raises(
+        argparse.ArgumentTypeError,
+        match=r"maps\.folder: \$NOWHERE/maps names a variable that is not set",
+    ):
         maps.Place.of(config.dump(folder="$NOWHERE/maps", max_gb=2))

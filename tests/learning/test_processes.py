@@ -15,16 +15,27 @@ SCRIPT = Path(__file__).with_name("two_processes.py")
 def test_alone_nothing_is_exchanged():
     rows = torch.rand(3, 2, requires_grad=True)
     assert processes.gather(rows) is rows and processes.count() == 1 and processes.rank() == 0
-    assert processes.share(torch.tensor(5)) == 1 and processes.total(torch.ones(2)).tolist() == [1, 1]
+    assert processes.share(torch.tensor(5)) == 1 and processes.total(torch.ones(2)).tolist() == [
+        1,
+        1,
+    ]
     with processes.started() as device:
         assert device.type in ("cpu", "cuda") and processes.count() == 1
 
 
 @pytest.fixture(scope="module")
 def results(cohort, inputs, ptacl, ecg_mae, supervised, tmp_path_factory):
-    """By one process and by two: 20 steps of 7 samples, so that processes have unequal parts; some samples have no beat."""
+    """By one process and by two: 20 steps of 7 samples, so that processes have unequal parts; some
+    samples have no beat.
+    """
     training = ptacl.training.model_copy(
-        update={"epochs": 20, "batch_size": 7, "select": "best", "accumulate": 1, "checkpoint_seconds": 1e9}
+        update={
+            "epochs": 20,
+            "batch_size": 7,
+            "select": "best",
+            "accumulate": 1,
+            "checkpoint_seconds": 1e9,
+        }
     )
     out = tmp_path_factory.mktemp("processes")
     arguments = [
@@ -32,15 +43,29 @@ def results(cohort, inputs, ptacl, ecg_mae, supervised, tmp_path_factory):
         str(cohort.folder),
         config.dump(inputs()),
         config.dump(ptacl.model_copy(update={"training": training})),
-        config.dump(ecg_mae.model_copy(update={"training": training.model_copy(update={"accumulate": 2})})),
+        config.dump(
+            ecg_mae.model_copy(update={"training": training.model_copy(update={"accumulate": 2})})
+        ),
         config.dump(supervised.model_copy(update={"training": training})),
     ]
     runpy.run_path(str(SCRIPT))["main"](*arguments, out / "one")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    run = subprocess.run([*launcher, SCRIPT, *arguments, out / "two"], capture_output=True, text=True)
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+    ]
+    run = subprocess.run(
+        [*launcher, SCRIPT, *arguments, out / "two"], capture_output=True, text=True
+    )
     assert run.returncode == 0, run.stderr[-3000:]
     return {
-        name: [torch.load(out / path, weights_only=True) for path in (f"one/{name}-0.pt", f"two/{name}-0.pt", f"two/{name}-1.pt")]
+        name: [
+            torch.load(out / path, weights_only=True)
+            for path in (f"one/{name}-0.pt", f"two/{name}-0.pt", f"two/{name}-1.pt")
+        ]
         for name in ("align", "pretrain", "supervised")
     }
 
@@ -48,11 +73,15 @@ def results(cohort, inputs, ptacl, ecg_mae, supervised, tmp_path_factory):
 @pytest.mark.parametrize("name", ["align", "pretrain", "supervised"])
 def test_two_processes_train_the_same_weights_as_one(results, name):
     one, first, second = results[name]
-    assert [r["processes"] for r in (one, first, second)] == [1, 2, 2] and one["history"][-1]["step"] == 20
+    assert [r["processes"] for r in (one, first, second)] == [1, 2, 2] and one["history"][-1][
+        "step"
+    ] == 20
     for key, value in one["weights"].items():
         assert torch.allclose(first["weights"][key], value, rtol=0, atol=1e-6), key
         assert torch.equal(first["weights"][key], second["weights"][key]), key
-    moved = max((value - first["weights"][key]).abs().max() for key, value in one["weights"].items())
+    moved = max(
+        (value - first["weights"][key]).abs().max() for key, value in one["weights"].items()
+    )
     assert moved < 1e-6
     losses = [row["train_loss"] for row in first["history"]]
     assert min(losses) < losses[0]

@@ -59,10 +59,14 @@ with resume.resumable(Path(sys.argv[1]), {}) as state:
 
 def test_second_run_beside_an_orphan_is_refused_until_it_is_gone(tmp_path):
     folder = tmp_path / "run"
-    orphan = subprocess.Popen([sys.executable, "-c", HOLDER, folder], stdout=subprocess.PIPE, text=True)
+    orphan = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, folder], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert orphan.stdout is not None and orphan.stdout.readline() == "held\n"
-        with pytest.raises(RuntimeError, match=rf"run is in use by another run \(pid {orphan.pid} on .+\): wait"):
+        with pytest.raises(
+            RuntimeError, match=rf"run is in use by another run \(pid {orphan.pid} on .+\): wait"
+        ):
             resume.resumable(folder, {}).__enter__()
         assert resume.load(folder) == {"step": 7}, "the refused run touched nothing"
     finally:
@@ -129,19 +133,42 @@ def test_an_ignored_signal_stays_ignored():
 
 def stage(cohort, inputs, settings, folder):
     return [
-        sys.executable, "-m", "ptacl.learning.train", "--model", "ecg_mae",
-        "--inputs", config.dump(inputs("ecg")), "--settings", config.dump(settings),
-        "--seed", "0", "--participants", str(cohort.participants), "--ecg-shards", *map(str, cohort.shards("ecg")),
-        "--state", str(folder / "state"), "--identity", "x", "--out", str(folder / "model"), "--metrics", str(folder / "m.csv"),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "ptacl.learning.train",
+        "--model",
+        "ecg_mae",
+        "--inputs",
+        config.dump(inputs("ecg")),
+        "--settings",
+        config.dump(settings),
+        "--seed",
+        "0",
+        "--participants",
+        str(cohort.participants),
+        "--ecg-shards",
+        *map(str, cohort.shards("ecg")),
+        "--state",
+        str(folder / "state"),
+        "--identity",
+        "x",
+        "--out",
+        str(folder / "model"),
+        "--metrics",
+        str(folder / "m.csv"),
+    ]
 
 
 def metrics(path):
     rows = list(csv.DictReader(path.open()))
-    return [{k: v for k, v in row.items() if k not in ("seconds", "samples_per_second")} for row in rows]
+    return [
+        {k: v for k, v in row.items() if k not in ("seconds", "samples_per_second")} for row in rows
+    ]
 
 
-def test_training_killed_at_a_random_step_ends_with_the_same_bytes(cohort, inputs, ecg_mae, tmp_path, monkeypatch):
+def test_training_killed_at_a_random_step_ends_with_the_same_bytes(
+    cohort, inputs, ecg_mae, tmp_path, monkeypatch
+):
     """The real stage, killed without warning; steps are saved one by one, epochs have three."""
     training = ecg_mae.training.model_copy(update={"epochs": 50, "select": "best"})
     settings = ecg_mae.model_copy(update={"training": training})
@@ -157,14 +184,19 @@ def test_training_killed_at_a_random_step_ends_with_the_same_bytes(cohort, input
     run.kill()
     run.communicate()
     saved = resume.load(killed / "state")
-    assert run.returncode == -signal.SIGKILL and saved is not None and not (killed / "model").exists()
+    assert (
+        run.returncode == -signal.SIGKILL and saved is not None and not (killed / "model").exists()
+    )
     step = saved["progress"]["step"]
     assert 0 < step < 150, f"killed at step {step} after {delay_s} s"
     resumed = subprocess.run(stage(cohort, inputs, settings, killed), check=True, **quiet)
     assert f"resuming after step {step} of 150" in resumed.stderr
     one, two = ((folder / "model" / "model.safetensors").read_bytes() for folder in (whole, killed))
     assert one == two, f"killed at step {step}"
-    assert metrics(whole / "m.csv") == metrics(killed / "m.csv") and len(metrics(whole / "m.csv")) == 50
+    assert (
+        metrics(whole / "m.csv") == metrics(killed / "m.csv")
+        and len(metrics(whole / "m.csv")) == 50
+    )
     assert not (killed / "state").exists()
 
 

@@ -1,6 +1,8 @@
-"""Trains both objectives in double precision, alone or under torchrun, and saves weights and history of each process.
+"""Trains both objectives in double precision, alone or under torchrun, and saves weights and
+history of each process.
 
-In single precision the comparison would say little: AdamW makes a full step of a gradient that is zero but for rounding.
+In single precision the comparison would say little: AdamW makes a full step of a gradient that is
+zero but for rounding.
 """
 
 import sys
@@ -23,7 +25,12 @@ class Double(nn.Module):
         self.objective = objective.double()
 
     def forward(self, batch):
-        return self.objective({name: value.double() if value.is_floating_point() else value for name, value in batch.items()})
+        return self.objective(
+            {
+                name: value.double() if value.is_floating_point() else value
+                for name, value in batch.items()
+            }
+        )
 
 
 def main(participants, shards, inputs, contrastive, autoencoder, supervised, out):
@@ -48,7 +55,9 @@ def main(participants, shards, inputs, contrastive, autoencoder, supervised, out
                 nn.init.normal_(next(part.parameters()))
         for name, (objective, entry) in cases.items():
             paths = {m: manifests[m] if m in entry.modalities else [] for m in manifests}
-            recordings = data.load(table["visit"].tolist(), **paths).standardised(Zscore(inputs.zscore))
+            recordings = data.load(table["visit"].tolist(), **paths).standardised(
+                Zscore(inputs.zscore)
+            )
             more = objective.needs | {"targets": labels if entry.labels else None}
             train_set, validation = (
                 data.Samples(
@@ -65,9 +74,19 @@ def main(participants, shards, inputs, contrastive, autoencoder, supervised, out
             state = out / f"state-{name}"
             state.mkdir(parents=True, exist_ok=True)
             history = fit.fit(
-                Double(objective), train_set, validation=validation, training=entry.training, seed=0, state=state, device=device
+                Double(objective),
+                train_set,
+                validation=validation,
+                training=entry.training,
+                seed=0,
+                state=state,
+                device=device,
             )
-            result = {"weights": objective.state_dict(), "history": history, "processes": processes.count()}
+            result = {
+                "weights": objective.state_dict(),
+                "history": history,
+                "processes": processes.count(),
+            }
             torch.save(result, out / f"{name}-{processes.rank()}.pt")
 
 

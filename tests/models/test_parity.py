@@ -1,4 +1,6 @@
-"""The MAE agrees with transformers' VideoMAE (CMR) and ViTMAE (ECG) on the same weights: prediction, loss and gradients."""
+"""The MAE agrees with transformers' VideoMAE (CMR) and ViTMAE (ECG) on the same weights:
+prediction, loss and gradients.
+"""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -12,12 +14,15 @@ from ptacl import config
 from ptacl.models import vit
 from ptacl.models.mae import MAE
 
-modeling_vit_mae = pytest.importorskip("transformers.models.vit_mae.modeling_vit_mae", reason="transformers is not installed")
+modeling_vit_mae = pytest.importorskip(
+    "transformers.models.vit_mae.modeling_vit_mae", reason="transformers is not installed"
+)
 transformers = pytest.importorskip("transformers")
 
 Pick = Callable[[Tensor], Tensor]
 TYPES = [(torch.float64, 1e-9), (torch.float32, 2e-5)]
-# Positions are 18 x 18, a number of tokens that ViTMAE can start with; both forms of attention are met.
+# Positions are 18 x 18, a number of tokens that ViTMAE can start with; both forms of attention are
+# met.
 ECG = config.Encoder(shape=[12, 1350], patch=[1, 50], width=32, depth=3, heads=4)
 CMR = config.Encoder(shape=[6, 84, 84], patch=[2, 12, 12], width=32, depth=3, heads=4)
 NORM_EPS = 1e-6  # of the published MAE and VideoMAE; transformers' own default differs
@@ -41,11 +46,18 @@ def _module(prefix: str, module: nn.Module, pick: Pick) -> dict[str, Tensor]:
 
 def _fused(prefix: str, q: nn.Linear, k: nn.Linear, v: nn.Linear, pick: Pick) -> dict[str, Tensor]:
     # VideoMAE has no key bias: softmax takes no notice of one.
-    biases = [pick(m.bias) if m.bias is not None else torch.zeros_like(pick(v.bias)) for m in (q, k, v)]
-    return {f"{prefix}.weight": torch.cat([pick(m.weight) for m in (q, k, v)]), f"{prefix}.bias": torch.cat(biases)}
+    biases = [
+        pick(m.bias) if m.bias is not None else torch.zeros_like(pick(v.bias)) for m in (q, k, v)
+    ]
+    return {
+        f"{prefix}.weight": torch.cat([pick(m.weight) for m in (q, k, v)]),
+        f"{prefix}.bias": torch.cat(biases),
+    }
 
 
-def _blocks(prefix: str, layers: nn.ModuleList, parts: Callable[[Any], dict[str, nn.Module]], pick: Pick) -> dict[str, Tensor]:
+def _blocks(
+    prefix: str, layers: nn.ModuleList, parts: Callable[[Any], dict[str, nn.Module]], pick: Pick
+) -> dict[str, Tensor]:
     """Parameters of their layers under our names; `parts` gives the modules of one layer."""
     out: dict[str, Tensor] = {}
     for i, layer in enumerate(layers):
@@ -61,8 +73,12 @@ def _assert_close(ours: Tensor, theirs: Tensor, rtol: float, name: str = "") -> 
     assert (ours - theirs).norm() <= rtol * theirs.norm() + rtol * 1e-2, name
 
 
-def _assert_same_gradients(model: MAE, theirs: dict[str, Tensor], rtol: float, without: set[str]) -> None:
-    ours = {name: parameter.grad for name, parameter in model.named_parameters() if name not in without}
+def _assert_same_gradients(
+    model: MAE, theirs: dict[str, Tensor], rtol: float, without: set[str]
+) -> None:
+    ours = {
+        name: parameter.grad for name, parameter in model.named_parameters() if name not in without
+    }
     assert ours.keys() == theirs.keys() - without
     for name, gradient in ours.items():
         assert gradient is not None
@@ -86,7 +102,9 @@ def _videomae_parts(layer: Any) -> dict[str, nn.Module]:
 def _videomae_weights(model: Any, pick: Pick) -> dict[str, Tensor]:
     v = model.videomae
     return {
-        "encoder.embedding.linear.weight": pick(v.embeddings.patch_embeddings.projection.weight).flatten(1),
+        "encoder.embedding.linear.weight": pick(
+            v.embeddings.patch_embeddings.projection.weight
+        ).flatten(1),
         "encoder.embedding.linear.bias": pick(v.embeddings.patch_embeddings.projection.bias),
         **_blocks("encoder.blocks", v.encoder.layer, _videomae_parts, pick),
         **_module("encoder.norm", v.layernorm, pick),
@@ -100,21 +118,38 @@ def _videomae_weights(model: Any, pick: Pick) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize(("dtype", "rtol"), TYPES)
 def test_cmr_agrees_with_videomae(dtype: torch.dtype, rtol: float) -> None:
-    """Their loss takes three channels or patches scaled to unit variance; ours is taken from their prediction instead."""
+    """Their loss takes three channels or patches scaled to unit variance; ours is taken from their
+    prediction instead.
+    """
     torch.manual_seed(0)
     settings = transformers.VideoMAEConfig(
-        image_size=84, patch_size=12, num_channels=1, num_frames=6, tubelet_size=2, hidden_size=32, num_hidden_layers=3,
-        num_attention_heads=4, intermediate_size=128, layer_norm_eps=NORM_EPS, use_mean_pooling=False,
-        decoder_num_attention_heads=2, decoder_hidden_size=24, decoder_num_hidden_layers=1, decoder_intermediate_size=96,
-    )  # fmt: skip
+        image_size=84,
+        patch_size=12,
+        num_channels=1,
+        num_frames=6,
+        tubelet_size=2,
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=128,
+        layer_norm_eps=NORM_EPS,
+        use_mean_pooling=False,
+        decoder_num_attention_heads=2,
+        decoder_hidden_size=24,
+        decoder_num_hidden_layers=1,
+        decoder_intermediate_size=96,
+    )
     theirs = transformers.VideoMAEForPreTraining(settings)
     theirs.decoder.norm.eps = NORM_EPS
     _shuffle_weights(theirs)
     theirs.to(dtype)
-    # Their positions are fixed tables: ours get the same, and no gradient to compare. Their map to the decoder has no bias.
+    # Their positions are fixed tables: ours get the same, and no gradient to compare. Their map to
+    # the decoder has no bias.
     widths = {"encoder.embedding.positions": 32, "decoder.positions": 24}
     tables = {name: torch.randn(147, width, dtype=dtype) for name, width in widths.items()}
-    theirs.videomae.embeddings.position_embeddings, theirs.position_embeddings = (t[None] for t in tables.values())
+    theirs.videomae.embeddings.position_embeddings, theirs.position_embeddings = (
+        t[None] for t in tables.values()
+    )
     absent = tables | {"decoder.embed.bias": torch.zeros(24, dtype=dtype)}
     model = _ours(CMR, 0.9, dtype)
     model.load_state_dict(_videomae_weights(theirs, lambda p: p.data) | absent)
@@ -169,16 +204,31 @@ def _vitmae_weights(model: Any, pick: Pick) -> dict[str, Tensor]:
 def _vitmae_without_class_token(dtype: torch.dtype) -> Any:
     """ViTMAE for an ECG grid. Its code runs as published, but for two things:
 
-    it assumes square images and patches, so it is built square and then given patches of 1 x 50; and it has a class token,
-    which hooks take out before the first layer of encoder and decoder and put back, as zeros, where its code cuts it off.
+    it assumes square images and patches, so it is built square and then given patches of 1 x 50;
+    and it has a class token,
+    which hooks take out before the first layer of encoder and decoder and put back, as zeros, where
+    its code cuts it off.
     """
     settings = transformers.ViTMAEConfig(
-        image_size=18, patch_size=1, num_channels=1, hidden_size=32, num_hidden_layers=3, num_attention_heads=4,
-        intermediate_size=128, layer_norm_eps=NORM_EPS, decoder_num_attention_heads=2, decoder_hidden_size=24,
-        decoder_num_hidden_layers=1, decoder_intermediate_size=96, mask_ratio=0.75, norm_pix_loss=False,
-    )  # fmt: skip
+        image_size=18,
+        patch_size=1,
+        num_channels=1,
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=128,
+        layer_norm_eps=NORM_EPS,
+        decoder_num_attention_heads=2,
+        decoder_hidden_size=24,
+        decoder_num_hidden_layers=1,
+        decoder_intermediate_size=96,
+        mask_ratio=0.75,
+        norm_pix_loss=False,
+    )
     model = transformers.ViTMAEForPreTraining(settings)
-    oblong = SimpleNamespace(image_size=(12, 1350), patch_size=(1, 50), num_channels=1, hidden_size=32)
+    oblong = SimpleNamespace(
+        image_size=(12, 1350), patch_size=(1, 50), num_channels=1, hidden_size=32
+    )
     model.vit.embeddings.patch_embeddings = modeling_vit_mae.ViTMAEPatchEmbeddings(oblong)
     model.vit.embeddings.image_size = oblong.image_size
     model.decoder.decoder_pred = nn.Linear(24, 50)

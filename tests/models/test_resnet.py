@@ -9,20 +9,33 @@ transformers = pytest.importorskip("transformers", reason="transformers is not i
 
 def pair(base_width=8, side=70):
     """Ours and transformers' ResNetModel with the same weights and statistics."""
-    wanted = {"embedding_size": base_width, "hidden_sizes": [4 * base_width * 2**i for i in range(4)], "depths": [3, 4, 6, 3]}
-    theirs = transformers.ResNetModel(transformers.ResNetConfig(num_channels=3, layer_type="bottleneck", **wanted))
+    wanted = {
+        "embedding_size": base_width,
+        "hidden_sizes": [4 * base_width * 2**i for i in range(4)],
+        "depths": [3, 4, 6, 3],
+    }
+    theirs = transformers.ResNetModel(
+        transformers.ResNetConfig(num_channels=3, layer_type="bottleneck", **wanted)
+    )
     ours = ResNet50(config.ResNet(shape=[3, side, side], base_width=base_width))
     parts = [(ours.stem, theirs.embedder)]
-    for mine, other in zip(ours.blocks, (b for stage in theirs.encoder.stages for b in stage.layers), strict=True):
+    for mine, other in zip(
+        ours.blocks, (b for stage in theirs.encoder.stages for b in stage.layers), strict=True
+    ):
         parts.append((mine.residual, other.layer))
         if not isinstance(other.shortcut, torch.nn.Identity):
             parts.append((mine.shortcut, other.shortcut))
     generator = torch.Generator().manual_seed(0)
     for mine, other in parts:
-        for value, target in zip(mine.state_dict().values(), other.state_dict().values(), strict=True):
+        for value, target in zip(
+            mine.state_dict().values(), other.state_dict().values(), strict=True
+        ):
             assert value.shape == target.shape
             if value.dtype.is_floating_point:
-                value.copy_(torch.rand(value.shape, generator=generator) * 0.5 + (0.5 if value.ndim == 1 else -0.25))
+                value.copy_(
+                    torch.rand(value.shape, generator=generator) * 0.5
+                    + (0.5 if value.ndim == 1 else -0.25)
+                )
             target.copy_(value)
     return ours, theirs
 
@@ -40,7 +53,11 @@ def test_same_weights_give_the_same_map_as_transformers(train):
 
 def test_at_64_channels_it_is_resnet_50():
     ours = ResNet50(config.ResNet(shape=[3, 84, 84], base_width=64))
-    assert sum(p.numel() for p in ours.parameters()) == 23_508_032 and ours.width == 2048 and ours.grid == (1, 3, 3)
+    assert (
+        sum(p.numel() for p in ours.parameters()) == 23_508_032
+        and ours.width == 2048
+        and ours.grid == (1, 3, 3)
+    )
 
 
 def test_frozen_layers_stay_as_they_are_statistics_too():

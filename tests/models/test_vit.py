@@ -17,7 +17,9 @@ SMALL = config.Encoder(shape=[4, 6, 6], patch=[2, 3, 2], width=16, depth=3, head
 
 
 def _count(*modules: nn.Module, trainable: bool = False) -> int:
-    return sum(p.numel() for m in modules for p in m.parameters() if p.requires_grad or not trainable)
+    return sum(
+        p.numel() for m in modules for p in m.parameters() if p.requires_grad or not trainable
+    )
 
 
 def _encoder(settings: config.Encoder = SMALL, seed: int = 0) -> vit.Encoder:
@@ -26,10 +28,15 @@ def _encoder(settings: config.Encoder = SMALL, seed: int = 0) -> vit.Encoder:
 
 
 @pytest.mark.parametrize(
-    ("settings", "tokens", "millions", "trainable_millions"), [(ECG, 600, 19.249, 12.610), (CMR, 637, 13.085, 6.305)]
+    ("settings", "tokens", "millions", "trainable_millions"),
+    [(ECG, 600, 19.249, 12.610), (CMR, 637, 13.085, 6.305)],
 )
-def test_sizes_of_the_paper(settings: config.Encoder, tokens: int, millions: float, trainable_millions: float) -> None:
-    """Sec. 4.3: 19 M and 13 M parameters; 12.6 M and 6.3 M in the blocks that still learn once two are frozen."""
+def test_sizes_of_the_paper(
+    settings: config.Encoder, tokens: int, millions: float, trainable_millions: float
+) -> None:
+    """Sec. 4.3: 19 M and 13 M parameters; 12.6 M and 6.3 M in the blocks that still learn once two
+    are frozen.
+    """
     with torch.device("meta"):
         encoder = vit.Encoder(settings)
     assert encoder.num_tokens == math.prod(encoder.grid) == tokens
@@ -39,7 +46,10 @@ def test_sizes_of_the_paper(settings: config.Encoder, tokens: int, millions: flo
     assert _count(encoder, trainable=True) == _count(*encoder.blocks[2:], encoder.norm)
 
 
-@given(sizes=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1, max_size=4), batch=st.integers(1, 2))
+@given(
+    sizes=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1, max_size=4),
+    batch=st.integers(1, 2),
+)
 @settings(max_examples=40, deadline=None)
 def test_patchify_is_a_loop_over_the_grid(sizes: list[tuple[int, int]], batch: int) -> None:
     grid, patch = zip(*sizes, strict=True)
@@ -47,7 +57,10 @@ def test_patchify_is_a_loop_over_the_grid(sizes: list[tuple[int, int]], batch: i
     patches = vit.patchify(x, patch)
     assert patches.shape == (batch, math.prod(grid), math.prod(patch))
     for n, corner in enumerate(itertools.product(*map(range, grid))):
-        cut = (slice(None), *(slice(c * p, (c + 1) * p) for c, p in zip(corner, patch, strict=True)))
+        cut = (
+            slice(None),
+            *(slice(c * p, (c + 1) * p) for c, p in zip(corner, patch, strict=True)),
+        )
         assert torch.equal(patches[:, n], x[cut].flatten(1))
 
 
@@ -56,12 +69,16 @@ def test_patch_embedding_is_the_convolution_of_the_paper() -> None:
     torch.manual_seed(0)
     ecg, cmr = torch.randn(2, 12, 250), torch.randn(2, 4, 24, 36)
     lead = nn.Conv1d(1, 8, 50, stride=50)
-    expected = torch.stack([lead(ecg[:, i : i + 1]) for i in range(12)], 1).transpose(2, 3).flatten(1, 2)
+    expected = (
+        torch.stack([lead(ecg[:, i : i + 1]) for i in range(12)], 1).transpose(2, 3).flatten(1, 2)
+    )
     actual = F.linear(vit.patchify(ecg, [1, 50]), lead.weight.flatten(1), lead.bias)
     torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
     video = nn.Conv3d(1, 8, (2, 12, 12), stride=(2, 12, 12))
     actual = F.linear(vit.patchify(cmr, [2, 12, 12]), video.weight.flatten(1), video.bias)
-    torch.testing.assert_close(actual, video(cmr[:, None]).flatten(2).transpose(1, 2), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        actual, video(cmr[:, None]).flatten(2).transpose(1, 2), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_patch_that_does_not_divide_is_refused() -> None:
@@ -78,7 +95,14 @@ def test_patch_that_does_not_divide_is_refused() -> None:
 def test_block_is_the_pre_norm_layer_of_torch(start: int, tokens: int) -> None:
     torch.manual_seed(0)
     layer = nn.TransformerEncoderLayer(
-        16, 4, 64, dropout=0.0, activation="gelu", layer_norm_eps=vit.NORM_EPS, batch_first=True, norm_first=True
+        16,
+        4,
+        64,
+        dropout=0.0,
+        activation="gelu",
+        layer_norm_eps=vit.NORM_EPS,
+        batch_first=True,
+        norm_first=True,
     ).double()
     block = vit.Block(16, 4).double()
     pairs = [
@@ -91,7 +115,9 @@ def test_block_is_the_pre_norm_layer_of_torch(start: int, tokens: int) -> None:
     for ours, theirs in pairs:
         ours.load_state_dict(theirs.state_dict())
     nn.init.normal_(layer.self_attn.in_proj_bias)
-    block.qkv.load_state_dict({"weight": layer.self_attn.in_proj_weight, "bias": layer.self_attn.in_proj_bias})
+    block.qkv.load_state_dict(
+        {"weight": layer.self_attn.in_proj_weight, "bias": layer.self_attn.in_proj_bias}
+    )
     x, probe = torch.randn(2, tokens, 16).double(), torch.randn(2, tokens - start, 16).double()
     out, expected = block(x, start), layer(x)[:, start:]
     torch.testing.assert_close(out, expected, rtol=1e-10, atol=1e-10)
@@ -99,12 +125,18 @@ def test_block_is_the_pre_norm_layer_of_torch(start: int, tokens: int) -> None:
     (expected * probe).sum().backward()
     for ours, theirs in pairs:
         torch.testing.assert_close(ours.weight.grad, theirs.weight.grad, rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(block.qkv.weight.grad, layer.self_attn.in_proj_weight.grad, rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(block.qkv.bias.grad, layer.self_attn.in_proj_bias.grad, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        block.qkv.weight.grad, layer.self_attn.in_proj_weight.grad, rtol=1e-9, atol=1e-9
+    )
+    torch.testing.assert_close(
+        block.qkv.bias.grad, layer.self_attn.in_proj_bias.grad, rtol=1e-9, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize(("queries", "keys"), [(7, 7), (3, 140), (200, 200), (30, 160)])
-def test_plain_and_fused_attention_agree(queries: int, keys: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_and_fused_attention_agree(
+    queries: int, keys: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
     leaves = [torch.randn(2, 2, n, 8, requires_grad=True) for n in (queries, keys, keys)]
     results = []
@@ -195,7 +227,11 @@ def test_frozen_layers_stay_in_evaluation_mode() -> None:
     encoder = _encoder()
     encoder.freeze(2)
     encoder.train()
-    assert [b.training for b in encoder.blocks] == [False, False, True] and not encoder.embedding.training
+    assert [b.training for b in encoder.blocks] == [
+        False,
+        False,
+        True,
+    ] and not encoder.embedding.training
     encoder.freeze(0)
     assert encoder.embedding.training and all(b.training for b in encoder.blocks)
     assert not any(m.training for m in encoder.eval().modules())
@@ -225,8 +261,12 @@ def test_recomputed_activations_give_the_same_gradients_from_less_memory(frozen:
             loss = encoder(x).square().mean()
         kept[encoder.recompute] = sum(sizes)
         loss.backward()
-        found[encoder.recompute] = [None if p.grad is None else p.grad.clone() for p in encoder.parameters()]
-    assert all(a is b is None or torch.equal(a, b) for a, b in zip(found[False], found[True], strict=True))
+        found[encoder.recompute] = [
+            None if p.grad is None else p.grad.clone() for p in encoder.parameters()
+        ]
+    assert all(
+        a is b is None or torch.equal(a, b) for a, b in zip(found[False], found[True], strict=True)
+    )
     assert kept[True] < kept[False] / 4
     with torch.no_grad():
         assert torch.equal(encoder(x), encoder(x))

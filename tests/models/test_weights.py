@@ -12,12 +12,21 @@ from ptacl import config
 from ptacl.models import heads, vit, weights
 
 SETTINGS = config.Encoder(shape=[4, 20], patch=[1, 5], width=16, depth=2, heads=2)
-DESCRIPTION = {"title": "PTACL", "summary": "A test of the folder.", "seed": 3, "experiment": {"sigma": 0.1}}
+DESCRIPTION = {
+    "title": "PTACL",
+    "summary": "A test of the folder.",
+    "seed": 3,
+    "experiment": {"sigma": 0.1},
+}
 
 
 def _modules() -> dict[str, nn.Module]:
     torch.manual_seed(0)
-    return {"ecg": vit.Encoder(SETTINGS), "ecg_projector": heads.projector(16, 8), "pool": nn.Identity()}
+    return {
+        "ecg": vit.Encoder(SETTINGS),
+        "ecg_projector": heads.projector(16, 8),
+        "pool": nn.Identity(),
+    }
 
 
 @pytest.fixture
@@ -51,7 +60,9 @@ def test_shared_and_transposed_tensors_are_saved(tmp_path: Path) -> None:
     a.bias = nn.Parameter(torch.arange(16.0).view(4, 4).T[0])
     weights.save(tmp_path, {"a": a, "b": b}, description={})
     modules, _ = weights.load(tmp_path)
-    assert torch.equal(modules["a"]["weight"], modules["b"]["weight"]) and torch.equal(modules["a"]["bias"], a.bias)
+    assert torch.equal(modules["a"]["weight"], modules["b"]["weight"]) and torch.equal(
+        modules["a"]["bias"], a.bias
+    )
 
 
 def test_encoder_is_rebuilt_from_the_folder_alone(folder: Path) -> None:
@@ -76,7 +87,14 @@ def test_card_says_what_the_model_is(folder: Path) -> None:
     text = (folder / "README.md").read_text()
     count = sum(p.numel() for p in _modules()["ecg"].parameters())
     sizes = "4 x 20, patch 1 x 5, 2 layers, width 16"
-    for part in ("# PTACL", "A test of the folder.", f"{count:,}", sizes, "Intended use", "Not a medical"):
+    for part in (
+        "# PTACL",
+        "A test of the folder.",
+        f"{count:,}",
+        sizes,
+        "Intended use",
+        "Not a medical",
+    ):
         assert part in text, part
     assert "UK Biobank" in text and "fall under their terms" in text
     origin = text.split("```json\n")[1].split("\n```")[0]
@@ -86,7 +104,9 @@ def test_card_says_what_the_model_is(folder: Path) -> None:
 def test_missing_folder_names_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere is missing: train"):
         weights.load(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match=r"no model\.safetensors and no config\.json; train"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no model\.safetensors and no config\.json; train"
+    ):
         weights.load(tmp_path)
 
 
@@ -151,7 +171,9 @@ def test_names_with_a_dot_are_refused(tmp_path: Path) -> None:
         weights.save(tmp_path, {"a.b": nn.Linear(1, 1)}, description={})
 
 
-def test_a_save_cut_short_leaves_no_weights_beside_another_description(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_save_cut_short_leaves_no_weights_beside_another_description(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(tensors: object) -> bytes:
         raise OSError("disk full")
 

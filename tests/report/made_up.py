@@ -1,4 +1,6 @@
-"""Made-up inputs of the report: the evaluation stages run on embeddings of known quality, everything else is written by hand."""
+"""Made-up inputs of the report: the evaluation stages run on embeddings of known quality,
+everything else is written by hand.
+"""
 
 import json
 from pathlib import Path
@@ -40,7 +42,12 @@ def write(folder: Path) -> Path:
     chosen = settings()
     names = [p.name for p in chosen.cohort.phenotypes]
     participants, embeddings = _embeddings(folder / "private", names)
-    common = {"participants": participants, "phenotypes": names, "embeddings": embeddings, "seed": 0}
+    common = {
+        "participants": participants,
+        "phenotypes": names,
+        "embeddings": embeddings,
+        "seed": 0,
+    }
     fewer = {"bootstrap": 200}
     tables = regression.evaluate(of_main(chosen, "regression").model_copy(update=fewer), **common)
     tables.regression.to_csv(folder / "regression.csv", index=False)
@@ -55,7 +62,9 @@ def write(folder: Path) -> Path:
     (folder / "alignment.json").write_text(json.dumps(result))
     heat_maps.draw_models(result, paths=[folder / "alignment.svg"])
     _flow(folder)
-    (folder / "simulated.json").write_text(json.dumps({"ceiling": {name: 0.55 + 0.02 * i for i, name in enumerate(names)}}))
+    (folder / "simulated.json").write_text(
+        json.dumps({"ceiling": {name: 0.55 + 0.02 * i for i, name in enumerate(names)}})
+    )
     for run, epochs, start in (
         ("ecg_mae", 30, 0.9),
         ("cmr_mae", 30, 0.05),
@@ -68,7 +77,10 @@ def write(folder: Path) -> Path:
 
 def arguments(inputs: Path, out: Path) -> list[str]:
     """Command line of the page for inputs that :func:`write` made."""
-    files = {name: inputs / name for name in ("flow.json", "flow.svg", "regression.csv", "retrieval.csv", "alignment.json")}
+    files = {
+        name: inputs / name
+        for name in ("flow.json", "flow.svg", "regression.csv", "retrieval.csv", "alignment.json")
+    }
     command = [
         "page",
         "--config",
@@ -87,7 +99,10 @@ def arguments(inputs: Path, out: Path) -> list[str]:
         files["alignment.json"],
     ]
     command += ["--alignment-svg", inputs / "alignment.svg", "--ceiling", inputs / "simulated.json"]
-    metrics = {path.stem.removesuffix("-0"): {0: str(path)} for path in sorted((inputs / "training").glob("*.csv"))}
+    metrics = {
+        path.stem.removesuffix("-0"): {0: str(path)}
+        for path in sorted((inputs / "training").glob("*.csv"))
+    }
     command += ["--metrics", json.dumps(metrics)]
     return [str(word) for word in [*command, "--benchmarks", inputs / "benchmarks", "--out", out]]
 
@@ -97,7 +112,9 @@ def _embeddings(folder: Path, names: list[str]) -> tuple[Path, dict[str, dict[in
     rng = np.random.default_rng(0)
     visits = np.array([f"{9000001 + i}_2" for i in range(PEOPLE)])
     cause = rng.normal(size=(PEOPLE, 8))
-    table = pd.DataFrame({"visit": visits, "participant": [v[:7] for v in visits], "evaluate": True})
+    table = pd.DataFrame(
+        {"visit": visits, "participant": [v[:7] for v in visits], "evaluate": True}
+    )
     table["split"] = np.where(np.arange(PEOPLE) < TRAIN, "train", "test")
     for name in names:
         table[name] = 100 + 10 * (cause @ rng.normal(size=8) + rng.normal(size=PEOPLE))
@@ -110,10 +127,21 @@ def _embeddings(folder: Path, names: list[str]) -> tuple[Path, dict[str, dict[in
             "cmr": cause + cmr * rng.normal(size=cause.shape),
         }
         if steps is not None:
-            arrays |= {"ecg_projected": arrays["ecg"], "cmr_projected": arrays["cmr"], "test_visits": visits[TRAIN:]}
-            phase = np.cumsum(rng.normal(size=(1, 13, 24)), axis=1) if model == "ptacl" else rng.normal(size=(1, 13, 24))
             arrays |= {
-                f"{m}_local": (phase + steps * rng.normal(size=(PEOPLE - TRAIN, 13, 24))).astype("f2") for m in ("ecg", "cmr")
+                "ecg_projected": arrays["ecg"],
+                "cmr_projected": arrays["cmr"],
+                "test_visits": visits[TRAIN:],
+            }
+            phase = (
+                np.cumsum(rng.normal(size=(1, 13, 24)), axis=1)
+                if model == "ptacl"
+                else rng.normal(size=(1, 13, 24))
+            )
+            arrays |= {
+                f"{m}_local": (phase + steps * rng.normal(size=(PEOPLE - TRAIN, 13, 24))).astype(
+                    "f2"
+                )
+                for m in ("ecg", "cmr")
             }
             arrays["cmr_local_still"] = phase[0].astype("f2")
             arrays["local_valid"] = np.arange(PEOPLE - TRAIN) != 3
@@ -136,19 +164,45 @@ def _truth(path: Path) -> Path:
 
 def _flow(folder: Path) -> None:
     steps = [
-        {"step": "found", "title": "Visits with an ECG or a cine", "visits": 612, "participants": 600, "excluded": {}},
-        {"step": "kept", "title": "Consent not withdrawn", "visits": 606, "participants": 594, "excluded": {"withdrawn": 6}},
-        {"step": "usable", "title": "ECG and cine usable", "visits": 427, "participants": 420, "excluded": {"flat lead": 1}},
+        {
+            "step": "found",
+            "title": "Visits with an ECG or a cine",
+            "visits": 612,
+            "participants": 600,
+            "excluded": {},
+        },
+        {
+            "step": "kept",
+            "title": "Consent not withdrawn",
+            "visits": 606,
+            "participants": 594,
+            "excluded": {"withdrawn": 6},
+        },
+        {
+            "step": "usable",
+            "title": "ECG and cine usable",
+            "visits": 427,
+            "participants": 420,
+            "excluded": {"flat lead": 1},
+        },
     ]
     splits = {"train": (248, 243), "validation": (27, 27), "test": (152, 150)}
     counts = {split: {"visits": v, "participants": p} for split, (v, p) in splits.items()}
-    tables = {"unreadable": {"LVM": {"unit": 2, "not a number": 1}}, "implausible": {"LVEF": 1, "LVM": 0}}
+    tables = {
+        "unreadable": {"LVM": {"unit": 2, "not a number": 1}},
+        "implausible": {"LVEF": 1, "LVM": 0},
+    }
     tables |= {"inconsistent": {"LV": 2, "RV": 0}, "repeated": 4}
-    (folder / "flow.json").write_text(json.dumps({"steps": steps, "splits": counts, "tables": tables}))
-    box = (
-        '<rect x="8" y="8" width="884" height="184" rx="6" fill="#eef3fa" stroke="#34558b"/><text x="30" y="60">612 visits</text>'
+    (folder / "flow.json").write_text(
+        json.dumps({"steps": steps, "splits": counts, "tables": tables})
     )
-    (folder / "flow.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 200" font-size="15">{box}</svg>')
+    box = (
+        '<rect x="8" y="8" width="884" height="184" rx="6" fill="#eef3fa" '
+        'stroke="#34558b"/><text x="30" y="60">612 visits</text>'
+    )
+    (folder / "flow.svg").write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 200" font-size="15">{box}</svg>'
+    )
 
 
 def _metrics(path: Path, *, epochs: int, start: float) -> None:
@@ -163,7 +217,11 @@ def _metrics(path: Path, *, epochs: int, start: float) -> None:
         "validation_loss": train * 1.04 + 0.01,
     }
     if "mae" not in path.stem:
-        columns |= {"train_global": train, "validation_global": train * 1.04, "train_global_chance": np.log(32)}
+        columns |= {
+            "train_global": train,
+            "validation_global": train * 1.04,
+            "train_global_chance": np.log(32),
+        }
         columns |= {"validation_global_chance": np.log(27)}
     table = pd.DataFrame(columns | {"seconds": 3.2, "samples_per_second": 81.0})
     table.assign(chosen=(epoch == epochs).astype(float)).to_csv(path, index=False)
@@ -171,8 +229,17 @@ def _metrics(path: Path, *, epochs: int, start: float) -> None:
 
 def _benchmarks(folder: Path) -> None:
     head = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
-    jobs = {"simulate": (148.2, "812.4"), "prepare_ecg/0": (3.1, "402.0"), "prepare_ecg/1": (3.4, "411.5"), "page": (0.4, "-")}
-    jobs |= {"prepare_cmr/0": (41.0, "900.1"), "train/ecg_mae-0": (88.1, "1200.0"), "train/global-0": (61.0, "1310.2")}
+    jobs = {
+        "simulate": (148.2, "812.4"),
+        "prepare_ecg/0": (3.1, "402.0"),
+        "prepare_ecg/1": (3.4, "411.5"),
+        "page": (0.4, "-"),
+    }
+    jobs |= {
+        "prepare_cmr/0": (41.0, "900.1"),
+        "train/ecg_mae-0": (88.1, "1200.0"),
+        "train/global-0": (61.0, "1310.2"),
+    }
     for name, (seconds, memory) in jobs.items():
         path = folder / f"{name}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)

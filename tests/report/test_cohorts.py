@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def runs(inputs: Path, tmp_path: Path) -> list[Path]:
-    """Three finished runs, of which PTACL is ahead of Global by 0.01, 0.02 and 0.06; and one that is not finished."""
+    """Three finished runs, of which PTACL is ahead of Global by 0.01, 0.02 and 0.06; and one that
+    is not finished.
+    """
     folders = [tmp_path / str(seed) for seed in range(4)]
     for folder, ahead in zip(folders, (0.01, 0.02, 0.06, 9.0), strict=True):
         (folder / "results/tables").mkdir(parents=True)
@@ -42,7 +44,11 @@ def test_differences_are_compared_over_cohorts(runs: list[Path], tmp_path: Path)
     assert row["cohorts"] == 3
     assert row["differences"] == "0.0100 0.0200 0.0600"
     assert table.loc[("ECG Global (LP)", "mean R²"), "difference":].isna().all()
-    for key in (("PTACL (retrieval)", "mean P@10"), ("PTACL", "phases near the diagonal"), ("PTACL", "beyond still")):
+    for key in (
+        ("PTACL (retrieval)", "mean P@10"),
+        ("PTACL", "phases near the diagonal"),
+        ("PTACL", "beyond still"),
+    ):
         assert key in table.index
 
 

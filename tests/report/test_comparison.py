@@ -16,7 +16,13 @@ def retrieval(inputs) -> pd.DataFrame:
 
 @pytest.mark.parametrize(
     ("value", "digits", "text"),
-    [(0.1234, 3, "0.123"), (-0.1234, 2, "\N{MINUS SIGN}0.12"), (-0.0004, 3, "0.000"), (-3.9e-4, 3, "0.000"), (2.96, 1, "3.0")],
+    [
+        (0.1234, 3, "0.123"),
+        (-0.1234, 2, "\N{MINUS SIGN}0.12"),
+        (-0.0004, 3, "0.000"),
+        (-3.9e-4, 3, "0.000"),
+        (2.96, 1, "3.0"),
+    ],
 )
 def test_numbers_have_a_true_minus_and_none_before_zero(value, digits, text):
     assert comparison.number(value, digits=digits) == text
@@ -24,7 +30,9 @@ def test_numbers_have_a_true_minus_and_none_before_zero(value, digits, text):
 
 def test_rows_still_to_come_keep_the_papers_numbers(regression):
     rows = comparison.regression(regression)
-    assert [(r.group, r.method, r.evaluation) for r in rows] == [(r.input, r.method, r.evaluation) for r in paper.REGRESSION]
+    assert [(r.group, r.method, r.evaluation) for r in rows] == [
+        (r.input, r.method, r.evaluation) for r in paper.REGRESSION
+    ]
     measured = {(r.group, r.method) for r in rows if r.measured}
     expected = {
         ("CMR", "Random init"),
@@ -43,7 +51,8 @@ def test_rows_still_to_come_keep_the_papers_numbers(regression):
 def test_our_own_rows_come_after_those_of_the_paper(regression):
     ours = regression["method"] == "PTACL"
     more = regression.assign(
-        method=regression["method"].mask(ours, "Age and sex"), paper=regression["paper"].mask(ours, float("nan"))
+        method=regression["method"].mask(ours, "Age and sex"),
+        paper=regression["paper"].mask(ours, float("nan")),
     )
     rows = comparison.regression(more)
     assert [r.method for r in rows].count("Age and sex") == 1 and rows[-1].method == "Age and sex"
@@ -68,7 +77,9 @@ def test_ties_as_shown_are_both_best(regression):
     table.loc[table["method"] == "PTACL", "LVEF_R2"] = 0.71234
     table.loc[table["method"] == "Global", "LVEF_R2"] = 0.71199
     column = 1 + comparison.phenotypes(table, statistic="R2").index("LVEF")
-    best = [r.method for r in comparison.regression(table) if r.group == "ECG" and r.cells[column].best]
+    best = [
+        r.method for r in comparison.regression(table) if r.group == "ECG" and r.cells[column].best
+    ]
     assert best == ["Global", "PTACL"]
 
 
@@ -104,18 +115,26 @@ def test_nothing_below_zero_is_best(regression):
     table.loc[table["input"] == "CMR", "LVEF_R2"] = [-0.3, -0.1]
     table.loc[table["input"] == "ECG", "LVEF_R2"] = [-0.3, -0.2, 0.1, -0.1]
     column = 1 + comparison.phenotypes(table, statistic="R2").index("LVEF")
-    assert [r.cells[column].value for r in comparison.regression(table) if r.cells[column].best] == [0.1]
+    assert [
+        r.cells[column].value for r in comparison.regression(table) if r.cells[column].best
+    ] == [0.1]
 
 
 def test_own_partners_come_with_their_share_of_the_gallery_and_recall(retrieval):
     partners = comparison.own_partners(retrieval)
     methods = ["Global (retrieval)", "PTACL (retrieval)", "Random"]
-    assert [(o.direction, o.method) for o in partners] == [(d, m) for d in ("ECG to CMR", "CMR to ECG") for m in methods]
+    assert [(o.direction, o.method) for o in partners] == [
+        (d, m) for d in ("ECG to CMR", "CMR to ECG") for m in methods
+    ]
     assert partners[2].rank.value == 75.5 and partners[2].share == pytest.approx(75.5 / 150)
     assert partners[2].recalls["R@15"].value == pytest.approx(15 / 150)
     for own in (*partners[:2], *partners[3:5]):
         values = [cell.value for cell in own.recalls.values()]
-        assert own.rank.low <= own.rank.value <= own.rank.high and own.rank.value < 75 and values == sorted(values)
+        assert (
+            own.rank.low <= own.rank.value <= own.rank.high
+            and own.rank.value < 75
+            and values == sorted(values)
+        )
 
 
 @pytest.mark.parametrize(
@@ -136,9 +155,15 @@ def test_headline_and_table_show_the_same_interval(regression):
     table = regression.copy()
     leading = table["method"] == "PTACL"
     table.loc[leading, ["mean_difference_low", "mean_difference_high"]] = -0.005, 0.027
-    row = next(r for r in comparison.regression(table) if (r.group, r.method, r.evaluation) == ("ECG", "PTACL", "LP"))
+    row = next(
+        r
+        for r in comparison.regression(table)
+        if (r.group, r.method, r.evaluation) == ("ECG", "PTACL", "LP")
+    )
     assert row.difference.bounds == ("\N{MINUS SIGN}0.005", "0.027")
-    sentence = next(v.sentence for v in verdict.of_regression(table, unlearned=[]) if v.method == "PTACL")
+    sentence = next(
+        v.sentence for v in verdict.of_regression(table, unlearned=[]) if v.method == "PTACL"
+    )
     assert "CI \N{MINUS SIGN}0.005 to 0.027" in sentence
 
 

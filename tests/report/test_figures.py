@@ -19,7 +19,9 @@ def test_axis_is_linear_and_clamped():
     assert [axis.at(v) for v in (-1, 1, 3, 99, -99)] == [100, 200, 300, 300, 100]
 
 
-@pytest.mark.parametrize(("low", "high"), [(-0.25, 0.9), (0, 1), (3.1, 3.4), (0.002, 0.0031), (-7, 120), (0.0, 1e-6)])
+@pytest.mark.parametrize(
+    ("low", "high"), [(-0.25, 0.9), (0, 1), (3.1, 3.4), (0.002, 0.0031), (-7, 120), (0.0, 1e-6)]
+)
 def test_ticks_are_few_round_and_inside(low, high):
     ticks = figures.Axis(low, high, 0, 1).ticks(most=5)
     assert 2 <= len(ticks) <= 6
@@ -52,7 +54,12 @@ def test_dots_lie_where_the_numbers_say():
 def test_missing_numbers_are_not_drawn():
     marks = [figures.Mark("ECG", "ecg", Cell(NAN, NAN, NAN, 0.5, 3))]
     svg = figures.dot_plot(marks, title="x", limits=(0.0, 1.0), dashed=None)
-    assert not shapes(svg, "dot") and not shapes(svg, "bar") and not shapes(svg, "ceiling") and shapes(svg, "paper")
+    assert (
+        not shapes(svg, "dot")
+        and not shapes(svg, "bar")
+        and not shapes(svg, "ceiling")
+        and shapes(svg, "paper")
+    )
 
 
 def test_shared_range_covers_all_numbers_but_nothing_far_below():
@@ -65,7 +72,11 @@ def test_shared_range_covers_all_numbers_but_nothing_far_below():
 
 def test_curves_have_a_point_an_epoch_and_skip_what_is_not_finite():
     svg = figures.curves(
-        [1, 2, 3], title="Run", lines=[("train", [3.0, 2.0, 1.0]), ("validation", [NAN, 2.5, NAN])], chance=None, chosen=None
+        [1, 2, 3],
+        title="Run",
+        lines=[("train", [3.0, 2.0, 1.0]), ("validation", [NAN, 2.5, NAN])],
+        chance=None,
+        chosen=None,
     )
     points = [line.get("points").split() for line in shapes(svg, "curve")]
     assert [len(p) for p in points] == [3, 1]
@@ -76,7 +87,13 @@ def test_curves_have_a_point_an_epoch_and_skip_what_is_not_finite():
 
 @pytest.mark.parametrize("values", [[], [NAN, NAN], [0.5], [0.5, 0.5]])
 def test_curves_of_odd_runs_are_still_figures(values):
-    svg = figures.curves(list(range(1, len(values) + 1)), title="Run & co", lines=[("train", values)], chance=None, chosen=None)
+    svg = figures.curves(
+        list(range(1, len(values) + 1)),
+        title="Run & co",
+        lines=[("train", values)],
+        chance=None,
+        chosen=None,
+    )
     assert ElementTree.fromstring(svg).tag == "svg"
     assert "nan" not in svg
 
@@ -94,7 +111,9 @@ def test_numbers_beyond_the_axis_get_an_arrow_and_their_value():
 
 
 def test_chance_and_the_epoch_kept_are_drawn():
-    svg = figures.curves([1, 2, 3], title="Run", lines=[("train", [3.0, 2.0, 1.0])], chance=3.5, chosen=2)
+    svg = figures.curves(
+        [1, 2, 3], title="Run", lines=[("train", [3.0, 2.0, 1.0])], chance=3.5, chosen=2
+    )
     (chance,), (chosen,) = shapes(svg, "chance"), shapes(svg, "chosen")
     start = float(shapes(svg, "curve")[0].get("points").split()[0].split(",")[1])
     assert float(chance.get("y1")) < start  # above every loss: nothing is clipped
@@ -106,4 +125,6 @@ def test_chance_and_the_epoch_kept_are_drawn():
 def test_ticks_of_curves_are_told_apart(values):
     svg = figures.curves([1, 2], title="Run", lines=[("train", values)], chance=None, chosen=None)
     left = [e.text for e in shapes(svg, "tick") if e.get("text-anchor") == "end"]
-    assert len(left) == len(set(left)) > 1 and all(min(values) * 0.5 < float(t) < max(values) * 1.5 for t in left)
+    assert len(left) == len(set(left)) > 1 and all(
+        min(values) * 0.5 < float(t) < max(values) * 1.5 for t in left
+    )

@@ -9,7 +9,9 @@ def test_jobs_of_a_rule_are_added_up(inputs):
     ecg = rules["prepare_ecg"]
     assert (ecg.jobs, ecg.longest) == (2, 3.4) and math.isclose(ecg.seconds, 6.5)
     assert rules["prepare_cmr"].memory_mib == 900.1
-    assert math.isnan(ecg.memory_mib) and math.isnan(rules["page"].memory_mib)  # too short to be measured
+    assert math.isnan(ecg.memory_mib) and math.isnan(
+        rules["page"].memory_mib
+    )  # too short to be measured
     seconds = [rule.seconds for rule in provenance.wall_times(inputs / "benchmarks")]
     assert seconds == sorted(seconds, reverse=True)
 

@@ -13,8 +13,21 @@ def texts(inputs, tmp_path_factory) -> dict[str, str]:
     """Both tables as the stage writes them."""
     folder = tmp_path_factory.mktemp("tables")
     paths = [folder / "new" / f"{name}.tex" for name in ("regression", "retrieval")]
-    arguments = ["tables", "--regression", inputs / "regression.csv", "--retrieval", inputs / "retrieval.csv"]
-    arguments += ["--alignment", inputs / "alignment.json", "--summary", folder / "summary.md", "--out", *paths]
+    arguments = [
+        "tables",
+        "--regression",
+        inputs / "regression.csv",
+        "--retrieval",
+        inputs / "retrieval.csv",
+    ]
+    arguments += [
+        "--alignment",
+        inputs / "alignment.json",
+        "--summary",
+        folder / "summary.md",
+        "--out",
+        *paths,
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", [str(word) for word in arguments])
         tables.main()
@@ -34,7 +47,9 @@ def width(row: str) -> int:
     return len(re.findall(r"(?<!\\)&", cells)) + 1 + sum(spans)
 
 
-@pytest.mark.parametrize(("name", "columns", "lines"), [("regression", 15, 1 + 6), ("retrieval", 10, 1 + 33)])
+@pytest.mark.parametrize(
+    ("name", "columns", "lines"), [("regression", 15, 1 + 6), ("retrieval", 10, 1 + 33)]
+)
 def test_every_row_fills_every_column(texts, name, columns, lines):
     found = rows(texts[name])
     assert len(found) == lines
@@ -64,7 +79,10 @@ def test_numbers_are_those_of_the_csv(texts, inputs):
     ours = table[(table["method"] == "PTACL")].iloc[0]
     for name in [*paper.PHENOTYPES, "mean"]:
         value, low, high = (ours[f"{name}_R2{end}"] for end in ("", "_low", "_high"))
-        assert re.search(rf"\\withinterval\{{(\\textbf\{{)?{value:.3f}\}}?\}}\{{{low:.2f}\}}\{{{high:.2f}\}}", row), name
+        assert re.search(
+            rf"\\withinterval\{{(\\textbf\{{)?{value:.3f}\}}?\}}\{{{low:.2f}\}}\{{{high:.2f}\}}",
+            row,
+        ), name
 
 
 def test_rows_of_the_paper_alone_are_left_out(texts):
@@ -78,14 +96,24 @@ def has_latex() -> bool:
     return subprocess.run(["kpsewhich", "booktabs.sty"], capture_output=True).returncode == 0
 
 
-@pytest.mark.skipif(not has_latex(), reason="no LaTeX with booktabs here: install the package texlive-latex-recommended")
+@pytest.mark.skipif(
+    not has_latex(),
+    reason="no LaTeX with booktabs here: install the package texlive-latex-recommended",
+)
 def test_latex_sets_both_tables_on_a_page_each(texts, tmp_path):
     for name in ("regression", "retrieval"):
         text = texts[name]
         (tmp_path / f"{name}.tex").write_text(text)
     head = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}"
-    (tmp_path / "both.tex").write_text(head + r"\input{regression}\clearpage\input{retrieval}\end{document}")
-    run = subprocess.run(["pdflatex", "-interaction=nonstopmode", "both"], cwd=tmp_path, capture_output=True, text=True)
+    (tmp_path / "both.tex").write_text(
+        head + r"\input{regression}\clearpage\input{retrieval}\end{document}"
+    )
+    run = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "both"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 0, run.stdout[-2000:]
     assert "Output written on both.pdf (2 pages" in run.stdout
     assert not re.search(r"Overfull|Float too large|undefined", run.stdout), run.stdout[-3000:]
@@ -95,7 +123,10 @@ def test_the_summary_holds_the_means_with_their_intervals(texts, inputs):
     probes, ranks = (pd.read_csv(inputs / f"{name}.csv") for name in ("regression", "retrieval"))
     summary = texts["summary"].replace("\N{NO-BREAK SPACE}", " ")
     ours = probes[probes["method"] == "PTACL"].iloc[0]
-    cells = [f"{ours['mean_R2']:.3f} [{ours['mean_R2_low']:.2f}, {ours['mean_R2_high']:.2f}]", f"p = {ours['mean_p']:.2f}"]
+    cells = [
+        f"{ours['mean_R2']:.3f} [{ours['mean_R2_low']:.2f}, {ours['mean_R2_high']:.2f}]",
+        f"p = {ours['mean_p']:.2f}",
+    ]
     line = next(line for line in summary.splitlines() if line.startswith("| ECG | PTACL | LP"))
     assert all(cell in line for cell in cells) and "Supervised" not in summary
     own = ranks[ranks["shown"] & (ranks["model"] == "ptacl_retrieval")].iloc[0]["own_MdR"]
@@ -116,5 +147,7 @@ def test_reserved_characters_are_escaped():
 
 def test_a_cell_without_an_interval_is_the_number_alone():
     nothing = float("nan")
-    assert tables.cell(comparison.Cell(0.5, nothing, nothing, None, 3, best=True)) == r"\textbf{0.500}"
+    assert (
+        tables.cell(comparison.Cell(0.5, nothing, nothing, None, 3, best=True)) == r"\textbf{0.500}"
+    )
     assert tables.cell(comparison.Cell(nothing, nothing, nothing, 0.4, 3)) == "--"

@@ -16,7 +16,9 @@ def tables(inputs) -> tuple[pd.DataFrame, pd.DataFrame]:
 def with_seeds(tables, seeds: int = 5) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The tables as if every trained row had so many seeds."""
     regression, retrieval = tables
-    return regression.assign(seeds=seeds), retrieval.assign(seeds=retrieval["seeds"].clip(upper=1) * seeds)
+    return regression.assign(seeds=seeds), retrieval.assign(
+        seeds=retrieval["seeds"].clip(upper=1) * seeds
+    )
 
 
 def headline(regression, retrieval, unlearned=()) -> str:
@@ -29,7 +31,11 @@ def headline(regression, retrieval, unlearned=()) -> str:
 
 @pytest.mark.parametrize(
     ("low", "high", "relation"),
-    [(0.01, 0.03, "is better than"), (-0.03, -0.01, "is worse than"), (-0.01, 0.03, "does not clearly differ from")],
+    [
+        (0.01, 0.03, "is better than"),
+        (-0.03, -0.01, "is worse than"),
+        (-0.01, 0.03, "does not clearly differ from"),
+    ],
 )
 def test_with_all_evidence_the_interval_decides_the_word(tables, low, high, relation):
     regression, retrieval = with_seeds(tables)
@@ -46,7 +52,9 @@ def test_with_all_evidence_the_interval_decides_the_word(tables, low, high, rela
 @pytest.mark.parametrize("seeds", [1, 4])
 def test_fewer_than_five_seeds_give_numbers_but_no_verdict(tables, seeds):
     regression, retrieval = with_seeds(tables, seeds)
-    regression.loc[regression["method"] == "PTACL", ["mean_difference_low", "mean_difference_high"]] = 0.01, 0.03
+    regression.loc[
+        regression["method"] == "PTACL", ["mean_difference_low", "mean_difference_high"]
+    ] = 0.01, 0.03
     text = headline(regression, retrieval)
     assert text.startswith("PTACL and Global cannot be ranked by linear probe yet: mean R²")
     assert text.count(f"A verdict needs at least 5 seeds (this run has {seeds}).") == 2
@@ -57,7 +65,10 @@ def test_a_loss_that_was_not_learned_and_an_r2_below_zero_forbid_a_verdict(table
     regression, retrieval = with_seeds(tables)
     regression.loc[regression["method"] == "Global", "mean_R2"] = -0.05
     text = headline(regression, retrieval, unlearned=["ptacl", "global_retrieval"])
-    assert "needs trainings that learned every loss term (PTACL did not) and a mean R² above zero." in text
+    assert (
+        "needs trainings that learned every loss term (PTACL did not) and a mean R² above zero."
+        in text
+    )
     assert "needs trainings that learned every loss term (Global (retrieval) did not)." in text
 
 
@@ -92,25 +103,35 @@ def test_every_row_is_compared_with_the_reference(tables):
     regression, retrieval = with_seeds(tables)
     found = verdict.of_regression(regression, unlearned=[])
     assert [v.method for v in found] == ["Random init", "MAE", "PTACL"]
-    assert found[0].sentence.startswith("Random init and Global cannot be ranked by linear probe yet")
+    assert found[0].sentence.startswith(
+        "Random init and Global cannot be ranked by linear probe yet"
+    )
     assert found[0].sentence.endswith("A verdict needs a mean R² above zero.")
     assert found[1].sentence.startswith("MAE does not clearly differ from Global by linear probe")
-    assert [v.method for v in verdict.of_retrieval(retrieval, unlearned=[])] == ["PTACL (retrieval)"]
+    assert [v.method for v in verdict.of_retrieval(retrieval, unlearned=[])] == [
+        "PTACL (retrieval)"
+    ]
 
 
 def test_the_headline_is_about_ptacl_itself_and_not_its_variants(tables):
     """With all rows of the paper, variants come before PTACL, and the fine-tuned PTACL after it."""
     regression, retrieval = tables
     ptacl = regression[regression["method"] == "PTACL"]
-    before = [ptacl.assign(method=name) for name in ("PTACL with CosSim++", "PTACL, ED and ES alone")]
+    before = [
+        ptacl.assign(method=name) for name in ("PTACL with CosSim++", "PTACL, ED and ES alone")
+    ]
     tuned = ptacl.assign(evaluation="FN + AP")
     table = pd.concat([*before, regression, tuned], ignore_index=True)
-    assert headline(table, retrieval).startswith("PTACL and Global cannot be ranked by linear probe")
+    assert headline(table, retrieval).startswith(
+        "PTACL and Global cannot be ranked by linear probe"
+    )
     flow, alignment = {}, {"models": {}}
     cards = verdict.figures(table, retrieval, alignment=alignment, flow=flow)
     assert cards[0][1] == "mean R² from the ECG, PTACL"
     sentences = {v.method: v.sentence for v in verdict.of_regression(table, unlearned=[])}
-    assert sentences["PTACL (FN + AP)"].startswith("PTACL (FN + AP) and Global cannot be ranked in regression")
+    assert sentences["PTACL (FN + AP)"].startswith(
+        "PTACL (FN + AP) and Global cannot be ranked in regression"
+    )
 
 
 def test_rows_without_training_need_no_seeds(tables):
@@ -136,9 +157,15 @@ def test_the_headline_never_hides_a_sign(tables):
 
 def test_key_figures_come_with_their_controls_and_claim_nothing(tables, inputs):
     regression, retrieval = tables
-    alignment, flow = (json.loads((inputs / name).read_text()) for name in ("alignment.json", "flow.json"))
+    alignment, flow = (
+        json.loads((inputs / name).read_text()) for name in ("alignment.json", "flow.json")
+    )
     cards = verdict.figures(regression, retrieval, alignment=alignment, flow=flow)
-    assert cards[0] == ("420", "participants with usable ECG and cine", "243 train, 27 validation, 150 test")
+    assert cards[0] == (
+        "420",
+        "participants with usable ECG and cine",
+        "243 train, 27 validation, 150 test",
+    )
     assert not [text for card in cards for text in card if "best" in text.lower()]
     of_method = regression[regression["input"] == "ECG"].set_index("method")["mean_R2"]
     assert cards[1][:2] == (f"{of_method['PTACL']:.3f}", "mean R² from the ECG, PTACL")
@@ -148,7 +175,10 @@ def test_key_figures_come_with_their_controls_and_claim_nothing(tables, inputs):
     assert cards[2][1] == "mean P@10, PTACL (retrieval)"
     assert "random retrieval 0.2" in cards[2][2]
     entry = list(alignment["models"].values())[-1]
-    assert cards[3][:2] == (f"{entry['share']:.2f}", "share of ECG phases that find their CMR phase, PTACL")
+    assert cards[3][:2] == (
+        f"{entry['share']:.2f}",
+        "share of ECG phases that find their CMR phase, PTACL",
+    )
     for name, key in (("other people's cines", "other_share"), ("a still image", "still_share")):
         assert f"{name} {entry[key]:.2f}" in cards[3][2]
     assert len(verdict.figures(regression, retrieval, alignment=alignment, flow={})) == 3

@@ -24,7 +24,8 @@ if SIMULATED:
             seed=CONFIG.seed,
             code=code_version.digest("ptacl.cohort.simulate"),
         shell:
-            "python -m ptacl.cohort.simulate --settings {params.settings:q} --seed {params.seed} --processes {threads} --code {params.code}"
+            "python -m ptacl.cohort.simulate --settings {params.settings:q} --seed {params.seed}"
+            " --processes {threads} --code {params.code}"
             " --out {output.folder} --summary {output.summary} 2>&1 | tee {log}"
 
 
@@ -50,10 +51,16 @@ checkpoint manifest:
         settings=schema.dump(CONFIG.cohort),
         maps=maps_argument,
         code=code_version.digest("ptacl.cohort.manifest"),
-        simulated=f"--simulated {PRIVATE}/simulated --simulated-summary {PRIVATE}/simulated.json" if SIMULATED else "",
+        simulated=(
+            f"--simulated {PRIVATE}/simulated --simulated-summary {PRIVATE}/simulated.json"
+            if SIMULATED
+            else ""
+        ),
     shell:
-        "python -m ptacl.cohort.manifest --settings {params.settings:q} --out results/private/cohort"
-        " --stores results/private/ecg results/private/cmr --embeddings results/private/embeddings --maps {params.maps}"
+        "python -m ptacl.cohort.manifest --settings {params.settings:q}"
+        " --out results/private/cohort"
+        " --stores results/private/ecg results/private/cmr"
+        " --embeddings results/private/embeddings --maps {params.maps}"
         " {params.simulated} > {log} 2>&1"
 
 
@@ -62,7 +69,10 @@ checkpoint manifest:
 # read them (`current` in common.smk) only rerun for new content, in the same command.
 checkpoint flow:
     input:
-        lists=expand(f"{PRIVATE}/cohort/{{name}}", name=["manifest.csv", "unpaired.csv", "exclusions.csv", "summary.json"]),
+        lists=expand(
+            f"{PRIVATE}/cohort/{{name}}",
+            name=["manifest.csv", "unpaired.csv", "exclusions.csv", "summary.json"],
+        ),
         ecg=expand(f"{PRIVATE}/ecg/{{shard}}.json", shard=SHARDS),
         cmr=expand(f"{PRIVATE}/cmr/{{shard}}.json", shard=SHARDS),
     output:
@@ -86,6 +96,8 @@ checkpoint flow:
         code=code_version.digest("ptacl.cohort.flow"),
         current=CURRENT,
     shell:
-        "python -m ptacl.cohort.flow --manifest results/private/cohort --ecg {input.ecg} --cmr {input.cmr}"
-        " --participants {output.participants} --current {params.current} --exclusions {output.exclusions} --json {output.json} > {log} 2>&1"
+        "python -m ptacl.cohort.flow --manifest results/private/cohort --ecg {input.ecg} --cmr"
+        " {input.cmr}"
+        " --participants {output.participants} --current {params.current} --exclusions"
+        " {output.exclusions} --json {output.json} > {log} 2>&1"
         " && echo ready > {output.ready}"

@@ -10,7 +10,8 @@ def demand_surroundings():
     of = json.loads(summary.read_text()).get("source") if summary.exists() else "simulated"
     if CONFIG.cohort.source == "simulated" and of != "simulated":
         raise WorkflowError(
-            "results holds a cohort of your files, and this configuration would replace it by a simulated one: give your"
+            "results holds a cohort of your files, and this configuration would replace it by a"
+            " simulated one: give your"
             " configuration files again (--configfile), or run in another folder (--directory)"
         )
 
@@ -38,7 +39,11 @@ def subfolders(folder):
         entries = list(os.scandir(folder))
     except OSError:
         return []
-    return sorted(e.path for e in entries if not e.name[:7].isdecimal() and e.name.isprintable() and os.path.isdir(e.path))
+    return sorted(
+        e.path
+        for e in entries
+        if not e.name[:7].isdecimal() and e.name.isprintable() and os.path.isdir(e.path)
+    )
 
 
 def members(wildcards):
@@ -58,14 +63,18 @@ def launcher(wildcards, resources):
     """
     gpus, nodes = int(resources.gpu), int(resources.get("nodes", 1))
     if gpus % nodes:
-        raise WorkflowError(f"{gpus} GPUs cannot be divided over {nodes} nodes: change set-resources in the profile")
+        raise WorkflowError(
+            f"{gpus} GPUs cannot be divided over {nodes} nodes: change set-resources in the profile"
+        )
     if gpus <= 1:
         return "python -m"
     if nodes == 1:
         return f"python -m torch.distributed.run --standalone --nproc-per-node {gpus} -m"
+    node_script = shlex.quote(f"{workflow.basedir}/workflow/torchrun_node.sh")
+    per_node = gpus // nodes
     return (
-        f"{resources.mpi} --nodes {nodes} --ntasks {nodes} --ntasks-per-node 1 --gpus-per-node {gpus // nodes}"
-        f" {shlex.quote(f'{workflow.basedir}/workflow/torchrun_node.sh')} python {nodes} {gpus // nodes} -m"
+        f"{resources.mpi} --nodes {nodes} --ntasks {nodes} --ntasks-per-node 1"
+        f" --gpus-per-node {per_node} {node_script} python {nodes} {per_node} -m"
     )
 
 
@@ -76,7 +85,11 @@ def maps_argument(wildcards, resources):
 
 def board_argument(wildcards, resources):
     """Return the option for curves of a training; untracked, as it does not change the result."""
-    return f"--tensorboard results/tensorboard/{wildcards.model}-{wildcards.seed}" if CONFIG.tensorboard else ""
+    return (
+        f"--tensorboard results/tensorboard/{wildcards.model}-{wildcards.seed}"
+        if CONFIG.tensorboard
+        else ""
+    )
 
 
 # Rules that read the cohort must wait for a pending flow, or they would run before it, on the old
@@ -111,7 +124,9 @@ def people_of(model):
     entry = CONFIG.models[model]
     if entry.labels:
         return current("participants.csv")
-    return current("visits.csv" if len(entry.modalities) > 1 else f"visits_{entry.modalities[0]}.csv")
+    return current(
+        "visits.csv" if len(entry.modalities) > 1 else f"visits_{entry.modalities[0]}.csv"
+    )
 
 
 def stores_of(model):
@@ -121,7 +136,10 @@ def stores_of(model):
 
 def shards_of(model):
     """Return the arguments of a stage that name these stores."""
-    found = {m: [f"{PRIVATE}/{m}/{shard}.json" for shard in SHARDS] for m in CONFIG.models[model].modalities}
+    found = {
+        m: [f"{PRIVATE}/{m}/{shard}.json" for shard in SHARDS]
+        for m in CONFIG.models[model].modalities
+    }
     return " ".join(f"--{modality}-shards {' '.join(paths)}" for modality, paths in found.items())
 
 
@@ -145,13 +163,20 @@ def encoders_of(model):
 def files(pattern, models):
     """Return files of some models and all their seeds, by model and seed, as JSON for a stage."""
     return schema.dump(
-        **{m: {seed: pattern.format(model=m, seed=seed) for seed in CONFIG.seeds_of(m)} for m in dict.fromkeys(models)}
+        **{
+            m: {seed: pattern.format(model=m, seed=seed) for seed in CONFIG.seeds_of(m)}
+            for m in dict.fromkeys(models)
+        }
     )
 
 
 def listed(pattern, models):
     """Return the same files as a list, for the input of a rule."""
-    return [pattern.format(model=m, seed=seed) for m in dict.fromkeys(models) for seed in CONFIG.seeds_of(m)]
+    return [
+        pattern.format(model=m, seed=seed)
+        for m in dict.fromkeys(models)
+        for seed in CONFIG.seeds_of(m)
+    ]
 
 
 def of_table(section):
@@ -173,7 +198,13 @@ def time_by_stage():
     for path in Path("results/benchmarks").rglob("*.tsv"):
         if path.stat().st_mtime >= STARTED:
             stage = path.relative_to("results/benchmarks").parts[0].removesuffix(".tsv")
-            seconds[stage] = seconds.get(stage, 0) + float(path.read_text().split("\n")[1].split("\t")[0])
+            seconds[stage] = seconds.get(stage, 0) + float(
+                path.read_text().split("\n")[1].split("\t")[0]
+            )
     spent = sorted(seconds.items(), key=lambda item: -item[1])
     text = ", ".join(f"{stage} {s / 60:.1f}" for stage, s in spent if s >= 6)
-    return f"Minutes by stage, jobs side by side: {text or 'less than a tenth each'}" if seconds else "Nothing was to be done."
+    return (
+        f"Minutes by stage, jobs side by side: {text or 'less than a tenth each'}"
+        if seconds
+        else "Nothing was to be done."
+    )

@@ -3,7 +3,9 @@
 EMBEDDINGS = f"{PRIVATE}/embeddings/{{model}}-{{seed}}.npz"
 
 
-REGRESSION, RETRIEVAL, ALIGNMENT = (of_table(s) for s in (CONFIG.regression, CONFIG.retrieval, CONFIG.alignment))
+REGRESSION, RETRIEVAL, ALIGNMENT = (
+    of_table(s) for s in (CONFIG.regression, CONFIG.retrieval, CONFIG.alignment)
+)
 
 
 rule embed:
@@ -60,15 +62,19 @@ rule readout:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=schema.dump(CONFIG.regression.model_copy(update={"rows": CONFIG.regression.rows[:1]})),
+        settings=schema.dump(
+            CONFIG.regression.model_copy(update={"rows": CONFIG.regression.rows[:1]})
+        ),
         phenotypes=schema.dump(names=PHENOTYPES, units=[p.unit for p in CONFIG.cohort.phenotypes]),
         seed=CONFIG.seed,
         code=code_version.digest("ptacl.evaluation.readout"),
         embeddings=files(EMBEDDINGS, PROBED),
         models=files(PROBE, PROBED),
     shell:
-        "python -m ptacl.evaluation.readout --settings {params.settings:q} --phenotypes {params.phenotypes:q} --seed {params.seed}"
-        " --participants {input.participants} --embeddings {params.embeddings:q} --models {params.models:q} > {log} 2>&1"
+        "python -m ptacl.evaluation.readout --settings {params.settings:q} --phenotypes"
+        " {params.phenotypes:q} --seed {params.seed}"
+        " --participants {input.participants} --embeddings {params.embeddings:q} --models"
+        " {params.models:q} > {log} 2>&1"
 
 
 rule regression:
@@ -97,8 +103,10 @@ rule regression:
         code=code_version.digest("ptacl.evaluation.regression"),
         embeddings=files(EMBEDDINGS, models_of(REGRESSION)),
     shell:
-        "python -m ptacl.evaluation.regression --settings {params.settings:q} --phenotypes {params.phenotypes:q}"
-        " --seed {params.seed} --participants {input.participants} --embeddings {params.embeddings:q} --out {output.table}"
+        "python -m ptacl.evaluation.regression --settings {params.settings:q} --phenotypes"
+        " {params.phenotypes:q}"
+        " --seed {params.seed} --participants {input.participants} --embeddings"
+        " {params.embeddings:q} --out {output.table}"
         " --strata {output.strata} --by-seed {output.by_seed} > {log} 2>&1"
 
 
@@ -127,9 +135,11 @@ rule retrieval:
         code=code_version.digest("ptacl.evaluation.retrieval"),
         embeddings=files(EMBEDDINGS, models_of(RETRIEVAL)),
     shell:
-        "python -m ptacl.evaluation.retrieval --settings {params.settings:q} --phenotypes {params.phenotypes:q}"
+        "python -m ptacl.evaluation.retrieval --settings {params.settings:q} --phenotypes"
+        " {params.phenotypes:q}"
         " --seed {params.seed} --participants {input.participants}"
-        " --embeddings {params.embeddings:q} --out {output.table} --by-seed {output.by_seed} > {log} 2>&1"
+        " --embeddings {params.embeddings:q} --out {output.table} --by-seed {output.by_seed} >"
+        " {log} 2>&1"
 
 
 rule alignment:
@@ -142,7 +152,11 @@ rule alignment:
         json="results/evaluation/alignment.json",
         example=f"{PRIVATE}/alignment_example.png",
         figures=[
-            report("results/figures/alignment.svg", caption="../report/alignment.rst", category="Alignment"),
+            report(
+                "results/figures/alignment.svg",
+                caption="../report/alignment.rst",
+                category="Alignment",
+            ),
             "results/figures/alignment.png",
         ],
     log:
@@ -162,5 +176,7 @@ rule alignment:
         embeddings=files(EMBEDDINGS, models_of(ALIGNMENT)),
         truth=f"--truth {PRIVATE}/simulated/truth.csv" if SIMULATED else "",
     shell:
-        "python -m ptacl.evaluation.alignment --settings {params.settings:q} --seed {params.seed} {params.truth}"
-        " --embeddings {params.embeddings:q} --figure {output.figures} --example {output.example} --out {output.json} > {log} 2>&1"
+        "python -m ptacl.evaluation.alignment --settings {params.settings:q} --seed"
+        " {params.seed} {params.truth}"
+        " --embeddings {params.embeddings:q} --figure {output.figures} --example"
+        " {output.example} --out {output.json} > {log} 2>&1"

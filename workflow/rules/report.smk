@@ -31,8 +31,12 @@ rule tables:
         alignment="results/evaluation/alignment.json",
     output:
         summary="results/tables/summary.md",
-        regression=report("results/tables/regression.tex", caption="../report/regression.rst", category="Tables"),
-        retrieval=report("results/tables/retrieval.tex", caption="../report/retrieval.rst", category="Tables"),
+        regression=report(
+            "results/tables/regression.tex", caption="../report/regression.rst", category="Tables"
+        ),
+        retrieval=report(
+            "results/tables/retrieval.tex", caption="../report/retrieval.rst", category="Tables"
+        ),
     log:
         "results/logs/tables.log",
     benchmark:
@@ -46,8 +50,10 @@ rule tables:
     params:
         code=code_version.digest("ptacl.report.tables"),
     shell:
-        "python -m ptacl.report.tables --regression {input.regression} --retrieval {input.retrieval}"
-        " --alignment {input.alignment} --summary {output.summary} --out {output.regression} {output.retrieval} > {log} 2>&1"
+        "python -m ptacl.report.tables --regression {input.regression} --retrieval"
+        " {input.retrieval}"
+        " --alignment {input.alignment} --summary {output.summary} --out {output.regression}"
+        " {output.retrieval} > {log} 2>&1"
 
 
 rule page:
@@ -78,7 +84,9 @@ rule page:
         ceiling=f"--ceiling {PRIVATE}/simulated.json" if SIMULATED else "",
         metrics=files(METRICS, TRAINED),
     shell:
-        "python -m ptacl.report.page --config {params.config:q} --flow {input.flow} --flow-svg {input.flow_svg}"
-        " --regression {input.regression} --retrieval {input.retrieval} --alignment {input.alignment}"
+        "python -m ptacl.report.page --config {params.config:q} --flow {input.flow} --flow-svg"
+        " {input.flow_svg}"
+        " --regression {input.regression} --retrieval {input.retrieval} --alignment"
+        " {input.alignment}"
         " --alignment-svg {input.alignment_svg} --metrics {params.metrics:q} {params.ceiling}"
         " --benchmarks results/benchmarks --out {output} > {log} 2>&1"

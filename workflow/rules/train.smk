@@ -34,14 +34,27 @@ rule train:
         maps=maps_argument,
         board=board_argument,
         shards=lambda w: shards_of(w.model) if reads_recordings(w.model) else "",
-        settings=lambda w: schema.dump(CONFIG.models[w.model].model_copy(update={"title": w.model, "seeds": None})),
+        settings=lambda w: schema.dump(
+            CONFIG.models[w.model].model_copy(update={"title": w.model, "seeds": None})
+        ),
         inputs=lambda w: schema.dump(CONFIG.inputs_of(w.model)),
-        labels=lambda w: f"--phenotypes {shlex.join(PHENOTYPES)}" if CONFIG.models[w.model].labels else "",
-        start=lambda w: f"--start {' '.join(f'{m}={folder}' for m, folder in starts(w).items())}" if starts(w) else "",
-        code=lambda w: code_version.digest("ptacl.learning.train", *objectives_of(w.model), *encoders_of(w.model)),
+        labels=lambda w: (
+            f"--phenotypes {shlex.join(PHENOTYPES)}" if CONFIG.models[w.model].labels else ""
+        ),
+        start=lambda w: (
+            f"--start {' '.join(f'{m}={folder}' for m, folder in starts(w).items())}"
+            if starts(w)
+            else ""
+        ),
+        code=lambda w: code_version.digest(
+            "ptacl.learning.train", *objectives_of(w.model), *encoders_of(w.model)
+        ),
         state=f"{PRIVATE}/state/{{model}}-{{seed}}",
     shell:
-        "{params.launch} ptacl.learning.train --model {wildcards.model} --settings {params.settings:q} --inputs {params.inputs:q}"
-        " --seed {wildcards.seed} --maps {params.maps} --participants {input.participants} {params.labels} {params.shards}"
-        " {params.start} {params.board} --state {params.state} --identity {params.code} --out $(dirname {output.model}) --metrics {output.metrics}"
+        "{params.launch} ptacl.learning.train --model {wildcards.model} --settings"
+        " {params.settings:q} --inputs {params.inputs:q}"
+        " --seed {wildcards.seed} --maps {params.maps} --participants {input.participants}"
+        " {params.labels} {params.shards}"
+        " {params.start} {params.board} --state {params.state} --identity {params.code}"
+        " --out $(dirname {output.model}) --metrics {output.metrics}"
         " 2>&1 | tee {log}"

@@ -39,7 +39,9 @@ def label_centre(labels_TRC: np.ndarray, *, values: Sequence[int]) -> Centre | N
     return (float(rows.mean()), float(columns.mean())) if len(rows) >= _MIN_PIXELS else None
 
 
-def motion_centre(slices: Sequence[np.ndarray], *, spacing_mm: tuple[float, float]) -> Centre | None:
+def motion_centre(
+    slices: Sequence[np.ndarray], *, spacing_mm: tuple[float, float]
+) -> Centre | None:
     """Return the centre (row, column) of motion in slices (T, R, C); None if nothing moves.
 
     Amplitudes are relative, and their root is taken, so that the extent of motion counts and not a
@@ -53,7 +55,9 @@ def motion_centre(slices: Sequence[np.ndarray], *, spacing_mm: tuple[float, floa
             motion += amplitude / level
     if not motion.any():
         return None
-    row, column = np.unravel_index(np.argmax(_smooth(np.sqrt(motion), spacing_mm=spacing_mm)), motion.shape)
+    row, column = np.unravel_index(
+        np.argmax(_smooth(np.sqrt(motion), spacing_mm=spacing_mm)), motion.shape
+    )
     return float(row), float(column)
 
 
@@ -66,7 +70,9 @@ def _relative_harmonic(frames_TRC: np.ndarray) -> np.ndarray:
     """
     num_frames = len(frames_TRC)
     phase = 2 * np.pi * np.arange(num_frames) / num_frames
-    basis = np.stack([np.cos(phase) * (num_frames > 1), np.sin(phase), np.ones(num_frames)]).astype(np.float32)
+    basis = np.stack([np.cos(phase) * (num_frames > 1), np.sin(phase), np.ones(num_frames)]).astype(
+        np.float32
+    )
     # In this order, a slice of a volume is copied once.
     pixels = frames_TRC.astype(np.float32).reshape(num_frames, -1)
     if frames_TRC.dtype.kind == "f":
@@ -74,7 +80,9 @@ def _relative_harmonic(frames_TRC: np.ndarray) -> np.ndarray:
     cosine, sine, total = basis @ pixels
     brightness = np.abs(total)
     tissue = brightness[brightness >= brightness.mean()].mean()
-    relative: np.ndarray = np.hypot(cosine, sine) / (brightness + tissue + np.finfo(np.float32).tiny)
+    relative: np.ndarray = np.hypot(cosine, sine) / (
+        brightness + tissue + np.finfo(np.float32).tiny
+    )
     return relative.reshape(frames_TRC.shape[1:])
 
 
@@ -82,13 +90,22 @@ def _smooth(image: np.ndarray, *, spacing_mm: tuple[float, float]) -> np.ndarray
     """Convolve with a Gaussian of _HEART_MM; outside the image is 0."""
     shape = tuple(2 * n for n in image.shape)
     transform = np.fft.rfft2(image, shape)
-    transform *= np.exp(-2 * np.square(np.pi * np.fft.fftfreq(shape[0]) * _HEART_MM / spacing_mm[0]))[:, None]
-    transform *= np.exp(-2 * np.square(np.pi * np.fft.rfftfreq(shape[1]) * _HEART_MM / spacing_mm[1]))
+    transform *= np.exp(
+        -2 * np.square(np.pi * np.fft.fftfreq(shape[0]) * _HEART_MM / spacing_mm[0])
+    )[:, None]
+    transform *= np.exp(
+        -2 * np.square(np.pi * np.fft.rfftfreq(shape[1]) * _HEART_MM / spacing_mm[1])
+    )
     return np.fft.irfft2(transform, shape)[: image.shape[0], : image.shape[1]]
 
 
 def crop(
-    frames_TRC: np.ndarray, *, centre: Centre, size: int, clip_percentiles: tuple[float, float], hot_ratio: float
+    frames_TRC: np.ndarray,
+    *,
+    centre: Centre,
+    size: int,
+    clip_percentiles: tuple[float, float],
+    hot_ratio: float,
 ) -> tuple[np.ndarray | None, int]:
     """Cut square crops (T, size, size) uint8 from a slice, and count its hot pixels.
 
@@ -98,7 +115,9 @@ def crop(
     that would leave the rest of the image dark; the range then ends at that percentile, and they
     are counted. Pixels outside the image are 0. The crop is None if it has no contrast.
     """
-    rows, columns = (_window(c, size=size, length=n) for c, n in zip(centre, frames_TRC.shape[1:], strict=True))
+    rows, columns = (
+        _window(c, size=size, length=n) for c, n in zip(centre, frames_TRC.shape[1:], strict=True)
+    )
     inside = frames_TRC[:, rows[0], columns[0]].astype(np.float32)
     if not inside.size:
         return None, 0

@@ -18,7 +18,12 @@ from typing import IO, Any
 import numpy as np
 import pydicom
 from pydicom.filereader import read_partial
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from ptacl.cmr import elements, stack
 from ptacl.cmr.cine import Cine, no_faults
@@ -34,7 +39,15 @@ _MOST_PIXELS, _MOST_PIXELS_A_FRAME = 2**27, 2**22
 # Limit on the compression of larger files; an image hardly shrinks by more than a factor of 10.
 _RATIO, _RATIO_FROM_BYTES = 200, 2**20
 _RAW = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
-_NEEDED = ("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "PixelData")
+_NEEDED = (
+    "SeriesInstanceUID",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "Rows",
+    "Columns",
+    "PixelData",
+)
 _DESCRIPTION = 0x0008103E
 _TAGS: list[Any] = list(elements.TAGS.values())
 
@@ -60,10 +73,14 @@ def read_zip(path: Path) -> Cine:
     except (OSError, zipfile.BadZipFile, ValueError) as error:
         raise Excluded(Reason.UNREADABLE, f"zip: {type(error).__name__}") from None
     with archive:
-        members = sorted((m for m in archive.infolist() if not m.is_dir()), key=lambda m: m.filename)
+        members = sorted(
+            (m for m in archive.infolist() if not m.is_dir()), key=lambda m: m.filename
+        )
         if len(members) > _MOST_FILES:
             raise Excluded(Reason.UNREADABLE, f"zip: {len(members):,} files")
-        return _read(((m.filename, partial(_open, archive, m)) for m in members), format="dicom-zip")
+        return _read(
+            ((m.filename, partial(_open, archive, m)) for m in members), format="dicom-zip"
+        )
 
 
 def _open(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
@@ -102,21 +119,33 @@ def _read(files: Iterable[tuple[str, Open]], *, format: str) -> Cine:
                     found = _frame(file)
             except Exception as error:  # zip, zlib and pydicom raise anything on damaged bytes
                 if name.lower().endswith(".dcm"):
-                    causes[str(error) if isinstance(error, _Undecodable) else type(error).__name__] += 1
+                    causes[
+                        str(error) if isinstance(error, _Undecodable) else type(error).__name__
+                    ] += 1
                 continue
             if found:
                 frames.append(found)
                 pixels += found.pixels.size
                 if pixels > _MOST_PIXELS:
-                    raise Excluded(Reason.UNREADABLE, f"more than {_MOST_PIXELS:,} short-axis pixels")
+                    raise Excluded(
+                        Reason.UNREADABLE, f"more than {_MOST_PIXELS:,} short-axis pixels"
+                    )
             else:
                 counts["decoys"] += 1
     counts["unreadable"] = causes.total()
     if not frames:
         reason = Reason.NO_SHORT_AXIS if counts["decoys"] else Reason.UNREADABLE
-        why = f" ({', '.join(f'{cause}: {n}' for cause, n in causes.most_common(3))})" if causes else ""
+        why = (
+            f" ({', '.join(f'{cause}: {n}' for cause, n in causes.most_common(3))})"
+            if causes
+            else ""
+        )
         raise Excluded(
-            reason, f"{counts['decoys']} files of other series, {counts['unreadable']} files that cannot be decoded{why}"
+            reason,
+            (
+                f"{counts['decoys']} files of other series, {counts['unreadable']} files that "
+                f"cannot be decoded{why}"
+            ),
         )
     return stack.build(frames, counts=counts, causes=dict(causes), format=format)
 
@@ -164,7 +193,11 @@ def _description(head: bytes) -> str | None:
     if quick := elements.read(head, until=_DESCRIPTION):
         return str(quick.get("SeriesDescription", "")) or None
     try:
-        dataset = read_partial(io.BytesIO(head), stop_when=lambda tag, vr, length: tag > _DESCRIPTION, specific_tags=_TAGS[:1])
+        dataset = read_partial(
+            io.BytesIO(head),
+            stop_when=lambda tag, vr, length: tag > _DESCRIPTION,
+            specific_tags=_TAGS[:1],
+        )
         return str(dataset.SeriesDescription).strip()
     except Exception:  # the front ends within a tag, or is compressed
         return None
@@ -192,5 +225,12 @@ def _pixels(dataset: pydicom.Dataset | elements.Elements) -> np.ndarray:
             raise _Undecodable(f"transfer syntax {syntax.name or 'unknown'}") from None
     if dataset.get("PhotometricInterpretation") == "MONOCHROME1":  # its lowest value is white
         image = (-1 if image.dtype.kind == "i" else 2 ** int(dataset.BitsStored) - 1) - image
-    slope, intercept = float(dataset.get("RescaleSlope") or 1), float(dataset.get("RescaleIntercept") or 0)
-    return image if (slope, intercept) == (1, 0) else image.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+    slope, intercept = (
+        float(dataset.get("RescaleSlope") or 1),
+        float(dataset.get("RescaleIntercept") or 0),
+    )
+    return (
+        image
+        if (slope, intercept) == (1, 0)
+        else image.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+    )

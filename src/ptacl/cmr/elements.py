@@ -11,10 +11,39 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 KEYWORDS = (
-    *("PatientID", "SeriesDescription", "SeriesInstanceUID", "SeriesNumber", "AcquisitionTime", "InstanceNumber", "TriggerTime"),
-    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SpacingBetweenSlices", "SliceThickness"),
-    *("CardiacNumberOfImages", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames"),
-    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "PixelData"),
+    *(
+        "PatientID",
+        "SeriesDescription",
+        "SeriesInstanceUID",
+        "SeriesNumber",
+        "AcquisitionTime",
+        "InstanceNumber",
+        "TriggerTime",
+    ),
+    *(
+        "ImagePositionPatient",
+        "ImageOrientationPatient",
+        "PixelSpacing",
+        "SpacingBetweenSlices",
+        "SliceThickness",
+    ),
+    *(
+        "CardiacNumberOfImages",
+        "Rows",
+        "Columns",
+        "SamplesPerPixel",
+        "PhotometricInterpretation",
+        "NumberOfFrames",
+    ),
+    *(
+        "BitsAllocated",
+        "BitsStored",
+        "HighBit",
+        "PixelRepresentation",
+        "RescaleSlope",
+        "RescaleIntercept",
+        "PixelData",
+    ),
 )
 TAGS: dict[str, int] = {keyword: int(tag_for_keyword(keyword) or 0) for keyword in KEYWORDS}
 

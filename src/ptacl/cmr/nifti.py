@@ -70,7 +70,10 @@ def _open(path: Path) -> tuple[nib.Nifti1Image, bytes]:
         header = nib.Nifti1Header.from_fileobj(io.BytesIO(_inflated(raw, most=_HEADER_BYTES)))
         voxels = math.prod(header.get_data_shape())
         if voxels > _MOST_VOXELS:
-            raise Excluded(Reason.UNREADABLE, f"NIfTI: the header gives {voxels:,} voxels, more than a cine has")
+            raise Excluded(
+                Reason.UNREADABLE,
+                f"NIfTI: the header gives {voxels:,} voxels, more than a cine has",
+            )
         size = int(header.get_data_offset()) + voxels * header.get_data_dtype().itemsize
         content = _inflated(raw, most=size + 1)
         if len(content) > size:
@@ -108,11 +111,16 @@ def _values(image: nib.Nifti1Image, content: bytes) -> np.ndarray:
     proxy = image.dataobj
     shape = tuple(proxy.shape) + (1,) * (4 - len(proxy.shape))
     if len(proxy.shape) < 3 or math.prod(shape[4:]) != 1 or 0 in shape:
-        raise Excluded(Reason.NO_SHORT_AXIS, f"axes {'x'.join(map(str, proxy.shape))} are not column, row, slice, time")
+        raise Excluded(
+            Reason.NO_SHORT_AXIS,
+            f"axes {'x'.join(map(str, proxy.shape))} are not column, row, slice, time",
+        )
     if proxy.dtype.kind not in "iuf":
         raise Excluded(Reason.UNREADABLE, f"NIfTI: voxels of type {proxy.dtype}")
     try:
-        voxels: np.ndarray = np.ndarray(shape[:4], proxy.dtype, buffer=content, offset=proxy.offset, order="F").T
+        voxels: np.ndarray = np.ndarray(
+            shape[:4], proxy.dtype, buffer=content, offset=proxy.offset, order="F"
+        ).T
     except (TypeError, ValueError):
         raise Excluded(Reason.UNREADABLE, "NIfTI: fewer voxels than the header gives") from None
     if (proxy.slope, proxy.inter) == (1.0, 0.0):

@@ -52,7 +52,10 @@ def read_labels(path: Path, *, cine: Cine) -> np.ndarray:
     except Excluded as error:
         raise Excluded(error.reason, f"segmentation: {error.detail}") from None
     if labels_TZRC.shape != cine.shape:
-        detail = f"{'x'.join(map(str, labels_TZRC.shape))} for a cine of {'x'.join(map(str, cine.shape))}"
+        detail = (
+            f"{'x'.join(map(str, labels_TZRC.shape))} for a cine of "
+            f"{'x'.join(map(str, cine.shape))}"
+        )
         raise Excluded(Reason.SEGMENTATION_MISMATCH, detail)
     return labels_TZRC
 
@@ -68,6 +71,11 @@ def find_labels(path: Path) -> Path | None:
     elif path.name.lower().endswith((".nii", ".nii.gz")):
         candidates = [path.with_name(f"seg_{path.name}")]
     else:
-        only = len([p for p in path.parent.glob("*") if p.suffix.lower() == path.suffix.lower()]) == 1
-        candidates = [path.with_name(f"seg_{path.stem}.nii.gz"), *([path.with_name(_SEGMENTATION)] if only else [])]
+        only = (
+            len([p for p in path.parent.glob("*") if p.suffix.lower() == path.suffix.lower()]) == 1
+        )
+        candidates = [
+            path.with_name(f"seg_{path.stem}.nii.gz"),
+            *([path.with_name(_SEGMENTATION)] if only else []),
+        ]
     return next((candidate for candidate in candidates if candidate.is_file()), None)

@@ -25,7 +25,11 @@ _SOME = 4  # number of slices and frames that are checked
 
 
 def check(
-    labels_TZRC: np.ndarray, *, slices: Sequence[np.ndarray], spacing_mm: tuple[float, float], labels: config.Labels
+    labels_TZRC: np.ndarray,
+    *,
+    slices: Sequence[np.ndarray],
+    spacing_mm: tuple[float, float],
+    labels: config.Labels,
 ) -> None:
     """Raise Excluded(SEGMENTATION_MISMATCH) if the labels do not fit the cine.
 
@@ -40,21 +44,31 @@ def check(
     known = sum(np.count_nonzero(first == value) for value in labels.model_dump().values())
     if known < _MIN_KNOWN * np.count_nonzero(first):
         raise refuse("most labelled voxels have none of the known labels")
-    cavity_TZ = np.stack([pixels(labels_TZRC[:, z], labels.lv) for z in range(labels_TZRC.shape[1])], axis=1)
+    cavity_TZ = np.stack(
+        [pixels(labels_TZRC[:, z], labels.lv) for z in range(labels_TZRC.shape[1])], axis=1
+    )
     held = np.count_nonzero(cavity_TZ.any(axis=1))
     if 0 < held < _MIN_FRAMES * len(labels_TZRC):
         raise refuse(f"the cavity is labelled in {held} of {len(labels_TZRC)} frames")
     # The slices with most cavity, because it moves there; a few are enough.
     chosen = np.sort(np.argsort(-cavity_TZ.sum(0), kind="stable")[:_SOME])
     labels_TZRC, slices = labels_TZRC[:, chosen], [slices[z] for z in chosen]
-    if (share := _place(labels_TZRC, slices=slices, spacing_mm=spacing_mm, labels=labels)) < _MIN_PLACE:
-        raise refuse(f"it is displaced from the heart: {share:.0%} of the contrast that it has elsewhere")
+    if (
+        share := _place(labels_TZRC, slices=slices, spacing_mm=spacing_mm, labels=labels)
+    ) < _MIN_PLACE:
+        raise refuse(
+            f"it is displaced from the heart: {share:.0%} of the contrast that it has elsewhere"
+        )
     if (agreement := _time(labels_TZRC, slices=slices, lv=labels.lv)) < _MIN_TIME:
         raise refuse(f"its motion does not follow the image: agreement {agreement:.2f}")
 
 
 def _place(
-    labels_TZRC: np.ndarray, *, slices: Sequence[np.ndarray], spacing_mm: tuple[float, float], labels: config.Labels
+    labels_TZRC: np.ndarray,
+    *,
+    slices: Sequence[np.ndarray],
+    spacing_mm: tuple[float, float],
+    labels: config.Labels,
 ) -> float:
     """Compare the contrast of blood over muscle at the labels with the best of any displacement.
 
@@ -69,13 +83,19 @@ def _place(
             bloods = [blood for blood in bloods if np.count_nonzero(blood) >= _MIN_PIXELS]
             if len(frames) <= t or not bloods or np.count_nonzero(muscle) < _MIN_PIXELS:
                 continue
-            weights = sum(blood / np.count_nonzero(blood) for blood in bloods) / len(bloods) - muscle / np.count_nonzero(muscle)
+            weights = sum(blood / np.count_nonzero(blood) for blood in bloods) / len(
+                bloods
+            ) - muscle / np.count_nonzero(muscle)
             image = np.nan_to_num(frames[t].astype(np.float32), posinf=0, neginf=0)
-            total = total + np.fft.rfft2(image / (image.std() + 1e-9)) * np.conj(np.fft.rfft2(weights))
+            total = total + np.fft.rfft2(image / (image.std() + 1e-9)) * np.conj(
+                np.fft.rfft2(weights)
+            )
     if isinstance(total, complex):
         return 1.0
     contrast = np.fft.irfft2(total, shape)
-    rows_mm, columns_mm = (np.fft.fftfreq(n, 1 / n) * mm for n, mm in zip(shape, spacing_mm, strict=True))
+    rows_mm, columns_mm = (
+        np.fft.fftfreq(n, 1 / n) * mm for n, mm in zip(shape, spacing_mm, strict=True)
+    )
     best = contrast[np.hypot(rows_mm[:, None], columns_mm) <= _REACH_MM].max()
     return float(contrast[0, 0] / best) if best > 0 else 0.0
 
@@ -93,7 +113,13 @@ def _time(labels_TZRC: np.ndarray, *, slices: Sequence[np.ndarray], lv: int) -> 
         partly = (filled > 0) & (filled < len(cavity))
         if len(frames) != len(cavity) or not partly.any():
             continue
-        pixels, inside, times = np.nan_to_num(frames[:, partly].astype(np.float32)), cavity[:, partly], filled[partly]
-        change = (pixels * inside).sum(0) / times - (pixels * ~inside).sum(0) / (len(cavity) - times)
+        pixels, inside, times = (
+            np.nan_to_num(frames[:, partly].astype(np.float32)),
+            cavity[:, partly],
+            filled[partly],
+        )
+        change = (pixels * inside).sum(0) / times - (pixels * ~inside).sum(0) / (
+            len(cavity) - times
+        )
         gained, total = gained + float(change.sum()), total + float(np.abs(change).sum())
     return gained / total if total else 1.0

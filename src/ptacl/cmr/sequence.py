@@ -65,12 +65,21 @@ class Examined:
             "spacing_mm": [round(mm, 4) for mm in cine.spacing_mm],
             "middle_slice": place.slice,
             "middle_slice_source": place.slice_source,
-            "crop": {"row": round(place.row, 1), "col": round(place.col, 1), "source": place.source},
-            "counts": cine.counts | {"repeated_frames": _repeated(cine.slices[place.slice]), "hot_pixels": self.hot},
+            "crop": {
+                "row": round(place.row, 1),
+                "col": round(place.col, 1),
+                "source": place.source,
+            },
+            "counts": cine.counts
+            | {"repeated_frames": _repeated(cine.slices[place.slice]), "hot_pixels": self.hot},
             "unreadable": cine.causes,
             "segmentation_refused": self.refused,
         }
-        doubts = {"segmentation refused": self.refused, "hot pixels clipped": self.hot, "files without an image": cine.causes}
+        doubts = {
+            "segmentation refused": self.refused,
+            "hot pixels clipped": self.hot,
+            "files without an image": cine.causes,
+        }
         facts["flags"] = [doubt for doubt, found in doubts.items() if found]
         if self.systole is not None:
             facts["systole"] = {"frame": self.systole[0], "source": self.systole[1]}
@@ -88,7 +97,11 @@ def examine(path: Path, *, segmentation: Path | None, settings: config.Cmr) -> E
     cine = read.read(path)
     check_spacing(cine, settings=settings)
     labels, refused = _labels(segmentation, cine=cine, settings=settings)
-    curves = {} if labels is None else volumes.volume_curves(labels, spacing_mm=cine.spacing_mm, labels=settings.labels)
+    curves = (
+        {}
+        if labels is None
+        else volumes.volume_curves(labels, spacing_mm=cine.spacing_mm, labels=settings.labels)
+    )
     location = locate(cine, labels_TZRC=labels, settings=settings)
     faults = list(check(cine, location=location, settings=settings))
     sequence, hot = crop.crop(
@@ -103,7 +116,9 @@ def examine(path: Path, *, segmentation: Path | None, settings: config.Cmr) -> E
         cine=cine,
         labels_TZRC=labels,
         volume_ml=curves,
-        volumes=volumes.measure(curves, frame_ms=cine.frame_ms, density_g_per_ml=settings.density_g_per_ml),
+        volumes=volumes.measure(
+            curves, frame_ms=cine.frame_ms, density_g_per_ml=settings.density_g_per_ml
+        ),
         location=location,
         sequence=sequence,
         hot=hot,
@@ -115,19 +130,27 @@ def examine(path: Path, *, segmentation: Path | None, settings: config.Cmr) -> E
 
 def check_spacing(cine: Cine, *, settings: config.Cmr) -> None:
     """Raise Excluded(WRONG_UNIT) if pixels or slices have a size that is impossible in a body."""
-    named = [("rows", settings.pixel_mm), ("columns", settings.pixel_mm), ("slices", settings.slice_mm)]
+    named = [
+        ("rows", settings.pixel_mm),
+        ("columns", settings.pixel_mm),
+        ("slices", settings.slice_mm),
+    ]
     for mm, (what, (low, high)) in zip(cine.spacing_mm, named, strict=True):
         if not low <= mm <= high and not (what == "slices" and cine.num_slices == 1):
             raise Excluded(Reason.WRONG_UNIT, f"{what} {mm:g} mm apart")
 
 
-def _labels(path: Path | None, *, cine: Cine, settings: config.Cmr) -> tuple[np.ndarray | None, str]:
+def _labels(
+    path: Path | None, *, cine: Cine, settings: config.Cmr
+) -> tuple[np.ndarray | None, str]:
     """Return the segmentation, and the reason if one was given but is refused."""
     if path is None:
         return None, ""
     try:
         labels = read.read_labels(path, cine=cine)
-        segmentations.check(labels, slices=cine.slices, spacing_mm=cine.spacing_mm[:2], labels=settings.labels)
+        segmentations.check(
+            labels, slices=cine.slices, spacing_mm=cine.spacing_mm[:2], labels=settings.labels
+        )
     except Excluded as error:
         return None, str(error)
     return labels, ""
@@ -143,7 +166,9 @@ def locate(cine: Cine, *, labels_TZRC: np.ndarray | None, settings: config.Cmr) 
         middle = crop.middle_slice(labels_TZRC, lv=settings.labels.lv)
     z = cine.num_slices // 2 if middle is None else middle
     if labels_TZRC is not None and settings.crop != "motion":
-        centre = crop.label_centre(labels_TZRC[:, z], values=list(settings.labels.model_dump().values()))
+        centre = crop.label_centre(
+            labels_TZRC[:, z], values=list(settings.labels.model_dump().values())
+        )
     source = "segmentation"
     if centre is None:
         source = "motion"
@@ -159,20 +184,32 @@ def check(cine: Cine, *, location: Location, settings: config.Cmr) -> Iterator[E
     """Yield all reasons why a cine cannot be used, the most informative first."""
     frames = cine.slices[location.slice]
     if cine.num_frames != settings.frames:
-        yield Excluded(Reason.WRONG_FRAMES, f"{cine.num_frames} in most slices, not {settings.frames}")
+        yield Excluded(
+            Reason.WRONG_FRAMES, f"{cine.num_frames} in most slices, not {settings.frames}"
+        )
     if cine.num_slices < settings.min_slices:
-        yield Excluded(Reason.TOO_FEW_SLICES, f"{cine.num_slices} slices, fewer than {settings.min_slices}")
+        yield Excluded(
+            Reason.TOO_FEW_SLICES, f"{cine.num_slices} slices, fewer than {settings.min_slices}"
+        )
     if len(frames) != settings.frames:
-        yield Excluded(Reason.WRONG_FRAMES, f"{len(frames)} in the middle slice, not {settings.frames}")
+        yield Excluded(
+            Reason.WRONG_FRAMES, f"{len(frames)} in the middle slice, not {settings.frames}"
+        )
     if detail := _uneven(cine.positions_mm):
         yield Excluded(Reason.UNEVEN_SLICES, detail)
     if min(cine.shape[2:]) < settings.size / 2:
-        yield Excluded(Reason.TOO_SMALL, f"{cine.shape[2]} x {cine.shape[3]} pixels for a crop of {settings.size}")
+        yield Excluded(
+            Reason.TOO_SMALL,
+            f"{cine.shape[2]} x {cine.shape[3]} pixels for a crop of {settings.size}",
+        )
     if any(s.dtype.kind == "f" and not np.isfinite(s).all() for s in cine.slices):
         yield Excluded(Reason.NOT_FINITE, "in the cine")
     sources = ((settings.crop, location.source), (settings.middle_slice, location.slice_source))
     if any(wanted == "segmentation" != found for wanted, found in sources):
-        yield Excluded(Reason.SEGMENTATION_MISMATCH, "the settings require a segmentation, and none shows the heart")
+        yield Excluded(
+            Reason.SEGMENTATION_MISMATCH,
+            "the settings require a segmentation, and none shows the heart",
+        )
 
 
 def check_crop(sequence: np.ndarray | None) -> Iterator[Excluded]:
@@ -183,14 +220,19 @@ def check_crop(sequence: np.ndarray | None) -> Iterator[Excluded]:
         yield Excluded(Reason.CONSTANT_IMAGE, "one intensity in the crop")
         return
     if dark := int(np.count_nonzero(np.ptp(sequence.reshape(len(sequence), -1), axis=1) == 0)):
-        yield Excluded(Reason.CONSTANT_IMAGE, f"{dark} of {len(sequence)} frames have one intensity in the crop")
+        yield Excluded(
+            Reason.CONSTANT_IMAGE,
+            f"{dark} of {len(sequence)} frames have one intensity in the crop",
+        )
     if (repeated := _repeated(sequence)) > len(sequence) / 2:
         yield Excluded(Reason.STILL, f"{repeated} of {len(sequence)} frames equal the one before")
 
 
 def _uneven(positions_mm: tuple[float, ...]) -> str:
     distances = np.abs(np.diff(positions_mm))
-    if not len(distances) or np.abs(distances - np.median(distances)).max() <= _UNEVEN * np.median(distances):
+    if not len(distances) or np.abs(distances - np.median(distances)).max() <= _UNEVEN * np.median(
+        distances
+    ):
         return ""
     return f"slices {distances.min():.1f} to {distances.max():.1f} mm apart"
 

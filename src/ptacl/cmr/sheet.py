@@ -29,7 +29,9 @@ def panel(sequence_TRC: np.ndarray, *, title: str, volume_ml: np.ndarray | None)
     """
     difference = np.abs(sequence_TRC.astype(np.int16) - sequence_TRC[0]).sum(axis=(1, 2))
     systole = int(np.argmax(difference) if volume_ml is None else np.argmin(volume_ml))
-    return Panel(title=title, diastole=sequence_TRC[0], systole=sequence_TRC[systole], systole_frame=systole)
+    return Panel(
+        title=title, diastole=sequence_TRC[0], systole=sequence_TRC[systole], systole_frame=systole
+    )
 
 
 def draw(panels: Sequence[Panel], *, out_png: Path) -> None:
@@ -41,7 +43,9 @@ def draw(panels: Sequence[Panel], *, out_png: Path) -> None:
     if not panels:
         figure.text(0.5, 0.5, "no usable cine", ha="center", va="center")
     for axes, shown in zip(
-        figure.subplots(rows, _COLUMNS, squeeze=False).flat, [*panels, *[None] * rows * _COLUMNS], strict=False
+        figure.subplots(rows, _COLUMNS, squeeze=False).flat,
+        [*panels, *[None] * rows * _COLUMNS],
+        strict=False,
     ):
         axes.set_axis_off()
         if shown:

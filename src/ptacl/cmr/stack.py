@@ -51,7 +51,9 @@ class Frame:
         return float((b * f - c * e) * x + (c * d - a * f) * y + (a * e - b * d) * z)
 
 
-def build(frames: Sequence[Frame], *, counts: dict[str, int], causes: dict[str, int], format: str) -> Cine:
+def build(
+    frames: Sequence[Frame], *, counts: dict[str, int], causes: dict[str, int], format: str
+) -> Cine:
     """Build a cine from the frames of one short-axis stack, in any order.
 
     If some series are numbered, those without a number count as decoys. Of several series of one
@@ -68,12 +70,18 @@ def build(frames: Sequence[Frame], *, counts: dict[str, int], causes: dict[str, 
         raise Excluded(Reason.SEVERAL_PEOPLE, f"{people} patient ids in the short axis")
     usable = [f for f in frames if f.series is not None] or list(frames)
     by_number = _grouped(usable, key=lambda f: f.series)
-    chosen = [f for number, group in by_number.items() for f in (group if number is None else _last_complete(group))]
+    chosen = [
+        f
+        for number, group in by_number.items()
+        for f in (group if number is None else _last_complete(group))
+    ]
     groups = [_last_complete(group) for group in _by_depth(chosen)]
     slices = _from_first([_phases(group) for group in groups])
     _check_phases(groups)
     _check_geometry(slices)
-    expected = max(Counter(len(s) for s in slices).most_common(1)[0][0], *(s[0].expected for s in slices))
+    expected = max(
+        Counter(len(s) for s in slices).most_common(1)[0][0], *(s[0].expected for s in slices)
+    )
     counts = counts | {
         "decoys": counts["decoys"] + len(frames) - len(usable),
         "duplicates": len(usable) - sum(map(len, slices)),
@@ -100,7 +108,10 @@ def _grouped(frames: Iterable[Frame], *, key: Callable[[Frame], Any]) -> dict[An
 def _last_complete(frames: Sequence[Frame]) -> list[Frame]:
     """Return the series with most phases; of several such, the last acquired."""
     series = _grouped(frames, key=lambda f: f.uid)
-    return max(series.values(), key=lambda group: (len(_phases(group)), max(f.acquired for f in group), group[0].uid))
+    return max(
+        series.values(),
+        key=lambda group: (len(_phases(group)), max(f.acquired for f in group), group[0].uid),
+    )
 
 
 def _phases(frames: Sequence[Frame]) -> list[Frame]:
@@ -109,7 +120,9 @@ def _phases(frames: Sequence[Frame]) -> list[Frame]:
     Instance numbers are used instead if the times do not distinguish frames.
     """
     timed = _timed(frames)
-    ordered = sorted(frames, key=lambda f: (f.trigger_ms or 0.0, f.instance) if timed else (0.0, f.instance))
+    ordered = sorted(
+        frames, key=lambda f: (f.trigger_ms or 0.0, f.instance) if timed else (0.0, f.instance)
+    )
     return list({f.trigger_ms if timed else f.instance: f for f in ordered}.values())
 
 
@@ -123,7 +136,10 @@ def _check_phases(slices: Iterable[Sequence[Frame]]) -> None:
         timed = _timed(frames)
         keys = [f.trigger_ms if timed else f.instance for f in frames]
         first = dict(zip(reversed(keys), reversed(frames), strict=True))
-        if not all(f is first[key] or np.array_equal(f.pixels, first[key].pixels) for key, f in zip(keys, frames, strict=True)):
+        if not all(
+            f is first[key] or np.array_equal(f.pixels, first[key].pixels)
+            for key, f in zip(keys, frames, strict=True)
+        ):
             raise Excluded(Reason.CONFLICTING_IMAGES)
 
 
@@ -143,7 +159,9 @@ def _from_first(slices: list[list[Frame]]) -> list[list[Frame]]:
 
     The result is the order of depth, upwards or downwards.
     """
-    number = np.array([min(f.instance if f.series is None else f.series for f in s) for s in slices], float)
+    number = np.array(
+        [min(f.instance if f.series is None else f.series for f in s) for s in slices], float
+    )
     depth = np.arange(len(slices)) - (len(slices) - 1) / 2
     return slices[::-1] if (number - number.mean()) @ depth < 0 else slices
 
@@ -153,13 +171,21 @@ def _check_geometry(slices: Sequence[Sequence[Frame]]) -> None:
     frames = [f for s in slices for f in s]
     for frame in frames:
         if frame.pixels.shape != first.pixels.shape:
-            raise Excluded(Reason.UNEVEN_SLICES, f"images of {first.pixels.shape} and {frame.pixels.shape} pixels")
+            raise Excluded(
+                Reason.UNEVEN_SLICES,
+                f"images of {first.pixels.shape} and {frame.pixels.shape} pixels",
+            )
     spacings = np.array([f.spacing_mm for f in frames])
     if not (same := np.isclose(spacings, spacings[0], rtol=_SAME_SPACING).all(axis=1)).all():
-        raise Excluded(Reason.UNEVEN_SLICES, f"pixels of {first.spacing_mm} and {frames[int(np.argmin(same))].spacing_mm} mm")
+        raise Excluded(
+            Reason.UNEVEN_SLICES,
+            f"pixels of {first.spacing_mm} and {frames[int(np.argmin(same))].spacing_mm} mm",
+        )
     cosine = (np.array([f.axes for f in frames]) * first.axes).sum(axis=2).min()
     if not cosine >= _SAME_DIRECTION:
-        raise Excluded(Reason.UNEVEN_SLICES, f"slices turned by {np.degrees(np.arccos(cosine)):.0f} degrees")
+        raise Excluded(
+            Reason.UNEVEN_SLICES, f"slices turned by {np.degrees(np.arccos(cosine)):.0f} degrees"
+        )
 
 
 def _slice_mm(slices: Sequence[Sequence[Frame]]) -> float:

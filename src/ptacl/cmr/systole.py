@@ -10,7 +10,9 @@ import numpy as np
 _EARLIEST, _LATEST = 0.15, 0.6
 
 
-def end_systole(sequence_TRC: np.ndarray, *, volume_ml: Mapping[str, np.ndarray]) -> tuple[int, str]:
+def end_systole(
+    sequence_TRC: np.ndarray, *, volume_ml: Mapping[str, np.ndarray]
+) -> tuple[int, str]:
     """Return the frame of end-systole, and its source: segmentation or motion.
 
     sequence_TRC : the crop, whose frame 0 is end-diastole. By motion, end-systole is the frame in

@@ -34,7 +34,9 @@ def volume_curves(
     return {name: count * voxel_ml for name, count in counts.items() if count.any()}
 
 
-def measure(curves: Mapping[str, np.ndarray], *, frame_ms: float | None, density_g_per_ml: float) -> dict[str, float]:
+def measure(
+    curves: Mapping[str, np.ndarray], *, frame_ms: float | None, density_g_per_ml: float
+) -> dict[str, float]:
     """Compute phenotypes by name from volume curves: mL, percent, L/min and g.
 
     curves : output of :func:`volume_curves`. LVCO needs the time between frames, because the frames

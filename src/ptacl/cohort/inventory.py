@@ -19,7 +19,9 @@ Unlisted = list[str]  # folders that cannot be listed; a search appends to this 
 
 _LEVELS = 2
 _ECG = re.compile(r"(\d{7})_20205_(\d+)_(\d+)\.xml", re.IGNORECASE)
-_ANY_ECG = re.compile(r"(\d{7})_20205_(\d+)_(\d+)\.(?:xml|dcm|dicom|scp|edf|hea|mwf|mfer|csv|npy)", re.IGNORECASE)
+_ANY_ECG = re.compile(
+    r"(\d{7})_20205_(\d+)_(\d+)\.(?:xml|dcm|dicom|scp|edf|hea|mwf|mfer|csv|npy)", re.IGNORECASE
+)
 _ZIP = re.compile(r"(\d{7})_20209_(\d+)_(\d+)\.zip", re.IGNORECASE)
 _NIFTI_FOLDER = re.compile(r"(\d{7})(?:_20209_(\d+)_(\d+)|_(\d+))?")
 _CINE, _SEGMENTATION = "sa.nii.gz", "seg_sa.nii.gz"
@@ -63,7 +65,10 @@ Parse = Callable[["os.DirEntry[str]", int], BulkFile | None]
 
 
 def find_ecgs(
-    folders: Sequence[Path | str], *, ecg_format: str = "cardiosoft", unlisted: Unlisted | None = None
+    folders: Sequence[Path | str],
+    *,
+    ecg_format: str = "cardiosoft",
+    unlisted: Unlisted | None = None,
 ) -> list[BulkFile]:
     """Find ECG files `EID_20205_I_A.xml`, in an order that does not depend on the file system.
 
@@ -76,11 +81,18 @@ def find_ecgs(
         return _named(entry, rank, _ANY_ECG if ecg_format == "auto" else _ECG)
 
     return _find(
-        folders, ecg, lambda entry, rank: None, setting="cohort.ecg_folders", names="EID_20205_2_0.xml", unlisted=unlisted
+        folders,
+        ecg,
+        lambda entry, rank: None,
+        setting="cohort.ecg_folders",
+        names="EID_20205_2_0.xml",
+        unlisted=unlisted,
     )
 
 
-def find_cines(folders: Sequence[Path | str], *, default_instance: int, unlisted: Unlisted | None = None) -> list[BulkFile]:
+def find_cines(
+    folders: Sequence[Path | str], *, default_instance: int, unlisted: Unlisted | None = None
+) -> list[BulkFile]:
     """Find short-axis cines.
 
     These are files `EID_20209_I_A.zip`, or folders `EID`, `EID_I` or `EID_20209_I_A` with
@@ -113,26 +125,44 @@ def _order(file: BulkFile) -> tuple[str, int, tuple[int, int, int, str]]:
 
 
 def _find(
-    folders: Sequence[Path | str], file: Parse, subfolder: Parse, *, setting: str, names: str, unlisted: Unlisted | None
+    folders: Sequence[Path | str],
+    file: Parse,
+    subfolder: Parse,
+    *,
+    setting: str,
+    names: str,
+    unlisted: Unlisted | None,
 ) -> list[BulkFile]:
     unlisted = [] if unlisted is None else unlisted
     found: dict[str, BulkFile] = {}
     others = 0
     for rank, folder in enumerate(folders):
         if not os.path.isdir(folder):
-            raise ValueError(f"{setting}: {folder} is not a folder: correct the path, or mount the volume it is on")
-        for match in _walk(os.path.normpath(folder), file, subfolder, rank=rank, levels=_LEVELS, unlisted=unlisted):
+            raise ValueError(
+                f"{setting}: {folder} is not a folder: correct the path, or mount the "
+                "volume it is on"
+            )
+        for match in _walk(
+            os.path.normpath(folder), file, subfolder, rank=rank, levels=_LEVELS, unlisted=unlisted
+        ):
             if match:
-                found.setdefault(match.path, match)  # folders can be nested: the first one that reaches a file counts
+                found.setdefault(
+                    match.path, match
+                )  # folders can be nested: the first one that reaches a file counts
             else:
                 others += 1
     if not found:
-        raise ValueError(f"{setting}: no {names} in {', '.join(map(str, folders))}, {_LEVELS} levels deep; {others} other files")
+        raise ValueError(
+            f"{setting}: no {names} in {', '.join(map(str, folders))}, {_LEVELS} levels "
+            f"deep; {others} other files"
+        )
     LOG.info("%s: %d found, %d other files ignored", setting, len(found), others)
     return sorted(found.values(), key=_order)
 
 
-def _walk(folder: str, file: Parse, subfolder: Parse, *, rank: int, levels: int, unlisted: Unlisted) -> Iterator[BulkFile | None]:
+def _walk(
+    folder: str, file: Parse, subfolder: Parse, *, rank: int, levels: int, unlisted: Unlisted
+) -> Iterator[BulkFile | None]:
     """Yield the record of every file, or None for a file that is not a record.
 
     A subfolder that is itself a record is not searched.
@@ -142,7 +172,9 @@ def _walk(folder: str, file: Parse, subfolder: Parse, *, rank: int, levels: int,
             entries = list(found)
     except OSError as error:
         LOG.warning(
-            "a folder cannot be listed (%s): its files count as missing; exclusions.csv names the folder", type(error).__name__
+            "a folder cannot be listed (%s): its files count as missing; exclusions.csv "
+            "names the folder",
+            type(error).__name__,
         )
         unlisted.append(folder)
         return
@@ -152,7 +184,9 @@ def _walk(folder: str, file: Parse, subfolder: Parse, *, rank: int, levels: int,
         elif match := subfolder(entry, rank):
             yield match
         elif levels:
-            yield from _walk(entry.path, file, subfolder, rank=rank, levels=levels - 1, unlisted=unlisted)
+            yield from _walk(
+                entry.path, file, subfolder, rank=rank, levels=levels - 1, unlisted=unlisted
+            )
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -168,7 +202,9 @@ def _named(entry: "os.DirEntry[str]", rank: int, pattern: re.Pattern[str]) -> Bu
         return None
     participant, instance, array = match.groups()
     size = _size(entry.path)
-    return BulkFile(participant, int(instance), entry.path, 0 if size is None else size, None, int(array), rank)
+    return BulkFile(
+        participant, int(instance), entry.path, 0 if size is None else size, None, int(array), rank
+    )
 
 
 def _nifti(entry: "os.DirEntry[str]", rank: int, default_instance: int) -> BulkFile | None:
@@ -196,7 +232,9 @@ def _inside(folder: str, name: str) -> tuple[str, int] | None:
     """
     path = f"{folder}{os.sep}{name}"
     if (size := _size(path)) is None:
-        path = next((f"{folder}{os.sep}{other}" for other in _list(folder) if other.lower() == name), "")
+        path = next(
+            (f"{folder}{os.sep}{other}" for other in _list(folder) if other.lower() == name), ""
+        )
         size = _size(path) if path else None
     return None if size is None else (path, size)
 

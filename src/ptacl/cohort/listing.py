@@ -23,7 +23,9 @@ from ptacl.cohort.phenotypes import COVARIATES, PhenotypeTable
 
 _NEEDED = ("participant", "visit", "ecg", "cine")
 _SPLITS = ("train", "validation", "test")
-_PARTICIPANT = re.compile(r"[A-Za-z0-9.-]+")  # the key of a visit is participant_number, so no underscore
+_PARTICIPANT = re.compile(
+    r"[A-Za-z0-9.-]+"
+)  # the key of a visit is participant_number, so no underscore
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,12 @@ def read(path: Path, *, phenotypes: list[config.Phenotype]) -> Listing:
     """
     path = Path(path)
     header = tables.header(path)
-    if missing := [name for name in (*_NEEDED, *(p.name for p in phenotypes)) if name not in header]:
-        raise ValueError(f"{path}: no column {', '.join(missing)}; the table has {', '.join(header)}")
+    if missing := [
+        name for name in (*_NEEDED, *(p.name for p in phenotypes)) if name not in header
+    ]:
+        raise ValueError(
+            f"{path}: no column {', '.join(missing)}; the table has {', '.join(header)}"
+        )
     rows = _text(path)
     _demand_keys(path, rows)
     rows.index = pd.Index(rows["participant"] + "_" + rows["visit"])
@@ -69,19 +75,32 @@ def _text(path: Path) -> pd.DataFrame:
 
 def _demand_keys(path: Path, rows: pd.DataFrame) -> None:
     """Require one row per visit, with a participant without underscores and a visit number."""
-    for line, (participant, visit) in enumerate(zip(rows["participant"], rows["visit"], strict=True), start=2):
+    for line, (participant, visit) in enumerate(
+        zip(rows["participant"], rows["visit"], strict=True), start=2
+    ):
         if not _PARTICIPANT.fullmatch(participant):
-            raise ValueError(f"{path}, line {line}: a participant can only have letters, digits, dots and hyphens")
+            raise ValueError(
+                f"{path}, line {line}: a participant can only have letters, digits, dots "
+                "and hyphens"
+            )
         if not (visit.isascii() and visit.isdecimal()):
             raise ValueError(f"{path}, line {line}: the visit must be a number, such as 1")
-    if twice := [k for k, n in Counter(zip(rows["participant"], rows["visit"], strict=True)).items() if n > 1]:
-        raise ValueError(f"{path}: {len(twice)} visits have more than one row: keep one row for each visit")
+    if twice := [
+        k for k, n in Counter(zip(rows["participant"], rows["visit"], strict=True)).items() if n > 1
+    ]:
+        raise ValueError(
+            f"{path}: {len(twice)} visits have more than one row: keep one row for each visit"
+        )
 
 
-def _numbers(rows: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, dict[str, dict[str, int]]]:
+def _numbers(
+    rows: pd.DataFrame, names: list[str]
+) -> tuple[pd.DataFrame, dict[str, dict[str, int]]]:
     values, unreadable = pd.DataFrame(index=rows.index), {}
     for name in ("sex", *COVARIATES, *names):
-        text = rows[name].replace("", np.nan) if name in rows else pd.Series(np.nan, index=rows.index)
+        text = (
+            rows[name].replace("", np.nan) if name in rows else pd.Series(np.nan, index=rows.index)
+        )
         values[name], reasons = tables.numbers(text)
         if reasons:
             unreadable[name] = dict(sorted(reasons.items()))
@@ -89,13 +108,21 @@ def _numbers(rows: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, dict[s
 
 
 def _files(path: Path, rows: pd.DataFrame, kind: str) -> list[BulkFile]:
-    labels = rows["segmentation"] if "segmentation" in rows and kind == "cine" else pd.Series("", index=rows.index)
+    labels = (
+        rows["segmentation"]
+        if "segmentation" in rows and kind == "cine"
+        else pd.Series("", index=rows.index)
+    )
     found = []
-    for participant, visit, name, label in zip(rows["participant"], rows["visit"], rows[kind], labels, strict=True):
+    for participant, visit, name, label in zip(
+        rows["participant"], rows["visit"], rows[kind], labels, strict=True
+    ):
         if name:
             place, beside = path.parent / name, str(path.parent / label) if label else None
             size = sum(_size(p) for p in (place, beside) if p)
-            found.append(BulkFile(participant, int(visit), str(place), size, beside, array=0, folder=0))
+            found.append(
+                BulkFile(participant, int(visit), str(place), size, beside, array=0, folder=0)
+            )
     return found
 
 
@@ -114,5 +141,8 @@ def _splits(path: Path, rows: pd.DataFrame) -> dict[str, str]:
     if wrong := sorted(set(given["split"]) - set(_SPLITS)):
         raise ValueError(f"{path}: split {wrong[0]!r} is not one of {', '.join(_SPLITS)}")
     if given["participant"].duplicated().any():
-        raise ValueError(f"{path}: a participant is in two splits: give all visits of a participant the same split")
+        raise ValueError(
+            f"{path}: a participant is in two splits: give all visits of a participant the "
+            "same split"
+        )
     return dict(zip(given["participant"], given["split"], strict=True))

@@ -51,7 +51,13 @@ def divide(participant: str, *, validation_fraction: float, test_fraction: float
     The test set does not depend on the validation fraction.
     """
     position = seeds.uniform("split", participant)
-    return "test" if position < test_fraction else "validation" if position < test_fraction + validation_fraction else "train"
+    return (
+        "test"
+        if position < test_fraction
+        else "validation"
+        if position < test_fraction + validation_fraction
+        else "train"
+    )
 
 
 def place(participant: str, *, shards: int) -> int:
@@ -60,7 +66,11 @@ def place(participant: str, *, shards: int) -> int:
 
 
 def table(
-    pairs: Sequence[tuple[BulkFile, BulkFile]], values: pd.DataFrame, *, settings: config.Cohort, given: Mapping[str, str]
+    pairs: Sequence[tuple[BulkFile, BulkFile]],
+    values: pd.DataFrame,
+    *,
+    settings: config.Cohort,
+    given: Mapping[str, str],
 ) -> pd.DataFrame:
     """Return the manifest, with one row per pair.
 
@@ -68,7 +78,10 @@ def table(
     the phenotypes. `given` holds the splits that the source assigns to participants; all other
     splits follow from the id.
     """
-    fractions = {"validation_fraction": settings.validation_fraction, "test_fraction": settings.test_fraction}
+    fractions = {
+        "validation_fraction": settings.validation_fraction,
+        "test_fraction": settings.test_fraction,
+    }
     people = [ecg.participant for ecg, _ in pairs]
     split = {p: given.get(p) or divide(p, **fractions) for p in set(people)}
     shard = {p: place(p, shards=settings.shards) for p in set(people)}
@@ -86,26 +99,36 @@ def table(
 
 
 def unpaired(
-    single: Sequence[tuple[BulkFile | None, BulkFile | None]], *, settings: config.Cohort, given: Mapping[str, str]
+    single: Sequence[tuple[BulkFile | None, BulkFile | None]],
+    *,
+    settings: config.Cohort,
+    given: Mapping[str, str],
 ) -> tuple[list[tuple[BulkFile | None, BulkFile | None]], pd.DataFrame]:
     """Return the visits with only one modality that are used for its pre-training.
 
     Participants of the test split are left out. The result is the list of files, and a table with
     the columns visit, participant, split and modality.
     """
-    fractions = {"validation_fraction": settings.validation_fraction, "test_fraction": settings.test_fraction}
+    fractions = {
+        "validation_fraction": settings.validation_fraction,
+        "test_fraction": settings.test_fraction,
+    }
     files: list[tuple[BulkFile | None, BulkFile | None]] = []
     rows = []
     for ecg, cine in single if settings.unpaired == "pretrain" else []:
         file = ecg or cine
         assert file is not None
-        if (split := given.get(file.participant) or divide(file.participant, **fractions)) != "test":
+        if (
+            split := given.get(file.participant) or divide(file.participant, **fractions)
+        ) != "test":
             files.append((ecg, cine))
             rows.append((file.visit, file.participant, split, "ecg" if ecg else "cmr"))
     return files, pd.DataFrame(rows, columns=["visit", "participant", "split", "modality"])
 
 
-def shard_lists(pairs: Sequence[tuple[BulkFile | None, BulkFile | None]], *, shards: int, version: str) -> list[str]:
+def shard_lists(
+    pairs: Sequence[tuple[BulkFile | None, BulkFile | None]], *, shards: int, version: str
+) -> list[str]:
     """Return the text of `shards/{k}.csv` for every k.
 
     It has one row per visit, with the paths and sizes of its files, or "" for a missing file.
@@ -119,7 +142,9 @@ def shard_lists(pairs: Sequence[tuple[BulkFile | None, BulkFile | None]], *, sha
         assert file is not None
         one = (ecg.path, ecg.size) if ecg else ("", "")
         other = (cine.path, cine.size, cine.segmentation or "") if cine else ("", "", "")
-        writers[place(file.participant, shards=shards)].writerow([file.visit, *one, *other, version])
+        writers[place(file.participant, shards=shards)].writerow(
+            [file.visit, *one, *other, version]
+        )
     return [text.getvalue() for text in texts]
 
 
@@ -141,17 +166,36 @@ def write_shard_lists(folder: Path, texts: Sequence[str]) -> int:
 def sources(settings: config.Cohort, *, simulated: Path | None, summary: Path | None) -> Sources:
     """Return the folders and tables of the settings, or those of the simulated cohort."""
     if settings.source != "simulated":
-        return Sources(settings.ecg_folders, settings.cmr_folders, settings.phenotype_tables, settings.withdrawals, version="")
+        return Sources(
+            settings.ecg_folders,
+            settings.cmr_folders,
+            settings.phenotype_tables,
+            settings.withdrawals,
+            version="",
+        )
     if simulated is None or summary is None:
-        raise ValueError("cohort.source is simulated: give --simulated and --simulated-summary, or set source: files")
+        raise ValueError(
+            "cohort.source is simulated: give --simulated and --simulated-summary, or set "
+            "source: files"
+        )
     folders = {
         kind: [str(simulated / name) for name in names if (simulated / name).is_dir()]
-        for kind, names in (("ecg", ["ecg", "Bulk/Electrocardiogram"]), ("cmr", ["nifti", "Bulk/Heart MRI"]))
+        for kind, names in (
+            ("ecg", ["ecg", "Bulk/Electrocardiogram"]),
+            ("cmr", ["nifti", "Bulk/Heart MRI"]),
+        )
     }
-    lists = {name: sorted(map(str, (simulated / name).glob("*"))) for name in ("phenotypes", "withdrawals")}
+    lists = {
+        name: sorted(map(str, (simulated / name).glob("*")))
+        for name in ("phenotypes", "withdrawals")
+    }
     version = simulation_version(json.loads(summary.read_text()))
     return Sources(
-        folders["ecg"], folders["cmr"], lists["phenotypes"], [*lists["withdrawals"], *settings.withdrawals], version=version
+        folders["ecg"],
+        folders["cmr"],
+        lists["phenotypes"],
+        [*lists["withdrawals"], *settings.withdrawals],
+        version=version,
     )
 
 
@@ -173,18 +217,30 @@ def build(
     ValueError is raised if no visit has both files, or if the tables hold none of the participants.
     """
     unlisted: inventory.Unlisted = []
-    listed = listing.read(Path(settings.table), phenotypes=settings.phenotypes) if settings.table else None
+    listed = (
+        listing.read(Path(settings.table), phenotypes=settings.phenotypes)
+        if settings.table
+        else None
+    )
     if listed:
         ecgs, cines = listed.ecgs, listed.cines
-        settings = settings.model_copy(update={"instances": sorted({f.instance for f in (*ecgs, *cines)})})
+        settings = settings.model_copy(
+            update={"instances": sorted({f.instance for f in (*ecgs, *cines)})}
+        )
     else:
-        ecgs = inventory.find_ecgs(source.ecg_folders, ecg_format=settings.ecg_format, unlisted=unlisted)
-        cines = inventory.find_cines(source.cmr_folders, default_instance=settings.default_instance, unlisted=unlisted)
+        ecgs = inventory.find_ecgs(
+            source.ecg_folders, ecg_format=settings.ecg_format, unlisted=unlisted
+        )
+        cines = inventory.find_cines(
+            source.cmr_folders, default_instance=settings.default_instance, unlisted=unlisted
+        )
     paired = pair(ecgs, cines, withdrawn=withdrawn, instances=settings.instances)
     if not paired.pairs:
         raise ValueError(
-            f"no visit has both an ECG and a cine ({len(ecgs)} ECG and {len(cines)} cine files): check cohort.instances, "
-            "and that both folders belong to the same UK Biobank application, because ids differ between applications"
+            f"no visit has both an ECG and a cine ({len(ecgs)} ECG and {len(cines)} cine "
+            "files): check cohort.instances, "
+            "and that both folders belong to the same UK Biobank application, because ids "
+            "differ between applications"
         )
     if listed:
         read = listed.values
@@ -200,14 +256,26 @@ def build(
     names = [p.name for p in settings.phenotypes]
     if not manifest[names].notna().to_numpy().any():
         raise ValueError(
-            f"{', '.join(source.tables)}: the tables have no phenotype of the {len(manifest)} paired visits; "
-            "ids differ between UK Biobank applications: use tables and files of the same application"
+            f"{', '.join(source.tables)}: the tables have no phenotype of the "
+            f"{len(manifest)} paired visits; "
+            "ids differ between UK Biobank applications: use tables and files of the same "
+            "application"
         )
     _demand_values(manifest, names)
-    paired = replace(paired, exclusions=[*paired.exclusions, *(("", Reason.UNLISTED, folder) for folder in unlisted)])
-    checks = {name: getattr(read, name) for name in ("implausible", "inconsistent", "unreadable", "repeated")}
+    paired = replace(
+        paired,
+        exclusions=[*paired.exclusions, *(("", Reason.UNLISTED, folder) for folder in unlisted)],
+    )
+    checks = {
+        name: getattr(read, name)
+        for name in ("implausible", "inconsistent", "unreadable", "repeated")
+    }
     checks |= {"unlisted_folders": len(unlisted)}
-    summary = paired.counts | {"source": settings.source, "version": source.version, "tables": checks}
+    summary = paired.counts | {
+        "source": settings.source,
+        "version": source.version,
+        "tables": checks,
+    }
     return manifest, paired, summary
 
 
@@ -219,11 +287,15 @@ def _demand_values(manifest: pd.DataFrame, names: Sequence[str]) -> None:
     first = participants.in_order(manifest).drop_duplicates("participant")
     for split in ("train", "test"):
         values = first.loc[first["split"] == split, names]
-        if len(values) > 1 and (empty := [name for name in names if values[name].notna().sum() < 2]):
+        if len(values) > 1 and (
+            empty := [name for name in names if values[name].notna().sum() < 2]
+        ):
             instances = sorted(first["instance"].unique().tolist())
             raise ValueError(
-                f"{', '.join(empty)}: fewer than two of the {len(values)} {split} participants have a value at their first visit "
-                f"(instances {instances}); add the columns of these instances to the table, or remove the phenotypes from "
+                f"{', '.join(empty)}: fewer than two of the {len(values)} {split} "
+                "participants have a value at their first visit "
+                f"(instances {instances}); add the columns of these instances to the "
+                "table, or remove the phenotypes from "
                 "cohort.phenotypes"
             )
 
@@ -233,27 +305,43 @@ def write(out: Path, *, manifest: pd.DataFrame, paired: Pairing, summary: dict[s
     out.mkdir(parents=True, exist_ok=True)
     manifest.to_csv(out / "manifest.csv", index=False, lineterminator="\n")
     rows = [(visit, "cohort", reason.value, detail) for visit, reason, detail in paired.exclusions]
-    pd.DataFrame(rows, columns=EXCLUSION_COLUMNS).to_csv(out / "exclusions.csv", index=False, lineterminator="\n")
+    pd.DataFrame(rows, columns=EXCLUSION_COLUMNS).to_csv(
+        out / "exclusions.csv", index=False, lineterminator="\n"
+    )
     (out / "summary.json").write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n")
 
 
 def main() -> None:
     """Run the stage from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--settings", required=True, help="the `cohort` section of the configuration, as JSON")
     parser.add_argument(
-        "--out", required=True, type=Path, help="folder to write manifest.csv, exclusions.csv, summary.json and shards/ to"
+        "--settings", required=True, help="the `cohort` section of the configuration, as JSON"
+    )
+    parser.add_argument(
+        "--out",
+        required=True,
+        type=Path,
+        help="folder to write manifest.csv, exclusions.csv, summary.json and shards/ to",
     )
     parser.add_argument(
         "--stores",
         nargs="*",
         default=[],
         type=Path,
-        help="folders of prepared shards; obsolete ones and those that can hold a withdrawn participant are deleted",
+        help=(
+            "folders of prepared shards; obsolete ones and those that can hold a withdrawn "
+            "participant are deleted"
+        ),
     )
-    parser.add_argument("--embeddings", type=Path, help="folder of embeddings; files with a withdrawn participant are deleted")
     parser.add_argument(
-        "--maps", metavar="JSON", help="the `maps` section of the configuration; maps are deleted along with shards"
+        "--embeddings",
+        type=Path,
+        help="folder of embeddings; files with a withdrawn participant are deleted",
+    )
+    parser.add_argument(
+        "--maps",
+        metavar="JSON",
+        help="the `maps` section of the configuration; maps are deleted along with shards",
     )
     parser.add_argument("--simulated", type=Path, help="folder of the simulated cohort")
     parser.add_argument("--simulated-summary", type=Path, help="summary of the simulated cohort")
@@ -262,9 +350,13 @@ def main() -> None:
     settings = config.Cohort.model_validate_json(args.settings)
     source = sources(settings, simulated=args.simulated, summary=args.simulated_summary)
     withdrawn = withdrawal.read_lists(source.withdrawals)
-    purged = withdrawal.purge_shards(args.stores, shards=settings.shards, withdrawn=withdrawn)  # before anything that can fail
+    purged = withdrawal.purge_shards(
+        args.stores, shards=settings.shards, withdrawn=withdrawn
+    )  # before anything that can fail
     withdrawal.purge_embeddings(args.embeddings, withdrawn=withdrawn)
-    withdrawal.purge_maps(config.Maps.model_validate_json(args.maps).folder if args.maps else "", purged=purged)
+    withdrawal.purge_maps(
+        config.Maps.model_validate_json(args.maps).folder if args.maps else "", purged=purged
+    )
     manifest, paired, summary = build(settings, source, withdrawn=withdrawn)
     single, alone = unpaired(paired.single, settings=settings, given=paired.splits)
     texts = shard_lists([*paired.pairs, *single], shards=settings.shards, version=source.version)
@@ -272,7 +364,11 @@ def main() -> None:
     write(args.out, manifest=manifest, paired=paired, summary=summary)
     alone.to_csv(args.out / "unpaired.csv", index=False, lineterminator="\n")
     LOG.info(
-        "%d paired visits; %d of %d shard lists written, %d stored shards purged", len(manifest), written, len(texts), purged
+        "%d paired visits; %d of %d shard lists written, %d stored shards purged",
+        len(manifest),
+        written,
+        len(texts),
+        purged,
     )
 
 

@@ -27,7 +27,11 @@ class Pairing:
 
 
 def pair(
-    ecgs: Sequence[BulkFile], cines: Sequence[BulkFile], *, withdrawn: Collection[str], instances: Collection[int]
+    ecgs: Sequence[BulkFile],
+    cines: Sequence[BulkFile],
+    *,
+    withdrawn: Collection[str],
+    instances: Collection[int],
 ) -> Pairing:
     """Pair the ECG and cine of the same visit.
 
@@ -37,9 +41,14 @@ def pair(
     exclusions: list[tuple[str, Reason, str]] = []
     used, counts = {}, {}
     for kind, files in (("ECG", ecgs), ("cine", cines)):
-        used[kind], extra = inventory.first_of_each_visit(f for f in files if f.instance in instances)
+        used[kind], extra = inventory.first_of_each_visit(
+            f for f in files if f.instance in instances
+        )
         notes = [f for f in extra if f.participant not in withdrawn]
-        exclusions += [(f.visit, Reason.DUPLICATE_FILE, _duplicate(kind, f, used[kind][f.visit])) for f in notes]
+        exclusions += [
+            (f.visit, Reason.DUPLICATE_FILE, _duplicate(kind, f, used[kind][f.visit]))
+            for f in notes
+        ]
         counts[kind] = {
             "files": len(files),
             "duplicates": len(extra),
@@ -49,11 +58,18 @@ def pair(
     visits = sorted({**used["ECG"], **used["cine"]}, key=participants.visit_order)
     reasons = {visit: _reason(visit, used["ECG"], used["cine"], withdrawn) for visit in visits}
     # withdrawn participants are counted, but never listed
-    exclusions += [(visit, reason, "") for visit, reason in reasons.items() if reason and reason is not Reason.WITHDRAWN]
-    pairs = [(used["ECG"][visit], used["cine"][visit]) for visit, reason in reasons.items() if not reason]
+    exclusions += [
+        (visit, reason, "")
+        for visit, reason in reasons.items()
+        if reason and reason is not Reason.WITHDRAWN
+    ]
+    pairs = [
+        (used["ECG"][visit], used["cine"][visit]) for visit, reason in reasons.items() if not reason
+    ]
     alone = [visit for visit, reason in reasons.items() if reason in (Reason.NO_ECG, Reason.NO_CMR)]
     by_reason = {
-        reason: [v for v in visits if reasons[v] == reason] for reason in (Reason.WITHDRAWN, Reason.NO_ECG, Reason.NO_CMR)
+        reason: [v for v in visits if reasons[v] == reason]
+        for reason in (Reason.WITHDRAWN, Reason.NO_ECG, Reason.NO_CMR)
     }
     return Pairing(
         pairs=pairs,
@@ -69,7 +85,9 @@ def pair(
     )
 
 
-def _reason(visit: str, ecgs: Collection[str], cines: Collection[str], withdrawn: Collection[str]) -> Reason | None:
+def _reason(
+    visit: str, ecgs: Collection[str], cines: Collection[str], withdrawn: Collection[str]
+) -> Reason | None:
     if visit.partition("_")[0] in withdrawn:
         return Reason.WITHDRAWN
     if visit not in ecgs:
@@ -78,7 +96,10 @@ def _reason(visit: str, ecgs: Collection[str], cines: Collection[str], withdrawn
 
 
 def _duplicate(kind: str, extra: BulkFile, used: BulkFile) -> str:
-    names = [f"array {f.array} of folder {f.folder + 1} ({f.path.rpartition('.')[2]})" for f in (extra, used)]
+    names = [
+        f"array {f.array} of folder {f.folder + 1} ({f.path.rpartition('.')[2]})"
+        for f in (extra, used)
+    ]
     return f"{kind}: {names[0]} not used, {names[1]} is"
 
 

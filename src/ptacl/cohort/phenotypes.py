@@ -26,7 +26,10 @@ LOG = logging.getLogger(__name__)
 
 SEX = 31
 COVARIATES = {"age": 21003, "height_cm": 50, "weight_kg": 21002}
-CONVENTIONS = "24100-2.0, f.24100.2.0, X24100.2.0, p24100_i2, participant.p24100_i2, LV end diastolic volume | Instance 2"
+CONVENTIONS = (
+    "24100-2.0, f.24100.2.0, X24100.2.0, p24100_i2, participant.p24100_i2, LV end diastolic "
+    "volume | Instance 2"
+)
 
 _INLINE = range(22420, 22428)
 _ID = re.compile(r"(?:.*\W)?eid\W*|participant[ .]id", re.IGNORECASE)
@@ -34,7 +37,9 @@ _NAMES = (
     re.compile(r"(?P<field>\d+)-(?P<instance>\d+)\.(?P<array>\d+)"),
     re.compile(r"(?:f\.|X)(?P<field>\d+)\.(?P<instance>\d+)\.(?P<array>\d+)"),
     re.compile(r"(?:.*\W)?p(?P<field>\d+)(?:_i(?P<instance>\d+))?(?:_a(?P<array>\d+))?\W*"),
-    re.compile(r"(?P<title>[^|]+?)(?: \| Instance (?P<instance>\d+))?(?: \| Array (?P<array>\d+))?"),
+    re.compile(
+        r"(?P<title>[^|]+?)(?: \| Instance (?P<instance>\d+))?(?: \| Array (?P<array>\d+))?"
+    ),
 )
 _TITLES = {
     "sex": SEX,
@@ -83,14 +88,26 @@ def parse_column(name: str) -> tuple[int, int | None, int] | None:
     for pattern in _NAMES:
         if match := pattern.fullmatch(name.strip()):
             parts = match.groupdict()
-            field = int(parts["field"]) if "field" in parts else _TITLES.get(parts["title"].strip().lower())
+            field = (
+                int(parts["field"])
+                if "field" in parts
+                else _TITLES.get(parts["title"].strip().lower())
+            )
             if field is not None:
-                return field, int(parts["instance"]) if parts["instance"] else None, int(parts["array"] or 0)
+                return (
+                    field,
+                    int(parts["instance"]) if parts["instance"] else None,
+                    int(parts["array"] or 0),
+                )
     return None
 
 
 def read_tables(
-    paths: Sequence[Path | str], *, phenotypes: Sequence[Phenotype], instances: Sequence[int], identity_tolerance: float
+    paths: Sequence[Path | str],
+    *,
+    phenotypes: Sequence[Phenotype],
+    instances: Sequence[int],
+    identity_tolerance: float,
 ) -> PhenotypeTable:
     """Read and merge CSV, TSV or parquet tables.
 
@@ -108,7 +125,8 @@ def read_tables(
     """
     if old := [p.field for p in phenotypes if p.field in _INLINE]:
         raise ValueError(
-            f"cohort.phenotypes: field {old[0]} is the inline segmentation of the scanner, which had no quality control: "
+            f"cohort.phenotypes: field {old[0]} is the inline segmentation of the scanner, "
+            "which had no quality control: "
             "use fields 24100 to 24109"
         )
     fields = COVARIATES | {p.name: p.field for p in phenotypes if p.field is not None}
@@ -116,17 +134,31 @@ def read_tables(
     present = {name for visits, _, _ in read for name in visits}
     if absent := [f"{p.name} (field {p.field})" for p in phenotypes if p.name not in present]:
         raise ValueError(
-            f"{', '.join(map(str, paths))}: no column for {', '.join(absent)} at instance {', '.join(map(str, instances))}. "
-            f"Names tried, with 24100 as the example: {CONVENTIONS}. Export these fields, or remove them from cohort.phenotypes"
+            f"{', '.join(map(str, paths))}: no column for {', '.join(absent)} at instance "
+            f"{', '.join(map(str, instances))}. "
+            f"Names tried, with 24100 as the example: {CONVENTIONS}. Export these fields, "
+            "or remove them from cohort.phenotypes"
         )
-    values = _stack([visits for visits, _, _ in read]).reindex(columns=list(fields)).groupby(level=0, sort=True).first()
+    values = (
+        _stack([visits for visits, _, _ in read])
+        .reindex(columns=list(fields))
+        .groupby(level=0, sort=True)
+        .first()
+    )
     by_participant = pd.concat([sex for _, sex, _ in read]).groupby(level=0).first().to_dict()
-    values.insert(0, "sex", [by_participant.get(visit.partition("_")[0], np.nan) for visit in values.index])
+    values.insert(
+        0, "sex", [by_participant.get(visit.partition("_")[0], np.nan) for visit in values.index]
+    )
     for name in COVARIATES:
-        values.loc[values[name] <= 0, name] = np.nan  # codes such as -1 (do not know) are not measurements
+        values.loc[values[name] <= 0, name] = (
+            np.nan
+        )  # codes such as -1 (do not know) are not measurements
     implausible = {p.name: _drop_implausible(values, p) for p in phenotypes}
     names = {p.field: p.name for p in phenotypes if p.field is not None}
-    inconsistent = {c: _drop_inconsistent(values, c, names=names, tolerance=identity_tolerance) for c in _CHAMBERS}
+    inconsistent = {
+        c: _drop_inconsistent(values, c, names=names, tolerance=identity_tolerance)
+        for c in _CHAMBERS
+    }
     unreadable: dict[str, Counter[str]] = {}
     for _, _, faults in read:
         for name, reasons in faults.unreadable.items():
@@ -135,7 +167,9 @@ def read_tables(
         values=values,
         implausible=implausible,
         inconsistent=inconsistent,
-        unreadable={name: dict(sorted(reasons.items())) for name, reasons in unreadable.items() if reasons},
+        unreadable={
+            name: dict(sorted(reasons.items())) for name, reasons in unreadable.items() if reasons
+        },
         repeated=sum(faults.repeated for _, _, faults in read),
     )
 
@@ -147,7 +181,9 @@ def _drop_implausible(values: pd.DataFrame, phenotype: Phenotype) -> int:
     return int(wrong.sum())
 
 
-def _drop_inconsistent(values: pd.DataFrame, chamber: str, *, names: Mapping[int, str], tolerance: float) -> int:
+def _drop_inconsistent(
+    values: pd.DataFrame, chamber: str, *, names: Mapping[int, str], tolerance: float
+) -> int:
     edv, esv, sv, ef, also = _CHAMBERS[chamber]
     if edv not in names or esv not in names:
         return 0
@@ -173,7 +209,9 @@ class _Faults:
     repeated: int = 0
 
 
-def _read(path: Path, *, fields: Mapping[str, int], instances: Sequence[int]) -> tuple[pd.DataFrame, "pd.Series[float]", _Faults]:
+def _read(
+    path: Path, *, fields: Mapping[str, int], instances: Sequence[int]
+) -> tuple[pd.DataFrame, "pd.Series[float]", _Faults]:
     """Read the columns of `fields` of one table by visit, and sex by participant.
 
     The table is read in chunks, to limit memory.
@@ -181,15 +219,28 @@ def _read(path: Path, *, fields: Mapping[str, int], instances: Sequence[int]) ->
     header, faults = tables.header(path), _Faults(path)
     ids = [name for name in header if _ID.fullmatch(name.strip())]
     if not ids:
-        raise ValueError(f"{path}: no id column: the first line must have eid, f.eid, participant.eid or Participant ID")
+        raise ValueError(
+            f"{path}: no id column: the first line must have eid, f.eid, participant.eid "
+            "or Participant ID"
+        )
     columns = _columns(header, wanted={SEX, *fields.values()})
-    sex = next((names[0] for (number, _, array), names in columns.items() if number == SEX and array == 0), None)
-    by_visit = {i: {k: columns[f, i, 0] for k, f in fields.items() if (f, i, 0) in columns} for i in instances}
-    wanted = {name for of in by_visit.values() for names in of.values() for name in names} | ({sex} if sex else set())
+    sex = next(
+        (names[0] for (number, _, array), names in columns.items() if number == SEX and array == 0),
+        None,
+    )
+    by_visit = {
+        i: {k: columns[f, i, 0] for k, f in fields.items() if (f, i, 0) in columns}
+        for i in instances
+    }
+    wanted = {name for of in by_visit.values() for names in of.values() for name in names} | (
+        {sex} if sex else set()
+    )
     if not wanted:
         raise ValueError(
-            f"{path}: none of its {len(header)} columns is one of the fields {sorted({SEX, *fields.values()})} at instance "
-            f"{', '.join(map(str, instances))}. Names tried, with 24100 as the example: {CONVENTIONS}. "
+            f"{path}: none of its {len(header)} columns is one of the fields "
+            f"{sorted({SEX, *fields.values()})} at instance "
+            f"{', '.join(map(str, instances))}. Names tried, with 24100 as the example: "
+            f"{CONVENTIONS}. "
             "Export these fields, or remove the table from cohort.phenotype_tables"
         )
     visits, sexes, strange, people = [], [], 0, 0
@@ -198,12 +249,25 @@ def _read(path: Path, *, fields: Mapping[str, int], instances: Sequence[int]) ->
         known = eid.str.fullmatch(r"\d{7}").fillna(False).to_numpy(dtype=bool)
         piece, eid, strange = piece[known], eid[known].astype(str), strange + int((~known).sum())
         people += len(eid)
-        visits += [_visits(piece, eid, names=names, instance=i, faults=faults) for i, names in by_visit.items() if names]
+        visits += [
+            _visits(piece, eid, names=names, instance=i, faults=faults)
+            for i, names in by_visit.items()
+            if names
+        ]
         if sex:
-            sexes.append(piece[sex].astype(str).str.strip().str.lower().map(_SEX_CODES).astype(float).set_axis(eid))
+            sexes.append(
+                piece[sex]
+                .astype(str)
+                .str.strip()
+                .str.lower()
+                .map(_SEX_CODES)
+                .astype(float)
+                .set_axis(eid)
+            )
     if strange and not people:
         raise ValueError(
-            f"{path}: none of its {strange} rows has a 7-digit id in {ids[0]}: export the table again, with ids as numbers"
+            f"{path}: none of its {strange} rows has a 7-digit id in {ids[0]}: export the "
+            "table again, with ids as numbers"
         )
     if strange:
         LOG.warning("%s: %d rows without a 7-digit id were ignored", path, strange)
@@ -219,15 +283,24 @@ def _stack(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _visits(
-    table: pd.DataFrame, eid: "pd.Series[str]", *, names: Mapping[str, Sequence[str]], instance: int, faults: "_Faults"
+    table: pd.DataFrame,
+    eid: "pd.Series[str]",
+    *,
+    names: Mapping[str, Sequence[str]],
+    instance: int,
+    faults: "_Faults",
 ) -> pd.DataFrame:
     """Return one instance of a table, with one row for each visit that has any value."""
-    values = pd.DataFrame({name: _column(table, columns, name=name, faults=faults) for name, columns in names.items()})
+    values = pd.DataFrame(
+        {name: _column(table, columns, name=name, faults=faults) for name, columns in names.items()}
+    )
     values = values.dropna(how="all")
     return values.set_axis(eid[values.index] + f"_{instance}")
 
 
-def _column(table: pd.DataFrame, columns: Sequence[str], *, name: str, faults: "_Faults") -> "pd.Series[float]":
+def _column(
+    table: pd.DataFrame, columns: Sequence[str], *, name: str, faults: "_Faults"
+) -> "pd.Series[float]":
     """Return the values of a field, which has one column or several columns that agree."""
     values, reasons = tables.numbers(table[columns[0]])
     faults.unreadable.setdefault(name, Counter()).update(reasons)
@@ -237,7 +310,8 @@ def _column(table: pd.DataFrame, columns: Sequence[str], *, name: str, faults: "
         both = values.notna() & more.notna()
         if unlike := int((values[both] != more[both]).sum()):
             raise ValueError(
-                f"{faults.path}: the columns {columns[0]} and {other} hold the same field, but differ in {unlike} rows: "
+                f"{faults.path}: the columns {columns[0]} and {other} hold the same field, "
+                f"but differ in {unlike} rows: "
                 "remove the wrong column"
             )
         faults.repeated += int(both.sum())
@@ -255,14 +329,17 @@ def _one_row_a_visit(values: pd.DataFrame, *, faults: "_Faults") -> pd.DataFrame
     if unlike.to_numpy().any():
         names = [str(name) for name in unlike.columns[unlike.any()]]
         raise ValueError(
-            f"{faults.path}: {int(unlike.any(axis=1).sum())} visits have several rows that differ in {', '.join(names)}: "
+            f"{faults.path}: {int(unlike.any(axis=1).sum())} visits have several rows that "
+            f"differ in {', '.join(names)}: "
             "keep only the correct row of each visit"
         )
     faults.repeated += int(values.index.duplicated().sum())
     return values.groupby(level=0).first()
 
 
-def _columns(header: Sequence[str], *, wanted: Collection[int]) -> dict[tuple[int, int | None, int], list[str]]:
+def _columns(
+    header: Sequence[str], *, wanted: Collection[int]
+) -> dict[tuple[int, int | None, int], list[str]]:
     columns: dict[tuple[int, int | None, int], list[str]] = {}
     for name in header:
         if (key := parse_column(name)) and key[0] in wanted:

@@ -46,11 +46,23 @@ def simulate(out: Path, *, settings: Simulation, seed: int, processes: int) -> d
     out = Path(out)
     _clear(out)
     orders = list(_orders(settings, seed=seed))
-    written = list(tqdm(_run(orders, out, processes), total=len(orders), desc="simulate", unit="visit", mininterval=2))
+    written = list(
+        tqdm(
+            _run(orders, out, processes),
+            total=len(orders),
+            desc="simulate",
+            unit="visit",
+            mininterval=2,
+        )
+    )
     by_kind = Counter(o.defect for o in orders if o.defect and o.instance == FIRST_INSTANCE)
-    withdrawn = [o.person for o in orders if o.defect is Defect.WITHDRAWN and o.instance == FIRST_INSTANCE]
+    withdrawn = [
+        o.person for o in orders if o.defect is Defect.WITHDRAWN and o.instance == FIRST_INSTANCE
+    ]
     missing = {o.person for o in orders if o.defect is Defect.PHENOTYPES_MISSING}
-    tables.write_tables(out / "phenotypes", _rows(written, missing), instances=(FIRST_INSTANCE, REPEAT_INSTANCE))
+    tables.write_tables(
+        out / "phenotypes", _rows(written, missing), instances=(FIRST_INSTANCE, REPEAT_INSTANCE)
+    )
     tables.write_withdrawals(out / "withdrawals", [*withdrawn, _STRANGER])
     _write_truth(out / TRUTH, written)
     files: Counter[str] = Counter()
@@ -59,7 +71,11 @@ def simulate(out: Path, *, settings: Simulation, seed: int, processes: int) -> d
     return {
         "settings": settings.model_dump(mode="json"),
         "seed": seed,
-        "counts": {"participants": settings.participants, "visits": len(orders), **dict(sorted(files.items()))},
+        "counts": {
+            "participants": settings.participants,
+            "visits": len(orders),
+            **dict(sorted(files.items())),
+        },
         "defects": {kind.value: by_kind[kind] for kind in Defect},
         "ceiling": ceiling.ceiling(seed),
     }
@@ -67,12 +83,17 @@ def simulate(out: Path, *, settings: Simulation, seed: int, processes: int) -> d
 
 def _orders(settings: Simulation, *, seed: int) -> Iterator[Order]:
     if settings.participants > _LAST_ID - _FIRST_ID:
-        raise ValueError(f"simulation.participants: at most {_LAST_ID - _FIRST_ID} participants are possible")
+        raise ValueError(
+            f"simulation.participants: at most {_LAST_ID - _FIRST_ID} participants are possible"
+        )
     for number in range(settings.participants):
         person = str(_FIRST_ID + number)
         defect = defects.of(number, defects=settings.defects)
         choice = seeds.generator(seed, "simulation visit", person)
-        as_zip, repeated = choice.random() < settings.zip_fraction, choice.random() < settings.second_visit_fraction
+        as_zip, repeated = (
+            choice.random() < settings.zip_fraction,
+            choice.random() < settings.second_visit_fraction,
+        )
         as_zip = defect in defects.ZIP or (as_zip and defect not in defects.NIFTI)
         yield Order(person, FIRST_INSTANCE, seed, as_zip, defect)
         if repeated:
@@ -88,8 +109,15 @@ def _run(orders: Sequence[Order], out: Path, processes: int) -> Iterator[Written
 
 
 def _clear(out: Path) -> None:
-    if out.is_dir() and any(out.iterdir()) and not all(p.name in (*_FOLDERS, TRUTH) for p in out.iterdir()):
-        raise ValueError(f"{out} holds files that do not belong to a simulated cohort: name an empty or new folder")
+    if (
+        out.is_dir()
+        and any(out.iterdir())
+        and not all(p.name in (*_FOLDERS, TRUTH) for p in out.iterdir())
+    ):
+        raise ValueError(
+            f"{out} holds files that do not belong to a simulated cohort: name an empty or "
+            "new folder"
+        )
     for name in _FOLDERS:
         shutil.rmtree(out / name, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
@@ -100,7 +128,10 @@ def _rows(written: Sequence[Written], missing: set[str]) -> dict[str, dict[tuple
     rows: dict[str, dict[tuple[str, int], float]] = {}
     for one in written:
         if one.person not in missing:
-            cells = {(name, one.instance if name != "sex" else 0): value for name, value in one.table.items()}
+            cells = {
+                (name, one.instance if name != "sex" else 0): value
+                for name, value in one.table.items()
+            }
             rows.setdefault(one.person, {}).update(cells)
     return rows
 
@@ -110,22 +141,42 @@ def _write_truth(path: Path, written: Sequence[Written]) -> None:
     with path.open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["visit", *written[0].truth])
-        table.writerows([f"{one.person}_{one.instance}", *(f"{v:.6g}" for v in one.truth.values())] for one in written)
+        table.writerows(
+            [f"{one.person}_{one.instance}", *(f"{v:.6g}" for v in one.truth.values())]
+            for one in written
+        )
 
 
 def main() -> None:
     """Run the stage from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--settings", required=True, help="the `simulation` section of the configuration, as JSON")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--settings", required=True, help="the `simulation` section of the configuration, as JSON"
+    )
     parser.add_argument("--seed", type=int, required=True, help="random seed of the cohort")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
-    parser.add_argument("--summary", type=Path, required=True, help="JSON file to write: counts, defects, ceiling of an ECG")
-    parser.add_argument("--code", required=True, help="version of the code; if it changes, the preparation runs again")
-    parser.add_argument("--processes", type=int, default=1, help="number of processes; it does not affect the files")
+    parser.add_argument(
+        "--summary",
+        type=Path,
+        required=True,
+        help="JSON file to write: counts, defects, ceiling of an ECG",
+    )
+    parser.add_argument(
+        "--code",
+        required=True,
+        help="version of the code; if it changes, the preparation runs again",
+    )
+    parser.add_argument(
+        "--processes", type=int, default=1, help="number of processes; it does not affect the files"
+    )
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     settings = Simulation.model_validate_json(args.settings)
-    summary = simulate(args.out, settings=settings, seed=args.seed, processes=args.processes) | {"version": args.code}
+    summary = simulate(args.out, settings=settings, seed=args.seed, processes=args.processes) | {
+        "version": args.code
+    }
     args.summary.parent.mkdir(parents=True, exist_ok=True)
     args.summary.write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n")
     LOG.info("%s", ", ".join(f"{count} {name}" for name, count in summary["counts"].items()))

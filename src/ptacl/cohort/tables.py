@@ -38,7 +38,9 @@ def header(path: Path) -> list[str]:
 
         try:
             return list(pyarrow.parquet.read_schema(path).names)
-        except ValueError as error:  # pyarrow's errors derive from ValueError and do not name the file
+        except (
+            ValueError
+        ) as error:  # pyarrow's errors derive from ValueError and do not name the file
             raise ValueError(f"{path}: not a CSV, TSV or parquet table ({error})") from error
     return check(path)
 
@@ -58,17 +60,24 @@ def check(path: Path) -> list[str]:
             for row in rows:
                 if row and len(row) != len(head):
                     raise ValueError(
-                        f"{path}, line {rows.line_num}: {len(row)} fields, but the header has {len(head)}: put quotes around "
+                        f"{path}, line {rows.line_num}: {len(row)} fields, but the header "
+                        f"has {len(head)}: put quotes around "
                         "a value that contains a separator, or export the table again"
                     )
     except (csv.Error, EOFError, zlib.error, gzip.BadGzipFile, UnicodeError) as error:
         raise ValueError(
-            f"{path}: not a CSV, TSV or parquet table, or a damaged one ({error}): export the table again"
+            f"{path}: not a CSV, TSV or parquet table, or a damaged one ({error}): export "
+            "the table again"
         ) from error
     if not head:
-        raise ValueError(f"{path}: not a CSV, TSV or parquet table, because the file is empty: export the table again")
+        raise ValueError(
+            f"{path}: not a CSV, TSV or parquet table, because the file is empty: export "
+            "the table again"
+        )
     if twice := [name for name, count in Counter(head).items() if count > 1 and name.strip()]:
-        raise ValueError(f"{path}: the header has the column {twice[0]!r} twice: remove the wrong one")
+        raise ValueError(
+            f"{path}: the header has the column {twice[0]!r} twice: remove the wrong one"
+        )
     if not end[0].endswith(("\n", "\r")):
         raise ValueError(
             f"{path}: the last line has no line end, so the file may be truncated: "
@@ -94,7 +103,14 @@ def pieces(path: Path, *, columns: list[str]) -> Iterator[pd.DataFrame]:
         return
     with open_text(path) as text:
         types = {columns[0]: "string"}
-        yield from pd.read_csv(text, sep=separator(path), usecols=columns, dtype=types, low_memory=False, chunksize=_ROWS)
+        yield from pd.read_csv(
+            text,
+            sep=separator(path),
+            usecols=columns,
+            dtype=types,
+            low_memory=False,
+            chunksize=_ROWS,
+        )
 
 
 def separator(path: Path) -> str:
@@ -124,6 +140,8 @@ def numbers(column: "pd.Series[float]") -> "tuple[pd.Series[float], Counter[str]
     found = pd.to_numeric(column, errors="coerce").astype(float)
     text = column[column.notna() & found.isna()].astype(str).str.strip()
     reasons = Counter(
-        next((reason for reason, form in _REASONS.items() if form.fullmatch(cell)), "not a number") for cell in text if cell
+        next((reason for reason, form in _REASONS.items() if form.fullmatch(cell)), "not a number")
+        for cell in text
+        if cell
     )
     return found.where(np.isfinite(found)), reasons

@@ -24,7 +24,10 @@ def read_lists(paths: Sequence[Path | str]) -> set[str]:
         for number, line in enumerate(lines, start=1):
             text = line.strip().strip("\"'").strip()
             if text and not (text.isascii() and text.isdecimal() and len(text) == 7):
-                raise ValueError(f"{path}, line {number}: not a 7-digit id; a withdrawal list has one id per line and no header")
+                raise ValueError(
+                    f"{path}, line {number}: not a 7-digit id; a withdrawal list has one "
+                    "id per line and no header"
+                )
             ids |= {text} - {""}
     return ids
 

@@ -15,7 +15,17 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from ptacl.config.data import Cmr, Cohort, Ecg, EcgFaults, Labels, Phenotype, RPeaks, Simulation, Wavelet
+from ptacl.config.data import (
+    Cmr,
+    Cohort,
+    Ecg,
+    EcgFaults,
+    Labels,
+    Phenotype,
+    RPeaks,
+    Simulation,
+    Wavelet,
+)
 from ptacl.config.models import (
     Autoencoder,
     Contrastive,
@@ -47,7 +57,15 @@ from ptacl.config.parts import (
     Training,
 )
 from ptacl.config.section import Section
-from ptacl.config.tables import Alignment, Embedding, Regression, RegressionRow, Retrieval, RetrievalRow, Row
+from ptacl.config.tables import (
+    Alignment,
+    Embedding,
+    Regression,
+    RegressionRow,
+    Retrieval,
+    RetrievalRow,
+    Row,
+)
 
 AnyRow = TypeVar("AnyRow", bound=Row)
 
@@ -105,20 +123,33 @@ class Config(Section):
     """All of config.yaml."""
 
     seed: int = Field(description="the one seed of the project")
-    seeds: list[int] = Field(min_length=1, description="seeds of every model; an entry of models can have its own")
-    simulation: Simulation = Field(description="simulated cohort, used if cohort.source is simulated")
+    seeds: list[int] = Field(
+        min_length=1, description="seeds of every model; an entry of models can have its own"
+    )
+    simulation: Simulation = Field(
+        description="simulated cohort, used if cohort.source is simulated"
+    )
     cohort: Cohort = Field(description="participants")
     ecg: Ecg = Field(description="ECG preparation")
     cmr: Cmr = Field(description="CMR preparation")
     encoders: Encoders = Field(description="model sizes")
     models: dict[str, Model] = Field(
-        description="everything that is trained; an entry with `like` inherits from another, and null removes a setting"
+        description=(
+            "everything that is trained; an entry with `like` inherits from another, and null "
+            "removes a setting"
+        )
     )
     maps: Maps = Field(description="local copies of the stores, from which trainings read")
-    tensorboard: bool = Field(description="write the curves of running trainings for TensorBoard, into results/tensorboard")
+    tensorboard: bool = Field(
+        description=(
+            "write the curves of running trainings for TensorBoard, into results/tensorboard"
+        )
+    )
     embedding: Embedding = Field(description="inference")
     rows: Literal["main", "all"] = Field(
-        description="main: without the rows marked extra; all: also these, which need further trainings"
+        description=(
+            "main: without the rows marked extra; all: also these, which need further trainings"
+        )
     )
     regression: Regression = Field(description="Table 2")
     retrieval: Retrieval = Field(description="Table 1")
@@ -144,7 +175,9 @@ class Config(Section):
     def inputs_of(self, model: str) -> Inputs:
         """Return the sizes of an entry's encoders, and the z-score of its inputs."""
         entry = self.models[model]
-        found = {m: (entry.encoders or {}).get(m) or getattr(self.encoders, m) for m in entry.modalities}
+        found = {
+            m: (entry.encoders or {}).get(m) or getattr(self.encoders, m) for m in entry.modalities
+        }
         return Inputs(zscore=self.encoders.zscore, encoders=found)
 
     def start_of(self, model: str, seed: int) -> dict[Modality, tuple[str, int]]:
@@ -153,31 +186,46 @@ class Config(Section):
         The seed is the same if that entry has it, otherwise its first seed.
         """
         starts = self.models[model].starts
-        return {m: (name, seed if seed in self.seeds_of(name) else self.seeds_of(name)[0]) for m, name in starts.items()}
+        return {
+            m: (name, seed if seed in self.seeds_of(name) else self.seeds_of(name)[0])
+            for m, name in starts.items()
+        }
 
     @model_validator(mode="after")
     def _check(self) -> "Config":
         if strange := [name for name in self.models if not name.isidentifier()]:
-            raise ValueError(f"models {strange}: a name must consist of letters, digits and underscores")
+            raise ValueError(
+                f"models {strange}: a name must consist of letters, digits and underscores"
+            )
         for name, entry in self.models.items():
             self._check_start(name, entry)
         rows = [*self.regression.rows, *self.retrieval.rows, *self.alignment.rows]
         if unknown := sorted({row.model for row in rows if row.model} - set(self.models)):
-            raise ValueError(f"regression, retrieval or alignment names {unknown}; models are {sorted(self.models)}")
+            raise ValueError(
+                f"regression, retrieval or alignment names {unknown}; models are "
+                f"{sorted(self.models)}"
+            )
         self._check_rows()
         return self._check_shapes()
 
     def _check_start(self, name: str, entry: Entry) -> None:
         for m in entry.modalities:
-            frozen, depth = entry.frozen(m) if isinstance(entry, Trained) else 0, self.inputs_of(name).encoders[m].depth
+            frozen, depth = (
+                entry.frozen(m) if isinstance(entry, Trained) else 0,
+                self.inputs_of(name).encoders[m].depth,
+            )
             if frozen != "all" and frozen > depth:
-                raise ValueError(f"models.{name} freezes more layers than the {depth} that an encoder has: lower frozen_layers")
+                raise ValueError(
+                    f"models.{name} freezes more layers than the {depth} that an encoder "
+                    "has: lower frozen_layers"
+                )
         reached, waiting = set[str](), list(entry.starts.items())
         while waiting:
             modality, other = waiting.pop()
             if other not in self.models or modality not in self.models[other].modalities:
                 raise ValueError(
-                    f"models.{name} starts from {other}, which is not a model with an encoder for {modality.upper()}"
+                    f"models.{name} starts from {other}, which is not a model with an "
+                    f"encoder for {modality.upper()}"
                 )
             if other == name:
                 raise ValueError(f"models.{name} starts from itself, through {sorted(reached)}")
@@ -190,24 +238,43 @@ class Config(Section):
             if row.model is None:
                 continue
             entry = self.models[row.model]
-            if row.input not in entry.modalities or (row.predictions is not None and not isinstance(entry, Supervised)):
-                raise ValueError(f"regression row {row.label}: {row.model} does not give {row.input.upper()} of that kind")
+            if row.input not in entry.modalities or (
+                row.predictions is not None and not isinstance(entry, Supervised)
+            ):
+                raise ValueError(
+                    f"regression row {row.label}: {row.model} does not give "
+                    f"{row.input.upper()} of that kind"
+                )
         for pair in (*self.retrieval.rows, *self.alignment.rows):
             if not isinstance(self.models[pair.model], Contrastive | Other):
-                raise ValueError(f"row {pair.label} of retrieval or alignment: {pair.model} is not a contrastive model")
+                raise ValueError(
+                    f"row {pair.label} of retrieval or alignment: {pair.model} is not a "
+                    "contrastive model"
+                )
         labels = [row.label for row in self.shown(self.regression.rows) if row.input == "ecg"]
         if self.regression.reference not in labels:
-            raise ValueError(f"regression.reference {self.regression.reference} is not an ECG row of regression.rows: {labels}")
+            raise ValueError(
+                f"regression.reference {self.regression.reference} is not an ECG row of "
+                f"regression.rows: {labels}"
+            )
 
     def _check_shapes(self) -> "Config":
         named = {f"encoders.{m}": (m, getattr(self.encoders, m)) for m in ("ecg", "cmr")}
         for name, entry in self.models.items():
-            named |= {f"models.{name}.encoders.{m}": (m, encoder) for m, encoder in (entry.encoders or {}).items()}
+            named |= {
+                f"models.{name}.encoders.{m}": (m, encoder)
+                for m, encoder in (entry.encoders or {}).items()
+            }
         for name, (modality, encoder) in named.items():
             if modality == "ecg" and encoder.shape[1] > self.ecg.num_samples:
-                raise ValueError(f"{name}.shape is longer than a record: ecg.num_samples is {self.ecg.num_samples}")
+                raise ValueError(
+                    f"{name}.shape is longer than a record: ecg.num_samples is "
+                    f"{self.ecg.num_samples}"
+                )
             if modality == "cmr" and encoder.shape[0] > self.cmr.frames:
-                raise ValueError(f"{name}.shape has more frames than a cine: cmr.frames is {self.cmr.frames}")
+                raise ValueError(
+                    f"{name}.shape has more frames than a cine: cmr.frames is {self.cmr.frames}"
+                )
             if modality == "cmr" and list(encoder.shape[1:]) != [self.cmr.size, self.cmr.size]:
                 raise ValueError(f"{name}.shape does not fit cmr.size, {self.cmr.size}")
         return self
@@ -236,7 +303,10 @@ def parse(values: dict[str, Any]) -> Config:
             values = {**values, "models": resolve(values["models"])}
         return Config.model_validate(values)
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']}{_meant(e)}" for e in error.errors()]
+        lines = [
+            f"  {'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']}{_meant(e)}"
+            for e in error.errors()
+        ]
         raise ValueError("the configuration has errors:\n" + "\n".join(lines)) from None
 
 
@@ -319,7 +389,9 @@ def read(*paths: Path) -> dict[str, Any]:
         except yaml.YAMLError as error:
             raise ValueError(f"{path} is not valid YAML: {error}") from None
         if not isinstance(changes, dict):
-            raise ValueError(f"{path} contains no settings: it must be a YAML mapping, such as config.yaml")
+            raise ValueError(
+                f"{path} contains no settings: it must be a YAML mapping, such as config.yaml"
+            )
         values = merge(values, changes)
     return values
 
@@ -342,5 +414,7 @@ def dump(*sections: Section, **named: Any) -> str:
         The JSON, without white space between its parts.
     """
     plain = sections[0].model_dump(mode="json") if sections else {}
-    plain |= {k: v.model_dump(mode="json") if isinstance(v, Section) else v for k, v in named.items()}
+    plain |= {
+        k: v.model_dump(mode="json") if isinstance(v, Section) else v for k, v in named.items()
+    }
     return json.dumps(plain, sort_keys=True, separators=(",", ":"))

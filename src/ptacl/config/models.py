@@ -20,7 +20,9 @@ class Entry(Section):
         default=None, description="encoders of this entry; by default those of the section encoders"
     )
     seeds: list[int] | None = Field(
-        default=None, min_length=1, description="seeds of this entry; by default those of the project"
+        default=None,
+        min_length=1,
+        description="seeds of this entry; by default those of the project",
     )
 
     @property
@@ -52,11 +54,18 @@ class Trained(Entry):
     whole_batches: ClassVar[bool] = False
 
     start: dict[Modality, str | None] | None = Field(
-        default=None, description="by modality, the entry whose encoder is the start, with the same seed if that entry has it"
+        default=None,
+        description=(
+            "by modality, the entry whose encoder is the start, with the same seed if that "
+            "entry has it"
+        ),
     )
     frozen_layers: Layers | dict[Modality, Layers] = Field(
         default=0,
-        description="number of first blocks to freeze, or all, with patch embedding and positions; 0 for none; or by modality",
+        description=(
+            "number of first blocks to freeze, or all, with patch embedding and positions; 0 "
+            "for none; or by modality"
+        ),
     )
     augmentation: Augmentation = Field(description="augmentation by modality")
     training: Training = Field(description="training run")
@@ -73,28 +82,49 @@ class Trained(Entry):
 
     def frozen(self, modality: Modality) -> int | Literal["all"]:
         """Return the number of frozen layers of the encoder of a modality."""
-        return self.frozen_layers.get(modality, 0) if isinstance(self.frozen_layers, dict) else self.frozen_layers
+        return (
+            self.frozen_layers.get(modality, 0)
+            if isinstance(self.frozen_layers, dict)
+            else self.frozen_layers
+        )
 
     @model_validator(mode="after")
     def _check_start(self) -> "Trained":
-        named = {*self.starts, *(m for m in ("ecg", "cmr") if getattr(self.augmentation, m) is not None)}
+        named = {
+            *self.starts,
+            *(m for m in ("ecg", "cmr") if getattr(self.augmentation, m) is not None),
+        }
         if strange := sorted(named - set(self.modalities)):
-            raise ValueError(f"start or augmentation names {strange}, which is not among the modalities {self.modalities}")
+            raise ValueError(
+                f"start or augmentation names {strange}, which is not among the modalities "
+                f"{self.modalities}"
+            )
         if any(self.frozen(m) and m not in self.starts for m in self.modalities):
-            raise ValueError("frozen_layers with a random start would keep layers that never learnt: set frozen_layers to 0")
+            raise ValueError(
+                "frozen_layers with a random start would keep layers that never learnt: "
+                "set frozen_layers to 0"
+            )
         return self
 
     @model_validator(mode="after")
     def _check_kind(self) -> "Trained":
-        if self.takes and (len(self.modalities) != self.takes or len(set(self.modalities)) != self.takes):
-            raise ValueError(f"it takes {self.takes} modalit{'y' if self.takes == 1 else 'ies'}, not {self.modalities}")
+        if self.takes and (
+            len(self.modalities) != self.takes or len(set(self.modalities)) != self.takes
+        ):
+            raise ValueError(
+                f"it takes {self.takes} modalit{'y' if self.takes == 1 else 'ies'}, not "
+                f"{self.modalities}"
+            )
         if self.whole_batches and self.training.accumulate > 1:
             raise ValueError(
-                "InfoNCE compares the samples of a whole batch, which micro-batches would shrink: set accumulate to 1, and lower "
+                "InfoNCE compares the samples of a whole batch, which micro-batches would "
+                "shrink: set accumulate to 1, and lower "
                 "batch_size or use more GPUs if memory does not suffice"
             )
         if self.whole_batches and self.training.batch_size < 2:
-            raise ValueError("InfoNCE compares the samples of a batch: batch_size must be 2 or more")
+            raise ValueError(
+                "InfoNCE compares the samples of a batch: batch_size must be 2 or more"
+            )
         return self
 
 
@@ -117,7 +147,9 @@ class SimCLR(Trained):
     takes = 1
     whole_batches = True
     kind: Literal["simclr"] = Field(description="kind of entry")
-    projection_width: Count = Field(description="width of the space of the loss; its two-layer projector is not kept")
+    projection_width: Count = Field(
+        description="width of the space of the loss; its two-layer projector is not kept"
+    )
     temperature: Positive = Field(description="temperature of the loss")
 
 
@@ -129,7 +161,9 @@ class Supervised(Trained):
     learns = _OBJECTIVES + "supervised:Supervised"
     takes = 1
     kind: Literal["supervised"] = Field(description="kind of entry")
-    pool: Literal["mean", "attention"] = Field(description="how tokens become one vector before the linear head")
+    pool: Literal["mean", "attention"] = Field(
+        description="how tokens become one vector before the linear head"
+    )
 
     @property
     def labels(self) -> bool:
@@ -141,18 +175,26 @@ class Local(Section):
     """The local loss (Sec. 3.2)."""
 
     loss: Literal["infonce", "cosine"] = Field(
-        description="infonce: Eq. 3; cosine: only the mean cosine of matching phases, without negatives (CosSim++)"
+        description=(
+            "infonce: Eq. 3; cosine: only the mean cosine of matching phases, without "
+            "negatives (CosSim++)"
+        )
     )
     beta: Positive = Field(description="weight relative to the global loss")
     temperature: Positive = Field(description="temperature; cosine does not use it")
-    sigma: float = Field(ge=0, description="width of the temporal alignment, in cycles; 0 matches phases one to one")
+    sigma: float = Field(
+        ge=0, description="width of the temporal alignment, in cycles; 0 matches phases one to one"
+    )
     phases: Literal["all", "ed_es"] = Field(
-        default="all", description="all phases of the cycle, or only end-diastole and end-systole, one to one"
+        default="all",
+        description="all phases of the cycle, or only end-diastole and end-systole, one to one",
     )
 
 
 class Contrastive(Trained):
-    """Contrastive training of both encoders: global InfoNCE, and a local loss or none (Sec. 3.2)."""
+    """Contrastive training of both encoders: global InfoNCE, and a local loss or none (Sec.
+    3.2).
+    """
 
     learns = _OBJECTIVES + "contrastive:Contrastive"
     takes = 2
@@ -160,17 +202,29 @@ class Contrastive(Trained):
     kind: Literal["contrastive"] = Field(description="kind of entry")
     projection_width: Count = Field(description="width of the shared space of the global loss")
     projection_hidden: Count | None = Field(
-        default=None, description="hidden width of two-layer projectors (Turgut et al. 2025); null: linear projectors"
+        default=None,
+        description=(
+            "hidden width of two-layer projectors (Turgut et al. 2025); null: linear projectors"
+        ),
     )
-    direction_weight: float = Field(ge=0, le=1, description="weight of the direction ECG to CMR; CMR to ECG has the rest")
+    direction_weight: float = Field(
+        ge=0, le=1, description="weight of the direction ECG to CMR; CMR to ECG has the rest"
+    )
     temperature: Positive = Field(description="temperature of the global loss")
-    local: Local | None = Field(default=None, description="the local loss; null: the Global baseline")
+    local: Local | None = Field(
+        default=None, description="the local loss; null: the Global baseline"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> "Contrastive":
-        if self.local and self.augmentation.ecg and self.augmentation.ecg.surrogate_magnitude > 0.15:
+        if (
+            self.local
+            and self.augmentation.ecg
+            and self.augmentation.ecg.surrogate_magnitude > 0.15
+        ):
             raise ValueError(
-                "surrogate_magnitude above 0.15 moves R-peaks, on which the local loss depends: lower it, or set local to null"
+                "surrogate_magnitude above 0.15 moves R-peaks, on which the local loss "
+                "depends: lower it, or set local to null"
             )
         return self
 
@@ -185,7 +239,9 @@ class CrossAutoencoder(Trained):
     decoder: Decoder = Field(description="decoder of each modality")
     latent_width: Count = Field(description="width of the latent space")
     temperature: Positive = Field(description="temperature of the contrastive loss of the latents")
-    contrastive_weight: Positive = Field(description="weight of the contrastive loss relative to the reconstruction losses")
+    contrastive_weight: Positive = Field(
+        description="weight of the contrastive loss relative to the reconstruction losses"
+    )
 
 
 class Other(Trained):
@@ -193,9 +249,12 @@ class Other(Trained):
 
     kind: Literal["other"] = Field(description="kind of entry")
     objective: str = Field(
-        pattern=r"^[\w.]+:\w+$", description="class of the objective, as module:class; Python must be able to import it"
+        pattern=r"^[\w.]+:\w+$",
+        description="class of the objective, as module:class; Python must be able to import it",
     )
-    options: dict[str, Any] = Field(default={}, description="settings of the method, which it checks itself")
+    options: dict[str, Any] = Field(
+        default={}, description="settings of the method, which it checks itself"
+    )
 
     @property
     def objective_class(self) -> str:
@@ -204,7 +263,8 @@ class Other(Trained):
 
 
 Model = Annotated[
-    Untrained | Autoencoder | SimCLR | Supervised | Contrastive | CrossAutoencoder | Other, Field(discriminator="kind")
+    Untrained | Autoencoder | SimCLR | Supervised | Contrastive | CrossAutoencoder | Other,
+    Field(discriminator="kind"),
 ]
 
 
@@ -225,7 +285,10 @@ def _resolved(name: str, entries: dict[str, Any], path: tuple[str, ...]) -> Any:
     if base not in entries or base in path:
         why = "which inherits from it" if base in path else "which does not exist"
         raise ValueError(f"models.{name} is like {base}, {why}")
-    return merge(_resolved(base, entries, path), {key: value for key, value in entry.items() if key != "like"})
+    return merge(
+        _resolved(base, entries, path),
+        {key: value for key, value in entry.items() if key != "like"},
+    )
 
 
 def merge(base: Any, changes: Any) -> Any:

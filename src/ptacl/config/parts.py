@@ -21,7 +21,9 @@ class Encoder(Section):
 
     @model_validator(mode="after")
     def _check(self) -> "Encoder":
-        if len(self.shape) != len(self.patch) or any(s % p for s, p in zip(self.shape, self.patch, strict=False)):
+        if len(self.shape) != len(self.patch) or any(
+            s % p for s, p in zip(self.shape, self.patch, strict=False)
+        ):
             raise ValueError(f"patch {self.patch} does not divide shape {self.shape}")
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
@@ -57,11 +59,17 @@ class Maps(Section):
     """
 
     folder: str = Field(
-        description="folder of the copies; can contain variables such as $TMPDIR; empty: recordings are read into memory"
+        description=(
+            "folder of the copies; can contain variables such as $TMPDIR; empty: recordings "
+            "are read into memory"
+        )
     )
     max_gb: float = Field(
         ge=0,
-        description="largest size of all copies; the least recently used go first, and memory is used if one does not fit",
+        description=(
+            "largest size of all copies; the least recently used go first, and memory is used "
+            "if one does not fit"
+        ),
     )
 
 
@@ -69,7 +77,8 @@ class Encoders(Section):
     """The two encoders, and the standardisation of their inputs."""
 
     zscore: Over = Field(
-        description="samples over which an ECG is z-scored: each lead; each group of leads (I-III, aVR-aVF, V1-V6); the whole "
+        description="samples over which an ECG is z-scored: each lead; each group of leads (I-III, "
+        "aVR-aVF, V1-V6); the whole "
         "record, which keeps the ratios of leads; or the training cohort, which also keeps voltages"
     )
     ecg: Encoder = Field(description="ECG: leads x samples")
@@ -90,28 +99,42 @@ class EcgAugmentation(Section):
 
     random_crop: bool = Field(description="crop at a random start; otherwise the first samples")
     surrogate_magnitude: float = Field(
-        ge=0, le=1, description="Fourier surrogate: Fourier phases shift by up to this share of a turn"
+        ge=0,
+        le=1,
+        description="Fourier surrogate: Fourier phases shift by up to this share of a turn",
     )
     jitter: float = Field(ge=0, description="multiplicative noise: x + 0.6 x N(0, jitter)")
-    rescaling: float = Field(ge=0, description="one factor exp(N(0, rescaling)) per record; the sign is kept")
-    probability: float = Field(ge=0, le=1, description="probability of surrogate, jitter and rescaling")
+    rescaling: float = Field(
+        ge=0, description="one factor exp(N(0, rescaling)) per record; the sign is kept"
+    )
+    probability: float = Field(
+        ge=0, le=1, description="probability of surrogate, jitter and rescaling"
+    )
 
 
 class CmrAugmentation(Section):
     """Augmentation of a cine, one draw per sequence."""
 
     time_jitter: float = Field(
-        ge=0, le=1, description="sampled frames move within this share of their stride, equally to both sides"
+        ge=0,
+        le=1,
+        description="sampled frames move within this share of their stride, equally to both sides",
     )
-    crop_scale: tuple[float, float] = Field(description="random resized crop: range of the area kept")
-    crop_ratio: tuple[float, float] = Field(description="random resized crop: range of the aspect ratio")
+    crop_scale: tuple[float, float] = Field(
+        description="random resized crop: range of the area kept"
+    )
+    crop_ratio: tuple[float, float] = Field(
+        description="random resized crop: range of the aspect ratio"
+    )
     rotation_degrees: float = Field(ge=0, description="rotation by up to this angle")
     flip_probability: float = Field(ge=0, le=1, description="probability of a horizontal flip")
     brightness: float = Field(ge=0, description="brightness factor within 1 +- this")
     contrast: float = Field(ge=0, description="contrast factor within 1 +- this")
     blur_sigma: tuple[float, float] = Field(description="range of the Gaussian blur, pixels")
     noise: float = Field(ge=0, description="standard deviation of added noise, of a range of 1")
-    probability: float = Field(ge=0, le=1, description="probability of each of rotation with crop, colour, blur and noise")
+    probability: float = Field(
+        ge=0, le=1, description="probability of each of rotation with crop, colour, blur and noise"
+    )
 
 
 class Training(Section):
@@ -120,26 +143,46 @@ class Training(Section):
     epochs: Count = Field(description="passes over the training set")
     batch_size: Count = Field(description="samples per optimiser step, over all processes")
     accumulate: Count = Field(description="micro-batches per optimiser step")
-    learning_rate: Positive = Field(description="peak learning rate of AdamW; it is never scaled by the batch size")
-    warmup_epochs: float = Field(ge=0, description="epochs of linear warm-up, before a cosine decay to zero")
-    weight_decay: float = Field(ge=0, description="AdamW weight decay, on tensors of two or more dimensions")
+    learning_rate: Positive = Field(
+        description="peak learning rate of AdamW; it is never scaled by the batch size"
+    )
+    warmup_epochs: float = Field(
+        ge=0, description="epochs of linear warm-up, before a cosine decay to zero"
+    )
+    weight_decay: float = Field(
+        ge=0, description="AdamW weight decay, on tensors of two or more dimensions"
+    )
     betas: tuple[float, float] = Field(description="AdamW betas")
     clip_norm: float = Field(ge=0, description="gradient norm limit; 0 for none")
     precision: Literal["float32", "bfloat16"] = Field(description="autocast type")
     compile: bool = Field(description="torch.compile")
     recompute: bool = Field(
-        default=False, description="recompute the activations of transformer blocks in the backward pass: less memory, more time"
+        default=False,
+        description=(
+            "recompute the activations of transformer blocks in the backward pass: less "
+            "memory, more time"
+        ),
     )
     select: Literal["last", "best"] = Field(
-        description="weights to keep: the last, or those of the best validation loss (contrastive: of its global term)"
+        description=(
+            "weights to keep: the last, or those of the best validation loss (contrastive: of "
+            "its global term)"
+        )
     )
-    patience: int = Field(ge=0, description="epochs without a better validation loss before stopping; 0 for never")
-    checkpoint_seconds: float = Field(ge=0, description="least time between two checkpoints, seconds; 0 for one per step")
+    patience: int = Field(
+        ge=0, description="epochs without a better validation loss before stopping; 0 for never"
+    )
+    checkpoint_seconds: float = Field(
+        ge=0, description="least time between two checkpoints, seconds; 0 for one per step"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> "Training":
         if self.warmup_epochs >= self.epochs and self.warmup_epochs > 0:
-            raise ValueError(f"warmup_epochs {self.warmup_epochs:g} leave nothing of {self.epochs} epochs: lower warmup_epochs")
+            raise ValueError(
+                f"warmup_epochs {self.warmup_epochs:g} leave nothing of {self.epochs} "
+                "epochs: lower warmup_epochs"
+            )
         return self
 
 
@@ -162,6 +205,8 @@ class Head(Section):
     """The head of a supervised model on its encoder; saved with the model."""
 
     width: Count = Field(description="token width")
-    pool: Literal["mean", "attention"] = Field(description="how tokens become one vector before the linear layer")
+    pool: Literal["mean", "attention"] = Field(
+        description="how tokens become one vector before the linear layer"
+    )
     heads: Count = Field(description="attention heads, for pool: attention")
     phenotypes: list[str] = Field(min_length=1, description="names of the outputs")

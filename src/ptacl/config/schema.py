@@ -8,7 +8,9 @@ from ptacl.config import Config
 Node = dict[str, Any]
 _LIKE = {
     "type": "string",
-    "description": "entry from which this one inherits; the settings of this entry override the inherited ones",
+    "description": (
+        "entry from which this one inherits; the settings of this entry override the inherited ones"
+    ),
 }
 
 
@@ -37,7 +39,10 @@ def schema() -> Node:
         "additionalProperties": False,
         "properties": {key: _union(nodes) for key, nodes in variants.items()},
         "allOf": [
-            {"if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]}, "then": {"$ref": ref}}
+            {
+                "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
+                "then": {"$ref": ref},
+            }
             for kind, ref in kinds.items()
         ],
     }
@@ -52,7 +57,11 @@ def _untitled(node: Any) -> Any:
     if isinstance(node, list):
         return [_untitled(value) for value in node]
     if isinstance(node, dict):
-        return {key: _untitled(value) for key, value in node.items() if key != "title" or not isinstance(value, str)}
+        return {
+            key: _untitled(value)
+            for key, value in node.items()
+            if key != "title" or not isinstance(value, str)
+        }
     return node
 
 
@@ -69,7 +78,11 @@ def _in_lists(node: Any) -> set[str]:
 def _union(nodes: list[Node]) -> Node:
     """Join a property of several kinds: it takes the values and has the description of each."""
     if all("const" in node for node in nodes):
-        return {"type": "string", "enum": [node["const"] for node in nodes], "description": nodes[0]["description"]}
+        return {
+            "type": "string",
+            "enum": [node["const"] for node in nodes],
+            "description": nodes[0]["description"],
+        }
     bare = [{key: value for key, value in node.items() if key != "description"} for node in nodes]
     options = [node for i, node in enumerate(bare) if node not in bare[:i]]
     texts = "; or: ".join(dict.fromkeys(node["description"] for node in nodes))

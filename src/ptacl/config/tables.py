@@ -12,7 +12,9 @@ class Row(Section):
 
     label: str = Field(description="name in tables and figures")
     model: str | None = Field(description="entry of the list of models")
-    extra: bool = Field(default=False, description="the row is shown, and its model trained, only with rows: all")
+    extra: bool = Field(
+        default=False, description="the row is shown, and its model trained, only with rows: all"
+    )
 
 
 Feature = Literal["ecg", "cmr", "sex", "age", "height_cm", "weight_kg", "measurements"]
@@ -24,13 +26,22 @@ class RegressionRow(Row):
     """
 
     model: str | None = Field(
-        default=None, description="entry of the list of models, if the features or predictions come from one"
+        default=None,
+        description="entry of the list of models, if the features or predictions come from one",
     )
     features: list[Feature] = Field(
-        default=[], description="features to probe: embeddings of modalities, covariates, ECG measurements, or several"
+        default=[],
+        description=(
+            "features to probe: embeddings of modalities, covariates, ECG measurements, or several"
+        ),
     )
-    predictions: Literal["ecg", "cmr"] | None = Field(default=None, description="modality from which the model itself predicts")
-    evaluation: str = Field(default="LP", description="kind of evaluation: LP linear probe, FN fine-tuned, AP attention pooling")
+    predictions: Literal["ecg", "cmr"] | None = Field(
+        default=None, description="modality from which the model itself predicts"
+    )
+    evaluation: str = Field(
+        default="LP",
+        description="kind of evaluation: LP linear probe, FN fine-tuned, AP attention pooling",
+    )
     paper: str | None = Field(default=None, description="method of the paper's row, if it has one")
     note: str = Field(default="", description="footnote")
 
@@ -46,21 +57,33 @@ class RegressionRow(Row):
         own.
         """
         clinical = not {"ecg", "cmr"}.issuperset(self.features)
-        return "Clinical" if self.input == "clinical" else self.input.upper() + (" + clinical" if clinical else "")
+        return (
+            "Clinical"
+            if self.input == "clinical"
+            else self.input.upper() + (" + clinical" if clinical else "")
+        )
 
     @model_validator(mode="after")
     def _check(self) -> "RegressionRow":
         if bool(self.features) == (self.predictions is not None):
-            raise ValueError(f"row {self.label}: give either features (a linear probe) or predictions (a supervised model)")
+            raise ValueError(
+                f"row {self.label}: give either features (a linear probe) or predictions "
+                "(a supervised model)"
+            )
         if (self.input != "clinical") != (self.model is not None):
-            raise ValueError(f"row {self.label}: a model is needed for embeddings and predictions, and only for these")
+            raise ValueError(
+                f"row {self.label}: a model is needed for embeddings and predictions, and "
+                "only for these"
+            )
         return self
 
 
 class Regression(Section):
     """Phenotypes from embeddings (Table 2)."""
 
-    rows: list[RegressionRow] = Field(description="rows in order; the others are tested against the row named by reference")
+    rows: list[RegressionRow] = Field(
+        description="rows in order; the others are tested against the row named by reference"
+    )
     reference: str = Field(description="label of the ECG row of the paired test")
     bootstrap: Count = Field(description="bootstrap draws over participants")
     confidence: Fraction = Field(description="coverage of the intervals")
@@ -81,11 +104,18 @@ class RetrievalRow(PairRow):
 class Retrieval(Section):
     """Retrieval of participants with a similar phenotype (Table 1)."""
 
-    rows: list[RetrievalRow] = Field(min_length=1, description="contrastive models to compare, the reference first")
+    rows: list[RetrievalRow] = Field(
+        min_length=1, description="contrastive models to compare, the reference first"
+    )
     ks: list[Count] = Field(min_length=1, description="k of precision at k")
-    band: Positive = Field(description="half width of a match, in standard deviations of the test set")
+    band: Positive = Field(
+        description="half width of a match, in standard deviations of the test set"
+    )
     own_cmr: bool = Field(
-        description="keep the query's own CMR in the gallery of the table that is shown; both tables are computed"
+        description=(
+            "keep the query's own CMR in the gallery of the table that is shown; both tables "
+            "are computed"
+        )
     )
     bootstrap: Count = Field(description="bootstrap draws over participants")
     confidence: Fraction = Field(description="coverage of the intervals")
@@ -94,7 +124,9 @@ class Retrieval(Section):
 class Alignment(Section):
     """Cosine between ECG and CMR phases (Fig. 2)."""
 
-    rows: list[PairRow] = Field(min_length=1, description="contrastive models to compare, the reference first")
+    rows: list[PairRow] = Field(
+        min_length=1, description="contrastive models to compare, the reference first"
+    )
     bootstrap: Count = Field(description="bootstrap draws over participants")
     confidence: Fraction = Field(description="coverage of the intervals")
 

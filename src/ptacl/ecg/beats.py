@@ -8,7 +8,9 @@ sample needs just one matrix.
 import numpy as np
 
 
-def beat_matrix(r_peaks: np.ndarray, *, start: int, num_samples: int, patch: int, steps: int) -> tuple[np.ndarray, int]:
+def beat_matrix(
+    r_peaks: np.ndarray, *, start: int, num_samples: int, patch: int, steps: int
+) -> tuple[np.ndarray, int]:
     """Compute the matrix of one crop and its number of complete beats; see :func:`beat_matrices`.
 
     r_peaks : (P,) sample indices in the whole record, ascending, padded with -1. start : first
@@ -17,7 +19,11 @@ def beat_matrix(r_peaks: np.ndarray, *, start: int, num_samples: int, patch: int
     Returns the matrix, (steps, num_samples // patch) float32, and the number of beats.
     """
     matrices, counts = beat_matrices(
-        np.asarray(r_peaks)[None], start=np.array([start]), num_samples=num_samples, patch=patch, steps=steps
+        np.asarray(r_peaks)[None],
+        start=np.array([start]),
+        num_samples=num_samples,
+        patch=patch,
+        steps=steps,
     )
     return matrices[0], int(counts[0])
 

@@ -67,23 +67,36 @@ def conform(
     ptacl.exclusions.Excluded
         If leads, unit, rate or values cannot be used, or a check of `ptacl.ecg.faults` fails.
     """
-    rows = _named(zip(names, leads, strict=True) if isinstance(leads, np.ndarray) else leads.items())
+    rows = _named(
+        zip(names, leads, strict=True) if isinstance(leads, np.ndarray) else leads.items()
+    )
     if unit.lower() not in MV:
         raise Excluded(Reason.WRONG_UNIT, f"{unit or 'none'}, not one of mV, uV, V, nV")
     if not (math.isfinite(rate_hz) and rate_hz > 0):
         raise Excluded(Reason.WRONG_RATE, f"{rate_hz:g} Hz")
     needed = math.ceil(settings.num_samples * rate_hz / settings.rate_hz)
     if short := [name for name, row in rows.items() if row.ndim != 1 or len(row) < needed]:
-        raise Excluded(Reason.WRONG_LENGTH, f"lead {short[0]} is shorter than {settings.num_samples / settings.rate_hz:g} s")
-    signal_mv = np.stack([rows[name][:needed] for name in LEADS]).astype(np.float64) * MV[unit.lower()]
+        raise Excluded(
+            Reason.WRONG_LENGTH,
+            f"lead {short[0]} is shorter than {settings.num_samples / settings.rate_hz:g} s",
+        )
+    signal_mv = (
+        np.stack([rows[name][:needed] for name in LEADS]).astype(np.float64) * MV[unit.lower()]
+    )
     if not np.isfinite(signal_mv).all():
         raise Excluded(Reason.NOT_FINITE, "in a lead")
     # Files often store finer steps than the device had, so a count is at least STEP_MV.
     # In addition, devices cut off each lead separately.
     coarse = signal_mv / max(resolution_mv, STEP_MV)
-    faults.check_limb_leads(coarse, leads=LEADS, tolerance=_CUT * settings.einthoven_tolerance_counts + _ROUNDING)
+    faults.check_limb_leads(
+        coarse, leads=LEADS, tolerance=_CUT * settings.einthoven_tolerance_counts + _ROUNDING
+    )
     faults.check(
-        signal_mv / resolution_mv, leads=LEADS, resolution_mv=resolution_mv, rate_hz=round(rate_hz), settings=settings.faults
+        signal_mv / resolution_mv,
+        leads=LEADS,
+        resolution_mv=resolution_mv,
+        rate_hz=round(rate_hz),
+        settings=settings.faults,
     )
     return EcgRecord(
         signal_mv=_resampled(signal_mv, rate_hz=rate_hz, settings=settings).astype(np.float32),
@@ -114,7 +127,12 @@ def _named(given: Iterable[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
     one, two = np.asarray(rows["I"], np.float64), np.asarray(rows["II"], np.float64)
     if one.shape != two.shape:
         raise Excluded(Reason.WRONG_LENGTH, "leads I and II differ in length")
-    derived = {"III": two - one, "aVR": -(one + two) / 2, "aVL": one - two / 2, "aVF": two - one / 2}
+    derived = {
+        "III": two - one,
+        "aVR": -(one + two) / 2,
+        "aVL": one - two / 2,
+        "aVF": two - one / 2,
+    }
     return derived | rows
 
 
@@ -126,7 +144,9 @@ def _resampled(signal_mv: np.ndarray, *, rate_hz: float, settings: config.Ecg) -
     divisor = math.gcd(int(up), int(down))
     up, down = int(up) // divisor, int(down) // divisor
     if max(up, down) > _LARGEST_FACTOR:
-        raise Excluded(Reason.WRONG_RATE, f"{rate_hz:g} Hz cannot be converted to {settings.rate_hz} Hz")
+        raise Excluded(
+            Reason.WRONG_RATE, f"{rate_hz:g} Hz cannot be converted to {settings.rate_hz} Hz"
+        )
     if up == down:
         return signal_mv[:, : settings.num_samples]
     found: np.ndarray = signal.resample_poly(signal_mv, up, down, axis=1, padtype="line")

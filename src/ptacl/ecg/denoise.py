@@ -40,9 +40,13 @@ def _filters(wavelet: config.Wavelet, *, num_samples: int) -> "pywt.Wavelet":
     bands = set(_names(wavelet))
     if unknown := sorted(set(wavelet.zeroed) - bands):
         raise ValueError(
-            f"wavelet.zeroed: {', '.join(unknown)} is not a band of {wavelet.level} levels; choose from {sorted(bands)}"
+            f"wavelet.zeroed: {', '.join(unknown)} is not a band of {wavelet.level} "
+            f"levels; choose from {sorted(bands)}"
         )
     filters = pywt.Wavelet(wavelet.family)
     if wavelet.level > (most := pywt.dwt_max_level(num_samples, filters.dec_len)):
-        raise ValueError(f"wavelet.level: {num_samples} samples allow {most} levels of {wavelet.family}, not {wavelet.level}")
+        raise ValueError(
+            f"wavelet.level: {num_samples} samples allow {most} levels of "
+            f"{wavelet.family}, not {wavelet.level}"
+        )
     return filters

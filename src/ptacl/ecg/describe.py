@@ -59,10 +59,20 @@ def draw(path: Path, out_png: Path, *, settings: config.Ecg) -> None:
         axes.text(0.5, 0.5, "no rhythm strip that can be drawn", ha="center", va="center")
     else:
         peaks = found.r_peaks if found.r_peaks is not None else np.zeros(0, np.int64)
-        sheet.strip(axes, signal_mv=found.signal_mv, names=read.LEADS, r_peaks=peaks, rate_hz=settings.rate_hz)
+        sheet.strip(
+            axes,
+            signal_mv=found.signal_mv,
+            names=read.LEADS,
+            r_peaks=peaks,
+            rate_hz=settings.rate_hz,
+        )
         axes.set_xlabel("time / s; blue bar 1 mV; red R-peaks")
     rate = found.quality.get("heart_rate_bpm")
-    axes.set_title(f"excluded: {found.excluded}" if found.excluded else f"{rate:.0f} bpm, {found.quality['num_beats']} beats")
+    axes.set_title(
+        f"excluded: {found.excluded}"
+        if found.excluded
+        else f"{rate:.0f} bpm, {found.quality['num_beats']} beats"
+    )
     out_png.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out_png, dpi=100)
 
@@ -70,7 +80,10 @@ def draw(path: Path, out_png: Path, *, settings: config.Ecg) -> None:
 def _examine(path: Path, *, settings: config.Ecg) -> _Findings:
     """Run the steps of the preparation one by one, up to the one that excludes the file."""
     root = read.document(path) if formats.is_cardiosoft(path) else None
-    found = _Findings(header=read.Header((), None, None) if root is None else read.header(root), cardiosoft=root is not None)
+    found = _Findings(
+        header=read.Header((), None, None) if root is None else read.header(root),
+        cardiosoft=root is not None,
+    )
     try:
         if root is None:
             record = formats.record(path, settings=settings)
@@ -80,7 +93,10 @@ def _examine(path: Path, *, settings: config.Ecg) -> _Findings:
         found.record = record
         found.signal_mv = signal_mv = denoise(record.signal_mv, wavelet=settings.wavelet)
         found.r_peaks, found.quality = rpeaks.find(
-            signal_mv, rate_hz=record.rate_hz, device_beats_ms=record.device_beats_ms, settings=settings.rpeaks
+            signal_mv,
+            rate_hz=record.rate_hz,
+            device_beats_ms=record.device_beats_ms,
+            settings=settings.rpeaks,
         )
         found.quality["flags"] = faults.flags(
             found.quality,

@@ -31,44 +31,90 @@ def check_limb_leads(counts: np.ndarray, *, leads: tuple[str, ...], tolerance: f
     if (flat := np.ptp(counts, axis=1) == 0).any():
         raise Excluded(Reason.FLAT_LEAD, f"lead {', '.join(np.array(leads)[flat])}")
     i, ii, iii, avr, avl, avf = counts[:6]
-    twice = {"III": 2 * (i + iii - ii), "aVR": 2 * avr + i + ii, "aVL": 2 * avl - i + iii, "aVF": 2 * avf - ii - iii}
+    twice = {
+        "III": 2 * (i + iii - ii),
+        "aVR": 2 * avr + i + ii,
+        "aVL": 2 * avl - i + iii,
+        "aVF": 2 * avf - ii - iii,
+    }
     for lead, error in twice.items():
         if (worst := float(np.abs(error).max()) / 2) > tolerance:
-            raise Excluded(Reason.EINTHOVEN, f"lead {lead} is {worst:g} counts off the value that follows from I and II")
+            raise Excluded(
+                Reason.EINTHOVEN,
+                f"lead {lead} is {worst:g} counts off the value that follows from I and II",
+            )
 
 
-def check(counts: np.ndarray, *, leads: tuple[str, ...], resolution_mv: float, rate_hz: int, settings: config.EcgFaults) -> None:
+def check(
+    counts: np.ndarray,
+    *,
+    leads: tuple[str, ...],
+    resolution_mv: float,
+    rate_hz: int,
+    settings: config.EcgFaults,
+) -> None:
     """Raise Excluded for the first fault of a strip (12, T) in counts; `leads` names its rows."""
-    for fault in _found(counts, leads=leads, resolution_mv=resolution_mv, rate_hz=rate_hz, settings=settings):
+    for fault in _found(
+        counts, leads=leads, resolution_mv=resolution_mv, rate_hz=rate_hz, settings=settings
+    ):
         raise fault
 
 
 def _found(
-    counts: np.ndarray, *, leads: tuple[str, ...], resolution_mv: float, rate_hz: int, settings: config.EcgFaults
+    counts: np.ndarray,
+    *,
+    leads: tuple[str, ...],
+    resolution_mv: float,
+    rate_hz: int,
+    settings: config.EcgFaults,
 ) -> Iterator[Excluded]:
     def where(rows: np.ndarray) -> str:
-        return "all leads" if rows.all() else "lead " + ", ".join(leads[row] for row in np.flatnonzero(rows))
+        return (
+            "all leads"
+            if rows.all()
+            else "lead " + ", ".join(leads[row] for row in np.flatnonzero(rows))
+        )
 
     constant_s = _longest_constant(counts) / rate_hz
     if (dead := constant_s > settings.max_constant_s).any():
         yield Excluded(Reason.DEAD_LEAD, f"{where(dead)} for {constant_s.max():.1f} s")
-    for first, second, share in sorted(_equal(counts, beyond=settings.max_equal_share), key=lambda found: -found[2]):
-        yield Excluded(Reason.REPEATED_LEAD, f"{leads[first]} and {leads[second]} in {share:.0%} of the samples")
+    for first, second, share in sorted(
+        _equal(counts, beyond=settings.max_equal_share), key=lambda found: -found[2]
+    ):
+        yield Excluded(
+            Reason.REPEATED_LEAD,
+            f"{leads[first]} and {leads[second]} in {share:.0%} of the samples",
+        )
     lowest, highest = counts.min(axis=1), counts.max(axis=1)
     range_mv = (highest - lowest) * resolution_mv
     if (beyond := range_mv > settings.max_range_mv).any():
-        yield Excluded(Reason.VOLTAGE, f"{where(beyond)}: {range_mv.max():.0f} mV from lowest to highest")
+        yield Excluded(
+            Reason.VOLTAGE, f"{where(beyond)}: {range_mv.max():.0f} mV from lowest to highest"
+        )
     edges = zip(counts, lowest, highest, strict=True)
-    extreme = np.array([max(np.count_nonzero(row == low), np.count_nonzero(row == high)) for row, low, high in edges])
+    extreme = np.array(
+        [
+            max(np.count_nonzero(row == low), np.count_nonzero(row == high))
+            for row, low, high in edges
+        ]
+    )
     extreme = extreme / counts.shape[1]
     if (cut := extreme > settings.max_extreme_share).any():
-        yield Excluded(Reason.SATURATED, f"{where(cut)}: {extreme.max():.0%} of the samples at one extreme")
+        yield Excluded(
+            Reason.SATURATED, f"{where(cut)}: {extreme.max():.0%} of the samples at one extreme"
+        )
     details = [pywt.downcoef("d", row, _WAVELET) for row in counts.astype(np.float32)]
     detail_mv = np.abs(details) * np.float32(resolution_mv)
-    noisy = np.count_nonzero(detail_mv > _NORMAL * settings.max_noise_mv, axis=-1) > detail_mv.shape[-1] / 2
+    noisy = (
+        np.count_nonzero(detail_mv > _NORMAL * settings.max_noise_mv, axis=-1)
+        > detail_mv.shape[-1] / 2
+    )
     if noisy.any():
         noise_mv = np.median(detail_mv[noisy], axis=-1).max() / _NORMAL
-        yield Excluded(Reason.NOISY_LEAD, f"{where(noisy)}: {noise_mv:.2f} mV above a quarter of the sampling rate")
+        yield Excluded(
+            Reason.NOISY_LEAD,
+            f"{where(noisy)}: {noise_mv:.2f} mV above a quarter of the sampling rate",
+        )
 
 
 def _longest_constant(counts: np.ndarray) -> np.ndarray:
@@ -106,13 +152,19 @@ def flags(
     """
     doubts = {
         "irregular rhythm": quality["irregular"],
-        "arm electrodes look exchanged": arms_exchanged(signal_mv, r_peaks=r_peaks, rate_hz=rate_hz, leads=leads),
-        "another participant in the ECG file than in its name": inside.isdecimal() and named.isdecimal() and inside != named,
+        "arm electrodes look exchanged": arms_exchanged(
+            signal_mv, r_peaks=r_peaks, rate_hz=rate_hz, leads=leads
+        ),
+        "another participant in the ECG file than in its name": inside.isdecimal()
+        and named.isdecimal()
+        and inside != named,
     }
     return [doubt for doubt, found in doubts.items() if found]
 
 
-def arms_exchanged(signal_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int, leads: tuple[str, ...]) -> bool:
+def arms_exchanged(
+    signal_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int, leads: tuple[str, ...]
+) -> bool:
     """Return whether the electrodes of the arms look exchanged.
 
     A person should check such a record; it is never corrected. The exchange inverts lead I, swaps
@@ -130,7 +182,9 @@ def arms_exchanged(signal_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int, 
     beat = np.mean([rows[:, peak - before : peak + after] for peak in whole], axis=0)
 
     def part(first_s: float, last_s: float) -> np.ndarray:
-        return np.asarray(beat[:, before - round(first_s * rate_hz) : before - round(last_s * rate_hz)])
+        return np.asarray(
+            beat[:, before - round(first_s * rate_hz) : before - round(last_s * rate_hz)]
+        )
 
     def upright(wave: np.ndarray) -> bool:
         level = wave - np.linspace(wave[:5].mean(), wave[-5:].mean(), len(wave))

@@ -30,7 +30,11 @@ def record(path: Path, *, settings: config.Ecg) -> EcgRecord:
         return read.read(path, settings=settings)
     if path.stat().st_size > _LARGEST_BYTES:
         raise Excluded(Reason.UNREADABLE, f"larger than {_LARGEST_BYTES // 2**20} MiB")
-    return _table(path, settings=settings) if path.suffix.lower() in TABLES else _by_ecgdatakit(path, settings=settings)
+    return (
+        _table(path, settings=settings)
+        if path.suffix.lower() in TABLES
+        else _by_ecgdatakit(path, settings=settings)
+    )
 
 
 def is_cardiosoft(path: Path) -> bool:
@@ -61,18 +65,32 @@ def _table(path: Path, *, settings: config.Ecg) -> EcgRecord:
     sidecar = path.with_suffix(".json")
     try:
         facts = json.loads(sidecar.read_text(encoding="utf-8"))
-        rate_hz, unit, leads = float(facts["rate_hz"]), str(facts["unit"]), [str(lead) for lead in facts["leads"]]
+        rate_hz, unit, leads = (
+            float(facts["rate_hz"]),
+            str(facts["unit"]),
+            [str(lead) for lead in facts["leads"]],
+        )
     except (OSError, ValueError, KeyError, TypeError):
-        detail = 'a table needs a file of the same name with .json: {"rate_hz": 500, "unit": "mV", "leads": ["I", ...]}'
+        detail = (
+            'a table needs a file of the same name with .json: {"rate_hz": 500, "unit": "mV", '
+            '"leads": ["I", ...]}'
+        )
         raise Excluded(Reason.UNREADABLE, detail) from None
     try:
-        numbers = np.load(path, allow_pickle=False) if path.suffix.lower() == ".npy" else _numbers(path)
+        numbers = (
+            np.load(path, allow_pickle=False) if path.suffix.lower() == ".npy" else _numbers(path)
+        )
     except (OSError, ValueError, EOFError) as error:
         raise Excluded(Reason.UNREADABLE, f"table: {type(error).__name__}") from None
     if numbers.ndim != 2 or numbers.dtype.kind not in "iuf" or len(leads) not in numbers.shape:
-        raise Excluded(Reason.MISSING_LEAD, f"a table of {'x'.join(map(str, numbers.shape))} for {len(leads)} leads")
+        raise Excluded(
+            Reason.MISSING_LEAD,
+            f"a table of {'x'.join(map(str, numbers.shape))} for {len(leads)} leads",
+        )
     signal = numbers if numbers.shape[0] == len(leads) else numbers.T
-    return contract.conform(np.asarray(signal), names=leads, rate_hz=rate_hz, unit=unit, settings=settings)
+    return contract.conform(
+        np.asarray(signal), names=leads, rate_hz=rate_hz, unit=unit, settings=settings
+    )
 
 
 def _numbers(path: Path) -> np.ndarray:
@@ -87,7 +105,9 @@ def _by_ecgdatakit(path: Path, *, settings: config.Ecg) -> EcgRecord:
     try:
         import ecgdatakit
     except ImportError:
-        raise Excluded(Reason.UNREADABLE, "not a CardioSoft file; other formats need pip install ecgdatakit") from None
+        raise Excluded(
+            Reason.UNREADABLE, "not a CardioSoft file; other formats need pip install ecgdatakit"
+        ) from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -101,7 +121,10 @@ def _by_ecgdatakit(path: Path, *, settings: config.Ecg) -> EcgRecord:
         raise Excluded(Reason.WRONG_RATE, f"the leads have {len(rates)} different rates")
     if any(lead.units.lower() != "mv" or lead.is_raw for lead in leads.values()):
         raise Excluded(Reason.WRONG_UNIT, "the file does not give the size of a count")
-    steps = [lead.resolution * contract.MV.get(lead.resolution_unit.lower(), np.nan) for lead in leads.values()]
+    steps = [
+        lead.resolution * contract.MV.get(lead.resolution_unit.lower(), np.nan)
+        for lead in leads.values()
+    ]
     known = [step for step in steps if np.isfinite(step) and step > 0]
     return contract.conform(
         {name: np.asarray(lead.samples, np.float64) for name, lead in leads.items()},

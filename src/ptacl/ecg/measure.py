@@ -14,7 +14,12 @@ _ISOELECTRIC_S = (0.10, 0.06)  # before the R-peak: between P wave and QRS compl
 
 
 def measure(
-    signal_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int, device: Mapping[str, float | None], delineation: str
+    signal_mv: np.ndarray,
+    *,
+    r_peaks: np.ndarray,
+    rate_hz: int,
+    device: Mapping[str, float | None],
+    delineation: str,
 ) -> dict[str, float | None]:
     """Compute measurements by name; our own intervals are called `own_x`.
 
@@ -29,17 +34,29 @@ def measure(
     """
     found: dict[str, float | None] = dict(device)
     if delineation != "none":
-        found |= intervals(signal_mv[LEADS.index("II")], r_peaks=r_peaks, rate_hz=rate_hz, method=delineation)
+        found |= intervals(
+            signal_mv[LEADS.index("II")], r_peaks=r_peaks, rate_hz=rate_hz, method=delineation
+        )
     wave = _mean_qrs(signal_mv, r_peaks=r_peaks, rate_hz=rate_hz)
     if wave is None:
         return found
-    high, low = dict(zip(LEADS, wave.max(1), strict=True)), dict(zip(LEADS, -wave.min(1), strict=True))
-    voltages = {f"r_{lead}_mv": high[lead] for lead in LEADS} | {f"s_{lead}_mv": low[lead] for lead in LEADS}
-    voltages |= {"sokolow_lyon_mv": low["V1"] + max(high["V5"], high["V6"]), "cornell_mv": high["aVL"] + low["V3"]}
+    high, low = (
+        dict(zip(LEADS, wave.max(1), strict=True)),
+        dict(zip(LEADS, -wave.min(1), strict=True)),
+    )
+    voltages = {f"r_{lead}_mv": high[lead] for lead in LEADS} | {
+        f"s_{lead}_mv": low[lead] for lead in LEADS
+    }
+    voltages |= {
+        "sokolow_lyon_mv": low["V1"] + max(high["V5"], high["V6"]),
+        "cornell_mv": high["aVL"] + low["V3"],
+    }
     return found | {name: round(float(value), 4) for name, value in voltages.items()}
 
 
-def intervals(lead_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int, method: str) -> dict[str, float | None]:
+def intervals(
+    lead_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int, method: str
+) -> dict[str, float | None]:
     """Measure PR, QRS, QT and P duration in ms, and QT after Bazett.
 
     Values are medians over the beats of a lead (T,), by NeuroKit2; None if not found. On 100
@@ -53,7 +70,9 @@ def intervals(lead_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int, method:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            waves = neurokit2.ecg_delineate(lead_mv, r_peaks, sampling_rate=rate_hz, method=method)[1]
+            waves = neurokit2.ecg_delineate(lead_mv, r_peaks, sampling_rate=rate_hz, method=method)[
+                1
+            ]
     except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError):  # if it finds no wave
         pass
 
@@ -70,7 +89,10 @@ def intervals(lead_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int, method:
         "own_qrs_duration_ms": between("R_Onsets", "R_Offsets"),
         "own_qt_ms": between("R_Onsets", "T_Offsets"),
     }
-    rr_s, qt = float(np.mean(np.diff(r_peaks))) / rate_hz if len(r_peaks) > 1 else None, found["own_qt_ms"]
+    rr_s, qt = (
+        float(np.mean(np.diff(r_peaks))) / rate_hz if len(r_peaks) > 1 else None,
+        found["own_qt_ms"],
+    )
     return found | {"own_qtc_ms": round(qt / np.sqrt(rr_s), 1) if qt is not None and rr_s else None}
 
 
@@ -83,7 +105,9 @@ def _mean_qrs(signal_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int) -> np
     whole = r_peaks[(r_peaks >= start) & (r_peaks + after < signal_mv.shape[1])]
     if not len(whole):
         return None
-    beat: np.ndarray = np.mean([signal_mv[:, peak - start : peak + after] for peak in whole], axis=0)
+    beat: np.ndarray = np.mean(
+        [signal_mv[:, peak - start : peak + after] for peak in whole], axis=0
+    )
     level = beat[:, : start - stop].mean(1, keepdims=True)
     above: np.ndarray = beat[:, start - before :] - level
     return above

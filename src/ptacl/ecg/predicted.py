@@ -12,7 +12,14 @@ from ptacl.ecg.prepare import prepare_record
 from ptacl.ecg.read import LEADS
 
 
-def draw(path: Path, rows: Any, *, out_png: Path, phenotypes: Sequence[Mapping[str, Any]], settings: config.Ecg) -> None:
+def draw(
+    path: Path,
+    rows: Any,
+    *,
+    out_png: Path,
+    phenotypes: Sequence[Mapping[str, Any]],
+    settings: config.Ecg,
+) -> None:
     """Draw one file with its predictions.
 
     rows : output of :meth:`ptacl.Model.predict`. phenotypes : those of the probe, with quantiles of
@@ -33,12 +40,20 @@ def draw(path: Path, rows: Any, *, out_png: Path, phenotypes: Sequence[Mapping[s
     )
     axes.set_xlabel("time / s; blue bar 1 mV; red R-peaks")
     panels = right.subplots(len(phenotypes), 1)
-    for panel, phenotype, row in zip(np.atleast_1d(panels), phenotypes, rows.itertuples(), strict=True):
+    for panel, phenotype, row in zip(
+        np.atleast_1d(panels), phenotypes, rows.itertuples(), strict=True
+    ):
         _distribution(panel, phenotype, row)
-    right.suptitle("prediction (red) and interval in the distribution of the training people", fontsize=9)
+    right.suptitle(
+        "prediction (red) and interval in the distribution of the training people", fontsize=9
+    )
     title = f"{prepared.quality['heart_rate_bpm']:.0f} bpm"
     strange = rows["out_of_distribution"].any()
-    figure.suptitle(f"{title}; outside the training distribution: do not trust the predictions" if strange else title)
+    figure.suptitle(
+        f"{title}; outside the training distribution: do not trust the predictions"
+        if strange
+        else title
+    )
     figure.savefig(out_png, dpi=80)
 
 
@@ -52,5 +67,10 @@ def _distribution(axes: Any, phenotype: Mapping[str, Any], row: Any) -> None:
     axes.axvline(row.value, color="tab:red")
     axes.set_yticks([])
     axes.set_ylabel(row.phenotype, rotation=0, ha="right", va="center", fontsize=9)
-    axes.set_title(f"{row.value:.4g} {row.unit}  ({row.low:.4g} to {row.high:.4g})", fontsize=8, loc="right", pad=1)
+    axes.set_title(
+        f"{row.value:.4g} {row.unit}  ({row.low:.4g} to {row.high:.4g})",
+        fontsize=8,
+        loc="right",
+        pad=1,
+    )
     axes.tick_params(labelsize=7)

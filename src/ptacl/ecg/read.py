@@ -99,7 +99,9 @@ def document(path: Path) -> etree._Element:
         raise Excluded(Reason.UNREADABLE, "document type declaration")
     parser = etree.XMLParser(
         # The device declares ISO-8859-1 but writes ASCII, which parses in half the time as UTF-8.
-        encoding="utf-8" if data.isascii() and b'encoding="ISO-8859-1"' in data[:_DECLARATION_BYTES] else None,
+        encoding="utf-8"
+        if data.isascii() and b'encoding="ISO-8859-1"' in data[:_DECLARATION_BYTES]
+        else None,
         resolve_entities=False,
         no_network=True,
         load_dtd=False,
@@ -146,16 +148,30 @@ def record(root: etree._Element, *, settings: config.Ecg) -> EcgRecord:
     resolution_mv = _resolution_mv(strip)
     counts = _counts(strip, num_samples=settings.num_samples)
     faults.check_limb_leads(counts, leads=LEADS, tolerance=settings.einthoven_tolerance_counts)
-    faults.check(counts, leads=LEADS, resolution_mv=resolution_mv, rate_hz=settings.rate_hz, settings=settings.faults)
+    faults.check(
+        counts,
+        leads=LEADS,
+        resolution_mv=resolution_mv,
+        rate_hz=settings.rate_hz,
+        settings=settings.faults,
+    )
     return EcgRecord(
         signal_mv=counts.astype(np.float32) * np.float32(resolution_mv),
         leads=LEADS,
         rate_hz=settings.rate_hz,
         resolution_mv=resolution_mv,
-        filters={name: _setting(root.find(f"FilterSetting/{tag}")) for tag, name in _FILTERS.items()},
+        filters={
+            name: _setting(root.find(f"FilterSetting/{tag}")) for tag, name in _FILTERS.items()
+        },
         device_beats_ms=_beats_ms(strip),
-        measurements={name: _number(root.find(f"RestingECGMeasurements/{tag}")) for tag, name in _MEASUREMENTS.items()},
-        software=" ".join(root.findtext(f"ClinicalInfo/DeviceInfo/{tag}", "").strip() for tag in ("Desc", "SoftwareVer")).strip(),
+        measurements={
+            name: _number(root.find(f"RestingECGMeasurements/{tag}"))
+            for tag, name in _MEASUREMENTS.items()
+        },
+        software=" ".join(
+            root.findtext(f"ClinicalInfo/DeviceInfo/{tag}", "").strip()
+            for tag in ("Desc", "SoftwareVer")
+        ).strip(),
         participant=root.findtext("PatientInfo/PID", "").strip(),
     )
 
@@ -174,23 +190,32 @@ def _counts(strip: etree._Element, *, num_samples: int) -> np.ndarray:
     for element in strip.findall("WaveformData"):
         lead = _NAMES.get(str(element.get("lead", "")).strip().lower())
         if lead is None or lead in texts:
-            raise Excluded(Reason.MISSING_LEAD, f"lead {lead} occurs twice" if lead else "a lead has an unknown name")
+            raise Excluded(
+                Reason.MISSING_LEAD,
+                f"lead {lead} occurs twice" if lead else "a lead has an unknown name",
+            )
         texts[lead] = element.text or ""
     if missing := [lead for lead in LEADS if lead not in texts]:
         raise Excluded(Reason.MISSING_LEAD, f"missing lead {', '.join(missing)}")
     declared = _number(strip.find("ChannelSampleCountTotal"))
     if declared != num_samples:
-        raise Excluded(Reason.WRONG_LENGTH, f"{declared or 0:g} samples declared, not {num_samples}")
+        raise Excluded(
+            Reason.WRONG_LENGTH, f"{declared or 0:g} samples declared, not {num_samples}"
+        )
     counts = np.empty((len(LEADS), num_samples), np.int64)
     with warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)  # NumPy before 2.4 only warns of junk
         for row, lead in zip(counts, LEADS, strict=True):
             values = _integers(texts[lead], lead=lead)
             if len(values) != num_samples:
-                raise Excluded(Reason.WRONG_LENGTH, f"lead {lead} has {len(values)} samples, not {num_samples}")
+                raise Excluded(
+                    Reason.WRONG_LENGTH, f"lead {lead} has {len(values)} samples, not {num_samples}"
+                )
             row[:] = values
     if (beyond := (counts.min(axis=1) < _COUNTS.min) | (counts.max(axis=1) > _COUNTS.max)).any():
-        raise Excluded(Reason.UNREADABLE, f"lead {LEADS[beyond.argmax()]} has a value beyond 16 bits")
+        raise Excluded(
+            Reason.UNREADABLE, f"lead {LEADS[beyond.argmax()]} has a value beyond 16 bits"
+        )
     return counts.astype(np.int32)
 
 
@@ -208,7 +233,10 @@ def _integers(text: str, *, lead: str) -> np.ndarray:
         return np.fromstring("".join(parts), dtype=np.int64, sep=",")
     except (ValueError, DeprecationWarning):
         finite = not any(word in text.lower() for word in ("nan", "inf"))
-        raise Excluded(Reason.UNREADABLE if finite else Reason.NOT_FINITE, f"lead {lead} is not a list of integers") from None
+        raise Excluded(
+            Reason.UNREADABLE if finite else Reason.NOT_FINITE,
+            f"lead {lead} is not a list of integers",
+        ) from None
 
 
 def _beats_ms(strip: etree._Element) -> tuple[float, ...]:

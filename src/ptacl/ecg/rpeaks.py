@@ -40,7 +40,11 @@ _NETWORK = (
 
 
 def find(
-    signal_mv: np.ndarray, *, rate_hz: int, device_beats_ms: tuple[float, ...], settings: config.RPeaks
+    signal_mv: np.ndarray,
+    *,
+    rate_hz: int,
+    device_beats_ms: tuple[float, ...],
+    settings: config.RPeaks,
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Find the R-peaks of a denoised record (12, T).
 
@@ -55,7 +59,9 @@ def find(
         raise Excluded(Reason.NOT_FINITE, "R-peak detection")
     lead_mv = signal_mv[LEADS.index(settings.lead)]
     detected = detect(lead_mv, rate_hz=rate_hz, method=settings.method)
-    peaks = place(beats(signal_mv, rate_hz=rate_hz), detected=detected, lead_mv=lead_mv, rate_hz=rate_hz)
+    peaks = place(
+        beats(signal_mv, rate_hz=rate_hz), detected=detected, lead_mv=lead_mv, rate_hz=rate_hz
+    )
     rr_s = np.diff(peaks) / rate_hz
     ratio = round(float(rr_s.max() / rr_s.min()), 3) if len(rr_s) else None
     agreed = matched(peaks, second=detected, tolerance=_TOLERANCE_S * rate_hz)
@@ -66,7 +72,9 @@ def find(
         "irregular": ratio is not None and ratio > settings.max_rr_ratio,
         "likeness": round(likeness(signal_mv, r_peaks=peaks, rate_hz=rate_hz), 3),
         "agreement": round(2 * agreed / max(len(peaks) + len(detected), 1), 3),
-        "device": _against_device(peaks * 1000 / rate_hz, device_ms=np.sort(np.asarray(device_beats_ms, np.float64))),
+        "device": _against_device(
+            peaks * 1000 / rate_hz, device_ms=np.sort(np.asarray(device_beats_ms, np.float64))
+        ),
     }
 
 
@@ -81,12 +89,21 @@ def check(quality: dict[str, Any], *, settings: config.RPeaks) -> None:
     if not settings.min_rate_bpm <= quality["heart_rate_bpm"] <= settings.max_rate_bpm:
         raise Excluded(Reason.IMPLAUSIBLE_RATE, f"{quality['heart_rate_bpm']:.0f} bpm")
     device = quality["device"]
-    if device and 2 * device["matched"] < settings.min_device_agreement * (device["num_beats"] + device["ours"]):
-        detail = f"{device['matched']} of {device['ours']} R-peaks are among the {device['num_beats']} beats of the device"
+    if device and 2 * device["matched"] < settings.min_device_agreement * (
+        device["num_beats"] + device["ours"]
+    ):
+        detail = (
+            f"{device['matched']} of {device['ours']} R-peaks are among the "
+            f"{device['num_beats']} beats of the device"
+        )
         raise Excluded(Reason.OTHER_BEATS, detail)
     if quality["likeness"] < settings.min_likeness:
         raise Excluded(
-            Reason.NO_R_PEAKS, f"the waves at the peaks do not resemble one another (likeness {quality['likeness']:.2f})"
+            Reason.NO_R_PEAKS,
+            (
+                "the waves at the peaks do not resemble one another (likeness "
+                f"{quality['likeness']:.2f})"
+            ),
         )
 
 
@@ -115,11 +132,15 @@ def _neurokit(lead_mv: np.ndarray, *, rate_hz: int, method: str) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             clean = neurokit2.ecg_clean(lead_mv, sampling_rate=rate_hz, method=method)
-            found = neurokit2.ecg_peaks(clean, sampling_rate=rate_hz, method=method)[1]["ECG_R_Peaks"]
+            found = neurokit2.ecg_peaks(clean, sampling_rate=rate_hz, method=method)[1][
+                "ECG_R_Peaks"
+            ]
     except (IndexError, TypeError, ZeroDivisionError):
         return np.zeros(0, np.int64)
     except ImportError as error:
-        raise ValueError(f"ecg.rpeaks.method {method} needs another package: pip install {error.name or 'ts2vg'}") from None
+        raise ValueError(
+            f"ecg.rpeaks.method {method} needs another package: pip install {error.name or 'ts2vg'}"
+        ) from None
     found = np.asarray(found, np.float64)
     return np.asarray(found[np.isfinite(found)], np.int64)
 
@@ -132,7 +153,11 @@ def beats(signal_mv: np.ndarray, *, rate_hz: int) -> np.ndarray:
     events in fewer than half of them: pacing spikes, steps, a loose electrode. Returns ascending
     sample indices.
     """
-    lag, half, block = round(_LAG_S * rate_hz), round(_WINDOW_S * rate_hz / 2), round(_BLOCK_S * rate_hz)
+    lag, half, block = (
+        round(_LAG_S * rate_hz),
+        round(_WINDOW_S * rate_hz / 2),
+        round(_BLOCK_S * rate_hz),
+    )
     blocks = signal_mv.shape[-1] // block
     if not blocks:
         return np.zeros(0, np.int64)
@@ -141,13 +166,22 @@ def beats(signal_mv: np.ndarray, *, rate_hz: int) -> np.ndarray:
     bend -= 2 * leads_mv[:, lag:-lag]
     total = np.cumsum(np.square(bend, out=bend), axis=-1)
     energy = np.zeros_like(leads_mv)
-    energy[:, lag + half : -lag - half] = (total[:, 2 * half :] - total[:, : -2 * half]) / (2 * half)
+    energy[:, lag + half : -lag - half] = (total[:, 2 * half :] - total[:, : -2 * half]) / (
+        2 * half
+    )
     np.sqrt(energy, out=energy)
-    usual = np.median(energy[:, : blocks * block].reshape(len(energy), blocks, block).max(axis=-1), axis=-1, keepdims=True)
+    usual = np.median(
+        energy[:, : blocks * block].reshape(len(energy), blocks, block).max(axis=-1),
+        axis=-1,
+        keepdims=True,
+    )
     energy /= np.maximum(usual, _LEAST_MV)
     shared = _median_of_eight(energy)
     distance = round(_REFRACTORY_S * rate_hz)
-    return np.asarray(signal.find_peaks(shared, height=_THRESHOLD, prominence=_PROMINENCE, distance=distance)[0], np.int64)
+    return np.asarray(
+        signal.find_peaks(shared, height=_THRESHOLD, prominence=_PROMINENCE, distance=distance)[0],
+        np.int64,
+    )
 
 
 def _median_of_eight(rows: np.ndarray) -> np.ndarray:
@@ -161,7 +195,9 @@ def _median_of_eight(rows: np.ndarray) -> np.ndarray:
     return np.asarray((row[3] + row[4]) / 2)
 
 
-def place(centres: np.ndarray, *, detected: np.ndarray, lead_mv: np.ndarray, rate_hz: int) -> np.ndarray:
+def place(
+    centres: np.ndarray, *, detected: np.ndarray, lead_mv: np.ndarray, rate_hz: int
+) -> np.ndarray:
     """Locate the R-peak of each beat.
 
     It is the detector's peak within 80 ms of the centre of the beat, or else the largest deflection
@@ -174,7 +210,9 @@ def place(centres: np.ndarray, *, detected: np.ndarray, lead_mv: np.ndarray, rat
         nearest = detected[np.abs(detected - centre).argmin()] if len(detected) else -np.inf
         start = max(centre - around, 0)
         deflection = np.abs(lead_mv[start : centre + around + 1])
-        peaks.append(nearest if abs(nearest - centre) <= around else start + int(deflection.argmax()))
+        peaks.append(
+            nearest if abs(nearest - centre) <= around else start + int(deflection.argmax())
+        )
     return np.unique(np.array(peaks, np.int64))
 
 
@@ -194,7 +232,9 @@ def likeness(signal_mv: np.ndarray, *, r_peaks: np.ndarray, rate_hz: int) -> flo
     waves -= waves.mean(axis=1, keepdims=True)
     others = waves.sum(axis=0) - waves
     size = np.linalg.norm(waves, axis=1) * np.linalg.norm(others, axis=1)
-    return float(np.median((waves * others).sum(axis=1) / np.maximum(size, np.finfo(np.float64).tiny)))
+    return float(
+        np.median((waves * others).sum(axis=1) / np.maximum(size, np.finfo(np.float64).tiny))
+    )
 
 
 def matched(first: np.ndarray, *, second: np.ndarray, tolerance: float) -> int:
@@ -211,7 +251,9 @@ def _against_device(peaks_ms: np.ndarray, *, device_ms: np.ndarray) -> dict[str,
         return None
     tolerance_ms, late_ms = 1000 * _TOLERANCE_S, np.zeros(0)
     if len(peaks_ms):
-        late_ms = device_ms - peaks_ms[np.abs(np.subtract.outer(device_ms, peaks_ms)).argmin(axis=1)]
+        late_ms = (
+            device_ms - peaks_ms[np.abs(np.subtract.outer(device_ms, peaks_ms)).argmin(axis=1)]
+        )
         late_ms = late_ms[np.abs(late_ms) <= tolerance_ms]
     within = (peaks_ms >= device_ms[0] - tolerance_ms) & (peaks_ms <= device_ms[-1] + tolerance_ms)
     return {

@@ -33,7 +33,9 @@ def draw(panels: Sequence[Panel], *, out_png: Path) -> None:
     figure = Figure(figsize=(_WIDTH, max(len(panels), 1) * _HEIGHT), layout="constrained")
     if not panels:
         figure.text(0.5, 0.5, "no usable record", ha="center", va="center")
-    rows: list[Any] = list(figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]) if panels else []
+    rows: list[Any] = (
+        list(figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]) if panels else []
+    )
     for axes, panel in zip(rows, panels, strict=True):
         signal_mv = panel.signal_mv[[LEADS.index(lead) for lead in _SHOWN]]
         strip(axes, signal_mv=signal_mv, names=_SHOWN, r_peaks=panel.r_peaks, rate_hz=panel.rate_hz)
@@ -43,7 +45,9 @@ def draw(panels: Sequence[Panel], *, out_png: Path) -> None:
     figure.savefig(out_png, dpi=90)
 
 
-def strip(axes: Any, *, signal_mv: np.ndarray, names: Sequence[str], r_peaks: np.ndarray, rate_hz: int) -> None:
+def strip(
+    axes: Any, *, signal_mv: np.ndarray, names: Sequence[str], r_peaks: np.ndarray, rate_hz: int
+) -> None:
     """Draw leads (L, T) below one another on one pair of axes, with a line at each R-peak and a bar
     of 1 mV.
     """
@@ -56,7 +60,13 @@ def strip(axes: Any, *, signal_mv: np.ndarray, names: Sequence[str], r_peaks: np
         axes.text(-0.05, offset, name, ha="right", va="center", fontsize=7)
         offset += below
     axes.vlines(r_peaks / rate_hz, offset, 0, color="tab:red", linewidth=0.8, alpha=0.6)
-    axes.plot([time_s[-1] + 0.05] * 2, [offset / 2 - 0.5, offset / 2 + 0.5], color="tab:blue", linewidth=2, solid_capstyle="butt")
+    axes.plot(
+        [time_s[-1] + 0.05] * 2,
+        [offset / 2 - 0.5, offset / 2 + 0.5],
+        color="tab:blue",
+        linewidth=2,
+        solid_capstyle="butt",
+    )
     axes.set(xlim=(-0.3, time_s[-1] + 0.15), yticks=[])
     axes.tick_params(labelsize=7)
     axes.spines[["left", "right", "top"]].set_visible(False)

@@ -51,7 +51,10 @@ def of_cohort(signals: Iterable[NDArray[np.float32]]) -> Zscore:
         total += float(signal_LS.sum(dtype=np.float64))
         squares += float(np.square(signal_LS, dtype=np.float64).sum())
     if not count:
-        raise ValueError("there is no training ECG, which encoders.zscore: cohort needs; use more participants or zscore: sample")
+        raise ValueError(
+            "there is no training ECG, which encoders.zscore: cohort needs; use more "
+            "participants or zscore: sample"
+        )
     mean = total / count
     variance = max(squares / count - mean**2, 0.0)
     return Zscore("cohort", mean, max(variance**0.5, _LEAST_SD_MV))

@@ -96,7 +96,9 @@ def control_shares(steps: Steps, *, generator: np.random.Generator) -> dict[str,
     The first and the last are averaged over several draws.
     """
     people, num_steps = steps.ecg.shape[:2]
-    others = [np.roll(steps.cmr, k, axis=0) for k in range(1, min(_CONTROLS, people - 1) + 1)] or [steps.cmr]
+    others = [np.roll(steps.cmr, k, axis=0) for k in range(1, min(_CONTROLS, people - 1) + 1)] or [
+        steps.cmr
+    ]
     other: Array = np.mean([share_near_diagonal(cosines(steps.ecg, cmr)) for cmr in others], axis=0)
     own, shares = cosines(steps.ecg, steps.cmr), []
     for _ in range(_CONTROLS):
@@ -138,7 +140,9 @@ def correlations(first_m: Array, second_m: Array, *, counts: Array) -> Array:
     mean_first = counts @ first / total
     mean_second = counts @ second / total
     covariance = counts @ (first * second) / total - mean_first * mean_second
-    variances = (counts @ first**2 / total - mean_first**2) * (counts @ second**2 / total - mean_second**2)
+    variances = (counts @ first**2 / total - mean_first**2) * (
+        counts @ second**2 / total - mean_second**2
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
         found: Array = np.where(variances > 1e-20, covariance / np.sqrt(variances), np.nan)
     return found
@@ -152,7 +156,10 @@ def read_steps(path: Path) -> Steps:
     with np.load(path, allow_pickle=False) as stored:
         names = ("test_visits", "local_valid", "ecg_local", "cmr_local", "cmr_local_still")
         if lacking := [name for name in names if name not in stored]:
-            raise ValueError(f"{path} has no {', '.join(lacking)}: list only contrastive models in alignment.rows")
+            raise ValueError(
+                f"{path} has no {', '.join(lacking)}: list only contrastive models in "
+                "alignment.rows"
+            )
         visits, valid, ecg, cmr, still = (stored[name] for name in names)
     first: dict[str, int] = {}
     for row in sorted(range(len(visits)), key=lambda row: participants.visit_order(visits[row])):
@@ -160,8 +167,13 @@ def read_steps(path: Path) -> Steps:
     chosen = np.array(list(first.values()))
     usable = chosen[valid[chosen]]
     if not usable.size:
-        raise ValueError(f"{path}: no test participant has a complete beat in the ECG crop, so use more participants")
-    return Steps(visits[usable].tolist(), ecg[usable], cmr[usable], still, int(chosen.size - usable.size))
+        raise ValueError(
+            f"{path}: no test participant has a complete beat in the ECG crop, so use more "
+            "participants"
+        )
+    return Steps(
+        visits[usable].tolist(), ecg[usable], cmr[usable], still, int(chosen.size - usable.size)
+    )
 
 
 @dataclass(frozen=True)
@@ -194,7 +206,10 @@ def compare(path: Path, people: People, *, seed: int) -> Aligned:
     """
     steps = read_steps(path)
     if steps.visits != people.visits:
-        raise ValueError(f"{path} holds other test participants than the first model: run the embedding of both again")
+        raise ValueError(
+            f"{path} holds other test participants than the first model: run the embedding "
+            "of both again"
+        )
     of_people = cosines(steps.ecg, steps.cmr)
     shares = {"share": share_near_diagonal(of_people)}
     shares |= control_shares(steps, generator=seeds.generator(seed, "alignment controls"))
@@ -231,7 +246,11 @@ def evaluate(
             estimates[name] = Estimates(values, list(files[row.model]), len(people.visits))
         numbers = _numbers(estimates, reference=reference, confidence=settings.confidence)
         reference = reference or estimates["share"]
-        log.info("%s: %.3f of ECG phases are matched within one phase of the diagonal", row.label, numbers["share"])
+        log.info(
+            "%s: %.3f of ECG phases are matched within one phase of the diagonal",
+            row.label,
+            numbers["share"],
+        )
         matrices = [aligned.cosines.mean(axis=0, dtype=np.float64) for aligned in of_seed]
         models[row.model] = {
             "title": row.label,
@@ -255,7 +274,9 @@ def _people(path: Path, settings: Alignment, *, seed: int, truth: Path | None) -
     return People(visits, counts, true_shifts)
 
 
-def _numbers(estimates: Mapping[str, Estimates], *, reference: Estimates | None, confidence: float) -> dict[str, float]:
+def _numbers(
+    estimates: Mapping[str, Estimates], *, reference: Estimates | None, confidence: float
+) -> dict[str, float]:
     """Return values with intervals, and differences of the share.
 
     The share is compared with the other and the still cines, and with that of the first model.
@@ -266,22 +287,44 @@ def _numbers(estimates: Mapping[str, Estimates], *, reference: Estimates | None,
     share = estimates["share"]
     for control in ("other", "still"):
         other = estimates[f"{control}_share"]
-        numbers |= uncertainty.paired_columns(f"beyond_{control}", share, reference=other, confidence=confidence)
-    return numbers | uncertainty.paired_columns("share", share, reference=reference, confidence=confidence)
+        numbers |= uncertainty.paired_columns(
+            f"beyond_{control}", share, reference=other, confidence=confidence
+        )
+    return numbers | uncertainty.paired_columns(
+        "share", share, reference=reference, confidence=confidence
+    )
 
 
 def main() -> None:
     """Write the alignment numbers and their figures."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    parser = argparse.ArgumentParser(description="Measure the temporal alignment of ECG and CMR embeddings (Fig. 2).")
-    parser.add_argument("--settings", required=True, help="section alignment of the configuration, as JSON")
+    parser = argparse.ArgumentParser(
+        description="Measure the temporal alignment of ECG and CMR embeddings (Fig. 2)."
+    )
     parser.add_argument(
-        "--embeddings", required=True, type=samples.files, help="embedding files (.npz) by model and seed, as JSON"
+        "--settings", required=True, help="section alignment of the configuration, as JSON"
+    )
+    parser.add_argument(
+        "--embeddings",
+        required=True,
+        type=samples.files,
+        help="embedding files (.npz) by model and seed, as JSON",
     )
     parser.add_argument("--seed", required=True, type=int, help="seed of the project")
     parser.add_argument("--truth", type=Path, help="truth.csv of a simulated cohort")
-    parser.add_argument("--figure", required=True, nargs="+", type=Path, help="figures to write; the suffix sets the format")
-    parser.add_argument("--example", required=True, type=Path, help="figure of one participant to write; do not share it")
+    parser.add_argument(
+        "--figure",
+        required=True,
+        nargs="+",
+        type=Path,
+        help="figures to write; the suffix sets the format",
+    )
+    parser.add_argument(
+        "--example",
+        required=True,
+        type=Path,
+        help="figure of one participant to write; do not share it",
+    )
     parser.add_argument("--out", required=True, type=Path, help="numbers to write (JSON)")
     args = parser.parse_args()
     result, examples = evaluate(

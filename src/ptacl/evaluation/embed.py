@@ -63,7 +63,11 @@ def load_model(folder: Path) -> Model:
     names = weights.modules_of(folder)
     return Model(
         encoders={m: weights.encoder(folder, m) for m in MODALITIES if m in names},
-        projectors={m: weights.projector(folder, f"{m}_projector") for m in MODALITIES if f"{m}_projector" in names},
+        projectors={
+            m: weights.projector(folder, f"{m}_projector")
+            for m in MODALITIES
+            if f"{m}_projector" in names
+        },
         heads={m: weights.head(folder, f"{m}_head") for m in MODALITIES if f"{m}_head" in names},
         zscore=weights.zscore(folder),
     )
@@ -71,7 +75,13 @@ def load_model(folder: Path) -> Model:
 
 @torch.inference_mode()
 def embed(
-    model: Model, samples: Samples, *, local_rows: np.ndarray, batch_size: int, device: torch.device, progress: bool = True
+    model: Model,
+    samples: Samples,
+    *,
+    local_rows: np.ndarray,
+    batch_size: int,
+    device: torch.device,
+    progress: bool = True,
 ) -> dict[str, np.ndarray]:
     """Embed all samples and return the arrays of the embedding file by name.
 
@@ -91,13 +101,17 @@ def embed(
     images = torch.zeros(())
     starts = range(0, len(samples), batch_size)
     interval_s = 0.5 if sys.stderr.isatty() else 10
-    for start in tqdm(starts, desc="embedding", unit="batch", mininterval=interval_s, disable=not progress):
+    for start in tqdm(
+        starts, desc="embedding", unit="batch", mininterval=interval_s, disable=not progress
+    ):
         chosen = np.arange(start, min(start + batch_size, len(samples)))
         # Every batch is padded to the full size: the rounding of a matrix product depends on its
         # size, and an embedding must not depend on how many samples share its batch.
         filled = np.pad(chosen, (0, batch_size - len(chosen)), mode="edge")
         batch = samples.finish(samples.collect(filled, epoch=None), device=device)
-        local = torch.from_numpy(is_local[filled] & (np.arange(batch_size) < len(chosen))).to(device)
+        local = torch.from_numpy(is_local[filled] & (np.arange(batch_size) < len(chosen))).to(
+            device
+        )
         for name, value in _embed_batch(model, batch, local=local).items():
             kept = value if name in _LOCAL else value[: len(chosen)]
             parts.setdefault(name, []).append(kept.cpu().numpy())
@@ -105,11 +119,15 @@ def embed(
             images = images + batch["cmr"][local].mean(dim=1, dtype=torch.float64).sum(dim=0).cpu()
     arrays = {name: np.concatenate(values) for name, values in parts.items()}
     if is_local.any():
-        arrays["cmr_local_still"] = _still_steps(model, images / is_local.sum(), batch_size=batch_size, device=device)
+        arrays["cmr_local_still"] = _still_steps(
+            model, images / is_local.sum(), batch_size=batch_size, device=device
+        )
     return arrays
 
 
-def _still_steps(model: Model, image_HW: torch.Tensor, *, batch_size: int, device: torch.device) -> np.ndarray:
+def _still_steps(
+    model: Model, image_HW: torch.Tensor, *, batch_size: int, device: torch.device
+) -> np.ndarray:
     """Return the local CMR embedding (T, D) float16 of a cine that repeats one image."""
     encoder = model.encoders["cmr"]
     assert isinstance(encoder, Encoder)
@@ -118,25 +136,48 @@ def _still_steps(model: Model, image_HW: torch.Tensor, *, batch_size: int, devic
     return np.asarray(steps_BTD[0].half().cpu().numpy())
 
 
-def _embed_batch(model: Model, batch: Mapping[str, torch.Tensor], *, local: torch.Tensor) -> dict[str, torch.Tensor]:
+def _embed_batch(
+    model: Model, batch: Mapping[str, torch.Tensor], *, local: torch.Tensor
+) -> dict[str, torch.Tensor]:
     tokens = {name: encoder(batch[name]) for name, encoder in model.encoders.items()}
     out = {name: heads.pool(t) for name, t in tokens.items()}
-    out |= {f"{name}_projected": heads.project(tokens[name], projector) for name, projector in model.projectors.items()}
+    out |= {
+        f"{name}_projected": heads.project(tokens[name], projector)
+        for name, projector in model.projectors.items()
+    }
     out |= {f"{name}_predicted": head.predict(tokens[name]) for name, head in model.heads.items()}
     if model.local:
         ecg = ecg_steps(tokens["ecg"][local], batch["beats"][local])
         cmr = cmr_steps(tokens["cmr"][local], steps=model.encoders["cmr"].grid[0])
-        out |= {"ecg_local": ecg.half(), "cmr_local": cmr.half(), "local_valid": batch["valid"][local]}
+        out |= {
+            "ecg_local": ecg.half(),
+            "cmr_local": cmr.half(),
+            "local_valid": batch["valid"][local],
+        }
     return out
 
 
 def main() -> None:
     """Run the stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, metavar="JSON", help="section embedding of the configuration")
+    parser.add_argument(
+        "--settings", required=True, metavar="JSON", help="section embedding of the configuration"
+    )
     parser.add_argument("--participants", required=True, type=Path, help="participants.csv")
-    parser.add_argument("--ecg-shards", nargs="*", default=[], type=Path, help="manifests (k.json) of the ECG stores")
-    parser.add_argument("--cmr-shards", nargs="*", default=[], type=Path, help="manifests (k.json) of the CMR stores")
+    parser.add_argument(
+        "--ecg-shards",
+        nargs="*",
+        default=[],
+        type=Path,
+        help="manifests (k.json) of the ECG stores",
+    )
+    parser.add_argument(
+        "--cmr-shards",
+        nargs="*",
+        default=[],
+        type=Path,
+        help="manifests (k.json) of the CMR stores",
+    )
     parser.add_argument(
         "--maps",
         type=Place.of,
@@ -157,13 +198,20 @@ def main() -> None:
         place=options.maps,
     ).standardised(model.zscore)
     sizes = {name: encoder.settings for name, encoder in model.encoders.items()}
-    samples = Samples(recordings, list(np.arange(len(table))[:, None]), sizes=sizes, seed=0, beats=model.local)
+    samples = Samples(
+        recordings, list(np.arange(len(table))[:, None]), sizes=sizes, seed=0, beats=model.local
+    )
     test = split_rows(table, "test")
     with processes.started() as device:
-        arrays = embed(model, samples, local_rows=test, batch_size=settings.batch_size, device=device)
+        arrays = embed(
+            model, samples, local_rows=test, batch_size=settings.batch_size, device=device
+        )
     arrays |= {"model": np.array(weights.digest(options.model))}
     arrays |= {"visits": table["visit"].to_numpy(str), "split": table["split"].to_numpy(str)}
-    arrays |= {f"{name}_phenotypes": np.array(head.settings.phenotypes) for name, head in model.heads.items()}
+    arrays |= {
+        f"{name}_phenotypes": np.array(head.settings.phenotypes)
+        for name, head in model.heads.items()
+    }
     if model.local:
         arrays["test_visits"] = arrays["visits"][test]
     options.out.parent.mkdir(parents=True, exist_ok=True)

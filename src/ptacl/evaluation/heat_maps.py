@@ -18,7 +18,9 @@ def draw_models(result: Mapping[str, object], *, paths: Sequence[Path]) -> None:
     )
 
 
-def draw(matrices: Mapping[str, NDArray[np.floating]], *, label: str, paths: Sequence[Path]) -> None:
+def draw(
+    matrices: Mapping[str, NDArray[np.floating]], *, label: str, paths: Sequence[Path]
+) -> None:
     """Draw heat maps (T, T) by title, side by side; `label` is the label of the colour scale."""
     import matplotlib
 
@@ -31,10 +33,16 @@ def draw(matrices: Mapping[str, NDArray[np.floating]], *, label: str, paths: Seq
     style = {"font.size": 9, "svg.hashsalt": "alignment", "axes.linewidth": 0.6}
     with matplotlib.rc_context(style):
         figure, axes = plt.subplots(
-            1, len(matrices), figsize=(2.5 * len(matrices) + 0.9, 2.95), layout="constrained", squeeze=False
+            1,
+            len(matrices),
+            figsize=(2.5 * len(matrices) + 0.9, 2.95),
+            layout="constrained",
+            squeeze=False,
         )
         for ax, (title, matrix) in zip(axes[0], matrices.items(), strict=True):
-            mesh = ax.pcolormesh(matrix, cmap="viridis", vmin=low, vmax=high, edgecolors="face", linewidth=0.2)
+            mesh = ax.pcolormesh(
+                matrix, cmap="viridis", vmin=low, vmax=high, edgecolors="face", linewidth=0.2
+            )
             ax.set(aspect="equal", xlabel="CMR phase", xticks=ticks + 0.5, yticks=ticks + 0.5)
             ax.set_xticklabels(["ED", *map(str, ticks[1:])])
             ax.set_yticklabels(["ED", *map(str, ticks[1:])])

@@ -50,7 +50,9 @@ def fit(features_nd: Array, targets_np: Array) -> Probe:
     """
     known = np.isfinite(targets_np)
     if not known.any(axis=0).all():
-        raise ValueError("a phenotype has no value in the training split: remove it from cohort.phenotypes")
+        raise ValueError(
+            "a phenotype has no value in the training split: remove it from cohort.phenotypes"
+        )
     num_phenotypes = targets_np.shape[1]
     found = Probe(np.empty((features_nd.shape[1], num_phenotypes)), np.empty(num_phenotypes))
     alike: dict[bytes, list[int]] = {}
@@ -97,22 +99,40 @@ def predict(
         return fit(seen, train.targets).predict(unseen)
     assert embedding is not None
     with np.load(embedding, allow_pickle=False) as stored:
-        known = stored[f"{row.predictions}_phenotypes"].tolist() if f"{row.predictions}_phenotypes" in stored else []
+        known = (
+            stored[f"{row.predictions}_phenotypes"].tolist()
+            if f"{row.predictions}_phenotypes" in stored
+            else []
+        )
     if lacking := [name for name in names if name not in known]:
         raise ValueError(f"{embedding} predicts no {', '.join(lacking)}: train the model again")
-    found = samples.read_embedding(embedding, array=f"{row.predictions}_predicted", visits=test.visits)
+    found = samples.read_embedding(
+        embedding, array=f"{row.predictions}_predicted", visits=test.visits
+    )
     return found[:, [known.index(name) for name in names]].astype(np.float64)
 
 
 def _features(
-    row: RegressionRow, embedding: Path | None, *, participants: Path, train: samples.Samples, test: samples.Samples
+    row: RegressionRow,
+    embedding: Path | None,
+    *,
+    participants: Path,
+    train: samples.Samples,
+    test: samples.Samples,
 ) -> tuple[Array, Array]:
     """Return the features of the training participants and of the test participants."""
     visits, parts = train.visits + test.visits, []
     if embedding is not None:
         arrays = [f for f in row.features if f in ("ecg", "cmr")]
-        parts = [samples.read_embedding(embedding, array=f, visits=visits).astype(np.float64) for f in arrays]
+        parts = [
+            samples.read_embedding(embedding, array=f, visits=visits).astype(np.float64)
+            for f in arrays
+        ]
     if covariates := [f for f in row.features if f not in ("ecg", "cmr")]:
-        parts.append(samples.read_covariates(participants, names=covariates, train=train.visits, visits=visits))
+        parts.append(
+            samples.read_covariates(
+                participants, names=covariates, train=train.visits, visits=visits
+            )
+        )
     seen, unseen = np.split(np.concatenate(parts, axis=1), [len(train.visits)])
     return seen, unseen

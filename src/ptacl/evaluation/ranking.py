@@ -55,7 +55,9 @@ def count_matches(phenotypes_np: Array, *, half_width: Array, own: bool) -> tupl
         known = np.isfinite(values)
         ordered = np.sort(values[known])
         lowest, highest = values[known] - half_width[p], values[known] + half_width[p]
-        inside = np.searchsorted(ordered, highest, side="right") - np.searchsorted(ordered, lowest, side="left")
+        inside = np.searchsorted(ordered, highest, side="right") - np.searchsorted(
+            ordered, lowest, side="left"
+        )
         matches[known, p], sizes[known, p] = inside - (not own), known.sum() - (not own)
     return matches, sizes
 
@@ -79,7 +81,10 @@ def find(
     if n < 2:
         raise ValueError("retrieval needs at least two test participants: the cohort is too small")
     half_width = half_widths(phenotypes_np, band=band)
-    precision, first = np.full((n, num_phenotypes, len(ks)), np.nan), np.full((n, num_phenotypes), np.nan)
+    precision, first = (
+        np.full((n, num_phenotypes, len(ks)), np.nan),
+        np.full((n, num_phenotypes), np.nan),
+    )
     for start in range(0, n, _BLOCK):
         rows = np.arange(start, min(start + _BLOCK, n))
         scores = query[rows] @ gallery.T
@@ -88,7 +93,12 @@ def find(
         nearest = _nearest(scores, num=min(_CANDIDATES + max(ks), n - (not own)))
         for p in range(num_phenotypes):
             precision[rows, p], first[rows, p] = _of_phenotype(
-                phenotypes_np[:, p], rows=rows, scores=scores, nearest=nearest, half_width=half_width[p], ks=ks
+                phenotypes_np[:, p],
+                rows=rows,
+                scores=scores,
+                nearest=nearest,
+                half_width=half_width[p],
+                ks=ks,
             )
     _, sizes = count_matches(phenotypes_np, half_width=half_width, own=own)
     precision[~(sizes[..., None] >= np.asarray(ks))] = np.nan
@@ -112,7 +122,11 @@ def own_ranks(query_nd: NDArray[np.float32], gallery_nd: NDArray[np.float32]) ->
 
 def _nearest(scores_bn: NDArray[np.float32], *, num: int) -> NDArray[np.intp]:
     """Return the candidates (b, num) with the highest scores, best first."""
-    chosen = np.argpartition(scores_bn, -num, axis=1)[:, -num:] if num < scores_bn.shape[1] else np.argsort(scores_bn, axis=1)
+    chosen = (
+        np.argpartition(scores_bn, -num, axis=1)[:, -num:]
+        if num < scores_bn.shape[1]
+        else np.argsort(scores_bn, axis=1)
+    )
     chosen = np.sort(chosen, axis=1)  # gallery order, which the stable sort keeps for ties
     order = np.argsort(-np.take_along_axis(scores_bn, chosen, axis=1), axis=1, kind="stable")
     return np.take_along_axis(chosen, order, axis=1)
@@ -136,7 +150,9 @@ def _of_phenotype(
     match_bc = np.abs(candidates - values_n[rows, None]) <= half_width
     place_bc = np.cumsum(known[nearest], axis=1)  # rank among candidates with a value
     precision = np.column_stack([(match_bc & (place_bc <= k)).sum(axis=1) / k for k in ks])
-    first = np.where(match_bc.any(axis=1), place_bc[np.arange(len(rows)), match_bc.argmax(axis=1)], np.nan)
+    first = np.where(
+        match_bc.any(axis=1), place_bc[np.arange(len(rows)), match_bc.argmax(axis=1)], np.nan
+    )
 
     complete = nearest.shape[1] == np.isfinite(scores[0]).sum()  # `nearest` holds the whole gallery
     if not complete:
@@ -147,11 +163,15 @@ def _of_phenotype(
             hits = np.abs(values_n[order] - values_n[rows[i]]) <= half_width
             precision[i] = [hits[:k].sum() / k for k in ks]
         deep = np.flatnonzero(known[rows] & np.isnan(first))
-        first[deep] = _rank_by_count(values_n, rows=rows[deep], scores=scores[deep], half_width=half_width)
+        first[deep] = _rank_by_count(
+            values_n, rows=rows[deep], scores=scores[deep], half_width=half_width
+        )
     return precision, first
 
 
-def _rank_by_count(values_n: Array, *, rows: NDArray[np.intp], scores: NDArray[np.float32], half_width: float) -> Array:
+def _rank_by_count(
+    values_n: Array, *, rows: NDArray[np.intp], scores: NDArray[np.float32], half_width: float
+) -> Array:
     """Return the exact rank (b,) of the first match.
 
     It is one more than the number of candidates with a value that score above the best match.

@@ -73,7 +73,9 @@ def fit(
             }
         )
     mean, covariance = seen.mean(0), np.cov(seen.T)
-    precision = np.linalg.inv(covariance + _RIDGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance)))
+    precision = np.linalg.inv(
+        covariance + _RIDGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    )
     return {
         "phenotypes": phenotypes,
         "coefficients": probe.coefficients.tolist(),
@@ -97,18 +99,39 @@ def main() -> None:
     """Run the stage."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--settings", required=True, help="section regression of the configuration, as JSON")
-    parser.add_argument("--phenotypes", required=True, help="names and units of the phenotypes, as JSON")
+    parser.add_argument(
+        "--settings", required=True, help="section regression of the configuration, as JSON"
+    )
+    parser.add_argument(
+        "--phenotypes", required=True, help="names and units of the phenotypes, as JSON"
+    )
     parser.add_argument("--participants", required=True, type=Path, help="participants.csv")
     parser.add_argument(
-        "--embeddings", required=True, type=samples.files, help="embedding files (.npz) by model and seed, as JSON"
+        "--embeddings",
+        required=True,
+        type=samples.files,
+        help="embedding files (.npz) by model and seed, as JSON",
     )
-    parser.add_argument("--models", required=True, type=samples.files, help="probe.json to write, by model and seed, as JSON")
+    parser.add_argument(
+        "--models",
+        required=True,
+        type=samples.files,
+        help="probe.json to write, by model and seed, as JSON",
+    )
     parser.add_argument("--seed", required=True, type=int, help="seed of the project")
     args = parser.parse_args()
-    settings, phenotypes = Regression.model_validate_json(args.settings), json.loads(args.phenotypes)
-    names, units = phenotypes["names"], dict(zip(phenotypes["names"], phenotypes["units"], strict=True))
-    train, test = (samples.read_participants(args.participants, split=s, phenotypes=names) for s in ("train", "test"))
+    settings, phenotypes = (
+        Regression.model_validate_json(args.settings),
+        json.loads(args.phenotypes),
+    )
+    names, units = (
+        phenotypes["names"],
+        dict(zip(phenotypes["names"], phenotypes["units"], strict=True)),
+    )
+    train, test = (
+        samples.read_participants(args.participants, split=s, phenotypes=names)
+        for s in ("train", "test")
+    )
     for model, of_seed in args.models.items():
         for seed, path in of_seed.items():
             source = args.embeddings[model][seed]
@@ -117,9 +140,20 @@ def main() -> None:
                 modalities = [m for m in ("ecg", "cmr") if m in stored]
             for modality in modalities:
                 seen, unseen = (
-                    samples.read_embedding(source, array=modality, visits=s.visits).astype(np.float64) for s in (train, test)
+                    samples.read_embedding(source, array=modality, visits=s.visits).astype(
+                        np.float64
+                    )
+                    for s in (train, test)
                 )
-                found[modality] = fit(seen, unseen, train=train, test=test, names=names, settings=settings, seed=args.seed)
+                found[modality] = fit(
+                    seen,
+                    unseen,
+                    train=train,
+                    test=test,
+                    names=names,
+                    settings=settings,
+                    seed=args.seed,
+                )
                 for phenotype in found[modality]["phenotypes"]:
                     phenotype["unit"] = units[phenotype["name"]]
             path.write_text(json.dumps(found, sort_keys=True) + "\n")

@@ -54,10 +54,14 @@ def tabulate(
         for p, name in enumerate([*phenotypes, "mean"]):
             other = None if i == reference else with_mean[reference].at(p)
             numbers |= uncertainty.columns(f"{name}_R2", estimate.at(p), confidence=confidence)
-            numbers |= uncertainty.paired_columns(name, estimate.at(p), reference=other, confidence=confidence)
+            numbers |= uncertainty.paired_columns(
+                name, estimate.at(p), reference=other, confidence=confidence
+            )
         spread = _spread(estimate.values[:, 0])
         adjusted = uncertainty.holm([float(numbers[f"{name}_p"]) for name in phenotypes])  # type: ignore[arg-type]
-        numbers |= {f"{name}_p_holm": value for name, value in zip(phenotypes, adjusted, strict=True)}
+        numbers |= {
+            f"{name}_p_holm": value for name, value in zip(phenotypes, adjusted, strict=True)
+        }
         numbers |= {f"{name}_seed_sd": spread[p] for p, name in enumerate(phenotypes)}
         table.append(numbers)
     return pd.DataFrame(table)
@@ -72,7 +76,11 @@ def _spread(values_SP: Array) -> list[float]:
 
 
 def by_seed(
-    estimates: Sequence[Estimates], *, rows: Sequence[Mapping[str, object]], reference: int, phenotypes: Sequence[str]
+    estimates: Sequence[Estimates],
+    *,
+    rows: Sequence[Mapping[str, object]],
+    reference: int,
+    phenotypes: Sequence[str],
 ) -> pd.DataFrame:
     """Make a table with R² of the sample, one row per method, seed and phenotype.
 
@@ -85,7 +93,12 @@ def by_seed(
         other = None if i == reference else estimates[reference].with_mean()
         for seed, values, differences in estimate.with_mean().by_seed(other):
             for p, name in enumerate(names):
-                numbers = {"seed": seed, "phenotype": name, "R2": values[p], "difference": differences[p]}
+                numbers = {
+                    "seed": seed,
+                    "phenotype": name,
+                    "R2": values[p],
+                    "difference": differences[p],
+                }
                 table.append(fixed | numbers)
     return pd.DataFrame(table).astype({"seed": "Int64"})
 
@@ -100,43 +113,74 @@ class Tables:
 
 
 def evaluate(
-    settings: Regression, *, participants: Path, phenotypes: Sequence[str], embeddings: samples.Files, seed: int
+    settings: Regression,
+    *,
+    participants: Path,
+    phenotypes: Sequence[str],
+    embeddings: samples.Files,
+    seed: int,
 ) -> Tables:
     """Compute Table 2 for the rows of the settings.
 
     Raises ValueError if the reference is not the label of an ECG row.
     """
-    reference = [i for i, row in enumerate(settings.rows) if row.label == settings.reference and row.input == "ecg"]
+    reference = [
+        i
+        for i, row in enumerate(settings.rows)
+        if row.label == settings.reference and row.input == "ecg"
+    ]
     if not reference:
-        raise ValueError(f"regression.reference {settings.reference} is not the label of an ECG row of regression.rows")
+        raise ValueError(
+            f"regression.reference {settings.reference} is not the label of an ECG row of "
+            "regression.rows"
+        )
     train = samples.read_participants(participants, split="train", phenotypes=phenotypes)
     test = samples.read_participants(participants, split="test", phenotypes=phenotypes)
     generator = seeds.generator(seed, "bootstrap", "regression")
-    counts = uncertainty.draw_counts(len(test.visits), draws=settings.bootstrap, generator=generator)
+    counts = uncertainty.draw_counts(
+        len(test.visits), draws=settings.bootstrap, generator=generator
+    )
     estimates, rows, by_stratum = [], [], []
     groups = strata.read(participants, visits=test.visits)
     for row in settings.rows:
         files: dict[int | None, Path | None] = {None: None}
         if row.model:
-            files = dict[int | None, Path | None](samples.of_model(row.model, embeddings=embeddings).items())
+            files = dict[int | None, Path | None](
+                samples.of_model(row.model, embeddings=embeddings).items()
+            )
         predictions = [
-            predict(row, path, participants=participants, train=train, test=test, names=phenotypes) for path in files.values()
+            predict(row, path, participants=participants, train=train, test=test, names=phenotypes)
+            for path in files.values()
         ]
         of_seed = np.stack([r2(test.targets, found, counts=counts) for found in predictions])
         estimate = Estimates(of_seed, list(files), len(test.visits))
         estimates.append(estimate)
-        fixed = {"input": row.group, "method": row.label, "evaluation": row.evaluation, "model": row.model or ""}
+        fixed = {
+            "input": row.group,
+            "method": row.label,
+            "evaluation": row.evaluation,
+            "model": row.model or "",
+        }
         fixed |= {"paper": row.paper or "", "note": row.note}
-        numbers = {"n_train": len(train.visits), "n_test": len(test.visits), "seeds": estimate.num_seeds}
+        numbers = {
+            "n_train": len(train.visits),
+            "n_test": len(test.visits),
+            "seeds": estimate.num_seeds,
+        }
         rows.append(fixed | numbers | {"confidence": settings.confidence})
         if row.group == "ECG":
-            of_groups = strata.tabulate(predictions, seeds=list(files), targets=test.targets, groups=groups, counts=counts)
+            of_groups = strata.tabulate(
+                predictions, seeds=list(files), targets=test.targets, groups=groups, counts=counts
+            )
             by_stratum += [
-                fixed | numbers | found for found in strata.columns(of_groups, groups, phenotypes, settings.confidence)
+                fixed | numbers | found
+                for found in strata.columns(of_groups, groups, phenotypes, settings.confidence)
             ]
         log.info("%s %s: mean R2 %.3f", fixed["input"], row.label, estimate.value.mean())
     place = reference[0]
-    table = tabulate(estimates, rows=rows, reference=place, phenotypes=phenotypes, confidence=settings.confidence)
+    table = tabulate(
+        estimates, rows=rows, reference=place, phenotypes=phenotypes, confidence=settings.confidence
+    )
     of_seeds = by_seed(estimates, rows=rows, reference=place, phenotypes=phenotypes)
     return Tables(table, pd.DataFrame(by_stratum), of_seeds)
 
@@ -145,15 +189,22 @@ def main() -> None:
     """Write the regression tables."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     parser = argparse.ArgumentParser(description="Evaluate linear probes of embeddings (Table 2).")
-    parser.add_argument("--settings", required=True, help="section regression of the configuration, as JSON")
+    parser.add_argument(
+        "--settings", required=True, help="section regression of the configuration, as JSON"
+    )
     parser.add_argument("--phenotypes", required=True, help="names of the phenotypes, as JSON")
     parser.add_argument("--participants", required=True, type=Path, help="participants.csv")
     parser.add_argument(
-        "--embeddings", required=True, type=samples.files, help="embedding files (.npz) by model and seed, as JSON"
+        "--embeddings",
+        required=True,
+        type=samples.files,
+        help="embedding files (.npz) by model and seed, as JSON",
     )
     parser.add_argument("--seed", required=True, type=int, help="seed of the project")
     parser.add_argument("--out", required=True, type=Path, help="table to write (CSV)")
-    parser.add_argument("--strata", required=True, type=Path, help="table by sex and age group to write (CSV)")
+    parser.add_argument(
+        "--strata", required=True, type=Path, help="table by sex and age group to write (CSV)"
+    )
     parser.add_argument("--by-seed", required=True, type=Path, help="table by seed to write (CSV)")
     args = parser.parse_args()
     tables = evaluate(
@@ -163,7 +214,11 @@ def main() -> None:
         embeddings=args.embeddings,
         seed=args.seed,
     )
-    for path, written in ((args.out, tables.regression), (args.strata, tables.strata), (args.by_seed, tables.seeds)):
+    for path, written in (
+        (args.out, tables.regression),
+        (args.strata, tables.strata),
+        (args.by_seed, tables.seeds),
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
         written.to_csv(path, index=False, float_format="%.6g")
 

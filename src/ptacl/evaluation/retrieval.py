@@ -53,21 +53,29 @@ def statistics(found: ranking.Found, *, counts: Array) -> Array:
     return np.concatenate([_averages(found, counts=counts), median_rank[..., None]], axis=2)
 
 
-def random_statistics(phenotypes_np: Array, *, ks: Sequence[int], band: float, own: bool, counts: Array) -> Array:
+def random_statistics(
+    phenotypes_np: Array, *, ks: Sequence[int], band: float, own: bool, counts: Array
+) -> Array:
     """Return the expectation of :func:`statistics` for a random order of the gallery."""
-    matches, sizes = ranking.count_matches(phenotypes_np, half_width=ranking.half_widths(phenotypes_np, band=band), own=own)
+    matches, sizes = ranking.count_matches(
+        phenotypes_np, half_width=ranking.half_widths(phenotypes_np, band=band), own=own
+    )
     precision = np.repeat((matches / np.maximum(sizes, 1))[..., None], len(ks), axis=2)
     precision[sizes[..., None] < np.asarray(ks)] = np.nan
     first = np.where(matches > 0, (sizes + 1) / (matches + 1), np.nan)
     averages = _averages(ranking.Found(precision, first), counts=counts)
-    median_rank = np.column_stack([_random_median(m, size, counts=counts) for m, size in zip(matches.T, sizes.T, strict=True)])
+    median_rank = np.column_stack(
+        [_random_median(m, size, counts=counts) for m, size in zip(matches.T, sizes.T, strict=True)]
+    )
     return np.concatenate([averages, median_rank[..., None]], axis=2)
 
 
 def _averages(found: ranking.Found, *, counts: Array) -> Array:
     """Return precision at each k and mean rank of the first match, (B, P, K + 1)."""
     values = np.concatenate([found.precision, found.first[..., None]], axis=2)
-    return uncertainty.means(values.reshape(len(values), -1), counts=counts).reshape(len(counts), *values.shape[1:])
+    return uncertainty.means(values.reshape(len(values), -1), counts=counts).reshape(
+        len(counts), *values.shape[1:]
+    )
 
 
 def _random_median(matches_n: Array, sizes_n: Array, *, counts: Array) -> Array:
@@ -110,15 +118,36 @@ def _estimates(
         of_seed, own_of_seed = [], []
         for path in files.values():
             query = samples.read_embedding(path, array=f"{asks}_projected", visits=test.visits)
-            gallery = samples.read_embedding(path, array=f"{searched}_projected", visits=test.visits)
-            found = ranking.find(query, gallery, phenotypes_np=test.targets, ks=settings.ks, band=settings.band, own=own)
+            gallery = samples.read_embedding(
+                path, array=f"{searched}_projected", visits=test.visits
+            )
+            found = ranking.find(
+                query,
+                gallery,
+                phenotypes_np=test.targets,
+                ks=settings.ks,
+                band=settings.band,
+                own=own,
+            )
             of_seed.append(statistics(found, counts=counts))
-            own_of_seed.append(_own_statistics(ranking.own_ranks(query, gallery), ks=settings.ks, counts=counts))
-        yield row, Estimates(np.stack(of_seed), list(files), people), Estimates(np.stack(own_of_seed), list(files), people)
-    chance = random_statistics(test.targets, ks=settings.ks, band=settings.band, own=own, counts=counts)
+            own_of_seed.append(
+                _own_statistics(ranking.own_ranks(query, gallery), ks=settings.ks, counts=counts)
+            )
+        yield (
+            row,
+            Estimates(np.stack(of_seed), list(files), people),
+            Estimates(np.stack(own_of_seed), list(files), people),
+        )
+    chance = random_statistics(
+        test.targets, ks=settings.ks, band=settings.band, own=own, counts=counts
+    )
     by_chance = np.array([(people + 1) / 2, *(min(k, people) / people for k in settings.ks)])
     own_by_chance = np.tile(by_chance, (len(counts), 1))
-    yield RANDOM, Estimates(chance[None], [None], people), Estimates(own_by_chance[None], [None], people)
+    yield (
+        RANDOM,
+        Estimates(chance[None], [None], people),
+        Estimates(own_by_chance[None], [None], people),
+    )
 
 
 def _own_statistics(ranks_n: Array, *, ks: Sequence[int], counts: Array) -> Array:
@@ -127,7 +156,12 @@ def _own_statistics(ranks_n: Array, *, ks: Sequence[int], counts: Array) -> Arra
     Recall at k is the share of queries whose own partner is among the first k candidates.
     """
     found = (ranks_n[:, None] <= np.asarray(ks)).astype(np.float64)
-    return np.column_stack([uncertainty.medians(ranks_n[:, None], counts=counts), uncertainty.means(found, counts=counts)])
+    return np.column_stack(
+        [
+            uncertainty.medians(ranks_n[:, None], counts=counts),
+            uncertainty.means(found, counts=counts),
+        ]
+    )
 
 
 def _numbers(
@@ -145,7 +179,9 @@ def _numbers(
             key = f"{phenotype}_{statistic}"
             paired = None if reference is None else reference.at(p, s)
             numbers |= uncertainty.columns(key, estimates.at(p, s), confidence=confidence)
-            numbers |= uncertainty.paired_columns(key, estimates.at(p, s), reference=paired, confidence=confidence)
+            numbers |= uncertainty.paired_columns(
+                key, estimates.at(p, s), reference=paired, confidence=confidence
+            )
     return numbers
 
 
@@ -164,29 +200,67 @@ def evaluate(
     """
     test = samples.read_participants(participants, split="test", phenotypes=phenotypes)
     generator = seeds.generator(seed, "bootstrap", "retrieval")
-    counts = uncertainty.draw_counts(len(test.visits), draws=settings.bootstrap, generator=generator)
+    counts = uncertainty.draw_counts(
+        len(test.visits), draws=settings.bootstrap, generator=generator
+    )
     names = [*(f"P@{k}" for k in settings.ks), "MnR", "MdR"]
     table: list[dict[str, object]] = []
     of_seeds: list[dict[str, object]] = []
     views = [(d, own) for d in DIRECTIONS for own in (settings.own_cmr, not settings.own_cmr)]
     for direction, own in views:
         reference: Estimates | None = None
-        found = _estimates(settings, direction=direction, own=own, embeddings=embeddings, test=test, counts=counts)
+        found = _estimates(
+            settings, direction=direction, own=own, embeddings=embeddings, test=test, counts=counts
+        )
         for row, alone, own_partner in found:
             estimates = alone.with_mean()
-            fixed: dict[str, object] = {"method": row.label, "model": row.model, "paper": row.paper or ""}
-            fixed |= {"direction": direction, "gallery": GALLERIES[own], "shown": (direction, own) == views[0]}
-            fixed |= {"n_test": len(test.visits), "seeds": estimates.num_seeds, "confidence": settings.confidence}
+            fixed: dict[str, object] = {
+                "method": row.label,
+                "model": row.model,
+                "paper": row.paper or "",
+            }
+            fixed |= {
+                "direction": direction,
+                "gallery": GALLERIES[own],
+                "shown": (direction, own) == views[0],
+            }
+            fixed |= {
+                "n_test": len(test.visits),
+                "seeds": estimates.num_seeds,
+                "confidence": settings.confidence,
+            }
             for i, name in enumerate([OWN_RANK, *(f"own_R@{k}" for k in settings.ks)]):
-                fixed |= uncertainty.columns(name, own_partner.at(i), confidence=settings.confidence)
+                fixed |= uncertainty.columns(
+                    name, own_partner.at(i), confidence=settings.confidence
+                )
             table.append(
                 fixed
-                | _numbers(estimates, reference=reference, phenotypes=phenotypes, names=names, confidence=settings.confidence)
+                | _numbers(
+                    estimates,
+                    reference=reference,
+                    phenotypes=phenotypes,
+                    names=names,
+                    confidence=settings.confidence,
+                )
             )
-            place = {"method": row.label, "model": row.model, "direction": direction, "gallery": GALLERIES[own]}
-            of_seeds += _by_seed(estimates, reference, fixed=place, phenotypes=[*phenotypes, "mean"], names=names)
+            place = {
+                "method": row.label,
+                "model": row.model,
+                "direction": direction,
+                "gallery": GALLERIES[own],
+            }
+            of_seeds += _by_seed(
+                estimates, reference, fixed=place, phenotypes=[*phenotypes, "mean"], names=names
+            )
             reference = estimates if reference is None else reference
-            log.info("%s, %s, %s: mean %s %.3f", row.label, direction, GALLERIES[own], names[0], estimates.value[-1, 0])
+            log.info(
+                "%s, %s, %s: mean %s %.3f",
+                row.label,
+                direction,
+                GALLERIES[own],
+                names[0],
+                estimates.value[-1, 0],
+            )
     return pd.DataFrame(table), pd.DataFrame(of_seeds).astype({"seed": "Int64"})
 
 
@@ -203,18 +277,31 @@ def _by_seed(
         for p, phenotype in enumerate(phenotypes):
             for s, statistic in enumerate(names):
                 numbers = {"value": values[p, s], "difference": differences[p, s]}
-                yield {**fixed, "seed": seed, "phenotype": phenotype, "statistic": statistic, **numbers}
+                yield {
+                    **fixed,
+                    "seed": seed,
+                    "phenotype": phenotype,
+                    "statistic": statistic,
+                    **numbers,
+                }
 
 
 def main() -> None:
     """Write the retrieval tables."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    parser = argparse.ArgumentParser(description="Evaluate the retrieval of participants with a similar phenotype (Table 1).")
-    parser.add_argument("--settings", required=True, help="section retrieval of the configuration, as JSON")
+    parser = argparse.ArgumentParser(
+        description="Evaluate the retrieval of participants with a similar phenotype (Table 1)."
+    )
+    parser.add_argument(
+        "--settings", required=True, help="section retrieval of the configuration, as JSON"
+    )
     parser.add_argument("--phenotypes", required=True, help="names of the phenotypes, as JSON")
     parser.add_argument("--participants", required=True, type=Path, help="participants.csv")
     parser.add_argument(
-        "--embeddings", required=True, type=samples.files, help="embedding files (.npz) by model and seed, as JSON"
+        "--embeddings",
+        required=True,
+        type=samples.files,
+        help="embedding files (.npz) by model and seed, as JSON",
     )
     parser.add_argument("--seed", required=True, type=int, help="seed of the project")
     parser.add_argument("--out", required=True, type=Path, help="table to write (CSV)")

@@ -37,21 +37,31 @@ def read_participants(path: Path, *, split: str, phenotypes: Sequence[str]) -> S
     if table.empty:
         raise ValueError(f"{path} has no participant in the {split} split: the cohort is too small")
     if table["participant"].duplicated().any():
-        raise ValueError(f"{path} marks two visits of a participant for evaluation: rerun the cohort stages")
+        raise ValueError(
+            f"{path} marks two visits of a participant for evaluation: rerun the cohort stages"
+        )
     return Samples(table["visit"].tolist(), table[list(phenotypes)].to_numpy(dtype=np.float64))
 
 
-def read_covariates(path: Path, *, names: Sequence[str], train: Sequence[str], visits: Sequence[str]) -> NDArray[np.float64]:
+def read_covariates(
+    path: Path, *, names: Sequence[str], train: Sequence[str], visits: Sequence[str]
+) -> NDArray[np.float64]:
     """Read columns (n, C) of the participants table in the order of `visits`.
 
     Missing values are replaced by the mean over the training visits. `names` lists columns;
     `measurements` selects all ECG measurements. Columns without any training value are omitted.
     Raises ValueError if no column remains or if a column does not exist.
     """
-    table = participants.read(path, columns=[name for name in names if name != "measurements"]).set_index("visit")
+    table = participants.read(
+        path, columns=[name for name in names if name != "measurements"]
+    ).set_index("visit")
     columns: list[str] = []
     for name in names:
-        columns += [c for c in table.columns if c.startswith(MEASUREMENT)] if name == "measurements" else [name]
+        columns += (
+            [c for c in table.columns if c.startswith(MEASUREMENT)]
+            if name == "measurements"
+            else [name]
+        )
     values = table[columns].apply(pd.to_numeric, errors="coerce")
     means = values.loc[list(train)].mean()
     kept = means.index[means.notna()]
@@ -71,24 +81,35 @@ def read_embedding(path: Path, *, array: str, visits: Sequence[str]) -> NDArray[
             raise ValueError(f"{path} has no array {array}; it has {', '.join(sorted(stored))}")
         position = {visit: i for i, visit in enumerate(stored["visits"].tolist())}
         if lacking := sum(visit not in position for visit in visits):
-            raise ValueError(f"{path} lacks {lacking} of {len(visits)} visits: run the embedding again")
-        rows: NDArray[np.float32] = stored[array][[position[visit] for visit in visits]].astype(np.float32)
+            raise ValueError(
+                f"{path} lacks {lacking} of {len(visits)} visits: run the embedding again"
+            )
+        rows: NDArray[np.float32] = stored[array][[position[visit] for visit in visits]].astype(
+            np.float32
+        )
     if not np.isfinite(rows).all():
         raise ValueError(
-            f"{path}, array {array}: {int((~np.isfinite(rows)).any(axis=1).sum())} rows have values that are not finite"
+            f"{path}, array {array}: {int((~np.isfinite(rows)).any(axis=1).sum())} rows "
+            "have values that are not finite"
         )
     return rows
 
 
 def files(text: str) -> dict[str, dict[int, Path]]:
     """Parse embedding files by model and seed from JSON, such as {"ptacl": {"0": "FILE.npz"}}."""
-    return {str(name): {int(seed): Path(path) for seed, path in sorted(of.items())} for name, of in json.loads(text).items()}
+    return {
+        str(name): {int(seed): Path(path) for seed, path in sorted(of.items())}
+        for name, of in json.loads(text).items()
+    }
 
 
 def of_model(name: str, *, embeddings: Files) -> dict[int, Path]:
     """Return the embedding files of a model by seed; raises ValueError if it has none."""
     if not (found := embeddings.get(name)):
-        raise ValueError(f"no embeddings of {name}: --embeddings only has those of {', '.join(sorted(embeddings))}")
+        raise ValueError(
+            f"no embeddings of {name}: --embeddings only has those of "
+            f"{', '.join(sorted(embeddings))}"
+        )
     return dict(found)
 
 

@@ -34,7 +34,10 @@ def read(path: Path, *, visits: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
     if "sex" in table:
         found |= {"women": (table["sex"] == 0).to_numpy(), "men": (table["sex"] == 1).to_numpy()}
     if "age" in table:
-        found |= {name: table["age"].between(low, high, inclusive="left").to_numpy() for name, low, high in _BANDS}
+        found |= {
+            name: table["age"].between(low, high, inclusive="left").to_numpy()
+            for name, low, high in _BANDS
+        }
     return {name: members for name, members in found.items() if members.sum() >= LEAST}
 
 
@@ -55,7 +58,10 @@ def tabulate(
 
 
 def columns(
-    of_groups: Mapping[str, Estimates], groups: Mapping[str, NDArray[np.bool_]], phenotypes: Sequence[str], confidence: float
+    of_groups: Mapping[str, Estimates],
+    groups: Mapping[str, NDArray[np.bool_]],
+    phenotypes: Sequence[str],
+    confidence: float,
 ) -> list[dict[str, object]]:
     """Return one row per group.
 

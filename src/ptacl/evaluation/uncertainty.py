@@ -30,7 +30,9 @@ def draw_counts(num_participants: int, *, draws: int, generator: np.random.Gener
     """
     counts = np.ones((1 + draws, num_participants))
     for row in counts[1:]:
-        row[:] = np.bincount(generator.integers(num_participants, size=num_participants), minlength=num_participants)
+        row[:] = np.bincount(
+            generator.integers(num_participants, size=num_participants), minlength=num_participants
+        )
     return counts
 
 
@@ -38,7 +40,9 @@ def means(values_nk: Array, *, counts: Array) -> Array:
     """Return means (B, K) over participants, ignoring NaN; a draw without any value gives NaN."""
     known = np.isfinite(values_nk)
     with np.errstate(invalid="ignore"):
-        mean: Array = (counts @ np.where(known, values_nk, 0.0)) / (counts @ known.astype(np.float64))
+        mean: Array = (counts @ np.where(known, values_nk, 0.0)) / (
+            counts @ known.astype(np.float64)
+        )
     return mean
 
 
@@ -57,7 +61,9 @@ def medians(values_nk: Array, *, counts: Array) -> Array:
         levels, starts = np.unique(values[order], return_index=True)
         below_ub = np.cumsum(np.add.reduceat(by_participant[order], starts, axis=0), axis=0)
         half = below_ub[-1] / 2
-        middle = (levels[np.argmax(below_ub >= half, axis=0)] + levels[np.argmax(below_ub > half, axis=0)]) / 2
+        middle = (
+            levels[np.argmax(below_ub >= half, axis=0)] + levels[np.argmax(below_ub > half, axis=0)]
+        ) / 2
         result[:, k] = np.where(half > 0, middle, np.nan)
     return result
 
@@ -178,7 +184,8 @@ def _variance_of_mean(values_SB: Array, *, participants: int) -> tuple[float, fl
     Let `a` be the effect of participants on all seeds, `s` the effect of a seed, and `i` their
     interaction. The variance of the mean is var(a) + var(s) / S + var(i) / S. The spread of the
     sample over seeds estimates var(s) + var(i), and the bootstrap of the mean estimates
-    var(a) + var(i) / S. The bootstrap of each seed's deviation from the mean estimates var(i), which
+    var(a) + var(i) / S. The bootstrap of each seed's deviation from the mean estimates var(i),
+    which
     is subtracted because it would otherwise count twice.
     """
     num_seeds = len(values_SB)
@@ -191,7 +198,11 @@ def _variance_of_mean(values_SB: Array, *, participants: int) -> tuple[float, fl
     of_both = float(left_SB.var(axis=1, ddof=1).mean()) / (num_seeds - 1)
     variance = max(of_seeds + of_participants - of_both, of_participants)
     others = participants - 1
-    parts = of_seeds**2 / (num_seeds - 1) + of_participants**2 / others + of_both**2 / (others * (num_seeds - 1))
+    parts = (
+        of_seeds**2 / (num_seeds - 1)
+        + of_participants**2 / others
+        + of_both**2 / (others * (num_seeds - 1))
+    )
     return variance, variance**2 / parts if parts else math.inf
 
 
@@ -224,7 +235,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
     NaN stays NaN and does not count as a test.
     """
-    known = sorted((i for i, p in enumerate(p_values) if not np.isnan(p)), key=lambda i: p_values[i])
+    known = sorted(
+        (i for i, p in enumerate(p_values) if not np.isnan(p)), key=lambda i: p_values[i]
+    )
     adjusted, least = [float("nan")] * len(p_values), 0.0
     for rank, i in enumerate(known):
         least = max(least, min(1.0, (len(known) - rank) * p_values[i]))
@@ -238,7 +251,9 @@ def columns(name: str, estimates: Estimates, *, confidence: float) -> dict[str, 
     return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
-def paired_columns(name: str, estimates: Estimates, *, reference: Estimates | None, confidence: float) -> dict[str, float]:
+def paired_columns(
+    name: str, estimates: Estimates, *, reference: Estimates | None, confidence: float
+) -> dict[str, float]:
     """Return the difference from the reference as columns.
 
     These are `name_difference`, its interval and `name_p`. The columns are empty if `reference` is

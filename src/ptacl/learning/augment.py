@@ -63,14 +63,25 @@ class CmrDraw:
         return CmrDraw(**{name: values[rows] for name, values in vars(self).items()})
 
 
-def draw_ecg(samples: Sequence[int], *, settings: EcgAugmentation, seed: int, epoch: int, spare: int) -> EcgDraw:
+def draw_ecg(
+    samples: Sequence[int], *, settings: EcgAugmentation, seed: int, epoch: int, spare: int
+) -> EcgDraw:
     """Draw for the ECGs of these indices; a start is between 0 and `spare` samples."""
-    rows = [_draw_ecg(seeds.generator(seed, "ecg augmentation", epoch, s), settings, spare) for s in samples]
-    start, noise, factor, surrogate, jitter = (np.array(column) for column in zip(*rows, strict=True))
-    return EcgDraw(start, noise, factor.astype(np.float32), np.flatnonzero(surrogate), np.flatnonzero(jitter))
+    rows = [
+        _draw_ecg(seeds.generator(seed, "ecg augmentation", epoch, s), settings, spare)
+        for s in samples
+    ]
+    start, noise, factor, surrogate, jitter = (
+        np.array(column) for column in zip(*rows, strict=True)
+    )
+    return EcgDraw(
+        start, noise, factor.astype(np.float32), np.flatnonzero(surrogate), np.flatnonzero(jitter)
+    )
 
 
-def _draw_ecg(rng: np.random.Generator, settings: EcgAugmentation, spare: int) -> tuple[int, int, float, bool, bool]:
+def _draw_ecg(
+    rng: np.random.Generator, settings: EcgAugmentation, spare: int
+) -> tuple[int, int, float, bool, bool]:
     """Draw start, noise seed and factor, and whether to apply surrogate and jitter.
 
     Every number is drawn whatever the settings are, so that no setting changes the draw of another.
@@ -86,15 +97,34 @@ def _draw_ecg(rng: np.random.Generator, settings: EcgAugmentation, spare: int) -
     )
 
 
-def draw_cmr(samples: Sequence[int], *, settings: CmrAugmentation, seed: int, epoch: int, frames: int, keep: int) -> CmrDraw:
+def draw_cmr(
+    samples: Sequence[int],
+    *,
+    settings: CmrAugmentation,
+    seed: int,
+    epoch: int,
+    frames: int,
+    keep: int,
+) -> CmrDraw:
     """Draw the augmentation of cines of `frames` frames each, of which `keep` are kept."""
     generators = [seeds.generator(seed, "cmr augmentation", epoch, s) for s in samples]
-    frame_BT = np.stack([frame_index(frames, keep, jitter=settings.time_jitter * (rng.random(keep) - 0.5)) for rng in generators])
+    frame_BT = np.stack(
+        [
+            frame_index(frames, keep, jitter=settings.time_jitter * (rng.random(keep) - 0.5))
+            for rng in generators
+        ]
+    )
     noise_B = np.array([rng.integers(_SEEDS) for rng in generators])
     chance = [settings.flip_probability, *[settings.probability] * 4]
-    flip_B, affine_B, colour_B, blur_B, noisy_B = np.stack([rng.random(5) < chance for rng in generators], axis=1)
+    flip_B, affine_B, colour_B, blur_B, noisy_B = np.stack(
+        [rng.random(5) < chance for rng in generators], axis=1
+    )
     unit_BU = np.stack([rng.random(8) for rng in generators])
-    moves = settings.rotation_degrees > 0 or settings.crop_scale != (1, 1) or settings.crop_ratio != (1, 1)
+    moves = (
+        settings.rotation_degrees > 0
+        or settings.crop_scale != (1, 1)
+        or settings.crop_ratio != (1, 1)
+    )
     affine_B = affine_B & moves
     return CmrDraw(
         frame_BT=frame_BT,
@@ -121,10 +151,14 @@ def frame_index(frames: int, keep: int, *, jitter: np.ndarray | float = 0.0) -> 
     1/2, so that the frames stay in the order of time.
     """
     if keep > frames:
-        raise ValueError(f"the encoder takes {keep} frames, but the cine has {frames}: lower encoders.cmr.shape")
+        raise ValueError(
+            f"the encoder takes {keep} frames, but the cine has {frames}: lower encoders.cmr.shape"
+        )
     position = np.arange(keep) + 0.5 + np.broadcast_to(jitter, keep) * (np.arange(keep) > 0)
     position[0] = 0
-    index: np.ndarray = np.minimum(np.ceil(position * frames / keep - 0.5), frames - 1).astype(np.int64)
+    index: np.ndarray = np.minimum(np.ceil(position * frames / keep - 0.5), frames - 1).astype(
+        np.int64
+    )
     return index
 
 
@@ -132,7 +166,9 @@ def _between(unit: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.asarray(low + (high - low) * unit, dtype=np.float32)
 
 
-def _affine(unit_B5: np.ndarray, settings: CmrAugmentation, *, move_B: np.ndarray, flip_B: np.ndarray) -> np.ndarray:
+def _affine(
+    unit_B5: np.ndarray, settings: CmrAugmentation, *, move_B: np.ndarray, flip_B: np.ndarray
+) -> np.ndarray:
     """Return crop, rotation and flip as (B, 2, 3), from output to input, for `affine_grid`."""
     angle = np.radians(settings.rotation_degrees) * (2 * unit_B5[:, 0] - 1) * move_B
     area = np.where(move_B, _between(unit_B5[:, 1], *settings.crop_scale), 1)
@@ -151,8 +187,12 @@ def corrupt_ecg(signal_BLS: Tensor, draw: EcgDraw, *, settings: EcgAugmentation)
     device = signal_BLS.device
     if len(draw.surrogate):
         rows = _index(draw.surrogate, device)
-        phase = _noise(draw.noise_B[draw.surrogate], (signal_BLS.shape[-1] // 2 + 1,), device, normal=False)
-        signal_BLS[rows] = surrogate(signal_BLS[rows], phase * (2 * math.pi * settings.surrogate_magnitude))
+        phase = _noise(
+            draw.noise_B[draw.surrogate], (signal_BLS.shape[-1] // 2 + 1,), device, normal=False
+        )
+        signal_BLS[rows] = surrogate(
+            signal_BLS[rows], phase * (2 * math.pi * settings.surrogate_magnitude)
+        )
     if len(draw.jitter):
         rows = _index(draw.jitter, device)
         noise = _noise(draw.noise_B[draw.jitter], tuple(signal_BLS.shape[1:]), device, normal=True)
@@ -172,13 +212,19 @@ def surrogate(signal_BLS: Tensor, phase_BF: Tensor) -> Tensor:
     phase_BF[:, 0] = 0
     if signal_BLS.shape[-1] % 2 == 0:
         phase_BF[:, -1] = 0
-    spectrum = torch.fft.rfft(signal_BLS) * torch.polar(torch.ones_like(phase_BF), phase_BF)[:, None]
+    spectrum = (
+        torch.fft.rfft(signal_BLS) * torch.polar(torch.ones_like(phase_BF), phase_BF)[:, None]
+    )
     shifted_BLS: Tensor = torch.fft.irfft(spectrum, n=signal_BLS.shape[-1])
     return shifted_BLS
 
 
 def cmr(
-    frames_BTHW: Tensor, draw: CmrDraw | None, *, settings: CmrAugmentation | None, clean: bool = False
+    frames_BTHW: Tensor,
+    draw: CmrDraw | None,
+    *,
+    settings: CmrAugmentation | None,
+    clean: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """Convert uint8 cines to floating point in 0..1, then move and corrupt them.
 
@@ -203,7 +249,11 @@ def move_cmr(frames_BTHW: Tensor, draw: CmrDraw) -> Tensor:
     """Apply rotation with crop, and flip, in place."""
     if draw.moved_B.any():
         rows, device = np.flatnonzero(draw.moved_B), frames_BTHW.device
-        _replace(frames_BTHW, rows, resample(_rows(frames_BTHW, rows), torch.from_numpy(draw.theta_B23[rows]).to(device)))
+        _replace(
+            frames_BTHW,
+            rows,
+            resample(_rows(frames_BTHW, rows), torch.from_numpy(draw.theta_B23[rows]).to(device)),
+        )
     return frames_BTHW
 
 
@@ -212,13 +262,22 @@ def corrupt_cmr(frames_BTHW: Tensor, draw: CmrDraw, *, settings: CmrAugmentation
     device = frames_BTHW.device
     if draw.coloured_B.any():
         contrast = np.where(draw.coloured_B, draw.contrast_B, 1)
-        gain, share = contrast * np.where(draw.coloured_B, draw.brightness_B, 1), np.where(draw.coloured_B, 1 - contrast, 0)
+        gain, share = (
+            contrast * np.where(draw.coloured_B, draw.brightness_B, 1),
+            np.where(draw.coloured_B, 1 - contrast, 0),
+        )
         # With the mean of each frame, static parts would flicker with the parts that move.
-        mean = frames_BTHW.mean((1, 2, 3), keepdim=True) * _column(np.where(draw.coloured_B, draw.brightness_B, 1), device)
+        mean = frames_BTHW.mean((1, 2, 3), keepdim=True) * _column(
+            np.where(draw.coloured_B, draw.brightness_B, 1), device
+        )
         frames_BTHW.mul_(_column(gain, device)).add_(mean * _column(share, device))
     if draw.blurred_B.any():
         rows = np.flatnonzero(draw.blurred_B)
-        _replace(frames_BTHW, rows, blur(_rows(frames_BTHW, rows), torch.from_numpy(draw.sigma_B[rows]).to(device)))
+        _replace(
+            frames_BTHW,
+            rows,
+            blur(_rows(frames_BTHW, rows), torch.from_numpy(draw.sigma_B[rows]).to(device)),
+        )
     if draw.noisy_B.any():
         image = _noise(draw.noise_B, tuple(frames_BTHW.shape[2:]), device, normal=True)
         frames_BTHW.add_((image * _column(draw.noisy_B * settings.noise, device)[:, 0])[:, None])
@@ -229,7 +288,11 @@ def corrupt_cmr(frames_BTHW: Tensor, draw: CmrDraw, *, settings: CmrAugmentation
 
 def _rows(frames_BTHW: Tensor, rows: np.ndarray) -> Tensor:
     """Return some rows of a batch, or the whole batch without a copy."""
-    return frames_BTHW if len(rows) == len(frames_BTHW) else frames_BTHW[_index(rows, frames_BTHW.device)]
+    return (
+        frames_BTHW
+        if len(rows) == len(frames_BTHW)
+        else frames_BTHW[_index(rows, frames_BTHW.device)]
+    )
 
 
 def _replace(frames_BTHW: Tensor, rows: np.ndarray, values: Tensor) -> None:
@@ -247,7 +310,9 @@ def resample(frames_BTHW: Tensor, theta_B23: Tensor) -> Tensor:
     shape = (len(frames_BTHW), 1, *frames_BTHW.shape[2:])
     grid = F.affine_grid(theta_B23, list(shape), align_corners=False)
     # Frames are channels, so that weights and addresses are computed only once per sequence.
-    return F.grid_sample(frames_BTHW, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return F.grid_sample(
+        frames_BTHW, grid, mode="bilinear", padding_mode="border", align_corners=False
+    )
 
 
 def blur(frames_BTHW: Tensor, sigma_B: Tensor) -> Tensor:
@@ -269,7 +334,9 @@ def _gaussian(size: int, sigma_B: Tensor) -> Tensor:
     return (-0.5 * distance**2).softmax(-1)
 
 
-def _noise(draw_B: np.ndarray, shape: tuple[int, ...], device: torch.device, *, normal: bool) -> Tensor:
+def _noise(
+    draw_B: np.ndarray, shape: tuple[int, ...], device: torch.device, *, normal: bool
+) -> Tensor:
     """Return the noise of each sample, (B, *shape).
 
     It is a window of the pool, whose start follows from the draw of the sample.

@@ -35,7 +35,9 @@ def board(folder: Path | None) -> Iterator[Callable[[Mapping[str, float]], None]
             for name, value in row.items():
                 if name not in _PLACES and math.isfinite(value) and not failed:
                     split, _, rest = name.partition("_")
-                    writer.add_scalar(f"{rest}/{split}" if split in _SPLITS else name, value, int(row["step"]))
+                    writer.add_scalar(
+                        f"{rest}/{split}" if split in _SPLITS else name, value, int(row["step"])
+                    )
             writer.flush()
         except OSError as error:  # for instance a full disk, which must not end the training
             failed = True

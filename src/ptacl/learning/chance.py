@@ -28,14 +28,23 @@ def floors(entry: config.Entry, inputs: config.Inputs) -> dict[str, float]:
 
     This is only the local loss of Eq. 3.
     """
-    if not isinstance(entry, config.Contrastive) or entry.local is None or entry.local.loss != "infonce":
+    if (
+        not isinstance(entry, config.Contrastive)
+        or entry.local is None
+        or entry.local.loss != "infonce"
+    ):
         return {}
     cine = inputs.encoders["cmr"]
     assert isinstance(cine, config.Encoder)
     every_phase = entry.local.phases == "all"
     phases = cine.shape[0] // cine.patch[0] if every_phase else 2
     sigma = entry.local.sigma if every_phase else 0.0
-    lowest = local_floor(phases, sigma=sigma, temperature=entry.local.temperature, direction_weight=entry.direction_weight)
+    lowest = local_floor(
+        phases,
+        sigma=sigma,
+        temperature=entry.local.temperature,
+        direction_weight=entry.direction_weight,
+    )
     return {"local": lowest}
 
 
@@ -54,20 +63,30 @@ def local_floor(phases: int, *, sigma: float, temperature: float, direction_weig
     def loss_and_gradient(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         embedding = torch.tensor(values).view(shape).requires_grad_()
         loss = losses.local_loss(
-            *embedding, alignment=alignment, temperature=temperature, direction_weight=direction_weight, valid_B=valid
+            *embedding,
+            alignment=alignment,
+            temperature=temperature,
+            direction_weight=direction_weight,
+            valid_B=valid,
         )
         (gradient,) = torch.autograd.grad(loss, embedding)
         return loss.item(), gradient.numpy().ravel()
 
     start = seeds.generator(0, "floor of the local loss").standard_normal(math.prod(shape))
-    found = optimize.minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", options={"maxiter": 2000})
+    found = optimize.minimize(
+        loss_and_gradient, start, jac=True, method="L-BFGS-B", options={"maxiter": 2000}
+    )
     return float(found.fun)
 
 
 def terms(columns: Iterable[str]) -> list[str]:
     """Return the terms of a loss that have a chance level, given the columns of the metrics."""
     known = list(columns)
-    found = [str(name).removeprefix("train_").removesuffix("_chance") for name in known if str(name).endswith("_chance")]
+    found = [
+        str(name).removeprefix("train_").removesuffix("_chance")
+        for name in known
+        if str(name).endswith("_chance")
+    ]
     return [term for term in dict.fromkeys(found) if f"train_{term}" in known]
 
 
@@ -103,10 +122,14 @@ def warnings(row: Mapping[str, float], floors: Mapping[str, float]) -> list[str]
     for term in at_chance(row, floors):
         share = 100 * learned(row, term, floors)
         if term in floors:
-            fact = f"the {term} loss went {share:.1f} % of the way from guessing to its lowest possible value"
+            fact = (
+                f"the {term} loss went {share:.1f} % of the way from guessing to its lowest "
+                "possible value"
+            )
         else:
             fact = f"the {term} loss is only {share:.1f} % below that of guessing"
         found.append(
-            f"{fact}, so it was hardly learned. A smaller learning rate, a longer warm-up, a larger batch or more steps may help"
+            f"{fact}, so it was hardly learned. A smaller learning rate, a longer warm-up, "
+            "a larger batch or more steps may help"
         )
     return found

@@ -66,8 +66,12 @@ class Recordings:
         if self.signal is None:
             return self
         signals = self.signals(np.arange(len(self.visits)))
-        bar = tqdm(signals, total=len(self.visits), desc="z-score", unit="ECG", delay=2, leave=False)
-        return replace(self, scale_mv=np.stack([zscores.statistics(signal, zscore) for signal in bar]))
+        bar = tqdm(
+            signals, total=len(self.visits), desc="z-score", unit="ECG", delay=2, leave=False
+        )
+        return replace(
+            self, scale_mv=np.stack([zscores.statistics(signal, zscore) for signal in bar])
+        )
 
 
 def split_rows(table: pd.DataFrame, split: str) -> np.ndarray:
@@ -82,7 +86,13 @@ def split_participants(table: pd.DataFrame, split: str) -> list[np.ndarray]:
     return [rows[person == p] for p in range(person.max(initial=-1) + 1)]
 
 
-def load(visits: Sequence[str], *, ecg: Sequence[Path], cmr: Sequence[Path], place: maps.Place | None = None) -> Recordings:
+def load(
+    visits: Sequence[str],
+    *,
+    ecg: Sequence[Path],
+    cmr: Sequence[Path],
+    place: maps.Place | None = None,
+) -> Recordings:
     """Read the recordings of these visits, in this order.
 
     ecg, cmr : manifests k.json of the shards, whose stores are in the folders of the same name.
@@ -91,7 +101,9 @@ def load(visits: Sequence[str], *, ecg: Sequence[Path], cmr: Sequence[Path], pla
     memory.
     """
     if not visits:
-        raise ValueError("participants.csv has no visit to read: the flow diagram shows why visits were excluded")
+        raise ValueError(
+            "participants.csv has no visit to read: the flow diagram shows why visits were excluded"
+        )
     wanted = {"ecg": (ecg, ["signal_mv", "r_peaks"]), "cmr": (cmr, ["frames", "systole"])}
     arrays, places, keys = dict[str, np.ndarray](), dict[str, np.ndarray](), []
     for modality, (manifests, names) in wanted.items():
@@ -100,7 +112,9 @@ def load(visits: Sequence[str], *, ecg: Sequence[Path], cmr: Sequence[Path], pla
             arrays |= found.arrays
             places[modality] = _places(visits, found.visits, Path(manifests[0]).parent)
             keys.append(found.key)
-    signal, r_peaks, frames, systole = (arrays.get(name) for name in ("signal_mv", "r_peaks", "frames", "systole"))
+    signal, r_peaks, frames, systole = (
+        arrays.get(name) for name in ("signal_mv", "r_peaks", "frames", "systole")
+    )
     return Recordings(list(visits), signal, r_peaks, frames, systole, places, " ".join(keys))
 
 
@@ -110,7 +124,8 @@ def _places(visits: Sequence[str], stored: Sequence[str], folder: Path) -> np.nd
     found = [row_of[visit] for visit in visits if visit in row_of]
     if len(found) != len(visits):
         raise ValueError(
-            f"the stores in {folder} hold {len(found)} of the {len(visits)} visits of participants.csv: prepare the shards again"
+            f"the stores in {folder} hold {len(found)} of the {len(visits)} visits of "
+            "participants.csv: prepare the shards again"
         )
     return np.array(found, np.int64)
 
@@ -119,13 +134,17 @@ def prepared_by(manifests: Sequence[Path]) -> dict[str, object]:
     """Return the settings with which the stores of these shards were prepared, empty if unknown.
     Inference must prepare a file with the same settings.
     """
-    settings: dict[str, object] = store.read(Path(manifests[0]).with_suffix("")).attributes.get("settings", {})
+    settings: dict[str, object] = store.read(Path(manifests[0]).with_suffix("")).attributes.get(
+        "settings", {}
+    )
     return settings
 
 
 def digest(recordings: Recordings, table: pd.DataFrame) -> str:
     """Return a hash of recordings and splits, the same for a resumed and an interrupted run."""
-    return hashlib.sha256("\n".join([recordings.key, *recordings.visits, *table["split"]]).encode()).hexdigest()
+    return hashlib.sha256(
+        "\n".join([recordings.key, *recordings.visits, *table["split"]]).encode()
+    ).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -180,7 +199,10 @@ class Samples:
         labels = {} if self.targets is None else {"targets": self.targets[rows]}
         if self.views > 1:
             epoch = _FIXED_EPOCH if epoch is None else epoch
-            ids, rows = [i + view * len(self) for view in range(self.views) for i in ids], np.tile(rows, self.views)
+            ids, rows = (
+                [i + view * len(self) for view in range(self.views) for i in ids],
+                np.tile(rows, self.views),
+            )
         ecg, ecg_draw = self._collect_ecg(ids, rows, epoch)
         cmr, cmr_draw = self._collect_cmr(ids, rows, epoch)
         return Host(ecg | cmr | labels | self._collect_noise(ids, epoch), ecg_draw, cmr_draw)
@@ -198,10 +220,16 @@ class Samples:
             return {}, None
         size, draw, start_B = self.sizes["ecg"].shape[1], None, np.zeros(len(rows), np.int64)
         if epoch is not None and self.ecg is not None:
-            draw = augment.draw_ecg(ids, settings=self.ecg, seed=self.seed, epoch=epoch, spare=signal.shape[2] - size)
+            draw = augment.draw_ecg(
+                ids, settings=self.ecg, seed=self.seed, epoch=epoch, spare=signal.shape[2] - size
+            )
             start_B = draw.start_B
         places = self.recordings.at("ecg", rows)
-        arrays = {"ecg": np.stack([signal[row, :, a : a + size] for row, a in zip(places, start_B, strict=True)])}
+        arrays = {
+            "ecg": np.stack(
+                [signal[row, :, a : a + size] for row, a in zip(places, start_B, strict=True)]
+            )
+        }
         if self.recordings.scale_mv is not None:
             arrays[_SCALE] = self.recordings.scale_mv[rows]
         if self.beats:
@@ -216,9 +244,13 @@ class Samples:
         count, keep = frames.shape[1], self.sizes["cmr"].shape[0]
         index_BT, draw = np.broadcast_to(augment.frame_index(count, keep), (len(rows), keep)), None
         if epoch is not None and self.cmr is not None:
-            draw = augment.draw_cmr(ids, settings=self.cmr, seed=self.seed, epoch=epoch, frames=count, keep=keep)
+            draw = augment.draw_cmr(
+                ids, settings=self.cmr, seed=self.seed, epoch=epoch, frames=count, keep=keep
+            )
             index_BT = draw.frame_BT
-        if isinstance(self.sizes["cmr"], ResNet):  # end-diastole, half way to end-systole, end-systole
+        if isinstance(
+            self.sizes["cmr"], ResNet
+        ):  # end-diastole, half way to end-systole, end-systole
             index_BT = self._systole(rows)[:, None] * np.arange(3) // 2
         arrays = {"cmr": np.asarray(frames[self.recordings.at("cmr", rows)[:, None], index_BT])}
         if self.systole:
@@ -239,13 +271,26 @@ class Samples:
         if not self.masked:
             return {}
         key = "evaluation" if epoch is None else epoch
-        return {"noise": np.stack([seeds.generator(self.seed, "mask", key, i).random(self.masked, np.float32) for i in ids])}
+        return {
+            "noise": np.stack(
+                [
+                    seeds.generator(self.seed, "mask", key, i).random(self.masked, np.float32)
+                    for i in ids
+                ]
+            )
+        }
 
     def _beats(self, rows: np.ndarray, start_B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         assert self.recordings.r_peaks is not None
-        ecg, steps, peaks = self.sizes["ecg"], self._steps, self.recordings.r_peaks[self.recordings.at("ecg", rows)]
+        ecg, steps, peaks = (
+            self.sizes["ecg"],
+            self._steps,
+            self.recordings.r_peaks[self.recordings.at("ecg", rows)],
+        )
         assert isinstance(ecg, Encoder)
-        matrices, counts = beat_matrices(peaks, start=start_B, num_samples=ecg.shape[1], patch=ecg.patch[1], steps=steps)
+        matrices, counts = beat_matrices(
+            peaks, start=start_B, num_samples=ecg.shape[1], patch=ecg.patch[1], steps=steps
+        )
         return matrices, counts > 0
 
     def finish(self, host: Host, *, device: torch.device) -> dict[str, Tensor]:
@@ -261,7 +306,9 @@ class Samples:
         if host.ecg is not None and self.ecg is not None:
             batch["ecg"] = augment.corrupt_ecg(batch["ecg"], host.ecg, settings=self.ecg)
         if "cmr" in batch:
-            batch["cmr"], clean = augment.cmr(batch["cmr"], host.cmr, settings=self.cmr, clean=self.masked > 0)
+            batch["cmr"], clean = augment.cmr(
+                batch["cmr"], host.cmr, settings=self.cmr, clean=self.masked > 0
+            )
             batch |= {} if clean is None else {"cmr_clean": clean}
         return batch
 
@@ -270,4 +317,8 @@ def _to(tensor: Tensor, device: torch.device) -> Tensor:
     """Move a tensor to the device. For a GPU it is pinned first, so that the copy can overlap the
     previous optimiser step.
     """
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+    return (
+        tensor.pin_memory().to(device, non_blocking=True)
+        if device.type == "cuda"
+        else tensor.to(device)
+    )

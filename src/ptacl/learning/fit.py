@@ -85,7 +85,10 @@ def fit(
             bar.update()
             if loop.progress.step % loop.steps_per_epoch == 0:
                 watch(loop.progress.history[-1])
-            bar.set_postfix({"loss": f"{values['loss']:.4f}", "samples/s": f"{loop.samples_per_second:.0f}"}, refresh=False)
+            bar.set_postfix(
+                {"loss": f"{values['loss']:.4f}", "samples/s": f"{loop.samples_per_second:.0f}"},
+                refresh=False,
+            )
             if loop.stopped or time.perf_counter() - saved >= training.checkpoint_seconds:
                 if processes.rank() == 0:
                     resume.save(state, loop.state())
@@ -104,7 +107,11 @@ def learning_rate(step: int, *, steps_per_epoch: int, training: Training) -> flo
     warmup, total = training.warmup_epochs * steps_per_epoch, training.epochs * steps_per_epoch
     if step < warmup:
         return training.learning_rate * (step + 1) / (warmup + 1)
-    return training.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
+    return (
+        training.learning_rate
+        * 0.5
+        * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
+    )
 
 
 def build_optimizer(objective: nn.Module, training: Training) -> torch.optim.AdamW:
@@ -135,13 +142,22 @@ class _Loop:
     """State of a running training, which `fit` advances step by step."""
 
     def __init__(
-        self, objective: nn.Module, data: Data, validation: Data | None, training: Training, seed: int, device: torch.device
+        self,
+        objective: nn.Module,
+        data: Data,
+        validation: Data | None,
+        training: Training,
+        seed: int,
+        device: torch.device,
     ) -> None:
         self.objective, self.data, self.validation = objective, data, validation
         self.training, self.seed, self.device = training, seed, device
         self.batch = min(training.batch_size, len(data))
         self.steps_per_epoch = len(data) // self.batch
-        self.weights = [len(part) / self.batch for part in np.array_split(np.arange(self.batch), training.accumulate)]
+        self.weights = [
+            len(part) / self.batch
+            for part in np.array_split(np.arange(self.batch), training.accumulate)
+        ]
         self.selection = str(getattr(objective, "selection", "loss"))
         self.optimizer = build_optimizer(objective, training)
         self.compute = torch.compile(objective) if training.compile else objective
@@ -180,7 +196,9 @@ class _Loop:
         """Return the part of this process in each micro-batch of a step."""
         epoch, i = divmod(step, self.steps_per_epoch)
         order = seeds.generator(self.seed, "order", epoch).permutation(len(self.data))
-        chunks = np.array_split(order[i * self.batch : (i + 1) * self.batch], self.training.accumulate)
+        chunks = np.array_split(
+            order[i * self.batch : (i + 1) * self.batch], self.training.accumulate
+        )
         parts = [np.array_split(chunk, processes.count())[processes.rank()] for chunk in chunks]
         return [self.data.collect(part, epoch=epoch) for part in parts]
 
@@ -222,42 +240,61 @@ class _Loop:
             step = self.progress.step
             where = f"step {step} of {self.total} (epoch {(step - 1) // self.steps_per_epoch + 1})"
             raise FloatingPointError(
-                f"the {name} is {value} at {where}: lower learning_rate, set clip_norm, or use precision float32"
+                f"the {name} is {value} at {where}: lower learning_rate, set clip_norm, or "
+                "use precision float32"
             )
 
     def _forward(self, host: Any, data: Data) -> dict[str, Tensor]:
         batch = data.finish(host, device=self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.training.precision == "bfloat16"):
+        with torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.training.precision == "bfloat16"
+        ):
             out: dict[str, Tensor] = self.compute(batch)
         return out
 
     def _means(self, rows: list[dict[str, Tensor]], stop: resume.Stop) -> Row:
         """Return means over micro-batches and processes, with any signal in the same transfer."""
         weights = torch.tensor(self.weights, dtype=torch.float64, device=self.device)
-        means = [torch.stack([row[name].detach().double() for row in rows]) @ weights for name in rows[0]]
+        means = [
+            torch.stack([row[name].detach().double() for row in rows]) @ weights for name in rows[0]
+        ]
         flag = torch.tensor(float(stop.signal), dtype=torch.float64, device=self.device)
         *values, signals = processes.total(torch.stack([*means, flag])).tolist()
         # All processes must stop at the same step, or the others would wait forever.
         self.stopped = (stop.signal or signal.SIGTERM) if signals else 0
-        return {name: value / processes.count() for name, value in zip(rows[0], values, strict=True)}
+        return {
+            name: value / processes.count() for name, value in zip(rows[0], values, strict=True)
+        }
 
     def _close_epoch(self, rate: float) -> None:
         p = self.progress
         means = {name: value / self.steps_per_epoch for name, value in p.sums.items()}
-        row: Row = {"epoch": len(p.history) + 1, "step": p.step, "learning_rate": rate, "train_loss": means.pop("loss")}
+        row: Row = {
+            "epoch": len(p.history) + 1,
+            "step": p.step,
+            "learning_rate": rate,
+            "train_loss": means.pop("loss"),
+        }
         found = self._validate(["loss", *means]) if self.validation is not None else {}
         if found:
             self._demand_finite("validation loss", found["loss"])
         row |= {"validation_loss": found.pop("loss", math.nan), "seconds": p.seconds}
         row |= {"samples_per_second": self.samples_per_second}
-        row |= {f"train_{k}": v for k, v in means.items()} | {f"validation_{k}": v for k, v in found.items()}
+        row |= {f"train_{k}": v for k, v in means.items()} | {
+            f"validation_{k}": v for k, v in found.items()
+        }
         p.history.append(row)
         p.sums, p.seconds = {}, 0.0
-        criterion = row[f"validation_{self.selection}"] if found or self.selection == "loss" else math.nan
+        criterion = (
+            row[f"validation_{self.selection}"] if found or self.selection == "loss" else math.nan
+        )
         if criterion < p.best_loss:
             p.best_loss, p.best_epoch = criterion, len(p.history)
             if self.training.select == "best":
-                p.best = {name: value.detach().cpu().clone() for name, value in self.objective.state_dict().items()}
+                p.best = {
+                    name: value.detach().cpu().clone()
+                    for name, value in self.objective.state_dict().items()
+                }
 
     @torch.no_grad()
     def _validate(self, names: list[str]) -> Row:
@@ -277,11 +314,16 @@ def _check(data: Data, validation: Data | None, training: Training) -> None:
     parts = training.accumulate * processes.count()
     if min(len(data), training.batch_size) < parts:
         raise ValueError(
-            f"{len(data)} training samples in batches of {training.batch_size} cannot be divided into {training.accumulate} "
-            f"micro-batches over {processes.count()} processes: raise batch_size, or lower accumulate or the number of processes"
+            f"{len(data)} training samples in batches of {training.batch_size} cannot be "
+            f"divided into {training.accumulate} "
+            f"micro-batches over {processes.count()} processes: raise batch_size, or lower "
+            "accumulate or the number of processes"
         )
     if validation is None and (training.select == "best" or training.patience):
-        raise ValueError("there is no validation set: use select: last and patience: 0, or raise cohort.validation_fraction")
+        raise ValueError(
+            "there is no validation set: use select: last and patience: 0, or raise "
+            "cohort.validation_fraction"
+        )
 
 
 def _bar(loop: _Loop) -> "tqdm[Any]":

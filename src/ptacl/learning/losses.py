@@ -31,7 +31,9 @@ def cosine_similarity(a_ND: Tensor, b_MD: Tensor) -> Tensor:
     """
     with torch.autocast(a_ND.device.type, enabled=False):
         dtype = torch.promote_types(torch.promote_types(a_ND.dtype, b_MD.dtype), torch.float32)
-        return F.normalize(a_ND.to(dtype), dim=-1) @ F.normalize(b_MD.to(dtype), dim=-1).transpose(-2, -1)
+        return F.normalize(a_ND.to(dtype), dim=-1) @ F.normalize(b_MD.to(dtype), dim=-1).transpose(
+            -2, -1
+        )
 
 
 def soft_info_nce(logits: Tensor, targets: Tensor) -> Tensor:
@@ -54,17 +56,24 @@ def soft_info_nce(logits: Tensor, targets: Tensor) -> Tensor:
     return -(targets * logits.log_softmax(-1)).sum(-1)
 
 
-def _both_directions(cosine: Tensor, targets: Tensor, *, temperature: float, direction_weight: float) -> Tensor:
+def _both_directions(
+    cosine: Tensor, targets: Tensor, *, temperature: float, direction_weight: float
+) -> Tensor:
     """Return the weighted row losses of (..., N, N) ECG x CMR cosines.
 
     `direction_weight` is the weight of ECG -> CMR; CMR -> ECG gets the rest.
     """
     logits, targets = cosine / temperature, targets.to(cosine)
-    forward, backward = soft_info_nce(logits, targets), soft_info_nce(logits.transpose(-2, -1), targets)
+    forward, backward = (
+        soft_info_nce(logits, targets),
+        soft_info_nce(logits.transpose(-2, -1), targets),
+    )
     return direction_weight * forward + (1 - direction_weight) * backward
 
 
-def global_loss(z_ecg_BP: Tensor, z_cmr_BP: Tensor, *, temperature: float, direction_weight: float) -> Tensor:
+def global_loss(
+    z_ecg_BP: Tensor, z_cmr_BP: Tensor, *, temperature: float, direction_weight: float
+) -> Tensor:
     """Compute InfoNCE over the patients of a batch in both directions (Eq. 1).
 
     Parameters
@@ -83,7 +92,9 @@ def global_loss(z_ecg_BP: Tensor, z_cmr_BP: Tensor, *, temperature: float, direc
     """
     cosine_BB = cosine_similarity(z_ecg_BP, z_cmr_BP)
     targets_BB = torch.eye(len(cosine_BB), device=cosine_BB.device)
-    return _both_directions(cosine_BB, targets_BB, temperature=temperature, direction_weight=direction_weight).mean()
+    return _both_directions(
+        cosine_BB, targets_BB, temperature=temperature, direction_weight=direction_weight
+    ).mean()
 
 
 def alignment_matrix(steps: int, *, sigma: float) -> Tensor:
@@ -158,7 +169,9 @@ def local_loss(
     # Replace invalid rows before the cosine: a later weight of 0 would keep NaN (0 x NaN).
     ecg_BTD, cmr_BTD = ecg_BTD.where(valid_B11, 0), cmr_BTD.where(valid_B11, 0)
     cosine_BTT = cosine_similarity(ecg_BTD, cmr_BTD)
-    loss_BT = _both_directions(cosine_BTT, alignment, temperature=temperature, direction_weight=direction_weight)
+    loss_BT = _both_directions(
+        cosine_BTT, alignment, temperature=temperature, direction_weight=direction_weight
+    )
     return loss_BT.mean(1).where(valid_B, 0).sum() / valid_B.sum().clamp(min=1)
 
 

@@ -46,7 +46,9 @@ class Place:
         settings = config.Maps.model_validate_json(text)
         folder = os.path.expandvars(settings.folder)
         if "$" in folder:
-            raise argparse.ArgumentTypeError(f"maps.folder: {folder} names a variable that is not set on this machine")
+            raise argparse.ArgumentTypeError(
+                f"maps.folder: {folder} names a variable that is not set on this machine"
+            )
         return cls(Path(folder) if folder else None, settings.max_gb * 1e9)
 
 
@@ -90,20 +92,44 @@ def read(manifests: Sequence[Path], names: Sequence[str], place: Place) -> Array
         try:
             with _held(place.folder):
                 owner = _key(str(Path(manifests[0]).resolve()))[:8]
-                paths = {name: place.folder / f"{PREFIX}{name}-{owner}-{key}.npy" for name, key in keys.items()}
+                paths = {
+                    name: place.folder / f"{PREFIX}{name}-{owner}-{key}.npy"
+                    for name, key in keys.items()
+                }
                 missing = {name: path for name, path in paths.items() if not path.exists()}
-                dead = list(place.folder.glob(f"{PREFIX}*.partial"))  # left by a killed process: only this one writes now
-                for path in [*dead, *(old for name in missing for old in place.folder.glob(f"{PREFIX}{name}-{owner}-*.npy"))]:
-                    path.unlink()  # a process that has mapped the file keeps it until the process ends
+                dead = list(
+                    place.folder.glob(f"{PREFIX}*.partial")
+                )  # left by a killed process: only this one writes now
+                for path in [
+                    *dead,
+                    *(
+                        old
+                        for name in missing
+                        for old in place.folder.glob(f"{PREFIX}{name}-{owner}-*.npy")
+                    ),
+                ]:
+                    # a process that has mapped the file keeps it until the process ends
+                    path.unlink()
                 if _make_room(place, _bytes(shards, missing), keep=set(paths.values())):
                     _write(shards, missing)
                     for path in paths.values():
                         os.utime(path)
-                    return Arrays(visits, {name: np.load(path, mmap_mode="r") for name, path in paths.items()}, key)
+                    return Arrays(
+                        visits,
+                        {name: np.load(path, mmap_mode="r") for name, path in paths.items()},
+                        key,
+                    )
                 log.info(f"no room for a map in {place.folder}: recordings are read into memory")
         except OSError as error:
-            log.warning("no map can be made in %s (%s): recordings are read into memory", place.folder, error.strerror)
-    out = {name: np.empty((len(visits), *shape), dtype) for name, (shape, dtype) in _kinds(shards, names).items()}
+            log.warning(
+                "no map can be made in %s (%s): recordings are read into memory",
+                place.folder,
+                error.strerror,
+            )
+    out = {
+        name: np.empty((len(visits), *shape), dtype)
+        for name, (shape, dtype) in _kinds(shards, names).items()
+    }
     _fill(shards, out)
     return Arrays(visits, out, key)
 
@@ -112,14 +138,21 @@ def _key(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def _kinds(shards: Sequence[store.Store], names: Iterable[str]) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+def _kinds(
+    shards: Sequence[store.Store], names: Iterable[str]
+) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     """Return the shape of one visit and the data type, by name."""
-    return {name: (a.shape[1:], a.dtype) for name in names for a in [shards[0].read(name, slice(0, 0))]}
+    return {
+        name: (a.shape[1:], a.dtype) for name in names for a in [shards[0].read(name, slice(0, 0))]
+    }
 
 
 def _bytes(shards: Sequence[store.Store], names: Iterable[str]) -> int:
     count = sum(len(shard.visits) for shard in shards)
-    return sum(_HEADER + count * int(np.prod(shape)) * dtype.itemsize for shape, dtype in _kinds(shards, names).values())
+    return sum(
+        _HEADER + count * int(np.prod(shape)) * dtype.itemsize
+        for shape, dtype in _kinds(shards, names).values()
+    )
 
 
 def _make_room(place: Place, needed: int, *, keep: set[Path]) -> bool:
@@ -128,9 +161,14 @@ def _make_room(place: Place, needed: int, *, keep: set[Path]) -> bool:
     Returns whether they fit.
     """
     assert place.folder is not None
-    others = sorted((p for p in place.folder.glob(f"{PREFIX}*.npy") if p not in keep), key=lambda p: p.stat().st_mtime)
+    others = sorted(
+        (p for p in place.folder.glob(f"{PREFIX}*.npy") if p not in keep),
+        key=lambda p: p.stat().st_mtime,
+    )
     used = sum(p.stat().st_size for p in place.folder.glob(f"{PREFIX}*.npy"))
-    while others and (used + needed > place.limit_bytes or shutil.disk_usage(place.folder).free < needed):
+    while others and (
+        used + needed > place.limit_bytes or shutil.disk_usage(place.folder).free < needed
+    ):
         used -= others[0].stat().st_size
         others.pop(0).unlink()
     return used + needed <= place.limit_bytes and shutil.disk_usage(place.folder).free >= needed
@@ -171,7 +209,13 @@ def _fill(shards: Sequence[store.Store], out: Mapping[str, np.ndarray]) -> None:
     if not out:
         return
     row = 0
-    with tqdm(total=sum(len(s.visits) for s in shards), desc="reading", unit="visit", mininterval=2, leave=False) as bar:
+    with tqdm(
+        total=sum(len(s.visits) for s in shards),
+        desc="reading",
+        unit="visit",
+        mininterval=2,
+        leave=False,
+    ) as bar:
         for shard in shards:
             for start in range(0, len(shard.visits), _SLAB):
                 size = len(shard.visits[start : start + _SLAB])

@@ -25,7 +25,11 @@ def started(device: torch.device | None = None) -> Iterator[torch.device]:
     launched = distributed.is_torchelastic_launched()
     if device is None:
         kind = "cuda" if torch.cuda.is_available() else "cpu"
-        device = torch.device(kind, get_node_local_rank() if launched else 0) if kind == "cuda" else torch.device(kind)
+        device = (
+            torch.device(kind, get_node_local_rank() if launched else 0)
+            if kind == "cuda"
+            else torch.device(kind)
+        )
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if not launched:
@@ -95,7 +99,9 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     flat = torch.cat([g.flatten() for g in gradients])
     distributed.all_reduce(flat)
     flat /= count()
-    for gradient, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
+    for gradient, part in zip(
+        gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True
+    ):
         gradient.copy_(part.view_as(gradient))
 
 

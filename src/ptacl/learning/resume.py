@@ -75,7 +75,8 @@ def _open(path: Path) -> IO[str]:
             holder = file.read().strip() or "unknown"
             file.close()
             raise RuntimeError(
-                f"{path.with_suffix('')} is in use by another run ({holder}): wait for it, or end that process, then run again"
+                f"{path.with_suffix('')} is in use by another run ({holder}): wait for it, "
+                "or end that process, then run again"
             ) from None
         # If the last holder unlinked the file before we locked it, this lock excludes nobody.
         if path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino:

@@ -24,7 +24,15 @@ from ptacl.ecg import zscore as zscores
 from ptacl.ecg.zscore import Zscore
 from ptacl.learning import chance, fit, processes, resume
 from ptacl.learning.board import board
-from ptacl.learning.data import Recordings, Samples, digest, load, prepared_by, split_participants, split_rows
+from ptacl.learning.data import (
+    Recordings,
+    Samples,
+    digest,
+    load,
+    prepared_by,
+    split_participants,
+    split_rows,
+)
 from ptacl.learning.maps import Place
 from ptacl.learning.objectives.base import Objective, Targets, initial_weights
 from ptacl.models import weights
@@ -38,7 +46,9 @@ _START_SAMPLES = 256  # enough to estimate a mean and a spread
 _SPLITS = ["train", "validation"]
 
 
-def build_encoders(entry: config.Entry, inputs: config.Inputs, *, seed: int, start: Mapping[str, Path]) -> dict[str, AnyEncoder]:
+def build_encoders(
+    entry: config.Entry, inputs: config.Inputs, *, seed: int, start: Mapping[str, Path]
+) -> dict[str, AnyEncoder]:
     """Build the encoders of an entry by modality, random or from model folders.
 
     ValueError is raised if a folder is missing or has an encoder of another size.
@@ -51,10 +61,16 @@ def build_encoders(entry: config.Entry, inputs: config.Inputs, *, seed: int, sta
                 found[modality] = new_encoder(wanted)
             continue
         if modality not in start:
-            raise ValueError(f"the entry starts from {entry.starts[modality]}: give its folder with --start {modality}=FOLDER")
+            raise ValueError(
+                f"the entry starts from {entry.starts[modality]}: give its folder with "
+                f"--start {modality}=FOLDER"
+            )
         found[modality] = weights.encoder(start[modality], modality)
         if found[modality].settings != wanted:
-            raise ValueError(f"{start[modality]} has another size than encoders.{modality}: train it again with this size")
+            raise ValueError(
+                f"{start[modality]} has another size than encoders.{modality}: train it "
+                "again with this size"
+            )
     return found
 
 
@@ -87,17 +103,29 @@ def read_targets(table: pd.DataFrame, names: Sequence[str]) -> tuple[Targets, np
     or for which they all have the same value.
     """
     if missing := [name for name in names if name not in table.columns]:
-        raise ValueError(f"participants.csv has no column {', '.join(missing)}: rerun the cohort stages")
+        raise ValueError(
+            f"participants.csv has no column {', '.join(missing)}: rerun the cohort stages"
+        )
     values = table[list(names)].to_numpy(np.float64)
     seen = values[(table["split"] == "train").to_numpy()]
     usable = np.isfinite(seen).sum(0) > 1
-    mean, std = (np.where(usable, f(np.where(usable, seen, 0.0), axis=0), np.nan) for f in (np.nanmean, np.nanstd))
+    mean, std = (
+        np.where(usable, f(np.where(usable, seen, 0.0), axis=0), np.nan)
+        for f in (np.nanmean, np.nanstd)
+    )
     if bad := [name for name, s in zip(names, std, strict=True) if not s > 0]:
-        raise ValueError(f"{', '.join(bad)} cannot be learned: too few training participants have different values")
-    return Targets(list(names), mean.tolist(), std.tolist()), ((values - mean) / std).astype(np.float32)
+        raise ValueError(
+            f"{', '.join(bad)} cannot be learned: too few training participants have "
+            "different values"
+        )
+    return Targets(list(names), mean.tolist(), std.tolist()), ((values - mean) / std).astype(
+        np.float32
+    )
 
 
-def zscore_of(inputs: config.Inputs, recordings: Recordings, train: np.ndarray, *, start: Path | None) -> Zscore:
+def zscore_of(
+    inputs: config.Inputs, recordings: Recordings, train: np.ndarray, *, start: Path | None
+) -> Zscore:
     """Return the z-score of the ECGs of a model.
 
     It is that of the model from which the ECG encoder starts, or that of the training visits.
@@ -107,7 +135,10 @@ def zscore_of(inputs: config.Inputs, recordings: Recordings, train: np.ndarray, 
     if start is not None:
         found = weights.zscore(start)
         if found.over != inputs.zscore:
-            raise ValueError(f"{start} was trained with encoders.zscore {found.over}, not {inputs.zscore}: train it again")
+            raise ValueError(
+                f"{start} was trained with encoders.zscore {found.over}, not "
+                f"{inputs.zscore}: train it again"
+            )
         return found
     if inputs.zscore == "cohort" and recordings.signal is not None:
         return zscores.of_cohort(recordings.signals(train))
@@ -120,17 +151,27 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     entry: config.Entry = TypeAdapter(config.Model).validate_json(options.settings)
     inputs, start = config.Inputs.model_validate_json(options.inputs), dict(options.start)
-    facts = {"settings": entry.model_dump(mode="json"), "inputs": inputs.model_dump(mode="json"), "seed": options.seed}
+    facts = {
+        "settings": entry.model_dump(mode="json"),
+        "inputs": inputs.model_dump(mode="json"),
+        "seed": options.seed,
+    }
     facts |= {"model": options.model, "code": options.identity}
     description = facts | {"title": options.model}
     if not isinstance(entry, config.Trained):
         zscore = Zscore(inputs.zscore)
         if options.participants and "ecg" in entry.modalities:
             table = participants.read(options.participants, splits=["train"])
-            recordings = load(table["visit"].tolist(), ecg=options.ecg_shards, cmr=[], place=options.maps)
+            recordings = load(
+                table["visit"].tolist(), ecg=options.ecg_shards, cmr=[], place=options.maps
+            )
             zscore = zscore_of(inputs, recordings, np.arange(len(table)), start=None)
         description |= {"zscore": dataclasses.asdict(zscore)}
-        weights.save(options.out, build_encoders(entry, inputs, seed=options.seed, start=start), description=description)
+        weights.save(
+            options.out,
+            build_encoders(entry, inputs, seed=options.seed, start=start),
+            description=description,
+        )
         write_metrics(options.metrics, [])
         return
     with processes.started() as device:
@@ -138,7 +179,12 @@ def main() -> None:
         targets, labels = read_targets(table, options.phenotypes) if entry.labels else (None, None)
         shards = {"ecg": options.ecg_shards, "cmr": options.cmr_shards}
         description |= {"preparation": {m: prepared_by(shards[m]) for m in entry.modalities}}
-        recordings = load(table["visit"].tolist(), ecg=options.ecg_shards, cmr=options.cmr_shards, place=options.maps)
+        recordings = load(
+            table["visit"].tolist(),
+            ecg=options.ecg_shards,
+            cmr=options.cmr_shards,
+            place=options.maps,
+        )
         zscore = zscore_of(inputs, recordings, split_rows(table, "train"), start=start.get("ecg"))
         recordings = recordings.standardised(zscore)
         description |= {"zscore": dataclasses.asdict(zscore)}
@@ -156,14 +202,24 @@ def main() -> None:
             )
             for split in _SPLITS
         )
-        identity = facts | {"data": digest(recordings, table), "initial": _digests(start), "torch": torch.__version__}
+        identity = facts | {
+            "data": digest(recordings, table),
+            "initial": _digests(start),
+            "torch": torch.__version__,
+        }
         if labels is not None:
             identity |= {"labels": hashlib.sha256(labels.tobytes()).hexdigest()}
-        with torch.autocast(device.type, torch.bfloat16, enabled=entry.training.precision == "bfloat16"):
+        with torch.autocast(
+            device.type, torch.bfloat16, enabled=entry.training.precision == "bfloat16"
+        ):
             objective.to(device).eval().begin(_batches(data, device))
         _be_deterministic(device)
         log.info(
-            "%d training and %d validation samples on %s, %d process(es)", len(data), len(validation), device, processes.count()
+            "%d training and %d validation samples on %s, %d process(es)",
+            len(data),
+            len(validation),
+            device,
+            processes.count(),
         )
         folder = options.tensorboard if processes.rank() == 0 else None
         with _state(options.state, identity) as state, board(folder) as watch:
@@ -190,25 +246,74 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="name of the model in the configuration")
     parser.add_argument(
-        "--settings", required=True, metavar="JSON", help="settings of the model, including those that it inherits"
+        "--settings",
+        required=True,
+        metavar="JSON",
+        help="settings of the model, including those that it inherits",
     )
-    parser.add_argument("--inputs", required=True, metavar="JSON", help="z-score and encoders of the modalities of the model")
-    parser.add_argument("--seed", required=True, type=int, help="seed of weights, order, masks and augmentation")
-    parser.add_argument("--participants", nargs="?", type=Path, help="visits.csv, or participants.csv if the model needs labels")
-    parser.add_argument("--phenotypes", nargs="*", default=[], metavar="NAME", help="columns to learn, if the model needs labels")
-    parser.add_argument("--ecg-shards", nargs="*", default=[], type=Path, help="manifests k.json of the ECG stores")
-    parser.add_argument("--cmr-shards", nargs="*", default=[], type=Path, help="manifests k.json of the CMR stores")
-    parser.add_argument("--maps", type=Place.of, default=Place(), metavar="JSON", help="section maps (default: read into memory)")
     parser.add_argument(
-        "--start", nargs="*", default=[], type=weights.named_folder, metavar="MODALITY=FOLDER", help="models to start from"
+        "--inputs",
+        required=True,
+        metavar="JSON",
+        help="z-score and encoders of the modalities of the model",
     )
-    parser.add_argument("--state", required=True, type=Path, help="folder of checkpoints, which is removed after success")
-    parser.add_argument("--tensorboard", type=Path, help="folder for curves of the training; needs the extra `tensorboard`")
     parser.add_argument(
-        "--identity", required=True, help="everything else that decides the result, such as the version of the code"
+        "--seed", required=True, type=int, help="seed of weights, order, masks and augmentation"
+    )
+    parser.add_argument(
+        "--participants",
+        nargs="?",
+        type=Path,
+        help="visits.csv, or participants.csv if the model needs labels",
+    )
+    parser.add_argument(
+        "--phenotypes",
+        nargs="*",
+        default=[],
+        metavar="NAME",
+        help="columns to learn, if the model needs labels",
+    )
+    parser.add_argument(
+        "--ecg-shards", nargs="*", default=[], type=Path, help="manifests k.json of the ECG stores"
+    )
+    parser.add_argument(
+        "--cmr-shards", nargs="*", default=[], type=Path, help="manifests k.json of the CMR stores"
+    )
+    parser.add_argument(
+        "--maps",
+        type=Place.of,
+        default=Place(),
+        metavar="JSON",
+        help="section maps (default: read into memory)",
+    )
+    parser.add_argument(
+        "--start",
+        nargs="*",
+        default=[],
+        type=weights.named_folder,
+        metavar="MODALITY=FOLDER",
+        help="models to start from",
+    )
+    parser.add_argument(
+        "--state",
+        required=True,
+        type=Path,
+        help="folder of checkpoints, which is removed after success",
+    )
+    parser.add_argument(
+        "--tensorboard",
+        type=Path,
+        help="folder for curves of the training; needs the extra `tensorboard`",
+    )
+    parser.add_argument(
+        "--identity",
+        required=True,
+        help="everything else that decides the result, such as the version of the code",
     )
     parser.add_argument("--out", required=True, type=Path, help="model folder to write")
-    parser.add_argument("--metrics", required=True, type=Path, help="CSV to write, one row per epoch")
+    parser.add_argument(
+        "--metrics", required=True, type=Path, help="CSV to write, one row per epoch"
+    )
     return parser.parse_args()
 
 
@@ -250,7 +355,9 @@ def write_metrics(path: Path, history: Sequence[fit.Row]) -> None:
     """Write one row per epoch. Missing values are written as empty cells."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(history[0]) if history else ["epoch"], lineterminator="\n")
+        writer = csv.DictWriter(
+            file, fieldnames=list(history[0]) if history else ["epoch"], lineterminator="\n"
+        )
         writer.writeheader()
         writer.writerows({k: "" if math.isnan(v) else v for k, v in row.items()} for row in history)
 

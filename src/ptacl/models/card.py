@@ -14,15 +14,15 @@ _CARD = """# {title}
 
 ## Intended use
 This model is for research on what an ECG reveals about the structure and function of the heart,
-with embeddings, linear probes, retrieval and fine-tuning. Not a medical device: do not use it for the
-diagnosis or treatment of a person. Inputs must be prepared as in training. Performance outside the
-population and the devices of the training data is unknown.
+with embeddings, linear probes, retrieval and fine-tuning. It is not a medical device: do not use it
+for the diagnosis or treatment of a person. Inputs must be prepared as in training. Performance
+outside the population and the devices of the training data is unknown.
 
 ## Data
 Weights trained on individual-level data of UK Biobank are derived from those data and
 fall under their terms: keep them only where the data are allowed to be, and clear it with UK
-Biobank before you share or publish them. Weights trained on the simulated cohort contain no data of real
-people.
+Biobank before you share or publish them. Weights trained on the simulated cohort contain no data of
+real people.
 
 ## Use
 ```python
@@ -53,10 +53,22 @@ def text(facts: Mapping[str, Any], *, weights: str, settings: str) -> str:
     """
     origin = dict(facts["description"])
     title = origin.pop("title", "ECG and cardiac MRI model")
-    summary = origin.pop("summary", "Representations of 12-lead ECG and short-axis cine cardiac MRI.")
-    sizes = "\n".join(f"| {name} | {count:,} | {_input(facts, name)} |" for name, count in sorted(facts["parameters"].items()))
+    summary = origin.pop(
+        "summary", "Representations of 12-lead ECG and short-axis cine cardiac MRI."
+    )
+    sizes = "\n".join(
+        f"| {name} | {count:,} | {_input(facts, name)} |"
+        for name, count in sorted(facts["parameters"].items())
+    )
     facts_text = json.dumps(origin, indent=2, sort_keys=True)
-    return _CARD.format(title=title, summary=summary, sizes=sizes, weights=weights, config=settings, origin=facts_text)
+    return _CARD.format(
+        title=title,
+        summary=summary,
+        sizes=sizes,
+        weights=weights,
+        config=settings,
+        origin=facts_text,
+    )
 
 
 def _input(facts: Mapping[str, Any], name: str) -> str:

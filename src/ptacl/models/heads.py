@@ -81,7 +81,11 @@ class AttentionPool(nn.Module):
     def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.query, self.key_value, self.project = nn.Linear(width, width), nn.Linear(width, 2 * width), nn.Linear(width, width)
+        self.query, self.key_value, self.project = (
+            nn.Linear(width, width),
+            nn.Linear(width, 2 * width),
+            nn.Linear(width, width),
+        )
         self.norm = nn.LayerNorm(width, eps=vit.NORM_EPS)
 
     def forward(self, tokens_BND: Tensor) -> Tensor:
@@ -106,7 +110,9 @@ class Head(nn.Module):
     def __init__(self, settings: config.Head) -> None:
         super().__init__()
         self.settings = settings
-        self.attention = AttentionPool(settings.width, settings.heads) if settings.pool == "attention" else None
+        self.attention = (
+            AttentionPool(settings.width, settings.heads) if settings.pool == "attention" else None
+        )
         self.linear = nn.Linear(settings.width, len(settings.phenotypes))
         self.register_buffer("mean", torch.zeros(len(settings.phenotypes)))
         self.register_buffer("std", torch.ones(len(settings.phenotypes)))

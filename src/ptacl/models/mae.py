@@ -24,7 +24,8 @@ def num_visible(num_tokens: int, mask_ratio: float) -> int:
     visible = int(round(num_tokens * (1 - mask_ratio), 6))
     if not 0 < visible < num_tokens:
         raise ValueError(
-            f"mask_ratio {mask_ratio} leaves {visible} of {num_tokens} tokens visible; one must be visible and one masked"
+            f"mask_ratio {mask_ratio} leaves {visible} of {num_tokens} tokens visible; one "
+            "must be visible and one masked"
         )
     return visible
 
@@ -47,7 +48,9 @@ def sines(grid: Sequence[int], width: int) -> Tensor:
         frequency_W = 1e4 ** -(torch.arange(part) / max(part, 1))
         angle_SW = torch.arange(size)[:, None] * frequency_W
         shape = [size if a == axis else 1 for a in range(len(grid))]
-        out[..., 2 * axis * part : 2 * (axis + 1) * part] = torch.cat([angle_SW.sin(), angle_SW.cos()], 1).reshape(*shape, -1)
+        out[..., 2 * axis * part : 2 * (axis + 1) * part] = torch.cat(
+            [angle_SW.sin(), angle_SW.cos()], 1
+        ).reshape(*shape, -1)
     return out.reshape(-1, width)
 
 
@@ -87,11 +90,15 @@ class Decoder(nn.Module):
 class LatentDecoder(nn.Module):
     """Predict all patches from one vector, which is added to the position of each."""
 
-    def __init__(self, encoder: vit.Encoder, settings: config.Decoder, *, latent_width: int) -> None:
+    def __init__(
+        self, encoder: vit.Encoder, settings: config.Decoder, *, latent_width: int
+    ) -> None:
         super().__init__()
         self.embed = nn.Linear(latent_width, settings.width)
         self.positions = nn.Parameter(sines(encoder.grid, settings.width))
-        self.blocks = nn.ModuleList(vit.Block(settings.width, settings.heads) for _ in range(settings.depth))
+        self.blocks = nn.ModuleList(
+            vit.Block(settings.width, settings.heads) for _ in range(settings.depth)
+        )
         self.norm = nn.LayerNorm(settings.width, eps=vit.NORM_EPS)
         self.head = nn.Linear(settings.width, encoder.embedding.linear.in_features)
         self.apply(vit.initialise)
@@ -114,7 +121,9 @@ class MAE(nn.Module):
         self.decoder = Decoder(encoder, decoder)
         self.num_visible = num_visible(encoder.num_tokens, mask_ratio)
 
-    def reconstruct(self, x_BS: Tensor, noise_BN: Tensor, clean_BS: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def reconstruct(
+        self, x_BS: Tensor, noise_BN: Tensor, clean_BS: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return predicted (B, M, P) and true (B, M, P) patches, and their token indices (B, M).
 
         x_BS : (B, *shape). noise_BN : one uniform number per token; the lowest stay visible.
@@ -124,9 +133,15 @@ class MAE(nn.Module):
         visible_BV, masked_BM = split(noise_BN, self.num_visible)
         tokens_BVD = self.encoder.encode(patches_BNP, visible_BV)
         true_BNP = patches_BNP if clean_BS is None else vit.patchify(clean_BS, self.encoder.patch)
-        return self.decoder(tokens_BVD, visible_BV, masked_BM), vit.take(true_BNP, masked_BM), masked_BM
+        return (
+            self.decoder(tokens_BVD, visible_BV, masked_BM),
+            vit.take(true_BNP, masked_BM),
+            masked_BM,
+        )
 
-    def forward(self, x_BS: Tensor, noise_BN: Tensor, clean_BS: Tensor | None = None) -> dict[str, Tensor]:
+    def forward(
+        self, x_BS: Tensor, noise_BN: Tensor, clean_BS: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Compute `loss`, the mean squared error over the values of the masked patches.
 
         The arguments are those of :meth:`reconstruct`.

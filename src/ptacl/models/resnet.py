@@ -19,10 +19,16 @@ STAGES = (3, 4, 6, 3)
 EXPANSION = 4
 
 
-def _convolution(channels_in: int, channels_out: int, kernel: int, *, stride: int = 1, active: bool = True) -> nn.Sequential:
-    convolution = nn.Conv2d(channels_in, channels_out, kernel, stride=stride, padding=kernel // 2, bias=False)
+def _convolution(
+    channels_in: int, channels_out: int, kernel: int, *, stride: int = 1, active: bool = True
+) -> nn.Sequential:
+    convolution = nn.Conv2d(
+        channels_in, channels_out, kernel, stride=stride, padding=kernel // 2, bias=False
+    )
     nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-    return nn.Sequential(convolution, nn.BatchNorm2d(channels_out), *([nn.ReLU(inplace=True)] if active else []))
+    return nn.Sequential(
+        convolution, nn.BatchNorm2d(channels_out), *([nn.ReLU(inplace=True)] if active else [])
+    )
 
 
 class Bottleneck(nn.Module):
@@ -37,7 +43,11 @@ class Bottleneck(nn.Module):
             _convolution(inner, channels_out, 1, active=False),
         )
         same = channels_in == channels_out and stride == 1
-        self.shortcut = nn.Identity() if same else _convolution(channels_in, channels_out, 1, stride=stride, active=False)
+        self.shortcut = (
+            nn.Identity()
+            if same
+            else _convolution(channels_in, channels_out, 1, stride=stride, active=False)
+        )
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C', H', W')."""
@@ -57,7 +67,8 @@ class ResNet50(nn.Module):
         self.settings, self.frozen = settings, 0
         frames, *image = settings.shape
         self.stem = nn.Sequential(
-            _convolution(frames, settings.base_width, 7, stride=2), nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+            _convolution(frames, settings.base_width, 7, stride=2),
+            nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
         )
         blocks, channels = [], settings.base_width
         for stage, depth in enumerate(STAGES):

@@ -37,7 +37,11 @@ def patchify(x_BS: Tensor, patch: Sequence[int]) -> Tensor:
     )
     axes = [n for s, p in zip(shape, patch, strict=True) for n in (s // p, p)]
     grid, inner = range(1, 2 * len(patch), 2), range(2, 2 * len(patch) + 1, 2)
-    return x_BS.reshape(-1, *axes).permute(0, *grid, *inner).reshape(x_BS.shape[0], -1, math.prod(patch))
+    return (
+        x_BS.reshape(-1, *axes)
+        .permute(0, *grid, *inner)
+        .reshape(x_BS.shape[0], -1, math.prod(patch))
+    )
 
 
 def take(x_BNP: Tensor, tokens_BV: Tensor) -> Tensor:
@@ -113,7 +117,9 @@ class Block(nn.Module):
         tokens.
         """
         parts = self._qkv(self.norm1(x_BND), start)
-        q_BHND, k_BHND, v_BHND = (part.view(*part.shape[:2], self.heads, -1).transpose(1, 2) for part in parts)
+        q_BHND, k_BHND, v_BHND = (
+            part.view(*part.shape[:2], self.heads, -1).transpose(1, 2) for part in parts
+        )
         mixed_BND = attend(q_BHND, k_BHND, v_BHND).transpose(1, 2).flatten(2)
         x_BND = x_BND[:, start:] + self.project(mixed_BND)
         out: Tensor = x_BND + self.contract(F.gelu(self.expand(self.norm2(x_BND))))
@@ -145,7 +151,9 @@ class Encoder(nn.Module):
         self.num_tokens = math.prod(self.grid)
         self.frozen, self.recompute = 0, False
         self.embedding = PatchEmbedding(self.num_tokens, math.prod(self.patch), self.width)
-        self.blocks = nn.ModuleList(Block(self.width, settings.heads) for _ in range(settings.depth))
+        self.blocks = nn.ModuleList(
+            Block(self.width, settings.heads) for _ in range(settings.depth)
+        )
         self.norm = nn.LayerNorm(self.width, eps=NORM_EPS)
         self.apply(initialise)
 
@@ -190,6 +198,10 @@ class Encoder(nn.Module):
                 tokens = block(tokens)
         again = self.recompute and torch.is_grad_enabled()
         for block in self.blocks[self.frozen :]:
-            tokens = checkpoint(block, tokens, use_reentrant=False, preserve_rng_state=False) if again else block(tokens)
+            tokens = (
+                checkpoint(block, tokens, use_reentrant=False, preserve_rng_state=False)
+                if again
+                else block(tokens)
+            )
         tokens = self.norm(tokens)
         return tokens

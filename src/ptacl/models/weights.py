@@ -34,8 +34,14 @@ def save(folder: Path, modules: Mapping[str, nn.Module], *, description: Mapping
     and the card; `title` and `summary` head the card. It must never contain a participant id.
     """
     if dotted := [name for name in modules if "." in name]:
-        raise ValueError(f"module names {dotted} contain a dot, which separates a module from its parameters")
-    tensors = {f"{name}.{key}": value for name, module in modules.items() for key, value in _state(module).items()}
+        raise ValueError(
+            f"module names {dotted} contain a dot, which separates a module from its parameters"
+        )
+    tensors = {
+        f"{name}.{key}": value
+        for name, module in modules.items()
+        for key, value in _state(module).items()
+    }
     facts = {
         "format": FORMAT,
         "encoders": _settings(modules, config.Encoder, config.ResNet),
@@ -70,7 +76,8 @@ def load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
         name, _, parameter = key.partition(".")
         if name not in modules:
             raise ValueError(
-                f"{folder}: {WEIGHTS} contains {name!r}, which {CONFIG} does not name; copy both files from one model"
+                f"{folder}: {WEIGHTS} contains {name!r}, which {CONFIG} does not name; "
+                "copy both files from one model"
             )
         modules[name][parameter] = tensor
     return modules, facts["description"]
@@ -86,7 +93,9 @@ def encoder(folder: Path, name: str) -> AnyEncoder:
 
 def head(folder: Path, name: str) -> heads.Head:
     """Load the head saved under `name`, like :func:`encoder`."""
-    return _rebuilt(folder, name, "heads", lambda values: heads.Head(config.Head.model_validate(values)))
+    return _rebuilt(
+        folder, name, "heads", lambda values: heads.Head(config.Head.model_validate(values))
+    )
 
 
 def projector(folder: Path, name: str) -> heads.Projector:
@@ -144,7 +153,8 @@ def _rebuilt(folder: Path, name: str, group: str, make: Callable[[Any], Part]) -
         module.load_state_dict(load(folder)[0][name], assign=True)
     except (ValueError, RuntimeError) as error:
         raise ValueError(
-            f"{folder}: the weights of {name!r} do not fit {CONFIG}; copy or train the model again ({error})"
+            f"{folder}: the weights of {name!r} do not fit {CONFIG}; copy or train the "
+            f"model again ({error})"
         ) from None
     return module.eval()
 
@@ -152,12 +162,18 @@ def _rebuilt(folder: Path, name: str, group: str, make: Callable[[Any], Part]) -
 def _settings(modules: Mapping[str, nn.Module], *kinds: type[config.Section]) -> dict[str, Any]:
     """Return the settings of the modules whose settings have one of these kinds."""
     found = {name: getattr(module, "settings", None) for name, module in modules.items()}
-    return {name: settings.model_dump() for name, settings in found.items() if isinstance(settings, kinds)}
+    return {
+        name: settings.model_dump()
+        for name, settings in found.items()
+        if isinstance(settings, kinds)
+    }
 
 
 def _state(module: nn.Module) -> dict[str, Tensor]:
     # Clone, because safetensors refuses tensors that share memory.
-    return {key: value.detach().cpu().contiguous().clone() for key, value in module.state_dict().items()}
+    return {
+        key: value.detach().cpu().contiguous().clone() for key, value in module.state_dict().items()
+    }
 
 
 def _facts(folder: Path) -> dict[str, Any]:
@@ -165,12 +181,20 @@ def _facts(folder: Path) -> dict[str, Any]:
     facts: Any
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is missing: train the model first, or give the folder of a trained one")
+        raise FileNotFoundError(
+            f"{folder} is missing: train the model first, or give the folder of a trained one"
+        )
     if missing := [name for name in (WEIGHTS, CONFIG) if not (folder / name).is_file()]:
         pickled = sorted(p.name for p in folder.iterdir() if p.suffix in PICKLES)
-        why = f"; {', '.join(pickled)} can run code when opened and is never read: convert it to safetensors" if pickled else ""
+        why = (
+            f"; {', '.join(pickled)} can run code when opened and is never read: convert "
+            "it to safetensors"
+            if pickled
+            else ""
+        )
         raise FileNotFoundError(
-            f"{folder} is not a model folder, it has no {' and no '.join(missing)}{why}; train the model again"
+            f"{folder} is not a model folder, it has no {' and no '.join(missing)}{why}; "
+            "train the model again"
         )
     try:
         facts = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
@@ -178,10 +202,13 @@ def _facts(folder: Path) -> dict[str, Any]:
         facts = None
     format_ = facts.get("format") if isinstance(facts, dict) else None
     if not str(format_).startswith(FORMAT.rpartition("-")[0]):
-        raise ValueError(f"{folder / CONFIG} was not written by ptacl: give a model folder of ptacl")
+        raise ValueError(
+            f"{folder / CONFIG} was not written by ptacl: give a model folder of ptacl"
+        )
     if format_ != FORMAT:
         raise ValueError(
-            f"{folder} was written by another version of ptacl ({format_}; this version reads {FORMAT}): "
+            f"{folder} was written by another version of ptacl ({format_}; this version "
+            f"reads {FORMAT}): "
             "train the model again, or use it with the version that trained it"
         )
     checked: dict[str, Any] = facts

@@ -83,7 +83,11 @@ class Row:
     @property
     def p_text(self) -> str:
         """The p value as text, empty if it is missing."""
-        return "" if math.isnan(self.p) else f"p {probability(self.p)}".replace(" ", "\N{NO-BREAK SPACE}")
+        return (
+            ""
+            if math.isnan(self.p)
+            else f"p {probability(self.p)}".replace(" ", "\N{NO-BREAK SPACE}")
+        )
 
 
 def number(value: float, *, digits: int) -> str:
@@ -131,11 +135,19 @@ def _difference(row: Mapping[Any, Any], name: str) -> Cell:
 
     Readers check whether the interval excludes zero, so its ends must be precise.
     """
-    value, low, high = (float(row.get(f"{name}_difference{end}", math.nan)) for end in ("", "_low", "_high"))
+    value, low, high = (
+        float(row.get(f"{name}_difference{end}", math.nan)) for end in ("", "_low", "_high")
+    )
     return Cell(value, low, high, None, 3, interval_digits=3)
 
 
-def _mark_best(rows: Sequence[Row], *, lowest: Sequence[bool], skip: Sequence[str] = (), above: float = -math.inf) -> list[Row]:
+def _mark_best(
+    rows: Sequence[Row],
+    *,
+    lowest: Sequence[bool],
+    skip: Sequence[str] = (),
+    above: float = -math.inf,
+) -> list[Row]:
     """Mark the best value of each column, including ties after rounding.
 
     `lowest` tells for each column whether lower is better. Methods in `skip`, and values that do
@@ -179,23 +191,37 @@ def regression(table: pd.DataFrame) -> list[Row]:
     rows.sort(key=lambda row: GROUPS.index(row.group) if row.group in GROUPS else len(GROUPS))
     groups = list(dict.fromkeys(row.group for row in rows))
     columns = [False] * len(names)
-    return [row for g in groups for row in _mark_best([r for r in rows if r.group == g], lowest=columns, above=0.0)]
+    return [
+        row
+        for g in groups
+        for row in _mark_best([r for r in rows if r.group == g], lowest=columns, above=0.0)
+    ]
 
 
-def _regression_row(record: Mapping[Any, Any], published: paper.Row | None, *, names: Sequence[str]) -> Row:
+def _regression_row(
+    record: Mapping[Any, Any], published: paper.Row | None, *, names: Sequence[str]
+) -> Row:
     """Return a row from a record of the table and the matching row of the paper.
 
     Either can be missing: `record` is then empty, or `published` is None.
     """
-    references = [None if published is None else published.mean if n == MEAN else published.of(n) for n in names]
-    cells = tuple(_cell(record, f"{n}_R2", reference=r, digits=3) for n, r in zip(names, references, strict=True))
+    references = [
+        None if published is None else published.mean if n == MEAN else published.of(n)
+        for n in names
+    ]
+    cells = tuple(
+        _cell(record, f"{n}_R2", reference=r, digits=3)
+        for n, r in zip(names, references, strict=True)
+    )
     difference = _difference(record, MEAN)
     if record or published is None:
         name = record["input"], record["method"], record["evaluation"]
     else:
         name = published.input, published.method, published.evaluation
     ours, theirs = record.get("note"), "" if published is None else published.note
-    notes = [note for note in (ours, theirs and f"paper: {theirs}") if isinstance(note, str) and note]
+    notes = [
+        note for note in (ours, theirs and f"paper: {theirs}") if isinstance(note, str) and note
+    ]
     return Row(*name, cells, difference, float(record.get(f"{MEAN}_p", math.nan)), "; ".join(notes))
 
 
@@ -224,7 +250,9 @@ def own_partners(table: pd.DataFrame) -> list[OwnPartner]:
     for r in table.drop_duplicates(["direction", "method"]).to_dict("records"):
         recalls = {k.removeprefix("own_"): _cell(r, k, reference=None, digits=3) for k in ks}
         rank = _cell(r, "own_MdR", reference=None, digits=1)
-        found.append(OwnPartner(r["direction"], r["method"], rank, rank.value / float(r["n_test"]), recalls))
+        found.append(
+            OwnPartner(r["direction"], r["method"], rank, rank.value / float(r["n_test"]), recalls)
+        )
     return found
 
 
@@ -238,7 +266,11 @@ def statistics(table: pd.DataFrame) -> list[str]:
     """Return the statistics of the retrieval table in the order of its columns."""
     first = phenotypes(table, statistic="MnR")[0]
     ends = ("_low", "_high", "_p", "_difference")
-    return [c.removeprefix(f"{first}_") for c in table.columns if c.startswith(f"{first}_") and not c.endswith(ends)]
+    return [
+        c.removeprefix(f"{first}_")
+        for c in table.columns
+        if c.startswith(f"{first}_") and not c.endswith(ends)
+    ]
 
 
 def decisive(table: pd.DataFrame) -> str:
@@ -252,7 +284,10 @@ def decisive(table: pd.DataFrame) -> str:
 
 def views(table: pd.DataFrame) -> list[tuple[str, str]]:
     """Return the directions and galleries of the retrieval table, starting with the one shown."""
-    return [(str(d), str(g)) for d, g in table[["direction", "gallery"]].drop_duplicates().itertuples(index=False)]
+    return [
+        (str(d), str(g))
+        for d, g in table[["direction", "gallery"]].drop_duplicates().itertuples(index=False)
+    ]
 
 
 def retrieval(table: pd.DataFrame, view: tuple[str, str] | None = None) -> list[Row]:
@@ -262,19 +297,27 @@ def retrieval(table: pd.DataFrame, view: tuple[str, str] | None = None) -> list[
     """
     columns, rows = statistics(table), []
     direction, gallery = view or views(table)[0]
-    chosen = table[(table["direction"] == direction) & (table["gallery"] == gallery)].to_dict("records")
+    chosen = table[(table["direction"] == direction) & (table["gallery"] == gallery)].to_dict(
+        "records"
+    )
     published = direction == views(table)[0][0]  # the paper has one direction
     for name in [MEAN, *phenotypes(table, statistic="MnR")]:
         of_phenotype = []
         for row in chosen:
-            references = [paper.retrieval(row["paper"], phenotype=name, statistic=s) if published else None for s in columns]
+            references = [
+                paper.retrieval(row["paper"], phenotype=name, statistic=s) if published else None
+                for s in columns
+            ]
             digits = [3 if s.startswith("P@") else 1 for s in columns]
             cells = [
-                _cell(row, f"{name}_{s}", reference=r, digits=d) for s, r, d in zip(columns, references, digits, strict=True)
+                _cell(row, f"{name}_{s}", reference=r, digits=d)
+                for s, r, d in zip(columns, references, digits, strict=True)
             ]
             difference = _difference(row, f"{name}_{decisive(table)}")
             p = float(row.get(f"{name}_{decisive(table)}_p", math.nan))
             of_phenotype.append(Row(name, row["method"], "", tuple(cells), difference, p))
         random = [row["method"] for row in chosen if row["model"] == "random"]
-        rows += _mark_best(of_phenotype, lowest=[not s.startswith("P@") for s in columns], skip=random)
+        rows += _mark_best(
+            of_phenotype, lowest=[not s.startswith("P@") for s in columns], skip=random
+        )
     return rows

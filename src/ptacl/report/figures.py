@@ -58,18 +58,27 @@ class Axis:
         return [round(i * step, 10) for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
-def shared_range(cells: Sequence[Cell], *, floor: float, include: Sequence[float]) -> tuple[float, float]:
+def shared_range(
+    cells: Sequence[Cell], *, floor: float, include: Sequence[float]
+) -> tuple[float, float]:
     """Return an axis range for numbers, intervals, the paper's numbers and `include`.
 
     It does not extend below `floor`, because one very low value would make the others unreadable.
     """
-    values = [v for c in cells for v in (c.value, c.low, c.high, c.paper) if v is not None and math.isfinite(v)]
+    values = [
+        v
+        for c in cells
+        for v in (c.value, c.low, c.high, c.paper)
+        if v is not None and math.isfinite(v)
+    ]
     low, high = min([*include, *values]), max([*include, *values])
     margin = 0.03 * (high - low)
     return max(low - margin, floor), high + margin
 
 
-def dot_plot(marks: Sequence[Mark], *, title: str, limits: tuple[float, float], dashed: float | None) -> str:
+def dot_plot(
+    marks: Sequence[Mark], *, title: str, limits: tuple[float, float], dashed: float | None
+) -> str:
     """Draw the numbers of one phenotype: a dot with its interval for each method.
 
     The paper's number is a ring. `dashed` is the position of a line across the ECG rows, which
@@ -86,7 +95,8 @@ def dot_plot(marks: Sequence[Mark], *, title: str, limits: tuple[float, float], 
         kind = "zero" if tick == 0 else "grid"
         shapes.append(f'<line class="{kind}" x1="{x}" x2="{x}" y1="{top - 4}" y2="{bottom}"/>')
         shapes.append(
-            f'<text class="tick" x="{x}" y="{bottom + 14}" text-anchor="middle">{number(tick, digits=_digits(tick))}</text>'
+            f'<text class="tick" x="{x}" y="{bottom + 14}" '
+            f'text-anchor="middle">{number(tick, digits=_digits(tick))}</text>'
         )
     of_ecg = [i for i, mark in enumerate(marks) if mark.kind == "ecg"]
     if dashed is not None and of_ecg:
@@ -106,21 +116,35 @@ def _short(label: str) -> str:
 def _mark(mark: Mark, *, axis: Axis, y: float) -> list[str]:
     cell, shapes = (
         mark.cell,
-        [f'<text class="label" x="0" y="{y + 4}"><title>{escape(mark.label)}</title>{escape(_short(mark.label))}</text>'],
+        [
+            f'<text class="label" x="0" y="{y + 4}">'
+            f"<title>{escape(mark.label)}</title>{escape(_short(mark.label))}</text>"
+        ],
     )
     if cell.paper is not None:
         shapes.append(f'<circle class="paper" cx="{axis.at(cell.paper)}" cy="{y}" r="3.6"/>')
     if math.isfinite(cell.low) and math.isfinite(cell.high):
-        shapes.append(f'<line class="bar {mark.kind}" x1="{axis.at(cell.low)}" x2="{axis.at(cell.high)}" y1="{y}" y2="{y}"/>')
+        shapes.append(
+            f'<line class="bar {mark.kind}" x1="{axis.at(cell.low)}" '
+            f'x2="{axis.at(cell.high)}" y1="{y}" y2="{y}"/>'
+        )
     outside = [v for v in (cell.low, cell.high) if math.isfinite(v) and axis.beyond(v)]
-    shapes += [_arrow(axis, v, y=y, kind=mark.kind, size=3) for v in outside if axis.beyond(v) != axis.beyond(cell.value)]
+    shapes += [
+        _arrow(axis, v, y=y, kind=mark.kind, size=3)
+        for v in outside
+        if axis.beyond(v) != axis.beyond(cell.value)
+    ]
     if cell.measured and (side := axis.beyond(cell.value)):
         x = axis.at(cell.value) - 12 * side
         anchor = "start" if side < 0 else "end"
         shapes.append(_arrow(axis, cell.value, y=y, kind=mark.kind, size=5))
-        shapes.append(f'<text class="tick" x="{x}" y="{y + 3.5}" text-anchor="{anchor}">{cell.text}</text>')
+        shapes.append(
+            f'<text class="tick" x="{x}" y="{y + 3.5}" text-anchor="{anchor}">{cell.text}</text>'
+        )
     elif cell.measured:
-        shapes.append(f'<circle class="dot {mark.kind}" cx="{axis.at(cell.value)}" cy="{y}" r="4"/>')
+        shapes.append(
+            f'<circle class="dot {mark.kind}" cx="{axis.at(cell.value)}" cy="{y}" r="4"/>'
+        )
     return shapes
 
 
@@ -153,8 +177,14 @@ def curves(
     top, height, left = 26.0, 118.0, 40.0
     finite = [v for _, values in lines for v in values if math.isfinite(v)]
     if not finite or not len(epochs):
-        return _svg([f'<text class="title" x="0" y="14">{escape(title)}: no epoch</text>'], height=30, label=f"{title}: no epoch")
-    levels = {name: level for name, level in (("chance", chance), ("floor", floor)) if level is not None}
+        return _svg(
+            [f'<text class="title" x="0" y="14">{escape(title)}: no epoch</text>'],
+            height=30,
+            label=f"{title}: no epoch",
+        )
+    levels = {
+        name: level for name, level in (("chance", chance), ("floor", floor)) if level is not None
+    }
     finite += levels.values()
     low, high = min(finite), max(finite)
     margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
@@ -165,7 +195,10 @@ def curves(
     for tick in up.ticks(most=4):
         y = up.at(tick)
         shapes.append(f'<line class="grid" x1="{left}" x2="{_WIDTH - 8}" y1="{y}" y2="{y}"/>')
-        shapes.append(f'<text class="tick" x="{left - 5}" y="{y + 3.5}" text-anchor="end">{round(tick, digits):g}</text>')
+        shapes.append(
+            f'<text class="tick" x="{left - 5}" y="{y + 3.5}" '
+            f'text-anchor="end">{round(tick, digits):g}</text>'
+        )
     for tick in [t for t in across.ticks(most=6) if t == round(t)]:
         x, y = across.at(tick), top + height + 14
         shapes.append(f'<text class="tick" x="{x}" y="{y}" text-anchor="middle">{tick:g}</text>')
@@ -173,24 +206,35 @@ def curves(
     for name, level in levels.items():
         y = up.at(level)
         shapes.append(f'<line class="chance" x1="{left}" x2="{_WIDTH - 8}" y1="{y}" y2="{y}"/>')
-        shapes.append(f'<text class="tick" x="{_WIDTH - 8}" y="{y - 3}" text-anchor="end">{name}</text>')
+        shapes.append(
+            f'<text class="tick" x="{_WIDTH - 8}" y="{y - 3}" text-anchor="end">{name}</text>'
+        )
         said.append(f"{name} {level:.4g}")
     if chosen is not None:
         x = across.at(chosen)
         shapes.append(f'<line class="chosen" x1="{x}" x2="{x}" y1="{top}" y2="{top + height}"/>')
         said.append(f"epoch kept {chosen:g}")
     for kind, values in lines:
-        points = [f"{across.at(e)},{up.at(v)}" for e, v in zip(epochs, values, strict=True) if math.isfinite(v)]
+        points = [
+            f"{across.at(e)},{up.at(v)}"
+            for e, v in zip(epochs, values, strict=True)
+            if math.isfinite(v)
+        ]
         if points:
             shapes.append(f'<polyline class="curve {kind}" points="{" ".join(points)}"/>')
             end_x, end_y = points[-1].split(",")
             shapes.append(f'<circle class="end {kind}" cx="{end_x}" cy="{end_y}" r="2.6"/>')
             said.append(f"{kind} {[v for v in values if math.isfinite(v)][-1]:.4g}")
-    return _svg(shapes, height=top + height + 20, label=f"{title}, loss over epochs; last: {', '.join(said)}")
+    return _svg(
+        shapes,
+        height=top + height + 20,
+        label=f"{title}, loss over epochs; last: {', '.join(said)}",
+    )
 
 
 def _svg(shapes: Sequence[str], *, height: float, label: str) -> str:
     head = (
-        f'<svg class="panel" viewBox="0 0 {_WIDTH:g} {height:g}" role="img" aria-label="{escape(label)}" font-size="{_TEXT:g}">'
+        f'<svg class="panel" viewBox="0 0 {_WIDTH:g} {height:g}" role="img" '
+        f'aria-label="{escape(label)}" font-size="{_TEXT:g}">'
     )
     return head + "".join(shapes) + "</svg>"

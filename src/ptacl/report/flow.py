@@ -15,8 +15,18 @@ from ptacl import stage
 # The main boxes run down the left, with exclusions to the right of the arrows between them and the
 # splits side by side at the bottom. Numbers are visits unless their label says otherwise.
 _WIDTH, _MARGIN, _MAIN, _SIDE, _GAP, _LINE, _PAD = 900, 20, 400, 400, 34, 20, 14
-_LEFT = {"found": "", "kept": "Withdrawn", "paired": "Not paired", "ecg": "ECG not usable", "usable": "Cine not usable"}
-_COLOURS = {"main": ("#eef3fa", "#34558b"), "side": ("#fbf3ea", "#a8672d"), "split": ("#edf6ef", "#3d7350")}
+_LEFT = {
+    "found": "",
+    "kept": "Withdrawn",
+    "paired": "Not paired",
+    "ecg": "ECG not usable",
+    "usable": "Cine not usable",
+}
+_COLOURS = {
+    "main": ("#eef3fa", "#34558b"),
+    "side": ("#fbf3ea", "#a8672d"),
+    "split": ("#edf6ef", "#3d7350"),
+}
 _STROKE, _TIP = 'fill="none" stroke="#555" stroke-width="1.4"', "cohort-flow-tip"
 
 Rows = Sequence[tuple[str, str]]
@@ -30,14 +40,23 @@ def draw(flow: Mapping[str, Any]) -> str:
         top = bottom + (_GAP if bottom else _MARGIN)
         if step["excluded"]:
             head = (_LEFT[step["step"]], _visits(sum(step["excluded"].values())))
-            rows = [(reason, f"{n:,}") for reason, n in step["excluded"].items() if reason != head[0].lower()]
+            rows = [
+                (reason, f"{n:,}")
+                for reason, n in step["excluded"].items()
+                if reason != head[0].lower()
+            ]
             left, middle = _WIDTH - _MARGIN - _SIDE, bottom + (_GAP + _height(rows)) / 2
-            shapes += [_arrow((centre, middle), (left, middle)), _box(left, bottom + _GAP / 2, _SIDE, head, rows, "side")]
+            shapes += [
+                _arrow((centre, middle), (left, middle)),
+                _box(left, bottom + _GAP / 2, _SIDE, head, rows, "side"),
+            ]
             top = bottom + _GAP + _height(rows)
         if bottom:
             shapes.append(_arrow((centre, bottom), (centre, top)))
         rows = _details(flow, step)
-        shapes.append(_box(_MARGIN, top, _MAIN, (step["title"], _visits(step["visits"])), rows, "main"))
+        shapes.append(
+            _box(_MARGIN, top, _MAIN, (step["title"], _visits(step["visits"])), rows, "main")
+        )
         bottom = top + _height(rows)
     splits, bottom = _draw_splits(flow, centre, bottom)
     return _document([*shapes, *splits], bottom + _MARGIN)
@@ -57,7 +76,11 @@ def _details(flow: Mapping[str, Any], step: Mapping[str, Any]) -> list[tuple[str
     if step["step"] == "usable":
         rows += [(f"crop centre from {source}", f"{n:,}") for source, n in flow["crop"].items()]
         more = {"ecg": "ECGs", "cmr": "cines"}
-        rows += [(f"further {more[m]} in pre-training", f"{n:,}") for m, n in flow["pretraining"].items() if n]
+        rows += [
+            (f"further {more[m]} in pre-training", f"{n:,}")
+            for m, n in flow["pretraining"].items()
+            if n
+        ]
         rows += [(f"used, {flag}", f"{n:,}") for flag, n in flow["flags"].items()]
     return rows
 
@@ -67,13 +90,21 @@ def _draw_splits(flow: Mapping[str, Any], centre: float, top: float) -> tuple[li
     width = (_WIDTH - 2 * _MARGIN - 2 * _PAD) / 3
     bar, y = top + _GAP / 2, top + _GAP
     middles = [_MARGIN + i * (width + _PAD) + width / 2 for i in range(3)]
-    shapes = [f'<path d="M{centre:g} {top:g}V{bar:g}M{middles[0]:g} {bar:g}H{middles[2]:g}" {_STROKE}/>']
+    shapes = [
+        f'<path d="M{centre:g} {top:g}V{bar:g}M{middles[0]:g} {bar:g}H{middles[2]:g}" {_STROKE}/>'
+    ]
     height = 0.0
     for split, middle in zip(titles, middles, strict=True):
         rows = [(_people(flow["splits"][split]["participants"]), "")]
-        rows += [(f"visits with {name}", f"{counts[split]:,}") for name, counts in flow["phenotypes"].items()]
+        rows += [
+            (f"visits with {name}", f"{counts[split]:,}")
+            for name, counts in flow["phenotypes"].items()
+        ]
         head = (titles[split], _visits(flow["splits"][split]["visits"]))
-        shapes += [_arrow((middle, bar), (middle, y)), _box(middle - width / 2, y, width, head, rows, "split")]
+        shapes += [
+            _arrow((middle, bar), (middle, y)),
+            _box(middle - width / 2, y, width, head, rows, "split"),
+        ]
         height = max(height, _height(rows))
     return shapes, y + height
 
@@ -92,24 +123,44 @@ def _height(rows: Rows) -> float:
 
 def _box(x: float, y: float, width: float, head: tuple[str, str], rows: Rows, kind: str) -> str:
     fill, edge = _COLOURS[kind]
-    out = [f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{_height(rows):g}" rx="6" fill="{fill}" stroke="{edge}"/>']
+    out = [
+        (
+            f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{_height(rows):g}" rx="6" '
+            f'fill="{fill}" stroke="{edge}"/>'
+        )
+    ]
     for i, (label, value) in enumerate([head, *rows]):
         at = y + _PAD + 13 + i * _LINE
         style = ' font-weight="bold"' if i == 0 else ""
         out.append(f'<text x="{x + _PAD:g}" y="{at:g}"{style}>{escape(label)}</text>')
-        out.append(f'<text x="{x + width - _PAD:g}" y="{at:g}" text-anchor="end"{style}>{escape(value)}</text>')
+        out.append(
+            f'<text x="{x + width - _PAD:g}" y="{at:g}" '
+            f'text-anchor="end"{style}>{escape(value)}</text>'
+        )
     return "\n".join(out)
 
 
 def _arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
-    return f'<path d="M{start[0]:g} {start[1]:g}L{end[0]:g} {end[1]:g}" {_STROKE} marker-end="url(#{_TIP})"/>'
+    return (
+        f'<path d="M{start[0]:g} {start[1]:g}L{end[0]:g} {end[1]:g}" {_STROKE} '
+        f'marker-end="url(#{_TIP})"/>'
+    )
 
 
 def _document(shapes: Sequence[str], height: float) -> str:
-    size = f'viewBox="0 0 {_WIDTH} {height:g}" width="{_WIDTH}" height="{height:g}" style="max-width:100%;height:auto"'
-    tip = f'<marker id="{_TIP}" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
+    size = (
+        f'viewBox="0 0 {_WIDTH} {height:g}" width="{_WIDTH}" height="{height:g}" '
+        'style="max-width:100%;height:auto"'
+    )
+    tip = (
+        f'<marker id="{_TIP}" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" '
+        'markerHeight="8" orient="auto">'
+    )
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="Helvetica, Arial, sans-serif" font-size="14">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" '
+            'font-family="Helvetica, Arial, sans-serif" font-size="14">'
+        ),
         "<title>Flow of the cohort: from files to usable visits</title>",
         f'<defs>{tip}<path d="M0 0L8 4L0 8z" fill="#555"/></marker></defs>',
         f'<rect width="{_WIDTH}" height="{height:g}" fill="#fff"/>',

@@ -37,15 +37,24 @@ def image(svg: str) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
-def dot_plots(rows: Sequence[comparison.Row], *, names: Sequence[str], ceiling: Mapping[str, float]) -> list[str]:
+def dot_plots(
+    rows: Sequence[comparison.Row], *, names: Sequence[str], ceiling: Mapping[str, float]
+) -> list[str]:
     """Draw a panel for the mean and one per phenotype, on a common axis, for all measured rows."""
     measured = [row for row in rows if row.measured]
     cells = [cell for row in measured for cell in row.cells]
     limits = figures.shared_range(cells, floor=-0.25, include=[0.0, 0.1, *ceiling.values()])
     panels = []
     for c, name in enumerate(names):
-        marks = [figures.Mark(_mark_label(row), row.group.split()[0].lower(), row.cells[c]) for row in measured]
-        panels.append(figures.dot_plot(marks, title=_panel_title(name), limits=limits, dashed=ceiling.get(name)))
+        marks = [
+            figures.Mark(_mark_label(row), row.group.split()[0].lower(), row.cells[c])
+            for row in measured
+        ]
+        panels.append(
+            figures.dot_plot(
+                marks, title=_panel_title(name), limits=limits, dashed=ceiling.get(name)
+            )
+        )
     return panels
 
 
@@ -67,9 +76,17 @@ def precision_plots(rows: Sequence[comparison.Row], *, random: str) -> list[str]
     panels = []
     for name in dict.fromkeys(row.group for row in rows):
         of_phenotype = [row for row in rows if row.group == name]
-        marks = [figures.Mark(row.method, "ecg", row.cells[0]) for row in of_phenotype if row.method != random]
+        marks = [
+            figures.Mark(row.method, "ecg", row.cells[0])
+            for row in of_phenotype
+            if row.method != random
+        ]
         dashed = [row.cells[0].value for row in of_phenotype if row.method == random]
-        panels.append(figures.dot_plot(marks, title=_panel_title(name), limits=limits, dashed=next(iter(dashed), None)))
+        panels.append(
+            figures.dot_plot(
+                marks, title=_panel_title(name), limits=limits, dashed=next(iter(dashed), None)
+            )
+        )
     return panels
 
 
@@ -93,7 +110,11 @@ def training(metrics: Metrics, *, config: Config) -> list[tuple[str, str]]:
         if "samples_per_second" in table:
             facts.append(f"{table['samples_per_second'].median():,.0f} samples/s")
         for term in terms:
-            lines = [(s, table[f"{s}_{term}"].tolist()) for s in ("train", "validation") if f"{s}_{term}" in table]
+            lines = [
+                (s, table[f"{s}_{term}"].tolist())
+                for s in ("train", "validation")
+                if f"{s}_{term}" in table
+            ]
             chart = figures.curves(
                 table["epoch"].tolist(),
                 title=title if term == "loss" else f"{title}: {term} loss",
@@ -118,7 +139,9 @@ def unlearned(metrics: Metrics, *, config: Config) -> dict[str, list[str]]:
     for (name, seed), table in metrics.items():
         floors = chance.floors(config.models[name], config.inputs_of(name))
         for warning in chance.warnings(_kept(table), floors):
-            found.setdefault(name, []).append(f"{config.models[name].title}, seed {seed}: {warning}.")
+            found.setdefault(name, []).append(
+                f"{config.models[name].title}, seed {seed}: {warning}."
+            )
     return found
 
 
@@ -137,9 +160,17 @@ def table_notes(checks: Mapping[str, Any]) -> list[str]:
     for name, reasons in checks.get("unreadable", {}).items():
         parts = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
         notes.append(f"{name}: {sum(reasons.values()):,} cells not read ({parts})")
-    notes += [f"{name}: {count:,} implausible" for name, count in checks.get("implausible", {}).items() if count]
+    notes += [
+        f"{name}: {count:,} implausible"
+        for name, count in checks.get("implausible", {}).items()
+        if count
+    ]
     for chamber, count in checks.get("inconsistent", {}).items():
-        notes += [f"{chamber}: {count:,} visits whose volumes contradict the values derived from them"] if count else []
+        notes += (
+            [f"{chamber}: {count:,} visits whose volumes contradict the values derived from them"]
+            if count
+            else []
+        )
     if unlisted := checks.get("unlisted_folders", 0):
         notes.append(f"{unlisted:,} folders could not be listed, so their files count as missing")
     repeated = checks.get("repeated", 0)
@@ -181,13 +212,23 @@ def render(
     ]
     names = [comparison.MEAN, *comparison.phenotypes(regression, statistic="R2")]
     known = [ceiling[name] for name in names[1:] if name in ceiling]
-    full_ceiling = dict(ceiling) | ({comparison.MEAN: sum(known) / len(known)} if len(known) == len(names) - 1 else {})
+    full_ceiling = dict(ceiling) | (
+        {comparison.MEAN: sum(known) / len(known)} if len(known) == len(names) - 1 else {}
+    )
     loader = jinja2.PackageLoader("ptacl", "report")
     environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.globals |= {"duration": provenance.duration, "span": comparison.span}
-    environment.globals |= {"number": comparison.number, "ends": comparison.ends, "probability": comparison.probability}
+    environment.globals |= {
+        "number": comparison.number,
+        "ends": comparison.ends,
+        "probability": comparison.probability,
+    }
     page = environment.get_template("page.html").render(
         style=files("ptacl.report").joinpath("page.css").read_text(encoding="utf-8"),
         config=config,
@@ -208,11 +249,16 @@ def render(
         confidence=f"{100 * float(regression['confidence'].iloc[0]):g}",
         ceiling=full_ceiling,
         panels=dot_plots(rows, names=names, ceiling=full_ceiling),
-        precision_panels=precision_plots(comparison.retrieval(retrieval), random=_random_title(retrieval)),
+        precision_panels=precision_plots(
+            comparison.retrieval(retrieval), random=_random_title(retrieval)
+        ),
         own_partners=comparison.own_partners(retrieval),
         statistics=comparison.statistics(retrieval),
         decisive=comparison.decisive(retrieval),
-        views=[(", ".join(view), comparison.retrieval(retrieval, view)) for view in comparison.views(retrieval)],
+        views=[
+            (", ".join(view), comparison.retrieval(retrieval, view))
+            for view in comparison.views(retrieval)
+        ],
         alignment=alignment,
         alignment_image=image(alignment_svg),
         training=training(metrics, config=config),
@@ -221,8 +267,13 @@ def render(
         paper=paper.SOURCE,
     )
     encoded = re.sub(r"base64,[A-Za-z0-9+/=]+", "", page)
-    if any(_PARTICIPANT.search(text.replace("_", " ")) for text in (encoded, flow_svg, alignment_svg)):
-        raise ValueError("the page would show the id of a participant: an input holds more than aggregate numbers")
+    if any(
+        _PARTICIPANT.search(text.replace("_", " ")) for text in (encoded, flow_svg, alignment_svg)
+    ):
+        raise ValueError(
+            "the page would show the id of a participant: an input holds more than "
+            "aggregate numbers"
+        )
     return page
 
 
@@ -240,9 +291,17 @@ def main() -> None:
     parser.add_argument("--retrieval", required=True, type=Path, help="retrieval.csv")
     parser.add_argument("--alignment", required=True, type=Path, help="alignment.json")
     parser.add_argument("--alignment-svg", required=True, type=Path, help="alignment.svg")
-    parser.add_argument("--metrics", required=True, type=files_of, help="metrics (.csv) by model and seed, as JSON")
-    parser.add_argument("--ceiling", type=Path, help="summary of the simulation, with the highest R² that an ECG can reach")
-    parser.add_argument("--benchmarks", required=True, type=Path, help="folder of Snakemake's benchmark files")
+    parser.add_argument(
+        "--metrics", required=True, type=files_of, help="metrics (.csv) by model and seed, as JSON"
+    )
+    parser.add_argument(
+        "--ceiling",
+        type=Path,
+        help="summary of the simulation, with the highest R² that an ECG can reach",
+    )
+    parser.add_argument(
+        "--benchmarks", required=True, type=Path, help="folder of Snakemake's benchmark files"
+    )
     parser.add_argument("--out", required=True, type=Path, help="page to write")
     args = parser.parse_args()
     page = render(
@@ -253,7 +312,11 @@ def main() -> None:
         retrieval=pd.read_csv(args.retrieval),
         alignment=json.loads(args.alignment.read_text()),
         alignment_svg=args.alignment_svg.read_text(encoding="utf-8"),
-        metrics={(name, seed): pd.read_csv(path) for name, of in args.metrics.items() for seed, path in of.items()},
+        metrics={
+            (name, seed): pd.read_csv(path)
+            for name, of in args.metrics.items()
+            for seed, path in of.items()
+        },
         ceiling=json.loads(args.ceiling.read_text())["ceiling"] if args.ceiling else {},
         rules=provenance.wall_times(args.benchmarks),
     )

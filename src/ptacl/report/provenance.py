@@ -72,14 +72,30 @@ def wall_times(folder: Path) -> list[Rule]:
             row = pd.read_csv(path, sep="\t").iloc[0]
         except (pd.errors.ParserError, pd.errors.EmptyDataError, IndexError, UnicodeDecodeError):
             continue
-        seconds, memory = (float(pd.to_numeric(pd.Series([row.get(c)]), errors="coerce").iloc[0]) for c in ("s", "max_rss"))
+        seconds, memory = (
+            float(pd.to_numeric(pd.Series([row.get(c)]), errors="coerce").iloc[0])
+            for c in ("s", "max_rss")
+        )
         memory = memory if seconds >= _MEASURABLE else math.nan
         if seconds >= 0:
-            jobs.setdefault(path.relative_to(folder).parts[0].removesuffix(".tsv"), []).append((seconds, memory))
+            jobs.setdefault(path.relative_to(folder).parts[0].removesuffix(".tsv"), []).append(
+                (seconds, memory)
+            )
     rules = []
     for name, values in jobs.items():
-        seconds_all, memory_all = pd.Series([s for s, _ in values]), pd.Series([m for _, m in values])
-        rules.append(Rule(name, len(values), float(seconds_all.sum()), float(seconds_all.max()), float(memory_all.max())))
+        seconds_all, memory_all = (
+            pd.Series([s for s, _ in values]),
+            pd.Series([m for _, m in values]),
+        )
+        rules.append(
+            Rule(
+                name,
+                len(values),
+                float(seconds_all.sum()),
+                float(seconds_all.max()),
+                float(memory_all.max()),
+            )
+        )
     return sorted(rules, key=lambda rule: (-rule.seconds, rule.name))
 
 
@@ -88,4 +104,8 @@ def duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+    return (
+        f"{minutes} min {rest:02d} s"
+        if minutes < 60
+        else f"{minutes // 60} h {minutes % 60:02d} min"
+    )

@@ -19,7 +19,8 @@ from ptacl import stage
 from ptacl.report import comparison
 
 _PREAMBLE = r"""% Written by ptacl.report.tables; needs \usepackage{booktabs,graphicx}.
-\providecommand{\withinterval}[3]{\begin{tabular}[c]{@{}c@{}}#1\\[-0.5ex]{\tiny [#2, #3]}\end{tabular}}
+\providecommand{\withinterval}[3]{%
+  \begin{tabular}[c]{@{}c@{}}#1\\[-0.5ex]{\tiny [#2, #3]}\end{tabular}}
 \providecommand{\fitpage}[1]{\sbox0{#1}%
   \ifdim\wd0>\textwidth\sbox0{\resizebox{\textwidth}{!}{\usebox0}}\fi
   \ifdim\dimexpr\ht0+\dp0\relax>.85\textheight\sbox0{\resizebox*{!}{.85\textheight}{\usebox0}}\fi
@@ -45,7 +46,9 @@ def cell(value: comparison.Cell) -> str:
     return rf"\withinterval{{{text}}}{{{low}}}{{{high}}}"
 
 
-def _document(head: Sequence[str], body: Sequence[str], *, columns: str, caption: str, label: str) -> str:
+def _document(
+    head: Sequence[str], body: Sequence[str], *, columns: str, caption: str, label: str
+) -> str:
     lines = [
         _PREAMBLE + r"\begin{table*}",
         r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
@@ -73,14 +76,20 @@ def regression(table: pd.DataFrame) -> str:
         for row in group:
             mean, *cells = row.cells
             fixed = [row.group, escape(row.method), row.evaluation]
-            body.append(" & ".join([*fixed, *map(cell, cells), cell(mean), _difference(row)]) + r" \\")
+            body.append(
+                " & ".join([*fixed, *map(cell, cells), cell(mean), _difference(row)]) + r" \\"
+            )
     caption = (
-        rf"$R^2$ on {int(table['n_test'].max()):,} test participants with {_percent(table)}\,\% intervals. LP linear "
+        rf"$R^2$ on {int(table['n_test'].max()):,} test participants with "
+        rf"{_percent(table)}\,\% intervals. LP linear "
         r"probe, FN full fine-tuning, AP attention pooling. $\Delta$: difference of the mean from "
-        rf"{escape(comparison.reference(table))}, with $p$ over the same draws. Bold: largest value above zero within "
+        rf"{escape(comparison.reference(table))}, with $p$ over the same draws. Bold: "
+        r"largest value above zero within "
         r"each input, which does not imply a significant difference."
     )
-    return _document(head, body, columns="lll" + "c" * (len(names) + 2), caption=caption, label="tab:regression")
+    return _document(
+        head, body, columns="lll" + "c" * (len(names) + 2), caption=caption, label="tab:regression"
+    )
 
 
 def _difference(row: comparison.Row) -> str:
@@ -104,30 +113,54 @@ def retrieval(table: pd.DataFrame) -> str:
     for phenotype, group in groupby(comparison.retrieval(table), key=lambda row: row.group):
         body.append(r"\midrule")
         for i, row in enumerate(group):
-            first = "" if i else escape(phenotype.capitalize() if phenotype == comparison.MEAN else phenotype)
-            body.append(" & ".join([first, escape(row.method), *map(cell, row.cells), _difference(row)]) + r" \\")
+            first = (
+                ""
+                if i
+                else escape(phenotype.capitalize() if phenotype == comparison.MEAN else phenotype)
+            )
+            body.append(
+                " & ".join([first, escape(row.method), *map(cell, row.cells), _difference(row)])
+                + r" \\"
+            )
     gallery = table.loc[table["shown"].astype(bool), "gallery"].iloc[0]
     caption = (
-        rf"Retrieval of participants with a similar phenotype, ECG to CMR, {int(table['n_test'].max()):,} test participants, "
-        rf"gallery {escape(gallery)}, with {_percent(table)}\,\% intervals. MnR and MdR: mean and median rank of the "
-        rf"first match. $\Delta$: difference of {comparison.decisive(table)} from the first method, with $p$ over the same "
-        r"draws. Intervals resample the queries and keep the gallery. Bold: best value, which does not imply a "
+        r"Retrieval of participants with a similar phenotype, ECG to CMR, "
+        rf"{int(table['n_test'].max()):,} test participants, "
+        rf"gallery {escape(gallery)}, with {_percent(table)}\,\% intervals. MnR and MdR: "
+        r"mean and median rank of the "
+        rf"first match. $\Delta$: difference of {comparison.decisive(table)} from the "
+        r"first method, with $p$ over the same "
+        r"draws. Intervals resample the queries and keep the gallery. Bold: best value, "
+        r"which does not imply a "
         r"significant difference."
     )
-    return _document(head, body, columns="ll" + "c" * (len(statistics) + 1), caption=caption, label="tab:retrieval")
+    return _document(
+        head,
+        body,
+        columns="ll" + "c" * (len(statistics) + 1),
+        caption=caption,
+        label="tab:retrieval",
+    )
 
 
-def markdown(regression: pd.DataFrame, retrieval: pd.DataFrame, *, alignment: Mapping[str, Any]) -> str:
+def markdown(
+    regression: pd.DataFrame, retrieval: pd.DataFrame, *, alignment: Mapping[str, Any]
+) -> str:
     """Return a summary to paste into a document, with intervals.
 
     It has the means over phenotypes of both tables, the ranks of the own partner, and the
     alignment.
     """
     probes = comparison.regression(regression)
-    body = [[r.group, r.method, r.evaluation, _plain(r.cells[0]), _plain(r.difference), r.p_text] for r in probes if r.measured]
+    body = [
+        [r.group, r.method, r.evaluation, _plain(r.cells[0]), _plain(r.difference), r.p_text]
+        for r in probes
+        if r.measured
+    ]
     reference = comparison.reference(regression)
     parts = [
-        f"{_seeds(regression)}; {int(regression['n_train'].max()):,} training and {int(regression['n_test'].max()):,} test "
+        f"{_seeds(regression)}; {int(regression['n_train'].max()):,} training and "
+        f"{int(regression['n_test'].max()):,} test "
         f"participants; {_percent(regression)} % intervals.",
         _grid(["Input", "Method", "Eval", "Mean R²", f"Δ {reference}", "p"], body),
     ]
@@ -139,15 +172,44 @@ def markdown(regression: pd.DataFrame, retrieval: pd.DataFrame, *, alignment: Ma
     parts += [f"Retrieval, ECG to CMR, gallery {gallery}, mean over phenotypes:", _grid(head, body)]
     partners = comparison.own_partners(retrieval)
     head = ["Direction", "Method", "Median rank", "Share of the gallery", *partners[0].recalls]
-    body = [[o.direction, o.method, _plain(o.rank), f"{100 * o.share:.1f} %", *map(_plain, o.recalls.values())] for o in partners]
+    body = [
+        [
+            o.direction,
+            o.method,
+            _plain(o.rank),
+            f"{100 * o.share:.1f} %",
+            *map(_plain, o.recalls.values()),
+        ]
+        for o in partners
+    ]
     parts += ["The query's own partner, in the whole gallery:", _grid(head, body)]
-    head = ["Model", "Near the diagonal", "Other people's cines", "Δ others", "Still image", "Δ still", "Phases permuted"]
-    names = ["share", "other_share", "beyond_other_difference", "still_share", "beyond_still_difference", "permuted_share"]
+    head = [
+        "Model",
+        "Near the diagonal",
+        "Other people's cines",
+        "Δ others",
+        "Still image",
+        "Δ still",
+        "Phases permuted",
+    ]
+    names = [
+        "share",
+        "other_share",
+        "beyond_other_difference",
+        "still_share",
+        "beyond_still_difference",
+        "permuted_share",
+    ]
     if all("shift_correlation" in entry for entry in alignment["models"].values()):
         head.append("Correlation with the true shift")
         names.append("shift_correlation")
-    body = [[e["title"], *(_share(e, name) for name in names)] for e in alignment["models"].values()]
-    parts += [f"Share of ECG phases within one phase of the diagonal (chance {alignment['chance']:.3f}):", _grid(head, body)]
+    body = [
+        [e["title"], *(_share(e, name) for name in names)] for e in alignment["models"].values()
+    ]
+    parts += [
+        f"Share of ECG phases within one phase of the diagonal (chance {alignment['chance']:.3f}):",
+        _grid(head, body),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -163,7 +225,9 @@ def _share(entry: Mapping[str, Any], name: str) -> str:
     if entry[name] is None:
         return ""
     digits = 3 if name.endswith("_difference") else 2
-    cell = comparison.Cell(entry[name], entry[f"{name}_low"], entry[f"{name}_high"], None, 3, interval_digits=digits)
+    cell = comparison.Cell(
+        entry[name], entry[f"{name}_low"], entry[f"{name}_high"], None, 3, interval_digits=digits
+    )
     return _plain(cell)
 
 
@@ -178,16 +242,27 @@ def _percent(table: pd.DataFrame) -> str:
 
 def main() -> None:
     """Write both tables and the summary."""
-    parser = argparse.ArgumentParser(description="Write both tables as LaTeX, and a summary of all results as Markdown.")
+    parser = argparse.ArgumentParser(
+        description="Write both tables as LaTeX, and a summary of all results as Markdown."
+    )
     parser.add_argument("--regression", required=True, type=Path, help="regression.csv")
     parser.add_argument("--retrieval", required=True, type=Path, help="retrieval.csv")
     parser.add_argument("--alignment", required=True, type=Path, help="alignment.json")
     parser.add_argument("--summary", required=True, type=Path, help="summary to write (Markdown)")
-    parser.add_argument("--out", required=True, nargs=2, type=Path, metavar=("REGRESSION", "RETRIEVAL"), help="files to write")
+    parser.add_argument(
+        "--out",
+        required=True,
+        nargs=2,
+        type=Path,
+        metavar=("REGRESSION", "RETRIEVAL"),
+        help="files to write",
+    )
     args = parser.parse_args()
     probes, ranks = pd.read_csv(args.regression), pd.read_csv(args.retrieval)
     summary = markdown(probes, ranks, alignment=json.loads(args.alignment.read_text()))
-    for path, text in zip([*args.out, args.summary], [regression(probes), retrieval(ranks), summary], strict=True):
+    for path, text in zip(
+        [*args.out, args.summary], [regression(probes), retrieval(ranks), summary], strict=True
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 

@@ -55,7 +55,9 @@ def of_regression(table: pd.DataFrame, *, unlearned: Collection[str]) -> list[Ve
     (:mod:`ptacl.learning.chance`).
     """
     rows = [row for row in table.to_dict("records") if str(row["input"]).startswith("ECG")]
-    reference = next((row for row in rows if math.isnan(row["mean_difference"]) and row["input"] == "ECG"), None)
+    reference = next(
+        (row for row in rows if math.isnan(row["mean_difference"]) and row["input"] == "ECG"), None
+    )
     if reference is None:
         return []
     found = []
@@ -65,7 +67,9 @@ def of_regression(table: pd.DataFrame, *, unlearned: Collection[str]) -> list[Ve
             if min(row["mean_R2"], reference["mean_R2"]) <= 0:
                 missing.append("a mean R² above zero")
             table_of = _PROBES if row["evaluation"] == "LP" else _FINE_TUNED
-            found.append(Verdict(_name(row), _sentence(row, reference, table=table_of, missing=missing)))
+            found.append(
+                Verdict(_name(row), _sentence(row, reference, table=table_of, missing=missing))
+            )
     return found
 
 
@@ -90,7 +94,9 @@ def of_retrieval(table: pd.DataFrame, *, unlearned: Collection[str]) -> list[Ver
 
 def headline(of_tables: Sequence[Sequence[Verdict]]) -> str:
     """Join the sentences on PTACL of all tables; a table without PTACL gives its last sentence."""
-    leading = [verdicts[_leading([v.method for v in verdicts])] for verdicts in of_tables if verdicts]
+    leading = [
+        verdicts[_leading([v.method for v in verdicts])] for verdicts in of_tables if verdicts
+    ]
     return " ".join(verdict.sentence for verdict in leading)
 
 
@@ -118,22 +124,43 @@ def _missing(row: Record, reference: Record, *, unlearned: Collection[str]) -> l
 
 
 def _sentence(row: Record, reference: Record, *, table: _Table, missing: Sequence[str]) -> str:
-    value, low, high = (float(row[f"{table.difference}_difference{end}"]) for end in ("", "_low", "_high"))
+    value, low, high = (
+        float(row[f"{table.difference}_difference{end}"]) for end in ("", "_low", "_high")
+    )
     names = _name(row), _name(reference)
-    numbers = f"{table.name} {number(row[table.key], digits=3)} vs {number(reference[table.key], digits=3)}"
-    interval = "".join([f"{100 * float(row['confidence']):g} % CI ", " to ".join(comparison.ends(low, high, digits=3))])
+    numbers = (
+        f"{table.name} {number(row[table.key], digits=3)} vs "
+        f"{number(reference[table.key], digits=3)}"
+    )
+    interval = "".join(
+        [
+            f"{100 * float(row['confidence']):g} % CI ",
+            " to ".join(comparison.ends(low, high, digits=3)),
+        ]
+    )
     p = f"p {probability(row[f'{table.difference}_p'])}".replace(" ", "\N{NO-BREAK SPACE}")
     evidence = f"{numbers} (difference {number(value, digits=3)}, {interval}, {p})"
     if missing:
         return (
-            f"{names[0]} and {names[1]} cannot be ranked {table.place} yet: {evidence}. A verdict needs {' and '.join(missing)}."
+            f"{names[0]} and {names[1]} cannot be ranked {table.place} yet: {evidence}. A "
+            f"verdict needs {' and '.join(missing)}."
         )
-    relation = "is better than" if low > 0 else "is worse than" if high < 0 else "does not clearly differ from"
+    relation = (
+        "is better than"
+        if low > 0
+        else "is worse than"
+        if high < 0
+        else "does not clearly differ from"
+    )
     return f"{names[0]} {relation} {names[1]} {table.place}: {evidence}."
 
 
 def figures(
-    regression: pd.DataFrame, retrieval: pd.DataFrame, *, alignment: Mapping[str, Any], flow: Mapping[str, Any]
+    regression: pd.DataFrame,
+    retrieval: pd.DataFrame,
+    *,
+    alignment: Mapping[str, Any],
+    flow: Mapping[str, Any],
 ) -> list[tuple[str, str, str]]:
     """Return key figures as (number, description, context).
 
@@ -142,17 +169,33 @@ def figures(
     cards = []
     if steps := flow.get("steps"):
         parts = flow.get("splits", {})
-        split = ", ".join(f"{parts[s]['participants']:,} {s}" for s in ("train", "validation", "test") if s in parts)
-        cards.append((f"{steps[-1]['participants']:,}", "participants with usable ECG and cine", split))
-    if row := _shown([r for r in regression.to_dict("records") if r["input"] == "ECG" and r["evaluation"] == "LP"]):
+        split = ", ".join(
+            f"{parts[s]['participants']:,} {s}"
+            for s in ("train", "validation", "test")
+            if s in parts
+        )
+        cards.append(
+            (f"{steps[-1]['participants']:,}", "participants with usable ECG and cine", split)
+        )
+    if row := _shown(
+        [
+            r
+            for r in regression.to_dict("records")
+            if r["input"] == "ECG" and r["evaluation"] == "LP"
+        ]
+    ):
         controls = _controls(regression, row)
         context = "; ".join([_interval(row, "mean_R2"), *controls])
-        cards.append((number(row["mean_R2"], digits=3), f"mean R² from the ECG, {row['method']}", context))
+        cards.append(
+            (number(row["mean_R2"], digits=3), f"mean R² from the ECG, {row['method']}", context)
+        )
     shown = [r for r in retrieval.to_dict("records") if r["shown"]]
     if row := _shown([r for r in shown if r["model"] != "random"]):
         statistic = comparison.decisive(retrieval)
         key = f"{comparison.MEAN}_{statistic}"
-        chance = [f"random retrieval {number(r[key], digits=3)}" for r in shown if r["model"] == "random"]
+        chance = [
+            f"random retrieval {number(r[key], digits=3)}" for r in shown if r["model"] == "random"
+        ]
         context = "; ".join([_interval(row, key), *chance])
         cards.append((number(row[key], digits=3), f"mean {statistic}, {row['method']}", context))
     if entries := list(alignment["models"].values()):
@@ -163,7 +206,13 @@ def figures(
             f"chance {number(alignment['chance'], digits=2)}",
         ]
         what = f"share of ECG phases that find their CMR phase, {entry['title']}"
-        cards.append((number(entry["share"], digits=2), what, "; ".join([_interval(entry, "share"), *controls])))
+        cards.append(
+            (
+                number(entry["share"], digits=2),
+                what,
+                "; ".join([_interval(entry, "share"), *controls]),
+            )
+        )
     return cards
 
 
@@ -174,8 +223,12 @@ def _shown(rows: Sequence[Record]) -> Record | None:
 
 def _controls(regression: pd.DataFrame, row: Record) -> list[str]:
     """Return the controls for the mean R² of a row: the reference and an untrained ECG encoder."""
-    rows = [r for r in regression.to_dict("records") if r["input"] == "ECG" and r["evaluation"] == "LP"]
-    reference = [r for r in rows if math.isnan(r["mean_difference"]) and r["method"] != row["method"]]
+    rows = [
+        r for r in regression.to_dict("records") if r["input"] == "ECG" and r["evaluation"] == "LP"
+    ]
+    reference = [
+        r for r in rows if math.isnan(r["mean_difference"]) and r["method"] != row["method"]
+    ]
     untrained = [r for r in rows if r["method"] == "Random init"]
     return [f"{r['method']} {number(r['mean_R2'], digits=3)}" for r in (*reference, *untrained)]
 

@@ -38,7 +38,10 @@ class Header:
 def header(causes: Causes, rng: np.random.Generator, *, person: str) -> Header:
     """Draw the header of one visit. The date is drawn too, so files do not depend on the clock."""
     pressure = 128 + 0.5 * (float(causes.age) - 64) + 15 * rng.standard_normal()
-    day = (int(rng.integers(2015, 2024)), *(int(rng.integers(*r)) for r in ((1, 13), (1, 29), (8, 18), (0, 60), (0, 60))))
+    day = (
+        int(rng.integers(2015, 2024)),
+        *(int(rng.integers(*r)) for r in ((1, 13), (1, 29), (8, 18), (0, 60), (0, 60))),
+    )
     return Header(
         person=person,
         male=bool(causes.male),
@@ -52,22 +55,42 @@ def header(causes: Causes, rng: np.random.Generator, *, person: str) -> Header:
 
 
 def compose(
-    head: Header, electrical: Electrical, recording: Recording, rng: np.random.Generator, *, nuisance: EcgNuisance
+    head: Header,
+    electrical: Electrical,
+    recording: Recording,
+    rng: np.random.Generator,
+    *,
+    nuisance: EcgNuisance,
 ) -> str:
     """Return the whole document.
 
     Lines end in CR LF and are indented by tabs, as the device writes them.
     """
     year, month, day, hour, minute, second = head.day
-    clock = zip(("Hour", "Minute", "Second", "Day", "Month", "Year"), (hour, minute, second, day, month, year), strict=True)
+    clock = zip(
+        ("Hour", "Minute", "Second", "Day", "Month", "Year"),
+        (hour, minute, second, day, month, year),
+        strict=True,
+    )
     root = [
         _leaf("ObservationType", "RestECG"),
         _node("ObservationDateTime", *(_leaf(name, value) for name, value in clock)),
-        _node("UID", _leaf("DICOMStudyUID", f"1.2.826.0.1.3680043.8.498.20205.{head.person}.{year}{month:02d}{day:02d}")),
+        _node(
+            "UID",
+            _leaf(
+                "DICOMStudyUID",
+                f"1.2.826.0.1.3680043.8.498.20205.{head.person}.{year}{month:02d}{day:02d}",
+            ),
+        ),
         _node(
             "ClinicalInfo",
             _leaf("ReasonForStudy", ""),
-            _node("DeviceInfo", _leaf("Desc", "CardioSoft"), _leaf("SoftwareVer", "V6.73"), _leaf("AnalysisVer", "12SL V21")),
+            _node(
+                "DeviceInfo",
+                _leaf("Desc", "CardioSoft"),
+                _leaf("SoftwareVer", "V6.73"),
+                _leaf("AnalysisVer", "12SL V21"),
+            ),
         ),
         _node(
             "PatientVisit",
@@ -95,24 +118,42 @@ def compose(
             _leaf("HighPass", "0.01", units="Hz"),
         ),
         _leaf("Device-Type", 2),
-        _node("Interpretation", _node("Diagnosis", _leaf("DiagnosisText", "Sinus rhythm"), _leaf("DiagnosisText", "---"))),
+        _node(
+            "Interpretation",
+            _node(
+                "Diagnosis", _leaf("DiagnosisText", "Sinus rhythm"), _leaf("DiagnosisText", "---")
+            ),
+        ),
         _measurements(electrical, recording, rng, nuisance=nuisance),
         _strip(recording),
     ]
-    lines = ['<?xml version="1.0" encoding="ISO-8859-1" ?>', *_flatten(_node("CardiologyXML", *root))]
+    lines = [
+        '<?xml version="1.0" encoding="ISO-8859-1" ?>',
+        *_flatten(_node("CardiologyXML", *root)),
+    ]
     return "\r\n".join(lines) + "\r\n"
 
 
 def _strip(recording: Recording) -> Line:
-    times = np.rint((recording.peaks * 1000 / RATE_HZ + _DETECTION_MS) / _GRID_MS).astype(int) * _GRID_MS
+    times = (
+        np.rint((recording.peaks * 1000 / RATE_HZ + _DETECTION_MS) / _GRID_MS).astype(int)
+        * _GRID_MS
+    )
     last = recording.counts.shape[1] * 1000 // RATE_HZ
-    beats = [leaf for t in times if t < last for leaf in (_leaf("Time", t, units="ms"), _leaf("BeatClass", "dominant"))]
+    beats = [
+        leaf
+        for t in times
+        if t < last
+        for leaf in (_leaf("Time", t, units="ms"), _leaf("BeatClass", "dominant"))
+    ]
     return _node("StripData", *_signal(recording.counts), _node("ArrhythmiaResults", *beats))
 
 
 def _signal(counts: np.ndarray, extra: tuple[Line, ...] = ()) -> list[Line]:
     low = counts.min()
-    texts = np.array([str(v) for v in range(low, counts.max() + 1)], dtype=object)  # values repeat, so each is formatted once
+    texts = np.array(
+        [str(v) for v in range(low, counts.max() + 1)], dtype=object
+    )  # values repeat, so each is formatted once
     return [
         _leaf("NumberOfLeads", len(counts)),
         _leaf("SampleRate", RATE_HZ, units="Hz"),
@@ -131,14 +172,24 @@ def _wrapped(texts: np.ndarray) -> str:
     return ",\r\n\t\t".join(",".join(values[i : i + _WRAP]) for i in range(0, len(values), _WRAP))
 
 
-def _measurements(e: Electrical, recording: Recording, rng: np.random.Generator, *, nuisance: EcgNuisance) -> Line:
+def _measurements(
+    e: Electrical, recording: Recording, rng: np.random.Generator, *, nuisance: EcgNuisance
+) -> Line:
     """Return intervals and axes with the error of the device; some are blank, as in real files."""
 
     def interval(value: float) -> int | str:
-        return "" if rng.random() < nuisance.blank else round(value + nuisance.interval_ms * rng.standard_normal())
+        return (
+            ""
+            if rng.random() < nuisance.blank
+            else round(value + nuisance.interval_ms * rng.standard_normal())
+        )
 
     def axis(value: float) -> int | str:
-        return "" if rng.random() < nuisance.blank else round(value + nuisance.axis_degrees * rng.standard_normal())
+        return (
+            ""
+            if rng.random() < nuisance.blank
+            else round(value + nuisance.axis_degrees * rng.standard_normal())
+        )
 
     gaps = np.diff(recording.peaks) * 1000 / RATE_HZ
     rr = float(np.mean(gaps)) if len(gaps) else 60000 / float(e.rate_bpm)
@@ -179,7 +230,9 @@ def _table(recording: Recording, *, qrs_ms: float, qt_ms: float) -> Line:
     t_end = min(MEDIAN_PEAK + round(qt_ms / 1000 * RATE_HZ), uv.shape[1])
     high, low = uv[:, start:end].max(1), -uv[:, start:end].min(1)
     repolarisation = uv[:, end + 20 : t_end]
-    largest = np.take_along_axis(repolarisation, np.abs(repolarisation).argmax(1)[:, None], axis=1)[:, 0]
+    largest = np.take_along_axis(repolarisation, np.abs(repolarisation).argmax(1)[:, None], axis=1)[
+        :, 0
+    ]
 
     def row(values: np.ndarray, *, signed: bool) -> str:
         return ", ".join(str(round(v)) if signed or v > 25 else "" for v in values.tolist())

@@ -24,7 +24,12 @@ PHENOTYPES = ("LVEDV", "LVESV", "LVSV", "LVEF", "LVCO", "LVM", "RVEDV", "RVESV",
 DENSITY_G_PER_ML = 1.05
 
 _MEN_SHARE = 0.48
-_DISEASE = {"dilated": 0.06, "hypertrophic": 0.07, "weak": 0.05, "right": 0.03}  # share of the cohort
+_DISEASE = {
+    "dilated": 0.06,
+    "hypertrophic": 0.07,
+    "weak": 0.05,
+    "right": 0.03,
+}  # share of the cohort
 _REPEAT_LOG = 0.04  # change of volumes and mass between two visits, SD of the logarithm
 
 
@@ -70,29 +75,62 @@ def draw(rng: np.random.Generator, *, size: tuple[int, ...]) -> Causes:
     male = (rng.random(size) < _MEN_SHARE).astype(float)
     age = 45 + 37 * rng.beta(2.2, 2.0, size)
     height = np.where(male, 176.5, 163.0) + 6.4 * normal()
-    bmi = np.clip(np.where(male, 27.0, 26.2) * np.exp(np.where(male, 0.135, 0.165) * normal()), 17, 48)
+    bmi = np.clip(
+        np.where(male, 27.0, 26.2) * np.exp(np.where(male, 0.135, 0.165) * normal()), 17, 48
+    )
     weight = bmi * (height / 100) ** 2
     bsa = np.sqrt(height * weight / 3600)
     size_log = np.log(bsa / np.where(male, 1.99, 1.73))
     severity = {name: _severity(rng, share, size) for name, share in _DISEASE.items()}
-    rate = np.clip(61.0 * np.exp(0.15 * normal()) + 2.0 * (1 - male) + 3 * severity["weak"], 40, 105)
+    rate = np.clip(
+        61.0 * np.exp(0.15 * normal()) + 2.0 * (1 - male) + 3 * severity["weak"], 40, 105
+    )
 
     volume_log = 0.95 * size_log - 0.0045 * (age - 64) - 0.25 * np.log(rate / 62) + 0.135 * normal()
-    edv = np.where(male, 163.0, 122.0) * np.exp(volume_log + 0.16 * severity["dilated"] + 0.05 * severity["weak"])
+    edv = np.where(male, 163.0, 122.0) * np.exp(
+        volume_log + 0.16 * severity["dilated"] + 0.05 * severity["weak"]
+    )
     pressure = normal()  # blood pressure and other load
     ef = np.where(male, 0.585, 0.610) - 0.055 * volume_log - 0.012 * pressure + 0.042 * normal()
-    ef = ef - 0.055 * severity["dilated"] + 0.012 * severity["hypertrophic"] - 0.065 * severity["weak"]
+    ef = (
+        ef
+        - 0.055 * severity["dilated"]
+        + 0.012 * severity["hypertrophic"]
+        - 0.065 * severity["weak"]
+    )
     ef = np.clip(ef, 0.20, 0.76)
     mass_log = 0.72 * volume_log + 0.25 * size_log + 0.065 * pressure + 0.085 * normal()
-    mass_log = mass_log + 0.10 * severity["dilated"] + 0.17 * severity["hypertrophic"] + 0.04 * severity["weak"]
+    mass_log = (
+        mass_log
+        + 0.10 * severity["dilated"]
+        + 0.17 * severity["hypertrophic"]
+        + 0.04 * severity["weak"]
+    )
     mass = np.where(male, 102.0, 70.0) * np.exp(mass_log)
 
     rv_sv = edv * ef * np.exp(0.035 * normal())  # the ventricles pump the same blood
-    rv_ef = np.where(male, 0.535, 0.575) + 0.55 * (ef - np.where(male, 0.585, 0.610)) - 0.04 * volume_log
+    rv_ef = (
+        np.where(male, 0.535, 0.575)
+        + 0.55 * (ef - np.where(male, 0.585, 0.610))
+        - 0.04 * volume_log
+    )
     rv_ef = np.clip(rv_ef + 0.034 * normal() - 0.05 * severity["right"], 0.22, 0.74)
     rv_edv = rv_sv / rv_ef
     systole, delay = _systole(rng, male=male, rate=rate, ef=ef)
-    return Causes(male, age, height, weight, rate, edv, edv * (1 - ef), mass, rv_edv, rv_edv - rv_sv, systole, delay)
+    return Causes(
+        male,
+        age,
+        height,
+        weight,
+        rate,
+        edv,
+        edv * (1 - ef),
+        mass,
+        rv_edv,
+        rv_edv - rv_sv,
+        systole,
+        delay,
+    )
 
 
 def repeat(first: Causes, rng: np.random.Generator) -> Causes:
@@ -125,11 +163,18 @@ def repeat(first: Causes, rng: np.random.Generator) -> Causes:
 def phenotypes(causes: Causes) -> dict[str, Array]:
     """Return the ten targets without error (mL, %, L/min, g), ordered as fields 24100 to 24109."""
     return derive(
-        causes.edv_ml, causes.esv_ml, causes.mass_g, causes.rv_edv_ml, causes.rv_esv_ml, heart_rate_bpm=causes.heart_rate_bpm
+        causes.edv_ml,
+        causes.esv_ml,
+        causes.mass_g,
+        causes.rv_edv_ml,
+        causes.rv_esv_ml,
+        heart_rate_bpm=causes.heart_rate_bpm,
     )
 
 
-def measure(causes: Causes, rng: np.random.Generator, *, noise: MeasurementNoise) -> dict[str, Array]:
+def measure(
+    causes: Causes, rng: np.random.Generator, *, noise: MeasurementNoise
+) -> dict[str, Array]:
     """Return the targets as in a phenotype table.
 
     Volumes and mass have a measurement error, and the other values are derived from them.
@@ -137,17 +182,37 @@ def measure(causes: Causes, rng: np.random.Generator, *, noise: MeasurementNoise
     shape = np.shape(causes.male)
     spreads = (noise.lv_volume, noise.lv_volume, noise.mass, noise.rv_volume, noise.rv_volume)
     true = (causes.edv_ml, causes.esv_ml, causes.mass_g, causes.rv_edv_ml, causes.rv_esv_ml)
-    measured = [value * np.exp(spread * rng.normal(size=shape)) for value, spread in zip(true, spreads, strict=True)]
+    measured = [
+        value * np.exp(spread * rng.normal(size=shape))
+        for value, spread in zip(true, spreads, strict=True)
+    ]
     return derive(*measured, heart_rate_bpm=causes.heart_rate_bpm)
 
 
 def derive(
-    edv_ml: Array, esv_ml: Array, mass_g: Array, rv_edv_ml: Array, rv_esv_ml: Array, *, heart_rate_bpm: Array
+    edv_ml: Array,
+    esv_ml: Array,
+    mass_g: Array,
+    rv_edv_ml: Array,
+    rv_esv_ml: Array,
+    *,
+    heart_rate_bpm: Array,
 ) -> dict[str, Array]:
     """Derive SV = EDV - ESV, EF = SV / EDV and CO = SV x heart rate."""
     sv, rv_sv = edv_ml - esv_ml, rv_edv_ml - rv_esv_ml
     output = sv * heart_rate_bpm / 1000
-    values = (edv_ml, esv_ml, sv, sv / edv_ml * 100, output, mass_g, rv_edv_ml, rv_esv_ml, rv_sv, rv_sv / rv_edv_ml * 100)
+    values = (
+        edv_ml,
+        esv_ml,
+        sv,
+        sv / edv_ml * 100,
+        output,
+        mass_g,
+        rv_edv_ml,
+        rv_esv_ml,
+        rv_sv,
+        rv_sv / rv_edv_ml * 100,
+    )
     return dict(zip(PHENOTYPES, values, strict=True))
 
 
@@ -156,20 +221,28 @@ def as_row(causes: Causes) -> dict[str, float]:
     return {f.name: float(getattr(causes, f.name)) for f in fields(causes)}
 
 
-def _systole(rng: np.random.Generator, *, male: Array, rate: Array, ef: Array) -> tuple[Array, Array]:
+def _systole(
+    rng: np.random.Generator, *, male: Array, rate: Array, ef: Array
+) -> tuple[Array, Array]:
     """Return the length of electromechanical systole and the delay of ejection, in ms.
 
     A weak ventricle starts to eject late and ejects for a short time.
     """
     normal = _normals(rng, np.shape(male))
-    length = np.where(male, 546 - 2.1 * rate, 549 - 2.0 * rate) - 18 + 12 * normal() + 60 * (ef - 0.6)
-    ratio = np.clip(1.125 - 1.25 * ef + 0.03 * normal(), 0.2, 0.9)  # pre-ejection period over ejection time
+    length = (
+        np.where(male, 546 - 2.1 * rate, 549 - 2.0 * rate) - 18 + 12 * normal() + 60 * (ef - 0.6)
+    )
+    ratio = np.clip(
+        1.125 - 1.25 * ef + 0.03 * normal(), 0.2, 0.9
+    )  # pre-ejection period over ejection time
     length = np.clip(length, 240, 0.62 * 60000 / rate)
     return np.asarray(length), np.asarray(length * ratio / (1 + ratio) - 28)
 
 
 def _severity(rng: np.random.Generator, share: float, size: tuple[int, ...]) -> Array:
-    return np.asarray(np.where(rng.random(size) < share, 0.6 + np.minimum(rng.exponential(0.9, size), 3.0), 0.0))
+    return np.asarray(
+        np.where(rng.random(size) < share, 0.6 + np.minimum(rng.exponential(0.9, size), 3.0), 0.0)
+    )
 
 
 def _normals(rng: np.random.Generator, size: tuple[int, ...]) -> Callable[[], Array]:

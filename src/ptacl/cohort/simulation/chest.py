@@ -36,7 +36,14 @@ class Chest:
     texture: float
 
 
-def draw_chest(causes: Causes, rng: np.random.Generator, *, radius_px: float, septum: float, nuisance: CineNuisance) -> Chest:
+def draw_chest(
+    causes: Causes,
+    rng: np.random.Generator,
+    *,
+    radius_px: float,
+    septum: float,
+    nuisance: CineNuisance,
+) -> Chest:
     """Draw the chest of one person around an LV with the outer radius `radius_px`.
 
     Fat increases with the body mass index, with some spread.
@@ -53,10 +60,22 @@ def draw_chest(causes: Causes, rng: np.random.Generator, *, radius_px: float, se
         fat=rng.uniform(*nuisance.fat),
         wall_muscle=rng.uniform(*nuisance.muscle) * 0.8,
         rim_px=(rim_low + (rim_high - rim_low) * rim) / PIXEL_MM,
-        liver_at=(septum - 1.75 + 0.25 * rng.standard_normal(), radius_px + gaps[0], rng.uniform(0.002, 0.008)),
-        wall_at=(septum + 0.75 + 0.2 * rng.standard_normal(), 1.55 * radius_px + 4 + gaps[1], rng.uniform(0.001, 0.004)),
+        liver_at=(
+            septum - 1.75 + 0.25 * rng.standard_normal(),
+            radius_px + gaps[0],
+            rng.uniform(0.002, 0.008),
+        ),
+        wall_at=(
+            septum + 0.75 + 0.2 * rng.standard_normal(),
+            1.55 * radius_px + 4 + gaps[1],
+            rng.uniform(0.001, 0.004),
+        ),
         fat_px=(low + (high - low) * habitus) / PIXEL_MM,
-        aorta_at=(septum + 3.6 + 0.2 * rng.standard_normal(), radius_px + rng.uniform(14, 30), rng.uniform(5, 8)),
+        aorta_at=(
+            septum + 3.6 + 0.2 * rng.standard_normal(),
+            radius_px + rng.uniform(14, 30),
+            rng.uniform(5, 8),
+        ),
         spots=np.stack(
             [
                 rng.uniform(20, 100, spots),
@@ -75,26 +94,42 @@ def draw_knots(rng: np.random.Generator) -> Array:
     return rng.standard_normal((4, _COARSE, _COARSE))
 
 
-def paint(chest: Chest, knots: Array, *, shape: tuple[int, int], centre_px: Array, depth: float) -> Float32:
+def paint(
+    chest: Chest, knots: Array, *, shape: tuple[int, int], centre_px: Array, depth: float
+) -> Float32:
     """Paint a slice (rows, columns) without the heart; `depth` is 0 at the base, 1 at the apex."""
     row, col = np.arange(shape[0], dtype=np.float32)[:, None], np.arange(shape[1], dtype=np.float32)
     dy, dx = row - np.float32(centre_px[0]), col - np.float32(centre_px[1])
     lung, liver, muscle, fat = knots
     out = _texture(chest.lung, 1.5 * chest.texture, lung, shape)
-    _cover(out, _beyond(dx, dy, *chest.liver_at, shift=8 * (0.5 - depth)), _texture(chest.liver, chest.texture, liver, shape))
+    _cover(
+        out,
+        _beyond(dx, dy, *chest.liver_at, shift=8 * (0.5 - depth)),
+        _texture(chest.liver, chest.texture, liver, shape),
+    )
     wall = _beyond(dx, dy, *chest.wall_at, shift=5 * (depth - 0.5))
     _cover(out, wall.copy(), _texture(chest.wall_muscle, chest.texture, muscle, shape))
     layer = np.minimum(wall - np.float32(5), np.float32(5 + chest.fat_px) - wall)
     _cover(out, layer, _texture(chest.fat, 0.7 * chest.texture, fat, shape))
-    _cover(out, np.subtract(wall, np.float32(9 + chest.fat_px), out=wall), np.float32(chest.lung * 0.4))  # air outside the skin
+    _cover(
+        out, np.subtract(wall, np.float32(9 + chest.fat_px), out=wall), np.float32(chest.lung * 0.4)
+    )  # air outside the skin
     angle, distance, radius = chest.aorta_at
-    _disc(out, centre_px[0] + distance * np.sin(angle), centre_px[1] + distance * np.cos(angle), radius, 0.95)
+    _disc(
+        out,
+        centre_px[0] + distance * np.sin(angle),
+        centre_px[1] + distance * np.cos(angle),
+        radius,
+        0.95,
+    )
     for spot in chest.spots:
         _disc(out, *spot)
     return np.maximum(out, np.float32(0), out=out)
 
 
-def _beyond(dx: Float32, dy: Float32, angle: float, distance: float, curve: float, *, shift: float) -> Float32:
+def _beyond(
+    dx: Float32, dy: Float32, angle: float, distance: float, curve: float, *, shift: float
+) -> Float32:
     """Return the signed distance in pixels beyond a curved front at the direction `angle`."""
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     across = dy * cos - dx * sin
@@ -131,7 +166,9 @@ def _texture(mean: float, spread: float, knots: Array, shape: tuple[int, int]) -
 
     Knots on a coarse grid are interpolated linearly.
     """
-    field = np.asarray(1.4 * mean * spread * _hat(shape[0]) @ knots @ _hat(shape[1]).T, dtype=np.float32)
+    field = np.asarray(
+        1.4 * mean * spread * _hat(shape[0]) @ knots @ _hat(shape[1]).T, dtype=np.float32
+    )
     field += np.float32(mean)
     return field
 

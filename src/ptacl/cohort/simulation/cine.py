@@ -51,22 +51,30 @@ def image(causes: Causes, rng: np.random.Generator, *, nuisance: CineNuisance) -
     septum = np.deg2rad(205 + nuisance.rotation_degrees * rng.standard_normal())
     limit = (min(columns, rows) - FIELD) / 2 * PIXEL_MM
     offset = np.minimum(nuisance.centre_mm, limit) * rng.uniform(-1, 1, 2) / PIXEL_MM
-    corner = np.rint([(rows - FIELD) / 2 + offset[0], (columns - FIELD) / 2 + offset[1]]).astype(int)
+    corner = np.rint([(rows - FIELD) / 2 + offset[0], (columns - FIELD) / 2 + offset[1]]).astype(
+        int
+    )
     window = (slice(corner[0], corner[0] + FIELD), slice(corner[1], corner[1] + FIELD))
     largest = float(np.sqrt((counts.cavity + counts.muscle).max() / np.pi))
     chest = draw_chest(causes, rng, radius_px=largest, septum=septum, nuisance=nuisance)
     tissue = Tissue.draw(rng, nuisance)
 
     middle = np.array([corner[0], corner[1]]) + (FIELD - 1) / 2
-    drawn = [(_place(rng, septum=septum, nuisance=nuisance), draw_knots(rng)) for _ in range(slices)]
-    axes, origin = _orientation(rng, offset_px=offset, shape=(rows, columns), slices=slices, nuisance=nuisance)
+    drawn = [
+        (_place(rng, septum=septum, nuisance=nuisance), draw_knots(rng)) for _ in range(slices)
+    ]
+    axes, origin = _orientation(
+        rng, offset_px=offset, shape=(rows, columns), slices=slices, nuisance=nuisance
+    )
     scanner = _Scanner.draw(rng, (rows, columns), nuisance)
 
     pixels = np.empty((FRAMES, slices, rows, columns), dtype=np.int16)
     labels = np.zeros((FRAMES, slices, rows, columns), dtype=np.uint8)
     for z, (place, knots) in enumerate(drawn):
         labels[(slice(None), z, *window)], levels = heart.label(place, counts, z)
-        ground = paint(chest, knots, shape=(rows, columns), centre_px=middle, depth=z / (slices - 1))
+        ground = paint(
+            chest, knots, shape=(rows, columns), centre_px=middle, depth=z / (slices - 1)
+        )
         layers = Layers(place, levels, tissue=tissue, rim_px=chest.rim_px, filling=counts.filling)
         box, still = _moved(layers.box, corner), ground * scanner.gain
         for frames in _BLOCKS:
@@ -75,7 +83,10 @@ def image(causes: Causes, rng: np.random.Generator, *, nuisance: CineNuisance) -
 
 
 def _moved(box: Box, corner: np.ndarray) -> Box:
-    rows, columns = (slice(part.start + int(at), part.stop + int(at)) for part, at in zip(box, corner, strict=True))
+    rows, columns = (
+        slice(part.start + int(at), part.stop + int(at))
+        for part, at in zip(box, corner, strict=True)
+    )
     return rows, columns
 
 
@@ -83,7 +94,9 @@ def _place(rng: np.random.Generator, *, septum: float, nuisance: CineNuisance) -
     """Draw the coordinates of one slice; each slice has its own breath hold."""
     shift = nuisance.breath_hold_mm / PIXEL_MM * rng.standard_normal(2)
     centre = (FIELD - 1) / 2 + np.clip(shift, -2.5, 2.5)
-    return heart.field(rng, centre_px=(float(centre[0]), float(centre[1])), septum=septum, nuisance=nuisance)
+    return heart.field(
+        rng, centre_px=(float(centre[0]), float(centre[1])), septum=septum, nuisance=nuisance
+    )
 
 
 @dataclass(frozen=True)
@@ -97,15 +110,22 @@ class _Scanner:
     sigma: np.float32
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, shape: tuple[int, int], nuisance: CineNuisance) -> "_Scanner":
+    def draw(
+        cls, rng: np.random.Generator, shape: tuple[int, int], nuisance: CineNuisance
+    ) -> "_Scanner":
         y, x = np.ogrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
-        tilt, bend = nuisance.shading * rng.standard_normal(2), 0.3 * nuisance.shading * rng.standard_normal(2)
+        tilt, bend = (
+            nuisance.shading * rng.standard_normal(2),
+            0.3 * nuisance.shading * rng.standard_normal(2),
+        )
         shade = np.exp(tilt[0] * x + tilt[1] * y + bend[0] * x * y + bend[1] * (x * x - y * y))
         gain = BLOOD_COUNTS * np.exp(nuisance.gain_log * rng.standard_normal()) * shade
         sigma = rng.uniform(*nuisance.noise) * BLOOD_COUNTS
         return cls((gain / sigma).astype(np.float32), np.float32(sigma))
 
-    def receive(self, out: np.ndarray, still: Float32, heart: Float32, box: Box, rng: np.random.Generator) -> None:
+    def receive(
+        self, out: np.ndarray, still: Float32, heart: Float32, box: Box, rng: np.random.Generator
+    ) -> None:
         """Write counts (n, rows, columns) to `out`.
 
         A count is the magnitude of a complex signal with independent noise in both parts. `still`
@@ -115,7 +135,9 @@ class _Scanner:
         """
         noise, squared = (
             x[start : start + out.size].reshape(out.shape)
-            for x, start in zip(_noise_pool(), rng.integers(0, _NOISE_POOL - out.size, 2), strict=True)
+            for x, start in zip(
+                _noise_pool(), rng.integers(0, _NOISE_POOL - out.size, 2), strict=True
+            )
         )
         signal = noise + still
         heart *= self.gain[box]
@@ -133,12 +155,19 @@ def _noise_pool() -> tuple[Float32, Float32]:
 
     They are the same in every process, so the files depend only on the visit.
     """
-    pool = seeds.generator(0, "simulation noise pool").standard_normal(_NOISE_POOL, dtype=np.float32)
+    pool = seeds.generator(0, "simulation noise pool").standard_normal(
+        _NOISE_POOL, dtype=np.float32
+    )
     return pool, pool * pool
 
 
 def _orientation(
-    rng: np.random.Generator, *, offset_px: Array, shape: tuple[int, int], slices: int, nuisance: CineNuisance
+    rng: np.random.Generator,
+    *,
+    offset_px: Array,
+    shape: tuple[int, int],
+    slices: int,
+    nuisance: CineNuisance,
 ) -> tuple[Array, Array]:
     """Draw the directions of X, Y and Z in LPS and the position of the first voxel.
 
@@ -153,5 +182,7 @@ def _orientation(
     down = np.cross(right, normal)
     axes = np.stack([right, down, normal], axis=1)
     centre = np.array([35.0, -25.0, 20.0]) + 15 * rng.standard_normal(3)
-    middle = np.array([(shape[1] - 1) / 2 + offset_px[1], (shape[0] - 1) / 2 + offset_px[0]]) * PIXEL_MM
+    middle = (
+        np.array([(shape[1] - 1) / 2 + offset_px[1], (shape[0] - 1) / 2 + offset_px[0]]) * PIXEL_MM
+    )
     return axes, centre - axes @ np.array([*middle, SPACING_MM * (slices - 1) / 2])

@@ -5,7 +5,9 @@ import numpy as np
 from ptacl.cohort.simulation.causes import Array
 
 
-def filling(time_ms: Array, *, delay_ms: float, systole_ms: float, rr_ms: float, early: float) -> Array:
+def filling(
+    time_ms: Array, *, delay_ms: float, systole_ms: float, rr_ms: float, early: float
+) -> Array:
     """Return the fraction of the stroke volume that is in the ventricle, in the shape of `time_ms`.
 
     It is 1 at the R-peak and 0 at the end of systole. The phases are isovolumic contraction,

@@ -73,9 +73,13 @@ def spoil_xml(text: str, defect: Defect | None) -> str:
     if defect is Defect.ECG_NO_STRIP:
         return head + strip.partition("</StripData>")[2]
     if defect is Defect.ECG_SWAPPED:
-        return head + strip.replace('lead="I"', 'lead="?"').replace('lead="II"', 'lead="I"').replace('lead="?"', 'lead="II"')
+        return head + strip.replace('lead="I"', 'lead="?"').replace(
+            'lead="II"', 'lead="I"'
+        ).replace('lead="?"', 'lead="II"')
     if defect is Defect.ECG_FLAT_LEAD:
-        return head + _WAVEFORM.sub(lambda m: _waveform(m, ["12"] * len(_values(m))) if m[1] == "V3" else m[0], strip)
+        return head + _WAVEFORM.sub(
+            lambda m: _waveform(m, ["12"] * len(_values(m))) if m[1] == "V3" else m[0], strip
+        )
     if defect is Defect.ECG_SHORT:
         halved = _WAVEFORM.sub(lambda m: _waveform(m, _values(m)[: len(_values(m)) // 2]), strip)
         return head + halved.replace(">5000<", ">2500<")

@@ -41,14 +41,19 @@ class Series:
     origin_mm: np.ndarray
 
 
-def write_zip(path: Path, cine: Cine, *, person: str, rng: np.random.Generator, short_axis: bool = True) -> None:
+def write_zip(
+    path: Path, cine: Cine, *, person: str, rng: np.random.Generator, short_axis: bool = True
+) -> None:
     """Write the zip; with `short_axis=False` it holds only the decoys.
 
     The same input gives the same bytes.
     """
     day = (int(rng.integers(2015, 2024)), int(rng.integers(1, 13)), int(rng.integers(1, 29)))
     manifest = "manifest.cvs" if rng.random() < 0.5 else "manifest.csv"
-    date = f"{_MONTHS[day[1] - 1]} {day[2]}, {day[0]} {rng.integers(8, 12)}:{rng.integers(10, 60)}:00 AM"
+    date = (
+        f"{_MONTHS[day[1] - 1]} {day[2]}, {day[0]} "
+        f"{rng.integers(8, 12)}:{rng.integers(10, 60)}:00 AM"
+    )
     rows = ["filename,patientid,studyid,seriesid,date,series discription"]
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
@@ -78,7 +83,9 @@ def _decoys(cine: Cine, rng: np.random.Generator) -> Iterator[Series]:
         yield Series(900 + k, description, np.ascontiguousarray(frames[:, ::-1]), origin)
 
 
-def _files(series: Series, cine: Cine, *, person: str, uid: str, day: tuple[int, int, int]) -> Iterator[bytes]:
+def _files(
+    series: Series, cine: Cine, *, person: str, uid: str, day: tuple[int, int, int]
+) -> Iterator[bytes]:
     """Yield DICOM files in the order of trigger time.
 
     Only the first file is encoded. The others are made by replacing values in it, because
@@ -87,7 +94,9 @@ def _files(series: Series, cine: Cine, *, person: str, uid: str, day: tuple[int,
     from pydicom.filewriter import dcmwrite
 
     file = io.BytesIO()
-    dcmwrite(file, _data_set(series, cine, person=person, uid=uid, day=day), enforce_file_format=True)
+    dcmwrite(
+        file, _data_set(series, cine, person=person, uid=uid, day=day), enforce_file_format=True
+    )
     first = file.getvalue()
     head = first[: len(first) - series.pixels[0].nbytes]
     step = cine.rr_ms / FRAMES
@@ -109,7 +118,9 @@ def _element(tag: bytes, value: str) -> bytes:
     return tag + struct.pack("<H", len(text)) + text
 
 
-def _data_set(series: Series, cine: Cine, *, person: str, uid: str, day: tuple[int, int, int]) -> Any:
+def _data_set(
+    series: Series, cine: Cine, *, person: str, uid: str, day: tuple[int, int, int]
+) -> Any:
     from pydicom.dataset import Dataset, FileMetaDataset
 
     meta = FileMetaDataset()

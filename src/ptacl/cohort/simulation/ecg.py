@@ -67,10 +67,16 @@ def record(electrical: Electrical, rng: np.random.Generator, *, nuisance: EcgNui
     time_s = np.arange(NUM_SAMPLES) / RATE_HZ
     breathing_hz, phase = rng.uniform(0.17, 0.33), rng.uniform(0, 2 * np.pi)
     breathing = np.sin(2 * np.pi * breathing_hz * time_s + phase)
-    beats_s = _beat_times(electrical, rng, breathing_hz=breathing_hz, phase=phase, nuisance=nuisance)
-    dipole = _dipole(_waves(electrical, rng, nuisance), time_s, beats_s=beats_s, rng=rng, nuisance=nuisance)
+    beats_s = _beat_times(
+        electrical, rng, breathing_hz=breathing_hz, phase=phase, nuisance=nuisance
+    )
+    dipole = _dipole(
+        _waves(electrical, rng, nuisance), time_s, beats_s=beats_s, rng=rng, nuisance=nuisance
+    )
     field = _lead_field(rng, nuisance)
-    turned = field @ _turn(np.zeros(3) + np.deg2rad(nuisance.respiration_degrees) * rng.standard_normal(3))
+    turned = field @ _turn(
+        np.zeros(3) + np.deg2rad(nuisance.respiration_degrees) * rng.standard_normal(3)
+    )
     gain = 1 + nuisance.respiration_gain * breathing
     leads = gain * (field @ dipole + breathing * ((turned - field) @ dipole))
     leads = leads + _noise(time_s, rng, breathing=breathing, nuisance=nuisance)
@@ -81,7 +87,12 @@ def record(electrical: Electrical, rng: np.random.Generator, *, nuisance: EcgNui
 
 
 def _beat_times(
-    electrical: Electrical, rng: np.random.Generator, *, breathing_hz: float, phase: float, nuisance: EcgNuisance
+    electrical: Electrical,
+    rng: np.random.Generator,
+    *,
+    breathing_hz: float,
+    phase: float,
+    nuisance: EcgNuisance,
 ) -> Array:
     """Draw R-peaks in seconds, from before the start of the strip to after its end."""
     rr = 60 / float(electrical.rate_bpm)
@@ -96,7 +107,9 @@ def _beat_times(
 def _waves(e: Electrical, rng: np.random.Generator, nuisance: EcgNuisance) -> _Waves:
     voltage, qrs, qt = np.exp(float(e.voltage_log)), float(e.qrs_ms), float(e.qt_ms)
     axis, back = float(e.axis_deg), float(e.azimuth_deg)
-    septal, right, basal = (voltage * np.exp(float(log)) for log in (e.septal_log, e.right_log, e.basal_log))
+    septal, right, basal = (
+        voltage * np.exp(float(log)) for log in (e.septal_log, e.right_log, e.basal_log)
+    )
     onset = 0.44 * qrs  # from the QRS onset to the R-peak
     t_peak = float(e.t_peak) * qt - onset
     left = 0.10 * np.exp(0.5 * float(e.p_left_log))
@@ -111,17 +124,32 @@ def _waves(e: Electrical, rng: np.random.Generator, nuisance: EcgNuisance) -> _W
         (-0.09 * qrs, 0.085 * qrs, 0.085 * qrs, right, 110, -70),
         (0.0, 0.105 * qrs, 0.11 * qrs, voltage, axis, back),
         (0.26 * qrs, 0.09 * qrs, 0.10 * qrs, basal, axis - 95, 55),
-        (rng.uniform(-0.2, 0.3) * qrs, 7, 7, nuisance.notch * voltage * rng.standard_normal(), *rng.uniform(-90, 90, 2)),
+        (
+            rng.uniform(-0.2, 0.3) * qrs,
+            7,
+            7,
+            nuisance.notch * voltage * rng.standard_normal(),
+            *rng.uniform(-90, 90, 2),
+        ),
         (t_peak, 0.155 * qt, 0.085 * qt, voltage * np.exp(float(e.t_log)), 0.6 * axis + 15, t_back),
     ]
     table = np.array(rows, dtype=np.float64)
-    table[2:6, 4:] += np.rad2deg(nuisance.morphology) * rng.standard_normal((4, 2)) * np.array([[1.0], [1.0], [0.25], [1.0]])
+    table[2:6, 4:] += (
+        np.rad2deg(nuisance.morphology)
+        * rng.standard_normal((4, 2))
+        * np.array([[1.0], [1.0], [0.25], [1.0]])
+    )
     frontal, azimuth = np.deg2rad(table[:, 4]), np.deg2rad(table[:, 5])
-    direction = np.stack([np.cos(frontal) * np.cos(azimuth), np.sin(frontal) * np.cos(azimuth), np.sin(azimuth)], axis=1)
+    direction = np.stack(
+        [np.cos(frontal) * np.cos(azimuth), np.sin(frontal) * np.cos(azimuth), np.sin(azimuth)],
+        axis=1,
+    )
     return _Waves(table[:, 0], table[:, 1], table[:, 2], table[:, 3:4] * direction)
 
 
-def _dipole(waves: _Waves, time_s: Array, *, beats_s: Array, rng: np.random.Generator, nuisance: EcgNuisance) -> Array:
+def _dipole(
+    waves: _Waves, time_s: Array, *, beats_s: Array, rng: np.random.Generator, nuisance: EcgNuisance
+) -> Array:
     """Return the dipole, (3, 5000) in mV; each wave of each beat has its own small deviation."""
     parts = len(waves.delay_ms)
     intervals = np.diff(beats_s, prepend=2 * beats_s[0] - beats_s[1])
@@ -135,7 +163,9 @@ def _dipole(waves: _Waves, time_s: Array, *, beats_s: Array, rng: np.random.Gene
         after_ms = (time_s[first:last] - beat)[:, None] * 1000
         delay = np.where(waves.delay_ms > 150, waves.delay_ms * factor, waves.delay_ms)
         offset = after_ms - delay
-        shape = np.exp(-0.5 * np.square(offset / np.where(offset < 0, waves.rise_ms, waves.fall_ms)))
+        shape = np.exp(
+            -0.5 * np.square(offset / np.where(offset < 0, waves.rise_ms, waves.fall_ms))
+        )
         out[:, first:last] += ((shape * amplitude) @ waves.dipole_mv).T
     return out
 
@@ -148,7 +178,9 @@ def _lead_field(rng: np.random.Generator, nuisance: EcgNuisance) -> Array:
     """
     field = _LEAD_FIELD @ _turn(np.deg2rad(nuisance.rotation_degrees) * rng.standard_normal(3))
     chest = field[2:].copy()
-    shift = nuisance.chest_shift * rng.standard_normal(6) + nuisance.chest_shift * rng.standard_normal()
+    shift = (
+        nuisance.chest_shift * rng.standard_normal(6) + nuisance.chest_shift * rng.standard_normal()
+    )
     neighbour = np.where(shift[:, None] > 0, np.roll(chest, -1, axis=0), np.roll(chest, 1, axis=0))
     neighbour[0] = chest[1] if shift[0] > 0 else chest[0] * 0.7
     neighbour[5] = chest[5] * 0.7 if shift[5] > 0 else chest[4]
@@ -156,7 +188,10 @@ def _lead_field(rng: np.random.Generator, nuisance: EcgNuisance) -> Array:
     field[2:] = (1 - share) * chest + share * neighbour
     limb = np.eye(2) + nuisance.limb_mixing * rng.standard_normal((2, 2))
     field[:2] = limb @ field[:2]
-    gains = nuisance.torso_gain_log * rng.standard_normal() + nuisance.lead_gain_log * rng.standard_normal(8)
+    gains = (
+        nuisance.torso_gain_log * rng.standard_normal()
+        + nuisance.lead_gain_log * rng.standard_normal(8)
+    )
     return np.asarray(field * np.exp(gains)[:, None])
 
 
@@ -169,7 +204,9 @@ def _turn(angles: Array) -> Array:
     return np.asarray(about_x @ about_y @ about_z)
 
 
-def _noise(time_s: Array, rng: np.random.Generator, *, breathing: Array, nuisance: EcgNuisance) -> Array:
+def _noise(
+    time_s: Array, rng: np.random.Generator, *, breathing: Array, nuisance: EcgNuisance
+) -> Array:
     """Draw the noise of leads I, II and V1 to V6, (8, 5000) in mV.
 
     It is computed from the noise of nine electrodes: right arm, left arm, leg, V1 to V6.
@@ -177,13 +214,30 @@ def _noise(time_s: Array, rng: np.random.Generator, *, breathing: Array, nuisanc
     electrodes = 9
     wave_hz = rng.uniform(0.04, 0.6, (electrodes, 3))
     waves = _sines(wave_hz, rng.random((electrodes, 3))).sum(1)
-    wander = nuisance.wander_mv * rng.lognormal(0, 0.5) / 2 * (waves + rng.standard_normal((electrodes, 1)) * breathing)
-    drift = nuisance.drift_mv * rng.standard_normal((electrodes, 2)) @ np.stack([np.ones_like(time_s), time_s / 10 - 0.5])
+    wander = (
+        nuisance.wander_mv
+        * rng.lognormal(0, 0.5)
+        / 2
+        * (waves + rng.standard_normal((electrodes, 1)) * breathing)
+    )
+    drift = (
+        nuisance.drift_mv
+        * rng.standard_normal((electrodes, 2))
+        @ np.stack([np.ones_like(time_s), time_s / 10 - 0.5])
+    )
     white = rng.standard_normal((electrodes, len(time_s) + 2))
-    muscle = 0.9 * (white[:, 1:-1] - 0.35 * (white[:, 2:] + white[:, :-2]))  # little power below 20 Hz
+    muscle = 0.9 * (
+        white[:, 1:-1] - 0.35 * (white[:, 2:] + white[:, :-2])
+    )  # little power below 20 Hz
     bursts = 1 + 0.6 * _sines(rng.uniform(0.05, 0.4, electrodes), rng.random(electrodes))
-    size = nuisance.muscle_mv * rng.lognormal(0, nuisance.muscle_log, (electrodes, 1)) * rng.lognormal(0, nuisance.muscle_log)
-    hum = _sines(np.full(electrodes, 50.0), rng.random(electrodes)) * rng.lognormal(0, 0.5, (electrodes, 1))
+    size = (
+        nuisance.muscle_mv
+        * rng.lognormal(0, nuisance.muscle_log, (electrodes, 1))
+        * rng.lognormal(0, nuisance.muscle_log)
+    )
+    hum = _sines(np.full(electrodes, 50.0), rng.random(electrodes)) * rng.lognormal(
+        0, 0.5, (electrodes, 1)
+    )
     mains = nuisance.mains_mv * rng.lognormal(0, nuisance.mains_log) * hum
     at = wander + drift + size * bursts * muscle + mains
     central = at[:3].mean(0)
@@ -217,7 +271,9 @@ def _median(counts: np.ndarray, peaks: np.ndarray) -> np.ndarray:
 
     The limb leads are computed as in the strip, so Einthoven's law holds again.
     """
-    whole = peaks[(peaks >= MEDIAN_PEAK) & (peaks <= counts.shape[1] - (MEDIAN_SAMPLES - MEDIAN_PEAK))]
+    whole = peaks[
+        (peaks >= MEDIAN_PEAK) & (peaks <= counts.shape[1] - (MEDIAN_SAMPLES - MEDIAN_PEAK))
+    ]
     beats = np.stack([counts[:, p - MEDIAN_PEAK : p - MEDIAN_PEAK + MEDIAN_SAMPLES] for p in whole])
     beats = beats - np.median(beats[..., :40], axis=-1, keepdims=True)
     middle = np.rint(np.median(beats, axis=0)).astype(np.int64)

@@ -74,7 +74,9 @@ def draw(causes: Causes, rng: np.random.Generator, *, nuisance: EcgNuisance) -> 
         qrs_ms=np.clip(92 + 18 * mass + 14 * volume + 3 * causes.male + spread(6), 70, 150),
         qt_ms=systole + 14 + spread(8),
         voltage_log=np.log(1.1) + 0.75 * mass - 0.7 * body - 0.05 * fat + spread(0.16),
-        axis_deg=np.clip(40 + 210 * right - 7 * fat - 0.35 * (causes.age - 64) + spread(12), -45, 100),
+        axis_deg=np.clip(
+            40 + 210 * right - 7 * fat - 0.35 * (causes.age - 64) + spread(12), -45, 100
+        ),
         azimuth_deg=np.clip(20 + 26 * mass + 14 * volume + spread(8), -15, 60),
         septal_log=np.log(0.33) - 0.35 * mass + spread(0.14),
         right_log=np.log(0.34) + 0.9 * right_size - 0.6 * mass + spread(0.18),

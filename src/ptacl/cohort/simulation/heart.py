@@ -56,7 +56,9 @@ class SliceField:
 
     def part(self, box: tuple[slice, slice]) -> "SliceField":
         """Return the rows and columns of `box`."""
-        return SliceField(self.rho[box], self.angle[box], self.shape[box], self.radius[box], self.rv_width[box])
+        return SliceField(
+            self.rho[box], self.angle[box], self.shape[box], self.radius[box], self.rv_width[box]
+        )
 
 
 @dataclass(frozen=True)
@@ -81,23 +83,39 @@ def count(causes: Causes, rng: np.random.Generator, *, nuisance: CineNuisance) -
         rr_ms=rr,
         early=cycle.early_share(float(causes.age)),
     )
-    length = np.clip(93 * (edv / 147) ** 0.30 * np.exp(nuisance.length_log * rng.standard_normal()), 72, 110)
+    length = np.clip(
+        93 * (edv / 147) ** 0.30 * np.exp(nuisance.length_log * rng.standard_normal()), 72, 110
+    )
     edges = _slice_edges(float(length), rng)
     descent = (4 + 18 * (1 - esv / edv)) * np.exp(0.2 * rng.standard_normal()) * (1 - filling)
     wall = 6 * (muscle_ml / 86) ** 0.5 * (1 + 0.35 * (1 - filling))
     taper = 2.0 + nuisance.profile * rng.standard_normal()
     cavity_ml = esv + (edv - esv) * filling
     cavity = _spread(cavity_ml, edges, base=descent, apex=length - wall, taper=taper)
-    whole = _spread(cavity_ml + muscle_ml, edges, base=descent, apex=np.full(FRAMES, length), taper=taper)
+    whole = _spread(
+        cavity_ml + muscle_ml, edges, base=descent, apex=np.full(FRAMES, length), taper=taper
+    )
     reach = 0.88 + nuisance.rv_length * rng.standard_normal()
     rv = _spread(
-        rv_esv + (rv_edv - rv_esv) * filling, edges, base=descent, apex=np.full(FRAMES, reach * length), taper=taper - 0.4
+        rv_esv + (rv_edv - rv_esv) * filling,
+        edges,
+        base=descent,
+        apex=np.full(FRAMES, reach * length),
+        taper=taper - 0.4,
     )
     lv_pixels, whole_pixels = _whole_pixels(cavity), _whole_pixels(whole)
-    return SliceCounts(lv_pixels, np.maximum(whole_pixels - lv_pixels, 0), _whole_pixels(rv), filling)
+    return SliceCounts(
+        lv_pixels, np.maximum(whole_pixels - lv_pixels, 0), _whole_pixels(rv), filling
+    )
 
 
-def field(rng: np.random.Generator, *, centre_px: tuple[float, float], septum: float, nuisance: CineNuisance) -> SliceField:
+def field(
+    rng: np.random.Generator,
+    *,
+    centre_px: tuple[float, float],
+    septum: float,
+    nuisance: CineNuisance,
+) -> SliceField:
     """Draw the coordinates around an LV centre (row, column) of the square.
 
     `septum` is the direction of the RV in radians.
@@ -109,7 +127,9 @@ def field(rng: np.random.Generator, *, centre_px: tuple[float, float], septum: f
     angle = np.arctan2(np.sin(turn), np.cos(turn))
     second, third = nuisance.shape * rng.standard_normal(2)
     phases = rng.uniform(0, 2 * np.pi, 2)
-    shape = (1 + second * np.cos(2 * angle + phases[0]) + 0.5 * third * np.cos(3 * angle + phases[1])).astype(np.float32)
+    shape = (
+        1 + second * np.cos(2 * angle + phases[0]) + 0.5 * third * np.cos(3 * angle + phases[1])
+    ).astype(np.float32)
     reach = np.deg2rad(78 + nuisance.rv_angle_degrees * rng.standard_normal())
     width = np.clip(np.cos(angle * np.float32(np.pi / 2 / reach)), 0, 1) * (np.abs(angle) < reach)
     towards = width > 0  # powers are slow, and 0 stays 0
@@ -129,7 +149,11 @@ def label(place: SliceField, counts: SliceCounts, z: int) -> tuple[np.ndarray, L
     border = _level(sorted_radius, whole)
     rank = np.full(FIELD * FIELD, len(order), dtype=np.int32)
     rank[order] = np.arange(len(order))
-    levels = Levels(_level(sorted_radius, cavity), border, _add_rv(labels, place, border, rank, whole, wanted=rv))
+    levels = Levels(
+        _level(sorted_radius, cavity),
+        border,
+        _add_rv(labels, place, border, rank, whole, wanted=rv),
+    )
     return labels.reshape(FRAMES, FIELD, FIELD), levels
 
 
@@ -143,7 +167,13 @@ def _innermost(radius: Float32, count: int) -> np.ndarray:
 
 
 def _add_rv(
-    labels: np.ndarray, place: SliceField, border: Float32, rank: np.ndarray, whole: np.ndarray, *, wanted: np.ndarray
+    labels: np.ndarray,
+    place: SliceField,
+    border: Float32,
+    rank: np.ndarray,
+    whole: np.ndarray,
+    *,
+    wanted: np.ndarray,
 ) -> Float32:
     """Write the RV into (T, FIELD * FIELD) labels and return its thickness by frame.
 
@@ -162,7 +192,9 @@ def _add_rv(
     return levels
 
 
-def _reachable(side: np.ndarray, outside: np.ndarray, place: SliceField, border: Float32, wanted: int) -> np.ndarray:
+def _reachable(
+    side: np.ndarray, outside: np.ndarray, place: SliceField, border: Float32, wanted: int
+) -> np.ndarray:
     """Return the pixels of `side` that can be among the `wanted` nearest to the LV in some frame.
 
     Most pixels never are. Depth decreases as the border grows. The largest depth that is needed
@@ -209,7 +241,9 @@ def _whole_pixels(volume_ml: Array) -> np.ndarray:
 
     The rounding error of a slice is carried over to the next slice.
     """
-    return np.diff(np.rint(np.cumsum(volume_ml, axis=0) / _VOXEL_ML), axis=0, prepend=0).astype(np.int64)
+    return np.diff(np.rint(np.cumsum(volume_ml, axis=0) / _VOXEL_ML), axis=0, prepend=0).astype(
+        np.int64
+    )
 
 
 def _level(sorted_values: Float32, counts: np.ndarray) -> Float32:

@@ -37,7 +37,10 @@ class Tissue:
             rv_blood=rng.uniform(*nuisance.rv_blood),
             fat=rng.uniform(*nuisance.fat),
             papillary=rng.uniform(*nuisance.papillary),
-            papillary_angles=(2.2 + 0.3 * rng.standard_normal(), -2.0 + 0.3 * rng.standard_normal()),
+            papillary_angles=(
+                2.2 + 0.3 * rng.standard_normal(),
+                -2.0 + 0.3 * rng.standard_normal(),
+            ),
             inflow=nuisance.inflow * rng.standard_normal(),
             edge_px=rng.uniform(*nuisance.edge_px),
         )
@@ -51,18 +54,32 @@ class Layers:
     these boxes.
     """
 
-    def __init__(self, place: SliceField, levels: Levels, *, tissue: Tissue, rim_px: float, filling: Array) -> None:
+    def __init__(
+        self, place: SliceField, levels: Levels, *, tissue: Tissue, rim_px: float, filling: Array
+    ) -> None:
         edge, muscle = np.float32(tissue.edge_px), levels.muscle.max()
-        far = muscle * place.shape + levels.rv.max() * place.rv_width + np.float32(_WALL_PX + rim_px + tissue.edge_px)
+        far = (
+            muscle * place.shape
+            + levels.rv.max() * place.rv_width
+            + np.float32(_WALL_PX + rim_px + tissue.edge_px)
+        )
         self.box = _bounds(place.rho <= far)
         self._tissue, part = tissue, place.part(self.box)
-        self._shape, self._rv_width, self._rho = part.shape / edge, part.rv_width / edge, part.rho / edge
+        self._shape, self._rv_width, self._rho = (
+            part.shape / edge,
+            part.rv_width / edge,
+            part.rho / edge,
+        )
         self._muscle_box = _bounds(part.radius <= muscle + edge)
         self._cavity_box = _bounds(part.radius <= levels.cavity.max() + edge)
         self._from_muscle = part.radius[self._muscle_box] / edge
         self._radius = part.radius[self._cavity_box]
-        self._away = [_sideways(part.angle[self._cavity_box], angle) for angle in tissue.papillary_angles]
-        self._muscle, self._rv, self._cavity = (_by_frame(x) for x in (levels.muscle, levels.rv, levels.cavity))
+        self._away = [
+            _sideways(part.angle[self._cavity_box], angle) for angle in tissue.papillary_angles
+        ]
+        self._muscle, self._rv, self._cavity = (
+            _by_frame(x) for x in (levels.muscle, levels.rv, levels.cavity)
+        )
         wall = _WALL_PX * (levels.rv > 0)
         self._to_fat = _start((wall + rim_px) / edge, levels.muscle)
         self._to_wall = _start(wall / edge, levels.muscle)
@@ -74,7 +91,9 @@ class Layers:
     def paint(self, ground: Float32, frames: slice) -> Float32:
         """Paint frames of `box`, (n, rows, columns), over the ground, (rows, columns)."""
         tissue, blood = self._tissue, self._blood[frames]
-        border = self._muscle[frames] * self._shape  # outer border of both ventricles along each angle
+        border = (
+            self._muscle[frames] * self._shape
+        )  # outer border of both ventricles along each angle
         border += self._rv[frames] * self._rv_width
         border -= self._rho
         heart = border + self._to_fat[frames]
@@ -84,7 +103,11 @@ class Layers:
         _blend(heart, border + self._to_wall[frames], np.float32(tissue.muscle))
         border += self._to_rv[frames]
         _blend(heart, border, np.float32(tissue.rv_blood) * blood)
-        _blend(heart[(..., *self._muscle_box)], self._to_muscle[frames] - self._from_muscle, np.float32(tissue.muscle))
+        _blend(
+            heart[(..., *self._muscle_box)],
+            self._to_muscle[frames] - self._from_muscle,
+            np.float32(tissue.muscle),
+        )
         depth = self._to_cavity[frames] - self._radius / np.float32(tissue.edge_px)
         _blend(heart[(..., *self._cavity_box)], depth, blood - self._papillary(frames))
         return heart

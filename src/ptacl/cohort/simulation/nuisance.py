@@ -13,7 +13,8 @@ class EcgNuisance:
     """Effects between the electrical activity of the heart and the twelve leads of the file."""
 
     # person: the same heart recorded through another chest
-    physiology: float = 1.0  # scale of the spread of the electrical causes that no phenotype explains (electrical.py)
+    # scale of the spread of the electrical causes that no phenotype explains (electrical.py)
+    physiology: float = 1.0
     torso_gain_log: float = 0.25  # conductivity and distance: one gain for all leads
     lead_gain_log: float = 0.24  # one gain for each lead
     chest_shift: float = 0.40  # misplaced chest electrodes: fraction of the neighbouring lead

@@ -5,7 +5,12 @@ from pathlib import Path
 
 from ptacl.cohort.simulation.causes import PHENOTYPES
 
-FIELDS = {name: 24100 + k for k, name in enumerate(PHENOTYPES)} | {"sex": 31, "height_cm": 50, "weight_kg": 21002, "age": 21003}
+FIELDS = {name: 24100 + k for k, name in enumerate(PHENOTYPES)} | {
+    "sex": 31,
+    "height_cm": 50,
+    "weight_kg": 21002,
+    "age": 21003,
+}
 
 Row = Mapping[tuple[str, int], float]  # values by name and instance; sex has instance 0
 
@@ -20,10 +25,20 @@ def write_tables(folder: Path, rows: Mapping[str, Row], *, instances: Sequence[i
     folder.mkdir(parents=True, exist_ok=True)
     columns = [("sex", 0), *((name, i) for i in instances for name in FIELDS if name != "sex")]
 
-    def write(file: str, *, name: Callable[[int, int], str], eid: str, separator: str, missing: str, text: bool) -> None:
+    def write(
+        file: str,
+        *,
+        name: Callable[[int, int], str],
+        eid: str,
+        separator: str,
+        missing: str,
+        text: bool,
+    ) -> None:
         header = separator.join([eid, *(name(FIELDS[column], i) for column, i in columns)])
         lines = [
-            separator.join([person, *(_cell(row, column, missing=missing, text=text) for column in columns)])
+            separator.join(
+                [person, *(_cell(row, column, missing=missing, text=text) for column in columns)]
+            )
             for person, row in rows.items()
         ]
         (folder / file).write_text("\n".join([header, *lines]) + "\n")
@@ -31,8 +46,22 @@ def write_tables(folder: Path, rows: Mapping[str, Row], *, instances: Sequence[i
     def short(field: int, i: int) -> str:
         return f"p{field}" if field == 31 else f"p{field}_i{i}"
 
-    write("ukbconv.csv", name=lambda f, i: f"{f}-{i}.0", eid="eid", separator=",", missing="", text=False)
-    write("r.tab", name=lambda f, i: f"f.{f}.{i}.0", eid="f.eid", separator="\t", missing="NA", text=False)
+    write(
+        "ukbconv.csv",
+        name=lambda f, i: f"{f}-{i}.0",
+        eid="eid",
+        separator=",",
+        missing="",
+        text=False,
+    )
+    write(
+        "r.tab",
+        name=lambda f, i: f"f.{f}.{i}.0",
+        eid="f.eid",
+        separator="\t",
+        missing="NA",
+        text=False,
+    )
     write("table_exporter.csv", name=short, eid="eid", separator=",", missing="", text=True)
     write(
         "dataset.csv",

@@ -7,7 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from ptacl import seeds
-from ptacl.cohort.simulation import cardiosoft, causes, cine, defects, dicom, ecg, electrical, nifti, nuisance
+from ptacl.cohort.simulation import (
+    cardiosoft,
+    causes,
+    cine,
+    defects,
+    dicom,
+    ecg,
+    electrical,
+    nifti,
+    nuisance,
+)
 from ptacl.cohort.simulation.defects import Defect
 
 FIRST_INSTANCE, REPEAT_INSTANCE = 2, 3
@@ -58,7 +68,11 @@ def write(order: Order, out: Path) -> Written:
         files |= _write_cine(order, person, out)
     exact = {name: float(value) for name, value in causes.phenotypes(person).items()}
     noisy = causes.measure(person, _rng(order, "table"), noise=nuisance.TABLE)
-    table = {"age": float(np.floor(person.age)), "height_cm": float(person.height_cm), "weight_kg": float(person.weight_kg)}
+    table = {
+        "age": float(np.floor(person.age)),
+        "height_cm": float(person.height_cm),
+        "weight_kg": float(person.weight_kg),
+    }
     table |= {name: float(value) for name, value in noisy.items()}
     if order.defect is Defect.PHENOTYPES_IMPLAUSIBLE:
         table |= {"LVEDV": 1800.0, "LVEF": 140.0}
@@ -69,18 +83,24 @@ def write(order: Order, out: Path) -> Written:
 def draw_person(order: Order) -> causes.Causes:
     """Draw the causes of a visit; a repeat visit is derived from the first visit."""
     first = causes.draw(seeds.generator(order.seed, "simulation causes", order.person), size=())
-    return first if order.instance == FIRST_INSTANCE else causes.repeat(first, _rng(order, "repeat"))
+    return (
+        first if order.instance == FIRST_INSTANCE else causes.repeat(first, _rng(order, "repeat"))
+    )
 
 
 def _rng(order: Order, purpose: str) -> np.random.Generator:
     return seeds.generator(order.seed, f"simulation {purpose}", order.person, order.instance)
 
 
-def _write_ecg(order: Order, person: causes.Causes, activity: electrical.Electrical, out: Path) -> int:
+def _write_ecg(
+    order: Order, person: causes.Causes, activity: electrical.Electrical, out: Path
+) -> int:
     recording = ecg.record(activity, _rng(order, "ecg"), nuisance=nuisance.ECG)
     rng = _rng(order, "cardiosoft")
     head = cardiosoft.header(person, rng, person=order.person)
-    text = defects.spoil_xml(cardiosoft.compose(head, activity, recording, rng, nuisance=nuisance.ECG), order.defect)
+    text = defects.spoil_xml(
+        cardiosoft.compose(head, activity, recording, rng, nuisance=nuisance.ECG), order.defect
+    )
     rap = _rng(order, "folder").random() < _RAP_SHARE
     name = f"{order.person}_20205_{order.instance}_0.xml"
     places = [_ECG_FOLDERS[0] / order.person[:2], _ECG_FOLDERS[1]]
@@ -97,7 +117,9 @@ def _write_cine(order: Order, person: causes.Causes, out: Path) -> dict[str, int
     if order.as_zip:
         path = out / _ZIP_FOLDER / order.person[:2] / f"{name}.zip"
         short_axis = order.defect is not Defect.CINE_NO_SHORT_AXIS
-        dicom.write_zip(path, drawn, person=order.person, rng=_rng(order, "zip"), short_axis=short_axis)
+        dicom.write_zip(
+            path, drawn, person=order.person, rng=_rng(order, "zip"), short_axis=short_axis
+        )
         if order.defect is Defect.CINE_ZIP_TRUNCATED:
             _cut(path)
         return {"cine zip": 1}

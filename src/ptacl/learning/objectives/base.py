@@ -61,7 +61,14 @@ class Objective(nn.Module):
 
     selection = "loss"
 
-    def __init__(self, settings: Any, encoders: Mapping[str, AnyEncoder], *, seed: int, targets: Targets | None = None) -> None:
+    def __init__(
+        self,
+        settings: Any,
+        encoders: Mapping[str, AnyEncoder],
+        *,
+        seed: int,
+        targets: Targets | None = None,
+    ) -> None:
         super().__init__()
         self.settings, self.encoders = settings, nn.ModuleDict(encoders)
         self.needs: dict[str, Any] = {}

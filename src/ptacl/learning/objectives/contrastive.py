@@ -30,7 +30,12 @@ class Contrastive(Objective):
     selection = "global"
 
     def __init__(
-        self, settings: config.Contrastive, encoders: Mapping[str, AnyEncoder], *, seed: int, targets: Targets | None = None
+        self,
+        settings: config.Contrastive,
+        encoders: Mapping[str, AnyEncoder],
+        *,
+        seed: int,
+        targets: Targets | None = None,
     ) -> None:
         super().__init__(settings, encoders, seed=seed)
         ecg, cmr, self.local = encoders["ecg"], encoders["cmr"], settings.local
@@ -40,16 +45,23 @@ class Contrastive(Objective):
         if self.local:
             if ecg.width != cmr.width:
                 raise ValueError(
-                    f"the local loss compares tokens, but the encoders have widths {ecg.width} and {cmr.width}: make them equal"
+                    "the local loss compares tokens, but the encoders have widths "
+                    f"{ecg.width} and {cmr.width}: make them equal"
                 )
             self.needs = {"beats": True, "systole": self.local.phases == "ed_es"}
             whole = self.local.phases == "all"
-            alignment = losses.alignment_matrix(cmr.grid[0] if whole else 2, sigma=self.local.sigma if whole else 0.0)
+            alignment = losses.alignment_matrix(
+                cmr.grid[0] if whole else 2, sigma=self.local.sigma if whole else 0.0
+            )
             self.register_buffer("alignment", alignment, persistent=False)
 
     def saved(self) -> dict[str, nn.Module]:
         """Return encoders and projectors."""
-        return {**super().saved(), "ecg_projector": self.ecg_projector, "cmr_projector": self.cmr_projector}
+        return {
+            **super().saved(),
+            "ecg_projector": self.ecg_projector,
+            "cmr_projector": self.cmr_projector,
+        }
 
     @torch.no_grad()
     def begin(self, batches: Iterable[Batch]) -> None:
@@ -60,8 +72,12 @@ class Contrastive(Objective):
         would be close to 1, and the model would spend hundreds of steps on separating them. (The
         paper gives no initial values.)
         """
-        pooled = [tuple(heads.pool(self.encoders[m](b[m])) for m in ("ecg", "cmr")) for b in batches]
-        for projector, parts in zip((self.ecg_projector, self.cmr_projector), zip(*pooled, strict=True), strict=True):
+        pooled = [
+            tuple(heads.pool(self.encoders[m](b[m])) for m in ("ecg", "cmr")) for b in batches
+        ]
+        for projector, parts in zip(
+            (self.ecg_projector, self.cmr_projector), zip(*pooled, strict=True), strict=True
+        ):
             heads.centre(projector, torch.cat(parts))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -71,11 +87,17 @@ class Contrastive(Objective):
         beat.
         """
         ecg_BND, cmr_BND = self.encoders["ecg"](batch["ecg"]), self.encoders["cmr"](batch["cmr"])
-        z_ecg, z_cmr = heads.project(ecg_BND, self.ecg_projector), heads.project(cmr_BND, self.cmr_projector)
+        z_ecg, z_cmr = (
+            heads.project(ecg_BND, self.ecg_projector),
+            heads.project(cmr_BND, self.cmr_projector),
+        )
         if self.training:
             z_ecg, z_cmr = processes.gather(torch.cat([z_ecg, z_cmr], 1)).chunk(2, 1)
         loss = losses.global_loss(
-            z_ecg, z_cmr, temperature=self.settings.temperature, direction_weight=self.settings.direction_weight
+            z_ecg,
+            z_cmr,
+            temperature=self.settings.temperature,
+            direction_weight=self.settings.direction_weight,
         )
         out = {"global": loss.detach(), "global_chance": _chance(len(z_ecg), loss)}
         out |= {"top1": _top1(z_ecg.detach(), z_cmr.detach())}
@@ -92,14 +114,23 @@ class Contrastive(Objective):
         # bfloat16 is too coarse for sums over hundreds of tokens.
         with torch.autocast(ecg_BND.device.type, enabled=False):
             dtype = torch.promote_types(ecg_BND.dtype, torch.float32)
-            steps = ecg_steps(ecg_BND.to(dtype), batch["beats"]), cmr_steps(cmr_BND.to(dtype), steps=self.encoder("cmr").grid[0])
+            steps = (
+                ecg_steps(ecg_BND.to(dtype), batch["beats"]),
+                cmr_steps(cmr_BND.to(dtype), steps=self.encoder("cmr").grid[0]),
+            )
             if self.local.phases == "ed_es":
-                steps = _two_phases(steps[0], batch["systole"]), _two_phases(steps[1], batch["systole"])
+                steps = (
+                    _two_phases(steps[0], batch["systole"]),
+                    _two_phases(steps[1], batch["systole"]),
+                )
             alignment, valid_B = self.get_buffer("alignment"), batch["valid"]
             if self.local.loss == "cosine":
                 loss = losses.cosine_loss(*steps, alignment=alignment, valid_B=valid_B)
             else:
-                how = {"temperature": self.local.temperature, "direction_weight": self.settings.direction_weight}
+                how = {
+                    "temperature": self.local.temperature,
+                    "direction_weight": self.settings.direction_weight,
+                }
                 loss = losses.local_loss(*steps, alignment=alignment, valid_B=valid_B, **how)
         return weighted(loss, batch["valid"].sum()) if self.training else loss
 

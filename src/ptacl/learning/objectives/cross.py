@@ -40,15 +40,25 @@ class CrossAutoencoder(Objective):
         super().__init__(settings, encoders, seed=seed)
         self.needs = {"masked": settings.latent_width}
         with initial_weights(seed, "projectors"):
-            self.latents = nn.ModuleDict({m: heads.projector(e.width, settings.latent_width) for m, e in encoders.items()})
+            self.latents = nn.ModuleDict(
+                {m: heads.projector(e.width, settings.latent_width) for m, e in encoders.items()}
+            )
         with initial_weights(seed, "decoders"):
             self.decoders = nn.ModuleDict(
-                {m: LatentDecoder(self.encoder(m), settings.decoder, latent_width=settings.latent_width) for m in encoders}
+                {
+                    m: LatentDecoder(
+                        self.encoder(m), settings.decoder, latent_width=settings.latent_width
+                    )
+                    for m in encoders
+                }
             )
 
     def saved(self) -> dict[str, nn.Module]:
         """Return encoders, and the maps to the latent space as projectors."""
-        return {**super().saved(), **{f"{m}_projector": latent for m, latent in self.latents.items()}}
+        return {
+            **super().saved(),
+            **{f"{m}_projector": latent for m, latent in self.latents.items()},
+        }
 
     @torch.no_grad()
     def begin(self, batches: Iterable[Batch]) -> None:
@@ -72,13 +82,19 @@ class CrossAutoencoder(Objective):
         z_ecg, z_cmr = z["ecg"], z["cmr"]
         if self.training:
             z_ecg, z_cmr = processes.gather(torch.cat([z_ecg, z_cmr], 1)).chunk(2, 1)
-        contrast = losses.global_loss(z_ecg, z_cmr, temperature=self.settings.temperature, direction_weight=0.5)
+        contrast = losses.global_loss(
+            z_ecg, z_cmr, temperature=self.settings.temperature, direction_weight=0.5
+        )
         samples = torch.tensor(len(mixed_BP), device=contrast.device)
         rebuilt = sum(errors.values(), torch.zeros_like(contrast))
-        loss = (weighted(rebuilt, samples) if self.training else rebuilt) + self.settings.contrastive_weight * contrast
+        loss = (
+            weighted(rebuilt, samples) if self.training else rebuilt
+        ) + self.settings.contrastive_weight * contrast
         chance = torch.full_like(contrast.detach(), math.log(len(z_ecg)))
         shown = {"global": contrast.detach(), "global_chance": chance}
-        return {"loss": loss} | shown | {f"{m}_error": error.detach() for m, error in errors.items()}
+        return (
+            {"loss": loss} | shown | {f"{m}_error": error.detach() for m, error in errors.items()}
+        )
 
     def _error(self, modality: str, latent_BP: Tensor, clean_BS: Tensor) -> Tensor:
         true_BNP = vit.patchify(clean_BS, self.encoder(modality).patch)

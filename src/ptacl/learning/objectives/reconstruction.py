@@ -20,12 +20,20 @@ class Reconstruction(Objective):
     """
 
     def __init__(
-        self, settings: Autoencoder, encoders: Mapping[str, AnyEncoder], *, seed: int, targets: Targets | None = None
+        self,
+        settings: Autoencoder,
+        encoders: Mapping[str, AnyEncoder],
+        *,
+        seed: int,
+        targets: Targets | None = None,
     ) -> None:
         super().__init__(settings, {}, seed=seed)
         ((self.modality, encoder),) = encoders.items()
         if not isinstance(encoder, vit.Encoder):
-            raise ValueError("a masked autoencoder needs an encoder of patches: remove `encoders` from this entry")
+            raise ValueError(
+                "a masked autoencoder needs an encoder of patches: remove `encoders` from "
+                "this entry"
+            )
         with initial_weights(seed, f"{self.modality} decoder"):
             self.mae = MAE(encoder, settings.decoder, mask_ratio=settings.mask_ratio)
         self.needs = {"masked": encoder.num_tokens}
@@ -36,6 +44,8 @@ class Reconstruction(Objective):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return `loss`, the mean squared error over masked values."""
-        loss = self.mae(batch[self.modality], batch["noise"], batch[f"{self.modality}_clean"])["loss"]
+        loss = self.mae(batch[self.modality], batch["noise"], batch[f"{self.modality}_clean"])[
+            "loss"
+        ]
         samples = torch.tensor(len(batch["noise"]), device=loss.device)
         return {"loss": weighted(loss, samples) if self.training else loss}

@@ -21,7 +21,12 @@ class SimCLR(Objective):
     """
 
     def __init__(
-        self, settings: config.SimCLR, encoders: Mapping[str, AnyEncoder], *, seed: int, targets: Targets | None = None
+        self,
+        settings: config.SimCLR,
+        encoders: Mapping[str, AnyEncoder],
+        *,
+        seed: int,
+        targets: Targets | None = None,
     ) -> None:
         super().__init__(settings, encoders, seed=seed)
         ((self.modality, encoder),) = encoders.items()

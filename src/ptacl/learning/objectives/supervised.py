@@ -22,14 +22,21 @@ class Supervised(Objective):
     """
 
     def __init__(
-        self, settings: config.Supervised, encoders: Mapping[str, AnyEncoder], *, seed: int, targets: Targets | None = None
+        self,
+        settings: config.Supervised,
+        encoders: Mapping[str, AnyEncoder],
+        *,
+        seed: int,
+        targets: Targets | None = None,
     ) -> None:
         super().__init__(settings, encoders, seed=seed)
         if targets is None:
             raise ValueError("a supervised model needs phenotypes: give --phenotypes")
         ((self.modality, encoder),) = encoders.items()
         attention_heads = getattr(encoder.settings, "heads", 1)
-        head = config.Head(width=encoder.width, pool=settings.pool, heads=attention_heads, phenotypes=targets.names)
+        head = config.Head(
+            width=encoder.width, pool=settings.pool, heads=attention_heads, phenotypes=targets.names
+        )
         with initial_weights(seed, "head"):
             self.head = heads.Head(head)
         self.head.mean.copy_(torch.tensor(targets.mean))
@@ -46,7 +53,10 @@ class Supervised(Objective):
         Without this, tokens of all participants point in nearly the same direction.
         """
         encoder = self.encoders[self.modality]
-        heads.centre(self.head.linear, torch.cat([self.head.pooled(encoder(b[self.modality])) for b in batches]))
+        heads.centre(
+            self.head.linear,
+            torch.cat([self.head.pooled(encoder(b[self.modality])) for b in batches]),
+        )
         self.head.linear.weight.mul_(0.1)  # so that the first predictions are near the mean
         self.head.linear.bias.mul_(0.1)
 
@@ -55,7 +65,10 @@ class Supervised(Objective):
 
         Predicting the mean of the training participants gives a loss of 1.
         """
-        scores_BP, targets_BP = self.head(self.encoders[self.modality](batch[self.modality])), batch["targets"]
+        scores_BP, targets_BP = (
+            self.head(self.encoders[self.modality](batch[self.modality])),
+            batch["targets"],
+        )
         known_BP = targets_BP.isfinite()
         error_BP = (scores_BP - targets_BP.where(known_BP, 0)).where(known_BP, 0) ** 2
         loss = error_BP.sum() / known_BP.sum().clamp(min=1)
