@@ -137,8 +137,8 @@ def test_a_cohort_of_which_nothing_can_be_used_is_told_with_status_2(
     for number, person in enumerate(sorted(files)[:6]):
         paths = {"ecg": files[person], "cine": tree / "nifti" / f"{person}_20209_2_0" / "sa.nii.gz"}
         split = ("train", "test")[number % 2]
-        files = f"{ecg.format(person, **paths)},{cine.format(person, **paths)}"
-        rows.append(f"{person},2,{files},{split},{50 + number}")
+        pair = f"{ecg.format(person, **paths)},{cine.format(person, **paths)}"
+        rows.append(f"{person},2,{pair},{split},{50 + number}")
     (tmp_path / "cohort.csv").write_text("\n".join([*rows, ""]))
     phenotypes = [{"name": "LVEF", "unit": "%", "low": 5, "high": 90}]
     settings = {"source": "table", "table": str(tmp_path / "cohort.csv"), "phenotypes": phenotypes}

@@ -112,9 +112,9 @@ def codes(version: object, settings: config.Config) -> dict[str, str]:
 def rules() -> Iterator[tuple[str, str]]:
     """Name of each rule and the expression of its `code`."""
     for body in re.split(r"^\s*(?:rule|checkpoint) ", test_rules.TEXT, flags=re.M)[1:]:
-        expression = re.search(r"^ +code=(.*),$", body, flags=re.M)
+        expression = re.search(r"^ {8,12}code=((?:.|\n)*?),\n {4,12}\w", body, flags=re.M)
         if expression:
-            yield body.partition(":")[0], expression.group(1)
+            yield body.partition(":")[0], " ".join(expression.group(1).split())
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ def code_version(source: Path | None = None):
 def test_every_rule_is_a_stage_and_every_stage_a_rule() -> None:
     called = re.findall(r"(?:-m|launch\}) (ptacl\.[a-z_.]+)", TEXT)
     assert sorted(called) == sorted(f"ptacl.{s}" for s in STAGES)
-    declared = re.findall(r'code_version\.digest\("(ptacl\.[a-z_.]+)"', TEXT)
+    declared = re.findall(r'code_version\.digest\(\s*"(ptacl\.[a-z_.]+)"', TEXT)
     assert sorted(declared) == sorted(called)
 
 

@@ -93,7 +93,7 @@ def test_card_says_what_the_model_is(folder: Path) -> None:
         f"{count:,}",
         sizes,
         "Intended use",
-        "Not a medical",
+        "not a medical",
     ):
         assert part in text, part
     assert "UK Biobank" in text and "fall under their terms" in text

@@ -25,8 +25,8 @@ if SIMULATED:
             code=code_version.digest("ptacl.cohort.simulate"),
         shell:
             "python -m ptacl.cohort.simulate --settings {params.settings:q} --seed {params.seed}"
-            " --processes {threads} --code {params.code}"
-            " --out {output.folder} --summary {output.summary} 2>&1 | tee {log}"
+            " --processes {threads} --code {params.code} --out {output.folder}"
+            " --summary {output.summary} 2>&1 | tee {log}"
 
 
 checkpoint manifest:
@@ -58,10 +58,9 @@ checkpoint manifest:
         ),
     shell:
         "python -m ptacl.cohort.manifest --settings {params.settings:q}"
-        " --out results/private/cohort"
-        " --stores results/private/ecg results/private/cmr"
-        " --embeddings results/private/embeddings --maps {params.maps}"
-        " {params.simulated} > {log} 2>&1"
+        " --out results/private/cohort --stores results/private/ecg results/private/cmr"
+        " --embeddings results/private/embeddings --maps {params.maps} {params.simulated} > {log}"
+        " 2>&1"
 
 
 # In addition to its outputs, this rule keeps undeclared files in `current/`, which list the visits
@@ -96,8 +95,7 @@ checkpoint flow:
         code=code_version.digest("ptacl.cohort.flow"),
         current=CURRENT,
     shell:
-        "python -m ptacl.cohort.flow --manifest results/private/cohort --ecg {input.ecg} --cmr"
-        " {input.cmr}"
-        " --participants {output.participants} --current {params.current} --exclusions"
-        " {output.exclusions} --json {output.json} > {log} 2>&1"
-        " && echo ready > {output.ready}"
+        "python -m ptacl.cohort.flow --manifest results/private/cohort --ecg {input.ecg}"
+        " --cmr {input.cmr} --participants {output.participants} --current {params.current}"
+        " --exclusions {output.exclusions} --json {output.json} > {log} 2>&1 && echo ready"
+        " > {output.ready}"

@@ -34,8 +34,8 @@ rule embed:
         code=lambda w: code_version.digest("ptacl.evaluation.embed", *encoders_of(w.model)),
     shell:
         "python -m ptacl.evaluation.embed --settings {params.settings:q} --maps {params.maps}"
-        " --participants {input.participants} {params.shards}"
-        " --model $(dirname {input.model}) --out {output} > {log} 2>&1"
+        " --participants {input.participants} {params.shards} --model $(dirname {input.model})"
+        " --out {output} > {log} 2>&1"
 
 
 # The probe of each model, in its folder. Together with the weights, it is all that the model's use
@@ -71,10 +71,10 @@ rule readout:
         embeddings=files(EMBEDDINGS, PROBED),
         models=files(PROBE, PROBED),
     shell:
-        "python -m ptacl.evaluation.readout --settings {params.settings:q} --phenotypes"
-        " {params.phenotypes:q} --seed {params.seed}"
-        " --participants {input.participants} --embeddings {params.embeddings:q} --models"
-        " {params.models:q} > {log} 2>&1"
+        "python -m ptacl.evaluation.readout --settings {params.settings:q}"
+        " --phenotypes {params.phenotypes:q} --seed {params.seed}"
+        " --participants {input.participants} --embeddings {params.embeddings:q}"
+        " --models {params.models:q} > {log} 2>&1"
 
 
 rule regression:
@@ -103,11 +103,10 @@ rule regression:
         code=code_version.digest("ptacl.evaluation.regression"),
         embeddings=files(EMBEDDINGS, models_of(REGRESSION)),
     shell:
-        "python -m ptacl.evaluation.regression --settings {params.settings:q} --phenotypes"
-        " {params.phenotypes:q}"
-        " --seed {params.seed} --participants {input.participants} --embeddings"
-        " {params.embeddings:q} --out {output.table}"
-        " --strata {output.strata} --by-seed {output.by_seed} > {log} 2>&1"
+        "python -m ptacl.evaluation.regression --settings {params.settings:q}"
+        " --phenotypes {params.phenotypes:q} --seed {params.seed}"
+        " --participants {input.participants} --embeddings {params.embeddings:q}"
+        " --out {output.table} --strata {output.strata} --by-seed {output.by_seed} > {log} 2>&1"
 
 
 rule retrieval:
@@ -135,11 +134,10 @@ rule retrieval:
         code=code_version.digest("ptacl.evaluation.retrieval"),
         embeddings=files(EMBEDDINGS, models_of(RETRIEVAL)),
     shell:
-        "python -m ptacl.evaluation.retrieval --settings {params.settings:q} --phenotypes"
-        " {params.phenotypes:q}"
-        " --seed {params.seed} --participants {input.participants}"
-        " --embeddings {params.embeddings:q} --out {output.table} --by-seed {output.by_seed} >"
-        " {log} 2>&1"
+        "python -m ptacl.evaluation.retrieval --settings {params.settings:q}"
+        " --phenotypes {params.phenotypes:q} --seed {params.seed}"
+        " --participants {input.participants} --embeddings {params.embeddings:q}"
+        " --out {output.table} --by-seed {output.by_seed} > {log} 2>&1"
 
 
 rule alignment:
@@ -176,7 +174,6 @@ rule alignment:
         embeddings=files(EMBEDDINGS, models_of(ALIGNMENT)),
         truth=f"--truth {PRIVATE}/simulated/truth.csv" if SIMULATED else "",
     shell:
-        "python -m ptacl.evaluation.alignment --settings {params.settings:q} --seed"
-        " {params.seed} {params.truth}"
-        " --embeddings {params.embeddings:q} --figure {output.figures} --example"
-        " {output.example} --out {output.json} > {log} 2>&1"
+        "python -m ptacl.evaluation.alignment --settings {params.settings:q} --seed {params.seed}"
+        " {params.truth} --embeddings {params.embeddings:q} --figure {output.figures}"
+        " --example {output.example} --out {output.json} > {log} 2>&1"

@@ -50,10 +50,9 @@ rule tables:
     params:
         code=code_version.digest("ptacl.report.tables"),
     shell:
-        "python -m ptacl.report.tables --regression {input.regression} --retrieval"
-        " {input.retrieval}"
-        " --alignment {input.alignment} --summary {output.summary} --out {output.regression}"
-        " {output.retrieval} > {log} 2>&1"
+        "python -m ptacl.report.tables --regression {input.regression}"
+        " --retrieval {input.retrieval} --alignment {input.alignment} --summary {output.summary}"
+        " --out {output.regression} {output.retrieval} > {log} 2>&1"
 
 
 rule page:
@@ -84,9 +83,8 @@ rule page:
         ceiling=f"--ceiling {PRIVATE}/simulated.json" if SIMULATED else "",
         metrics=files(METRICS, TRAINED),
     shell:
-        "python -m ptacl.report.page --config {params.config:q} --flow {input.flow} --flow-svg"
-        " {input.flow_svg}"
-        " --regression {input.regression} --retrieval {input.retrieval} --alignment"
-        " {input.alignment}"
+        "python -m ptacl.report.page --config {params.config:q} --flow {input.flow}"
+        " --flow-svg {input.flow_svg} --regression {input.regression}"
+        " --retrieval {input.retrieval} --alignment {input.alignment}"
         " --alignment-svg {input.alignment_svg} --metrics {params.metrics:q} {params.ceiling}"
         " --benchmarks results/benchmarks --out {output} > {log} 2>&1"

@@ -51,10 +51,9 @@ rule train:
         ),
         state=f"{PRIVATE}/state/{{model}}-{{seed}}",
     shell:
-        "{params.launch} ptacl.learning.train --model {wildcards.model} --settings"
-        " {params.settings:q} --inputs {params.inputs:q}"
-        " --seed {wildcards.seed} --maps {params.maps} --participants {input.participants}"
-        " {params.labels} {params.shards}"
-        " {params.start} {params.board} --state {params.state} --identity {params.code}"
-        " --out $(dirname {output.model}) --metrics {output.metrics}"
+        "{params.launch} ptacl.learning.train --model {wildcards.model}"
+        " --settings {params.settings:q} --inputs {params.inputs:q} --seed {wildcards.seed}"
+        " --maps {params.maps} --participants {input.participants} {params.labels}"
+        " {params.shards} {params.start} {params.board} --state {params.state}"
+        " --identity {params.code} --out $(dirname {output.model}) --metrics {output.metrics}"
         " 2>&1 | tee {log}"
