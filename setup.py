@@ -1,5 +1,6 @@
-"""The wheel holds a copy of the workflow, so that `ptacl workflow DIR` can lay it out; the rest
-stands in pyproject.toml.
+"""Copy the workflow into the wheel, so that `ptacl workflow DIR` can write it to a folder.
+
+All other settings of the package are in pyproject.toml.
 """
 
 import shutil
@@ -12,7 +13,7 @@ WORKFLOW = ("Snakefile", "config.yaml", "workflow", "profiles", "envs")
 
 
 class BuildWithWorkflow(build_py):
-    """As usual, and the workflow beside the modules."""
+    """Build the modules as usual, and add the workflow."""
 
     def run(self) -> None:
         """Copy the modules, then the workflow."""

@@ -28,7 +28,7 @@ from common import Row, as_used, in_turns, seconds
 from pydicom.dataset import Dataset, FileMetaDataset
 
 from ptacl import config
-from ptacl.cmr import prepare
+from ptacl.cmr.examine import examine
 
 FRAMES, SLICES, ROWS, COLUMNS = 50, 10, 208, 210
 PRIVATE_BYTES, DECOYS = 50 * 1024, 100
@@ -173,7 +173,7 @@ def rows(rounds: int) -> Iterator[Row]:
         for name, obvious, floor in (("sa.nii.gz", nibabel_way, 2.2), ("sa.zip", pydicom_way, 2.0)):
             path = str(folder / name)
             with as_used(seconds) as clocks:
-                way = partial(prepare.prepare_record, path, segmentation="", settings=settings)
+                way = partial(examine, path, segmentation=None, settings=settings)
                 ours, peer, ratio = in_turns(
                     way, partial(obvious, path), rounds=rounds, warm=2, clocks=clocks
                 )

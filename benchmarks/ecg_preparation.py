@@ -20,7 +20,7 @@ import pywt
 from common import Row, as_used, in_turns, of_processor
 
 from ptacl import config
-from ptacl.ecg import prepare
+from ptacl.ecg.examine import examine
 
 ROOT = Path(__file__).parents[1]
 TURN = 20
@@ -77,10 +77,7 @@ def rows(rounds: int) -> Iterator[Row]:
             ("with it", settings, None),
         ):
             with as_used(of_processor) as clocks:
-                ways = [
-                    partial(again, way)
-                    for way in (partial(prepare.prepare_record, settings=chosen), obvious)
-                ]
+                ways = [partial(again, way) for way in (partial(examine, settings=chosen), obvious)]
                 ours, peer, ratio = in_turns(
                     *(partial(way, path) for way in ways), rounds=2 * rounds, clocks=clocks
                 )

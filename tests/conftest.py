@@ -6,6 +6,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from matplotlib.figure import Figure
 from project import Project
 
 ROOT = Path(__file__).parents[1]
@@ -70,3 +71,11 @@ def project(finished: Project):
 def scratch(finished: Project, tmp_path: Path) -> Project:
     """A copy of the finished project, results and all, for a test that runs something."""
     return Project(tmp_path / "scratch", like=finished)
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Figures that were drawn, instead of their files."""
+    kept: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: kept.append(figure))
+    return kept

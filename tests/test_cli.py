@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from ptacl import cli
+from ptacl.cli import record_commands
 
 
 @pytest.mark.parametrize("name", ["README.md", "photo.jpg", "tables.xlsx"])
@@ -23,4 +24,4 @@ def test_a_file_of_another_kind_is_told_what_is_read(
 
 def test_a_partial_configuration_is_enough(tmp_path: Path) -> None:
     (tmp_path / "part.yaml").write_text("ecg: {wavelet: {level: 7}}\n")
-    assert cli._settings(tmp_path / "part.yaml").ecg.wavelet.level == 7
+    assert record_commands._settings(tmp_path / "part.yaml").ecg.wavelet.level == 7

@@ -11,8 +11,8 @@ import pytest
 import recordings
 import torch
 
-from ptacl import config, inference
-from ptacl.cmr import prepare
+from ptacl import config, embedding
+from ptacl.cmr.examine import examine
 from ptacl.ecg.read import LEADS
 from ptacl.ecg.zscore import Zscore
 from ptacl.evaluation import readout
@@ -266,7 +266,7 @@ def test_files_in_several_portions_come_out_as_in_one(
     many = ecgs * 2
     together = model.embed(many)
     for size in (1, 2, 3, 4):
-        monkeypatch.setattr(inference, "_AT_ONCE", size)
+        monkeypatch.setattr(embedding, "_AT_ONCE", size)
         pd.testing.assert_frame_equal(model.embed(many), together)
 
 
@@ -315,8 +315,11 @@ def test_a_cine_is_embedded_as_it_is_prepared(model: Model, cines: dict[str, Pat
     expected = []
     for path, labels in zip(paths, ("", str(cines["labels"])), strict=True):
         settings = config.load(ROOT / "config.yaml").cmr
-        examined = prepare.prepare_record(str(path), segmentation=labels, settings=settings)
-        frames = torch.from_numpy(examined.sequence[augment.frame_index(50, 26)]).float() / 255
+        labels = Path(labels) if labels else None
+        examined = examine(path, segmentation=labels, settings=settings)
+        frames = (
+            torch.from_numpy(examined.arrays["frames"][augment.frame_index(50, 26)]).float() / 255
+        )
         with torch.inference_mode():
             expected.append(model.parts.encoders["cmr"](frames[None]).mean(dim=1)[0].numpy())
     np.testing.assert_allclose(

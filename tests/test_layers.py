@@ -18,8 +18,10 @@ LAYERS = {
     "stage": 0,
     "exclusions": 0,
     "files": 0,
+    "contact_sheet": 0,
     "operations": 1,
     "store": 1,
+    "preparation": 1,
     "participants": 2,
     "cohort": 2,
     "ecg": 2,
@@ -40,11 +42,10 @@ LAYERS = {
     "evaluation": 6,
     "gallery": 6,
     "sources": 6,
+    "embedding": 7,
     "inference": 7,
     "report": 7,
-    "use": 8,
     "check": 8,
-    "explain": 8,
     "cli": 9,
 }
 

@@ -313,7 +313,7 @@ def test_every_reason_and_flag_is_explained() -> None:
     text = (ROOT / "docs" / "exclusions.md").read_text()
     explained = re.findall(r"^\| ([^|]+?) \|", text, flags=re.M)
     sources = "".join(
-        (ROOT / "src/ptacl" / name).read_text() for name in ("ecg/faults.py", "cmr/sequence.py")
+        (ROOT / "src/ptacl" / name).read_text() for name in ("ecg/quality.py", "cmr/examine.py")
     )
     flags = re.findall(
         r'"([a-z][\w\s]+)": ', " ".join(re.findall(r"doubts = \{(.*?)\}", sources, flags=re.S))

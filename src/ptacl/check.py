@@ -8,17 +8,17 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ptacl import config, operations
-from ptacl.cmr import prepare as cmr
+from ptacl.cmr.prepare import CMR
 from ptacl.cohort import manifest, withdrawal
 from ptacl.cohort.inventory import BulkFile
-from ptacl.ecg import prepare as ecg
+from ptacl.ecg.prepare import ECG
 from ptacl.exclusions import Excluded
+from ptacl.preparation import Modality, Settings
 
 # Peak rates of bfloat16 matrix products, from the data sheets of the makers, and the fraction of
 # the peak rate that a small transformer reaches.
@@ -87,30 +87,37 @@ def _sample(
     Returns why some cannot be used, the mean seconds per record by modality, and the number of
     pairs tried.
     """
-    chosen = [
-        pairs[i]
-        for i in np.unique(np.linspace(0, len(pairs) - 1, min(number, len(pairs))).astype(int))
-    ]
+    rows = np.unique(np.linspace(0, len(pairs) - 1, min(number, len(pairs))).astype(int))
+    chosen = [pairs[row] for row in rows]
+    _prepare(chosen[0], settings)  # the first run also loads modules
+    excluded: list[Excluded] = []
+    seconds = {"ecg": 0.0, "cmr": 0.0}
+    for pair in chosen:
+        reasons, spent = _prepare(pair, settings)
+        excluded += reasons[:1]
+        for modality, duration_s in spent.items():
+            seconds[modality] += duration_s / len(chosen)
+    return excluded, seconds, len(chosen)
+
+
+def _prepare(
+    pair: tuple[BulkFile, BulkFile], settings: config.Config
+) -> tuple[list[Excluded], dict[str, float]]:
+    """Examine both records of a visit; return the reasons for exclusion, and the seconds."""
+    ecg, cine = pair
     reasons: list[Excluded] = []
-    spent = {"ecg": 0.0, "cmr": 0.0}
-    for one, cine in [chosen[0], *chosen]:  # the first one twice: its first run also loads modules
-        if one is chosen[0][0]:
-            reasons, spent = [], dict.fromkeys(spent, 0.0)
-        found: Excluded | None = None
-        for modality in ("ecg", "cmr"):
-            start = time.perf_counter()
-            try:
-                if modality == "ecg":
-                    ecg.prepare_record(Path(one.path), settings=settings.ecg)
-                else:
-                    cmr.prepare_record(
-                        cine.path, segmentation=cine.segmentation or "", settings=settings.cmr
-                    )
-            except Excluded as error:
-                found = found or error
-            spent[modality] += time.perf_counter() - start
-        reasons += [found] if found else []
-    return reasons, {m: s / max(len(chosen), 1) for m, s in spent.items()}, len(chosen)
+    spent: dict[str, float] = {}
+
+    def examine(modality: Modality[Settings], paths: dict[str, str], of: Settings) -> None:
+        start = time.perf_counter()
+        examined = modality.examine(paths, of)
+        spent[modality.name] = time.perf_counter() - start
+        if examined.excluded:
+            reasons.append(examined.excluded)
+
+    examine(ECG, {"ecg": ecg.path}, settings.ecg)
+    examine(CMR, {"cmr": cine.path, "segmentation": cine.segmentation or ""}, settings.cmr)
+    return reasons, spent
 
 
 def sizes(encoders: config.Encoders, *, demonstration: config.Encoders) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class Excluded(ValueError):
         self.reason, self.detail = reason, detail
 
 
-def demand_file(path: Path) -> None:
+def require_file(path: Path) -> None:
     """Raise Excluded(UNREADABLE) unless the path is a regular file.
 
     Opening a pipe would wait forever, and reading a device might never end.

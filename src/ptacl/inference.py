@@ -17,24 +17,15 @@ import numpy as np
 import pandas as pd
 import torch
 from pydantic import TypeAdapter, ValidationError
-from tqdm import tqdm
 
-from ptacl import config, sources
-from ptacl.cmr import prepare as cmr
-from ptacl.cmr import read as cmr_files
-from ptacl.cmr.sequence import Examined
-from ptacl.ecg import prepare as ecg
+from ptacl import config, embedding, sources
 from ptacl.ecg.read import LEADS
 from ptacl.evaluation import cosine, embed, readout
-from ptacl.exclusions import Excluded
 from ptacl.gallery import Gallery
-from ptacl.learning.data import Recordings, Samples
 from ptacl.models import weights
 from ptacl.sources import Files
 
 Modality = Literal["ecg", "cmr"]
-_BATCH = 32  # as in the section `embedding` of the configuration: it affects the last bits
-_AT_ONCE = 256  # files held in memory
 
 
 @dataclass(frozen=True)
@@ -292,75 +283,23 @@ class Model:
                 f"{self.folder} has no {modality.upper()} encoder; it has "
                 f"{', '.join(sorted(self.preparation))}"
             )
-        if isinstance(source, np.ndarray) and modality != "ecg":
-            raise ValueError("an array can only hold ECGs: give the files of cines")
-        if modality == "ecg":
-            sources.require_ecgs(source)
-        inputs = sources.items(source, rate_hz=rate_hz, leads=leads, unit=unit)
-        reasons: list[str] = []
-        waiting: list[ecg.Prepared | Examined] = []
-        parts: list[dict[str, np.ndarray]] = []
-        for _, item in tqdm(inputs, desc=modality.upper(), unit="file", disable=not progress):
-            prepared = self._prepared(item, modality, segmentation)
-            reasons.append(str(prepared) if isinstance(prepared, Excluded) else "")
-            if not isinstance(prepared, Excluded):
-                waiting.append(prepared)
-            if len(waiting) == _AT_ONCE:
-                parts.append(self._embedded(waiting, modality))
-                waiting = []
-        if waiting or not parts:
-            parts.append(self._embedded(waiting, modality))
-        usable, arrays = [i for i, reason in enumerate(reasons) if not reason], {}
-        for name in parts[0]:
-            values = np.concatenate([part[name] for part in parts])
-            arrays[name] = np.full((len(inputs), *values.shape[1:]), np.nan, np.float32)
-            arrays[name][usable] = values
-        return [name for name, _ in inputs], arrays, reasons
-
-    def _prepared(
-        self, item: Any, modality: Modality, segmentation: Path | None
-    ) -> ecg.Prepared | Examined | Excluded:
-        settings = self.preparation[modality]
-        try:
-            if modality == "cmr":
-                labels = segmentation or cmr_files.find_labels(item)
-                return cmr.prepare_record(
-                    str(item), segmentation=str(labels or ""), settings=settings
-                )
-            settings = settings.model_copy(
-                update={"delineation": "none"}
-            )  # the model does not use it
-            if isinstance(item, Path):
-                return ecg.prepare_record(item, settings=settings)
-            return ecg.prepare(item(settings), settings=settings)
-        except Excluded as error:
-            return error
-
-    def _embedded(self, prepared: Sequence[Any], modality: Modality) -> dict[str, np.ndarray]:
-        """Return the arrays of :func:`ptacl.evaluation.embed.embed` for usable inputs."""
-        if not prepared:
-            return {modality: np.zeros((0, self.parts.encoders[modality].width), np.float32)}
-        visits = [str(i) for i in range(len(prepared))]
-        if modality == "ecg":
-            signal = np.stack([p.signal_mv for p in prepared])
-            recordings = Recordings(visits, signal, np.stack([p.r_peaks for p in prepared]), None)
-            recordings = recordings.standardised(self.parts.zscore)
-        else:
-            systole = np.array([p.systole[0] for p in prepared], np.int32)
-            recordings = Recordings(
-                visits, None, None, np.stack([p.sequence for p in prepared]), systole
-            )
-        sizes = {str(modality): self.parts.encoders[modality].settings}
-        samples = Samples(recordings, list(np.arange(len(prepared))[:, None]), sizes=sizes, seed=0)
-        nobody = np.zeros(0, np.int64)
-        return embed.embed(
-            self.parts.only(modality),
-            samples,
-            local_rows=nobody,
-            batch_size=_BATCH,
-            device=self.device,
-            progress=False,
+        inputs = sources.inputs(
+            source,
+            modality=modality,
+            rate_hz=rate_hz,
+            leads=leads,
+            unit=unit,
+            segmentation=segmentation,
         )
+        arrays, reasons = embedding.run(
+            self.parts,
+            inputs,
+            modality=modality,
+            settings=self.preparation[modality],
+            device=self.device,
+            progress=progress,
+        )
+        return [given.name for given in inputs], arrays, reasons
 
 
 def _device(name: str) -> torch.device:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from phantom import decoys, heart, series, write_nifti, write_zip
 
-from ptacl import config, store
-from ptacl.cmr import prepare
-from ptacl.cmr.sequence import examine
-from ptacl.exclusions import Excluded, Reason
+from ptacl import config, preparation, store
+from ptacl.cmr.examine import examine
+from ptacl.cmr.prepare import CMR
+from ptacl.exclusions import Reason
 
 IMAGE, LABELS = heart()
 
@@ -63,7 +64,7 @@ def run(shard: Path, out: Path, settings: config.Cmr, monkeypatch: pytest.Monkey
     arguments = [part for name, path in paths.items() for part in (f"--{name}", str(path))]
     out.mkdir(exist_ok=True)
     monkeypatch.setattr(sys, "argv", ["prepare", *arguments, "--settings", config.dump(settings)])
-    prepare.main()
+    preparation.run(CMR)
 
 
 def test_a_shard_becomes_a_store_a_manifest_and_a_sheet(
@@ -87,8 +88,8 @@ def test_a_shard_becomes_a_store_a_manifest_and_a_sheet(
     for member, frames in zip(members, opened.read("frames"), strict=False):
         segmentation = Path(member["segmentation"]) if member["segmentation"] else None
         alone = examine(Path(member["cmr"]), segmentation=segmentation, settings=settings)
-        assert np.array_equal(frames, alone.sequence)
-        assert manifest["quality"][member["visit"]] == alone.facts
+        assert np.array_equal(frames, alone.arrays["frames"])
+        assert manifest["quality"][member["visit"]] == alone.facts | {"flags": alone.flags}
     assert (tmp_path / "0.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -126,7 +127,9 @@ def test_memory_does_not_grow_with_the_shard(
                 yield {**members[0], "visit": f"{9000100 + i}_2"}
 
         tracemalloc.start()
-        prepare.prepare_shard(many(), settings=settings, directory=tmp_path / str(count))
+        preparation.prepare_shard(
+            many(), modality=CMR, settings=settings, directory=tmp_path / str(count)
+        )
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak
@@ -152,25 +155,14 @@ def test_paths_that_are_no_utf_8_are_read(
     assert json.loads((tmp_path / "out" / "0.json").read_text())["visits"] == ["9000001_2"]
 
 
-def test_a_record_without_a_cine_or_with_one_that_is_excluded_raises(
-    members: list[dict[str, str]],
-    settings: config.Cmr,
-) -> None:
-    with pytest.raises(Excluded) as error:
-        prepare.prepare_record("", segmentation="", settings=settings)
-    assert error.value.reason is Reason.NO_CMR
-    with pytest.raises(Excluded) as error:
-        prepare.prepare_record(members[4]["cmr"], segmentation="", settings=settings)
-    assert error.value.reason is Reason.WRONG_FRAMES
-    assert error.value.detail == "6 in most slices, not 8"
-
-
 def test_an_exclusion_has_its_detail(
     members: list[dict[str, str]],
     tmp_path: Path,
     settings: config.Cmr,
 ) -> None:
-    outcome = prepare.prepare_shard(members[4:5], settings=settings, directory=tmp_path)
+    outcome = preparation.prepare_shard(
+        members[4:5], modality=CMR, settings=settings, directory=tmp_path
+    )
     reason = Reason.WRONG_FRAMES.value
     assert outcome.excluded == [
         {"visit": "9000005_3", "reason": reason, "detail": "6 in most slices, not 8"}
@@ -182,7 +174,7 @@ def test_the_store_holds_end_systole_and_its_units(
     tmp_path: Path,
     settings: config.Cmr,
 ) -> None:
-    prepare.prepare_shard(members[:2], settings=settings, directory=tmp_path)
+    preparation.prepare_shard(members[:2], modality=CMR, settings=settings, directory=tmp_path)
     opened = store.read(tmp_path)
     systole = opened.read("systole")
     assert systole.dtype == np.int32
@@ -193,13 +185,23 @@ def test_the_store_holds_end_systole_and_its_units(
     assert opened.group["systole"].metadata.dimension_names == ("visit",)
 
 
-def test_the_sheet_shows_the_first_24_cines(
+def test_the_sheet_shows_24_cines_and_those_with_flags_first(
     members: list[dict[str, str]],
     tmp_path: Path,
     settings: config.Cmr,
+    figures: list[Figure],
 ) -> None:
-    many = [{**members[0], "visit": f"{9000100 + i}_2"} for i in range(25)]
-    outcome = prepare.prepare_shard(many, settings=settings, directory=tmp_path)
-    titles = [panel.title for panel in outcome.panels]
-    assert titles == [f"{9000100 + i}_2   segmentation" for i in range(24)]
-    assert outcome.panels[0].systole_frame == 4
+    many = [{**members[0], "visit": f"{9000100 + i}_2"} for i in range(30)]
+    shard = preparation.prepare_shard(many, modality=CMR, settings=settings, directory=tmp_path)
+    shard.quality["9000117_2"]["flags"] = ["hot pixels clipped"]
+    preparation.draw_sheet(
+        shard,
+        modality=CMR,
+        settings=settings,
+        directory=tmp_path,
+        out_png=tmp_path / "a.png",
+    )
+    titles = [axes.get_title(loc="left") for axes in figures[0].axes]
+    assert len(set(titles)) == 24
+    assert titles[0] == "9000117_2   segmentation"
+    assert "9000129_2   segmentation" in titles

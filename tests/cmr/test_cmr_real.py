@@ -11,10 +11,9 @@ import pytest
 
 from ptacl import config
 from ptacl.cmr.crop import label_centre
-from ptacl.cmr.describe import describe
+from ptacl.cmr.examine import examine
 from ptacl.cmr.nifti import read_labels
-from ptacl.cmr.read import read
-from ptacl.cmr.sequence import examine
+from ptacl.cmr.read import find_labels, read
 
 ZIP = "9000001_20209_2_0.zip"
 
@@ -37,8 +36,9 @@ def twenty(published: config.Config) -> config.Cmr:
 
 def test_volumes_of_the_pig(pig: Path, reference: dict[str, Any], twenty: config.Cmr) -> None:
     for name in ("sa.nii.gz", ZIP):
-        facts = describe(pig / name, settings=twenty)
-        assert facts["excluded"] is None
+        found = examine(pig / name, segmentation=find_labels(pig / name), settings=twenty)
+        facts = found.facts
+        assert found.excluded is None
         wanted = {
             "LVEDV": reference["ed_frame0_ml"],
             "LVESV": reference["esv_ml"],
@@ -68,7 +68,7 @@ def test_the_zip_and_the_conversion_of_the_pig_are_one_cine(pig: Path, twenty: c
         examine(pig / name, segmentation=None, settings=twenty) for name in (ZIP, "sa.nii.gz")
     )
     assert one.location == other.location
-    assert np.array_equal(one.sequence, other.sequence)
+    assert np.array_equal(one.arrays["frames"], other.arrays["frames"])
 
 
 @pytest.mark.parametrize("name", ["sa.nii.gz", ZIP])
@@ -106,8 +106,9 @@ def test_motion_finds_the_heart_of_the_pig_in_a_chest_around_it(
 def test_the_pig_is_described_with_the_published_settings_and_excluded_for_its_frames(
     pig: Path, published: config.Config
 ) -> None:
-    facts = describe(pig / "sa.nii.gz", settings=published.cmr)
-    assert facts["excluded"] == "wrong number of frames: 20 in most slices, not 50"
+    found = examine(pig / "sa.nii.gz", segmentation=None, settings=published.cmr)
+    facts = found.facts
+    assert str(found.excluded) == "wrong number of frames: 20 in most slices, not 50"
     assert facts["num_slices"] == 12
     assert facts["spacing_mm"] == pytest.approx([0.8203, 0.8203, 5.0], abs=1e-3)
 
@@ -122,7 +123,7 @@ def test_slices_of_a_person_are_as_far_apart_as_their_positions(
     assert (cine.num_slices, cine.num_frames) == (6, 2)
     assert cine.counts == {"decoys": 0, "duplicates": 0, "gaps": 6 * 20 - 10, "unreadable": 0}
     assert (
-        describe(folder / "Images_og", settings=published.cmr)["excluded"]
+        str(examine(folder / "Images_og", segmentation=None, settings=published.cmr).excluded)
         == "wrong number of frames: 2 in most slices, not 50"
     )
 
@@ -185,4 +186,4 @@ def test_the_segmentation_of_the_pig_is_refused_where_it_is_moved_and_there_alon
     nib.save(nib.Nifti1Image(changed, image.affine, image.header), tmp_path / "seg_sa.nii.gz")
     found = examine(pig / "sa.nii.gz", segmentation=tmp_path / "seg_sa.nii.gz", settings=twenty)
     assert found.excluded is None
-    assert bool(found.refused) == (edit != "as it is")
+    assert bool(found.flags) == (edit != "as it is")

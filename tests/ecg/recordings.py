@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ptacl.ecg import formats, read
 from ptacl.ecg.read import LEADS
 
 RATE_HZ, NUM_SAMPLES = 500, 5000
@@ -173,3 +174,11 @@ def wfdb_intervals(path: Path, *, rate_hz: int = RATE_HZ) -> dict[str, float]:
         for name, lengths in found.items()
         if lengths
     }
+
+
+def any_record(path, *, settings):
+    """Read a file of any format, as `examine` does."""
+    root = formats.read_cardiosoft(path)
+    if root is None:
+        return formats.record_of_other_format(path, settings=settings)
+    return read.record(root, settings=settings)

@@ -8,13 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recordings import beat_times, cardiosoft, counts, noise_mv, synthetic_mv
+from matplotlib.figure import Figure
+from recordings import any_record, beat_times, cardiosoft, counts, noise_mv, synthetic_mv
 
-from ptacl import config, store
-from ptacl.ecg import prepare
+from ptacl import config, preparation, store
+from ptacl.ecg import examine as examine_module
 from ptacl.ecg.denoise import denoise
-from ptacl.ecg.read import LEADS, read
-from ptacl.exclusions import Excluded, Reason
+from ptacl.ecg.examine import MAX_PEAKS, examine
+from ptacl.ecg.prepare import ECG
+from ptacl.ecg.read import LEADS
+from ptacl.exclusions import Reason
+from ptacl.preparation import Shard
 
 
 @pytest.fixture
@@ -60,7 +64,7 @@ def run(
     }
     options = [text for name, path in paths.items() for text in (f"--{name}", str(path))]
     monkeypatch.setattr(sys, "argv", ["prepare", *options, "--settings", config.dump(settings)])
-    prepare.main()
+    preparation.run(ECG)
     return json.loads(paths["manifest"].read_text())
 
 
@@ -74,11 +78,11 @@ def test_a_shard_from_files_to_store(
     assert config.Ecg.model_validate(opened.attributes["settings"]) == settings
     assert opened.unit("signal_mv") == "mV" and opened.unit("r_peaks") == "sample"
     path = folder / "Bulk" / "Electro cardiogram" / "9000002_20205_2_0.xml"
-    expected = denoise(read(path, settings=settings).signal_mv, wavelet=settings.wavelet)
+    expected = denoise(any_record(path, settings=settings).signal_mv, wavelet=settings.wavelet)
     np.testing.assert_array_equal(opened.read("signal_mv", [1])[0], expected)
     peaks = opened.read("r_peaks", [1])[0]
     times_s = beat_times(80)
-    assert peaks.dtype == np.int32 and peaks.shape == (prepare.MAX_PEAKS,)
+    assert peaks.dtype == np.int32 and peaks.shape == (MAX_PEAKS,)
     np.testing.assert_allclose(peaks[: len(times_s)] / 500, times_s, atol=0.01)
     assert (peaks[len(times_s) :] == -1).all()
     assert (folder / "ecg" / "0.png").read_bytes()[:4] == b"\x89PNG"
@@ -146,25 +150,37 @@ def test_a_shard_without_anyone(
     assert store.read(folder / "ecg" / "0").read("signal_mv").shape == (0, 12, 5000)
 
 
-def test_sheet_shows_the_doubtful_and_a_spread(folder: Path, settings: config.Ecg) -> None:
+def shard_of(members: list[dict[str, str]], settings: config.Ecg, directory: Path) -> Shard:
+    return preparation.prepare_shard(members, modality=ECG, settings=settings, directory=directory)
+
+
+def sheet(shard: Shard, settings: config.Ecg, directory: Path, figures: list[Figure]) -> list[str]:
+    """Titles of the contact sheet, which is not written."""
+    preparation.draw_sheet(
+        shard, modality=ECG, settings=settings, directory=directory, out_png=directory / "a.png"
+    )
+    return [axes.get_title(loc="left") for axes in figures[-1].axes]
+
+
+def test_sheet_shows_the_doubtful_and_a_spread(
+    folder: Path, settings: config.Ecg, figures: list[Figure]
+) -> None:
     path = folder / "Bulk" / "Electro cardiogram" / "9000001_20205_2_0.xml"
     members = [{"visit": f"{9000001 + k}_2", "ecg": str(path)} for k in range(30)]
-    outcome = prepare.prepare_shard(members, settings=settings, directory=folder / "many")
-    outcome.quality[outcome.visits[17]]["likeness"] = 0.4
-    titles = [
-        panel.title[:9]
-        for panel in prepare.panels(outcome, directory=folder / "many", settings=settings)
-    ]
-    assert len(titles) == len(set(titles)) == 12 and "9000018_2" in titles and "9000030_2" in titles
+    shard = shard_of(members, settings, folder / "many")
+    shard.quality[shard.visits[17]]["likeness"] = 0.4
+    titles = [title[:9] for title in sheet(shard, settings, folder / "many", figures)]
+    assert len(titles) == len(set(titles)) == 12
+    assert "9000018_2" in titles
+    assert "9000030_2" in titles
 
 
 def test_real_file(example: Path, settings: config.Ecg) -> None:
-    prepared = prepare.prepare_record(example, settings=settings)
-    assert (prepared.r_peaks >= 0).sum() == 8 and prepared.signal_mv.dtype == np.float32
-    assert (
-        prepared.quality["device"]["matched"] == 8
-        and prepared.quality["filters"]["notch_50_hz"] is True
-    )
+    examined = examine(example, settings=settings)
+    assert (examined.arrays["r_peaks"] >= 0).sum() == 8
+    assert examined.arrays["signal_mv"].dtype == np.float32
+    assert examined.facts["device"]["matched"] == 8
+    assert examined.facts["filters"]["notch_50_hz"] is True
 
 
 def test_a_record_of_more_beats_than_the_store_holds_is_excluded(
@@ -172,7 +188,6 @@ def test_a_record_of_more_beats_than_the_store_holds_is_excluded(
     settings: config.Ecg,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    record = read(example, settings=settings)
     quality = {
         "num_beats": 65,
         "heart_rate_bpm": 150.0,
@@ -182,19 +197,21 @@ def test_a_record_of_more_beats_than_the_store_holds_is_excluded(
     }
     for number, refused in ((64, False), (65, True)):
         peaks = 70 * np.arange(1, number + 1)
-        monkeypatch.setattr(prepare.rpeaks, "find", lambda *_, found=peaks, **__: (found, quality))
+        monkeypatch.setattr(
+            examine_module.rpeaks, "find", lambda *_, found=peaks, **__: (found, quality)
+        )
+        examined = examine(example, settings=settings)
         if refused:
-            with pytest.raises(Excluded) as error:
-                prepare.prepare(record, settings=settings)
-            assert error.value.reason is Reason.IMPLAUSIBLE_RATE
-            assert error.value.detail == "65 R-peaks, but the store holds at most 64"
+            assert examined.excluded.reason is Reason.IMPLAUSIBLE_RATE
+            assert examined.excluded.detail == "65 R-peaks, but the store holds at most 64"
         else:
-            assert prepare.prepare(record, settings=settings).r_peaks.tolist() == peaks.tolist()
+            assert examined.excluded is None
+            assert examined.arrays["r_peaks"].tolist() == peaks.tolist()
 
 
 def test_a_prepared_record_keeps_what_the_device_says(example: Path, settings: config.Ecg) -> None:
-    record = read(example, settings=settings)
-    quality = prepare.prepare_record(example, settings=settings).quality
+    record = any_record(example, settings=settings)
+    quality = examine(example, settings=settings).facts
     assert quality["software"] == record.software
     assert quality["resolution_mv"] == record.resolution_mv
     assert quality["filters"] == record.filters
@@ -204,7 +221,7 @@ def test_a_prepared_record_keeps_what_the_device_says(example: Path, settings: c
 
 def test_settings_choose_how_waves_are_delineated(example: Path, settings: config.Ecg) -> None:
     without = settings.model_copy(update={"delineation": "none"})
-    quality = prepare.prepare_record(example, settings=without).quality
+    quality = examine(example, settings=without).facts
     assert "own_qt_ms" not in quality["measurements"]
 
 
@@ -215,10 +232,9 @@ def test_participants_in_the_file_and_in_its_name_are_compared(
     path = folder / "Bulk" / "Electro cardiogram" / "9000001_20205_2_0.xml"
     other = path.with_name("9000002_20205_2_1.xml")
     other.write_bytes(path.read_bytes())
-    assert prepare.prepare_record(path, settings=settings).quality["flags"] == []
-    flags = prepare.prepare_record(other, settings=settings).quality["flags"]
+    assert examine(path, settings=settings).flags == []
+    flags = examine(other, settings=settings).flags
     assert flags == ["another participant in the ECG file than in its name"]
-    assert prepare.prepare(read(other, settings=settings), settings=settings).quality["flags"] == []
 
 
 def test_a_member_without_an_ecg_is_neither_stored_nor_excluded(
@@ -227,7 +243,7 @@ def test_a_member_without_an_ecg_is_neither_stored_nor_excluded(
 ) -> None:
     path = folder / "Bulk" / "Electro cardiogram" / "9000001_20205_2_0.xml"
     members = [{"visit": "9000009_2", "ecg": ""}, {"visit": "9000001_2", "ecg": str(path)}]
-    outcome = prepare.prepare_shard(members, settings=settings, directory=folder / "some")
+    outcome = shard_of(members, settings, folder / "some")
     assert outcome.visits == ["9000001_2"]
     assert outcome.excluded == []
     assert list(outcome.quality) == ["9000001_2"]
@@ -235,13 +251,13 @@ def test_a_member_without_an_ecg_is_neither_stored_nor_excluded(
 
 def test_an_exclusion_has_its_detail(folder: Path, settings: config.Ecg) -> None:
     members = [{"visit": "9000008_2", "ecg": str(folder / "absent.xml")}]
-    outcome = prepare.prepare_shard(members, settings=settings, directory=folder / "none")
+    outcome = shard_of(members, settings, folder / "none")
     reason = Reason.UNREADABLE.value
     assert outcome.excluded == [{"visit": "9000008_2", "reason": reason, "detail": "no such file"}]
 
 
 def test_the_store_names_its_axes(folder: Path, settings: config.Ecg) -> None:
-    prepare.prepare_shard([], settings=settings, directory=folder / "empty")
+    shard_of([], settings, folder / "empty")
     opened = store.read(folder / "empty")
     assert opened.group["signal_mv"].metadata.dimension_names == ("visit", "lead", "sample")
     assert opened.group["r_peaks"].metadata.dimension_names == ("visit", "beat")
@@ -250,29 +266,34 @@ def test_the_store_names_its_axes(folder: Path, settings: config.Ecg) -> None:
 def test_panels_show_the_records_of_the_store_with_their_r_peaks(
     folder: Path,
     settings: config.Ecg,
+    figures: list[Figure],
 ) -> None:
     path = folder / "Bulk" / "Electro cardiogram" / "9000002_20205_2_0.xml"
     members = [{"visit": "9000002_2", "ecg": str(path)}]
-    outcome = prepare.prepare_shard(members, settings=settings, directory=folder / "one")
+    outcome = shard_of(members, settings, folder / "one")
     outcome.quality["9000002_2"] |= {
         "heart_rate_bpm": 79.6,
         "irregular": True,
         "likeness": 0.987,
         "agreement": 0.666,
     }
-    (panel,) = prepare.panels(outcome, directory=folder / "one", settings=settings)
-    assert panel.title == "9000002_2   80 bpm, irregular   likeness 0.99   agreement 0.67"
-    assert panel.rate_hz == 500
-    np.testing.assert_allclose(panel.r_peaks / 500, beat_times(80), atol=0.01)
-    np.testing.assert_array_equal(panel.signal_mv, store.read(folder / "one").read("signal_mv")[0])
+    (title,) = sheet(outcome, settings, folder / "one", figures)
+    assert title == "9000002_2   80 bpm, irregular   likeness 0.99   agreement 0.67"
+    (axes,) = figures[-1].axes
+    peaks_s = [path.vertices[0, 0] for path in axes.collections[0].get_paths()]
+    np.testing.assert_allclose(peaks_s, beat_times(80), atol=0.01)
+    lead_mv = axes.lines[0].get_ydata()
+    stored_mv = store.read(folder / "one").read("signal_mv")[0, LEADS.index("II")]
+    np.testing.assert_allclose(lead_mv - lead_mv[0], stored_mv - stored_mv[0], atol=1e-6)
     outcome.quality["9000002_2"]["irregular"] = False
-    (panel,) = prepare.panels(outcome, directory=folder / "one", settings=settings)
-    assert panel.title == "9000002_2   80 bpm   likeness 0.99   agreement 0.67"
+    (title,) = sheet(outcome, settings, folder / "one", figures)
+    assert title == "9000002_2   80 bpm   likeness 0.99   agreement 0.67"
 
 
 def test_half_of_the_panels_are_the_least_alike_and_half_are_spread_over_the_rest(
     folder: Path,
     settings: config.Ecg,
+    figures: list[Figure],
 ) -> None:
     """Of 23 records, rows 6 to 11 are the least alike.
 
@@ -280,11 +301,10 @@ def test_half_of_the_panels_are_the_least_alike_and_half_are_spread_over_the_res
     """
     path = folder / "Bulk" / "Electro cardiogram" / "9000001_20205_2_0.xml"
     members = [{"visit": f"{9000001 + k}_2", "ecg": str(path)} for k in range(23)]
-    outcome = prepare.prepare_shard(members, settings=settings, directory=folder / "many")
+    outcome = shard_of(members, settings, folder / "many")
     for row, visit in enumerate(outcome.visits):
         outcome.quality[visit]["likeness"] = 0.5 + row / 100 if 6 <= row < 12 else 0.9
-    panels = prepare.panels(outcome, directory=folder / "many", settings=settings)
-    titles = [panel.title for panel in panels]
+    titles = sheet(outcome, settings, folder / "many", figures)
     rows = [int(title[:7]) - 9000001 for title in titles]
     assert rows[:6] == [6, 7, 8, 9, 10, 11]
     assert rows[6:] == [0, 3, 12, 16, 19, 22]

@@ -2,8 +2,8 @@
 whose good ones lose nothing.
 """
 
+import json
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,14 @@ import pytest
 from phantom import write_nifti
 from recordings import beat_times, cardiosoft, counts, synthetic_mv
 
-from ptacl import config, store
-from ptacl.cmr import prepare as cmr_prepare
-from ptacl.cmr.sequence import examine
+from ptacl import cli, config, preparation, store
+from ptacl.cli import record_commands
+from ptacl.cmr.examine import examine
+from ptacl.cmr.prepare import CMR
 from ptacl.cohort import phenotypes
-from ptacl.ecg import prepare as ecg_prepare
-from ptacl.exclusions import Excluded, Reason
+from ptacl.ecg.prepare import ECG as ECGS
+from ptacl.exclusions import Reason
+from ptacl.preparation import Examined
 
 GOOD = cardiosoft(
     counts(synthetic_mv(beat_times(60), noise_mv=0.02)), beats_ms=list(1000 * beat_times(60) + 15)
@@ -54,16 +56,14 @@ def test_the_campaign_is_as_large_as_it_claims() -> None:
     assert len(ECG) + len(CINES) + len(LABELS) + len(STOPS) + len(COUNTED) >= 350
 
 
-def verdict(act: Callable[[], object], *, folder: Path) -> Reason | None:
-    """The reason for which `act` excludes; nothing else may be raised, and no participant or folder
-    be told.
-    """
-    try:
-        act()
-    except Excluded as error:
-        assert "9000001" not in str(error) and str(folder) not in str(error)
-        return error.reason
-    return None
+def reason(examined: Examined, *, folder: Path) -> Reason | None:
+    """The reason for an exclusion, which names neither a participant nor a folder."""
+    if examined.excluded is None:
+        return None
+    text = str(examined.excluded)
+    assert "9000001" not in text
+    assert str(folder) not in text
+    return examined.excluded.reason
 
 
 @pytest.mark.parametrize("case", ECG)
@@ -73,10 +73,8 @@ def test_a_bad_ecg_is_excluded_for_its_reason(
     edit, allowed = ECG[case]
     path = tmp_path / "9000001_20205_2_0.xml"
     path.write_bytes(edit(GOOD).encode("latin-1"))
-    assert (
-        verdict(lambda: ecg_prepare.prepare_record(path, settings=loaded.ecg), folder=tmp_path)
-        in allowed
-    )
+    examined = ECGS.examine({"ecg": str(path)}, loaded.ecg)
+    assert reason(examined, folder=tmp_path) in allowed
 
 
 @pytest.mark.parametrize("case", ECG)
@@ -87,17 +85,17 @@ def test_a_real_ecg_made_bad_is_excluded_for_its_reason(
     text = (real_data / "ecg" / "cardiosoft" / "example-XML1.xml").read_text("latin-1")
     path = tmp_path / "9000001_20205_2_0.xml"
     path.write_bytes(edit(text).encode("latin-1"))
-    assert (
-        verdict(lambda: ecg_prepare.prepare_record(path, settings=loaded.ecg), folder=tmp_path)
-        in allowed
-    )
+    examined = ECGS.examine({"ecg": str(path)}, loaded.ecg)
+    assert reason(examined, folder=tmp_path) in allowed
 
 
 @pytest.mark.parametrize("case", bad_ecg.HARMLESS)
 def test_an_odd_ecg_is_used(case: str, tmp_path: Path, loaded: config.Config) -> None:
     path = tmp_path / "9000001_20205_2_0.xml"
     path.write_text(bad_ecg.HARMLESS[case](GOOD), encoding="latin-1")
-    assert len(ecg_prepare.prepare_record(path, settings=loaded.ecg).quality["flags"]) == 0
+    examined = ECGS.examine({"ecg": str(path)}, loaded.ecg)
+    assert examined.excluded is None
+    assert examined.flags == []
 
 
 @pytest.mark.parametrize("case", CINES)
@@ -106,17 +104,14 @@ def test_a_bad_cine_is_excluded_for_its_reason(
 ) -> None:
     write, allowed = CINES[case]
     path = write(tmp_path / "9000001")
-    act = lambda: cmr_prepare.prepare_record(str(path), segmentation="", settings=phantom_settings)  # noqa: E731
-    assert verdict(act, folder=tmp_path) in allowed
+    examined = CMR.examine({"cmr": str(path)}, phantom_settings)
+    assert reason(examined, folder=tmp_path) in allowed
 
 
 @pytest.mark.parametrize("case", ODD)
 def test_an_odd_cine_is_used(case: str, tmp_path: Path, phantom_settings: config.Cmr) -> None:
     path = ODD[case](tmp_path / "9000001")
-    assert (
-        cmr_prepare.prepare_record(str(path), segmentation="", settings=phantom_settings).excluded
-        is None
-    )
+    assert CMR.examine({"cmr": str(path)}, phantom_settings).excluded is None
 
 
 @pytest.mark.parametrize("case", LABELS)
@@ -126,7 +121,9 @@ def test_a_bad_segmentation_is_refused_and_its_cine_used(
     cine = write_nifti(tmp_path / "sa.nii.gz", bad_cine.IMAGE)
     labels = write_nifti(tmp_path / "seg_sa.nii.gz", LABELS[case])
     found = examine(cine, segmentation=labels, settings=phantom_settings)
-    assert found.excluded is None and found.refused and found.labels_TZRC is None
+    assert found.excluded is None
+    assert found.flags == ["segmentation refused"]
+    assert found.labels_TZRC is None
 
 
 def read(content: bytes, folder: Path, loaded: config.Config) -> phenotypes.PhenotypeTable:
@@ -155,12 +152,16 @@ def test_a_cell_that_cannot_be_read_is_counted(
     assert len(found.values) == len(bad_tables.ROWS) and found.values["LVEDV"].isna().sum() == 1
 
 
-def test_a_cohort_of_all_bad_files_costs_the_good_ones_nothing(
-    tmp_path: Path, loaded: config.Config, phantom_settings: config.Cmr
+def test_bad_files_cost_the_good_ones_nothing_and_inspect_gives_the_same_reasons(
+    tmp_path: Path,
+    loaded: config.Config,
+    phantom_settings: config.Cmr,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Every tenth record is good: stored as in a shard of good records alone, and all others stand
-    in the exclusions.
-    """
+    """Every tenth record is good, and stored as in a shard that has only good records."""
+    settings = loaded.model_copy(update={"cmr": phantom_settings})
+    monkeypatch.setattr(record_commands, "_settings", lambda _: settings)
     ecgs, cines, good = [], [], []
     for number, (ecg, cine) in enumerate(zip([*ECG][: len(CINES)], CINES, strict=True)):
         participant = str(9000001 + number)
@@ -172,21 +173,32 @@ def test_a_cohort_of_all_bad_files_costs_the_good_ones_nothing(
         cines.append({"visit": f"{participant}_2", "cmr": str(path), "segmentation": ""})
         good += [f"{participant}_2"] * (number % 10 == 0)
     mixed, alone = tmp_path / "mixed", tmp_path / "alone"
-    for name, members, act, settings in (
-        ("ecg", ecgs, ecg_prepare.prepare_shard, loaded.ecg),
-        ("cmr", cines, cmr_prepare.prepare_shard, phantom_settings),
+    for modality, members, section in (
+        (ECGS, ecgs, loaded.ecg),
+        (CMR, cines, phantom_settings),
     ):
-        found = act(members, settings=settings, directory=mixed / name)  # type: ignore[operator]
-        only = act(
-            [m for m in members if m["visit"] in good], settings=settings, directory=alone / name
-        )  # type: ignore[operator]
+        how = {"modality": modality, "settings": section}
+        name = modality.name
+        found = preparation.prepare_shard(members, directory=mixed / name, **how)
+        usable = [member for member in members if member["visit"] in good]
+        only = preparation.prepare_shard(usable, directory=alone / name, **how)
         assert found.visits == only.visits == good
-        assert len(found.excluded) == len(members) - len(good) and all(
-            row["reason"] for row in found.excluded
-        )
+        assert len(found.excluded) == len(members) - len(good)
+        assert all(row["reason"] for row in found.excluded)
         assert found.stored == only.stored
-        key = "signal_mv" if name == "ecg" else "frames"
-        rows = list(range(len(good)))
-        assert np.array_equal(
-            store.read(mixed / name).read(key, rows), store.read(alone / name).read(key, rows)
-        )
+        for array in modality.arrays(section):
+            stored, expected = store.read(mixed / name), store.read(alone / name)
+            np.testing.assert_array_equal(stored.read(array), expected.read(array))
+        reasons = {row["visit"]: f"{row['reason']}: {row['detail']}" for row in found.excluded}
+        for member in members:
+            inspected = inspect(Path(member[name]), capsys)
+            assert inspected == reasons.get(member["visit"], "").removesuffix(": ")
+
+
+def inspect(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """Why `ptacl inspect` excludes a file; "" if it does not."""
+    status = cli.main(["inspect", str(path), "--json"])
+    printed = capsys.readouterr()
+    if status == 2:
+        return printed.err.partition(f"{path.name}: ")[2].strip()
+    return json.loads(printed.out)["excluded"] or ""

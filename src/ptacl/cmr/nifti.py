@@ -15,7 +15,7 @@ import numpy as np
 from isal import igzip_lib
 
 from ptacl.cmr.cine import Cine
-from ptacl.exclusions import Excluded, Reason, demand_file
+from ptacl.exclusions import Excluded, Reason, require_file
 
 _MS = {"sec": 1000.0, "msec": 1.0, "usec": 0.001, "unknown": 1000.0}
 _CYCLE_MS = (250.0, 3000.0)
@@ -62,7 +62,7 @@ def _open(path: Path) -> tuple[nib.Nifti1Image, bytes]:
     """Return the image for its header, and the inflated bytes of the file, up to the size of a
     cine.
     """
-    demand_file(path)
+    require_file(path)
     try:
         if Path(path).stat().st_size > 8 * _MOST_VOXELS:
             raise Excluded(Reason.UNREADABLE, f"NIfTI: larger than {8 * _MOST_VOXELS // 2**20} MiB")

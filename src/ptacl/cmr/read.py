@@ -6,7 +6,7 @@ import numpy as np
 
 from ptacl.cmr import dicom, nifti
 from ptacl.cmr.cine import Cine
-from ptacl.exclusions import Excluded, Reason, demand_file
+from ptacl.exclusions import Excluded, Reason, require_file
 
 _CINE, _SEGMENTATION = "sa.nii.gz", "seg_sa.nii.gz"
 
@@ -34,7 +34,7 @@ def format_of(path: Path) -> str:
     path = Path(path)
     if path.is_dir():
         return "nifti" if (path / _CINE).is_file() else "dicom-folder"
-    demand_file(path)
+    require_file(path)
     try:
         with path.open("rb") as file:
             return "dicom-zip" if file.read(2) == b"PK" else "nifti"

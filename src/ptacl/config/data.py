@@ -180,7 +180,7 @@ class RPeaks(Section):
 
 
 class EcgFaults(Section):
-    """Limits for ECGs, beyond all real records that were examined (ptacl.ecg.faults); outside, a
+    """Limits for ECGs, beyond all real records that were examined (ptacl.ecg.quality); outside, a
     record is excluded.
     """
 

@@ -3,7 +3,7 @@
 CardioSoft files have their own reader (:mod:`ptacl.ecg.read`). A table (.csv, .npy) needs a sidecar
 `NAME.json` with the facts that a table cannot hold: {"rate_hz": 500, "unit": "mV", "leads": ["I",
 ...]}. All other formats are read by ecgdatakit, an extra of this package, and checked by
-:func:`ptacl.ecg.contract.conform`.
+:func:`ptacl.ecg.from_arrays.conform`.
 """
 
 import json
@@ -12,42 +12,45 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lxml import etree
 
 from ptacl import config
-from ptacl.ecg import contract, read
+from ptacl.ecg import from_arrays, read
 from ptacl.ecg.read import EcgRecord
-from ptacl.exclusions import Excluded, Reason, demand_file
+from ptacl.exclusions import Excluded, Reason, require_file
 
 _LARGEST_BYTES = 2**26
 _HEAD_BYTES = 4096
 TABLES = (".csv", ".npy")
 
 
-def record(path: Path, *, settings: config.Ecg) -> EcgRecord:
-    """Read one file of any known format; raises Excluded if it cannot be read or used."""
-    path = Path(path)
-    if is_cardiosoft(path):
-        return read.read(path, settings=settings)
-    if path.stat().st_size > _LARGEST_BYTES:
-        raise Excluded(Reason.UNREADABLE, f"larger than {_LARGEST_BYTES // 2**20} MiB")
-    return (
-        _table(path, settings=settings)
-        if path.suffix.lower() in TABLES
-        else _by_ecgdatakit(path, settings=settings)
-    )
+def read_cardiosoft(path: Path) -> etree._Element | None:
+    """Parse a CardioSoft file, or XML that no other reader recognises; None for other formats.
 
-
-def is_cardiosoft(path: Path) -> bool:
-    """Return whether a file is from CardioSoft, or is XML that no other reader recognises.
-
-    Raises Excluded(UNREADABLE) if the file does not exist.
+    The file is opened once. Raises Excluded(UNREADABLE) if it cannot be read or parsed.
     """
-    demand_file(path)
+    require_file(path)
     try:
         with Path(path).open("rb") as file:
-            head = file.read(_HEAD_BYTES).replace(b"\0", b"")  # drop the zeros of UTF-16
+            head = file.read(_HEAD_BYTES)
+            if not _is_cardiosoft(path, head.replace(b"\0", b"")):  # drop the zeros of UTF-16
+                return None
+            data = head + file.read(read.LARGEST_BYTES + 1 - len(head))
     except OSError as error:
         raise Excluded(Reason.UNREADABLE, type(error).__name__) from None
+    return read.parse(data)
+
+
+def record_of_other_format(path: Path, *, settings: config.Ecg) -> EcgRecord:
+    """Read a file of any format but CardioSoft; raises Excluded if it cannot be read or used."""
+    if path.stat().st_size > _LARGEST_BYTES:
+        raise Excluded(Reason.UNREADABLE, f"larger than {_LARGEST_BYTES // 2**20} MiB")
+    if path.suffix.lower() in TABLES:
+        return _table(path, settings=settings)
+    return _by_ecgdatakit(path, settings=settings)
+
+
+def _is_cardiosoft(path: Path, head: bytes) -> bool:
     return b"<CardiologyXML" in head or b"<!DOCTYPE" in head or not _is_other(path, head)
 
 
@@ -88,7 +91,7 @@ def _table(path: Path, *, settings: config.Ecg) -> EcgRecord:
             f"a table of {'x'.join(map(str, numbers.shape))} for {len(leads)} leads",
         )
     signal = numbers if numbers.shape[0] == len(leads) else numbers.T
-    return contract.conform(
+    return from_arrays.conform(
         np.asarray(signal), names=leads, rate_hz=rate_hz, unit=unit, settings=settings
     )
 
@@ -122,14 +125,14 @@ def _by_ecgdatakit(path: Path, *, settings: config.Ecg) -> EcgRecord:
     if any(lead.units.lower() != "mv" or lead.is_raw for lead in leads.values()):
         raise Excluded(Reason.WRONG_UNIT, "the file does not give the size of a count")
     steps = [
-        lead.resolution * contract.MV.get(lead.resolution_unit.lower(), np.nan)
+        lead.resolution * from_arrays.MV.get(lead.resolution_unit.lower(), np.nan)
         for lead in leads.values()
     ]
     known = [step for step in steps if np.isfinite(step) and step > 0]
-    return contract.conform(
+    return from_arrays.conform(
         {name: np.asarray(lead.samples, np.float64) for name, lead in leads.items()},
         rate_hz=rates.pop(),
         unit="mV",
-        resolution_mv=max(known, default=contract.STEP_MV),
+        resolution_mv=max(known, default=from_arrays.STEP_MV),
         settings=settings,
     )

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ptacl import config
-from ptacl.ecg import sheet
-from ptacl.ecg.prepare import prepare_record
+from ptacl.ecg import drawing
+from ptacl.ecg.examine import examine
 from ptacl.ecg.read import LEADS
 
 
@@ -27,18 +27,12 @@ def draw(
     """
     from matplotlib.figure import Figure
 
-    prepared = prepare_record(path, settings=settings)
+    examined = examine(path, settings=settings)
     figure = Figure(figsize=(15, 9), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[1.6, 1])  # type: ignore[misc]
     axes = left.subplots()
-    sheet.strip(
-        axes,
-        signal_mv=prepared.signal_mv,
-        names=LEADS,
-        r_peaks=prepared.r_peaks[prepared.r_peaks >= 0],
-        rate_hz=settings.rate_hz,
-    )
-    axes.set_xlabel("time / s; blue bar 1 mV; red R-peaks")
+    drawing.draw_leads(axes, examined.arrays, names=LEADS, rate_hz=settings.rate_hz)
+    axes.set_xlabel(drawing.NOTE)
     panels = right.subplots(len(phenotypes), 1)
     for panel, phenotype, row in zip(
         np.atleast_1d(panels), phenotypes, rows.itertuples(), strict=True
@@ -47,13 +41,10 @@ def draw(
     right.suptitle(
         "prediction (red) and interval in the distribution of the training people", fontsize=9
     )
-    title = f"{prepared.quality['heart_rate_bpm']:.0f} bpm"
-    strange = rows["out_of_distribution"].any()
-    figure.suptitle(
-        f"{title}; outside the training distribution: do not trust the predictions"
-        if strange
-        else title
-    )
+    title = f"{examined.facts['heart_rate_bpm']:.0f} bpm"
+    if rows["out_of_distribution"].any():
+        title += "; outside the training distribution: do not trust the predictions"
+    figure.suptitle(title)
     figure.savefig(out_png, dpi=80)
 
 

@@ -9,20 +9,19 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from lxml import etree
 
 from ptacl import config
-from ptacl.ecg import faults
-from ptacl.exclusions import Excluded, Reason, demand_file
+from ptacl.ecg import quality
+from ptacl.exclusions import Excluded, Reason
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
 _NAMES = {lead.lower(): lead for lead in LEADS}
 _MV_PER_UNIT = {"uvperlsb": 1e-3, "mvperlsb": 1.0}
-_LARGEST_BYTES = 2**24  # thirty times a real file; this many empty elements take 0.6 GB
+LARGEST_BYTES = 2**24  # thirty times a real file; this many empty elements take 0.6 GB
 _DECLARATION_BYTES = 80
 _COUNTS = np.iinfo(np.int16)
 _FILTERS = {
@@ -82,18 +81,13 @@ class Header:
     num_samples: int | None
 
 
-def document(path: Path) -> etree._Element:
-    """Parse the root of a CardioSoft file; raises Excluded(UNREADABLE) for any other file.
+def parse(data: bytes) -> etree._Element:
+    """Parse the root of a CardioSoft file; raises Excluded(UNREADABLE) for any other content.
 
     Files with a document type declaration (entities) are refused before they are parsed.
     """
-    demand_file(path)
-    try:
-        if Path(path).stat().st_size > _LARGEST_BYTES:
-            raise Excluded(Reason.UNREADABLE, f"larger than {_LARGEST_BYTES // 2**20} MiB")
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise Excluded(Reason.UNREADABLE, type(error).__name__) from None
+    if len(data) > LARGEST_BYTES:
+        raise Excluded(Reason.UNREADABLE, f"larger than {LARGEST_BYTES // 2**20} MiB")
     # Most files contain no "!" at all, so this is tested first. UTF-16 has zeros between letters.
     if b"!" in data and b"<!DOCTYPE" in (data.replace(b"\0", b"") if b"\0" in data else data):
         raise Excluded(Reason.UNREADABLE, "document type declaration")
@@ -131,11 +125,6 @@ def header(root: etree._Element) -> Header:
     )
 
 
-def read(path: Path, *, settings: config.Ecg) -> EcgRecord:
-    """Read one file; raises Excluded if it cannot be used unchanged."""
-    return record(document(path), settings=settings)
-
-
 def record(root: etree._Element, *, settings: config.Ecg) -> EcgRecord:
     """Extract and check the rhythm strip of a document; raises Excluded for the first fault."""
     strips = root.findall("StripData")
@@ -147,8 +136,8 @@ def record(root: etree._Element, *, settings: config.Ecg) -> EcgRecord:
         raise Excluded(Reason.WRONG_RATE, f"{rate or 0:g} {rate_unit}, not {settings.rate_hz} Hz")
     resolution_mv = _resolution_mv(strip)
     counts = _counts(strip, num_samples=settings.num_samples)
-    faults.check_limb_leads(counts, leads=LEADS, tolerance=settings.einthoven_tolerance_counts)
-    faults.check(
+    quality.check_limb_leads(counts, leads=LEADS, tolerance=settings.einthoven_tolerance_counts)
+    quality.check(
         counts,
         leads=LEADS,
         resolution_mv=resolution_mv,

@@ -51,6 +51,26 @@ class Recordings:
     key: str = ""
     scale_mv: np.ndarray | None = None
 
+    @classmethod
+    def of(
+        cls,
+        visits: Sequence[str],
+        arrays: Mapping[str, np.ndarray],
+        *,
+        places: Mapping[str, np.ndarray] | None = None,
+        key: str = "",
+    ) -> "Recordings":
+        """Make recordings of arrays with the names that stores give them."""
+        return cls(
+            list(visits),
+            signal=arrays.get("signal_mv"),
+            r_peaks=arrays.get("r_peaks"),
+            frames=arrays.get("frames"),
+            systole=arrays.get("systole"),
+            places=places or {},
+            key=key,
+        )
+
     def at(self, modality: str, rows: np.ndarray) -> np.ndarray:
         """Return the rows of the arrays of a modality for these rows of visits."""
         return self.places[modality][rows] if modality in self.places else rows
@@ -112,10 +132,7 @@ def load(
             arrays |= found.arrays
             places[modality] = _places(visits, found.visits, Path(manifests[0]).parent)
             keys.append(found.key)
-    signal, r_peaks, frames, systole = (
-        arrays.get(name) for name in ("signal_mv", "r_peaks", "frames", "systole")
-    )
-    return Recordings(list(visits), signal, r_peaks, frames, systole, places, " ".join(keys))
+    return Recordings.of(visits, arrays, places=places, key=" ".join(keys))
 
 
 def _places(visits: Sequence[str], stored: Sequence[str], folder: Path) -> np.ndarray:

@@ -1,15 +1,27 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
-from phantom import LV, heart, rotation, series, write_nifti, write_zip
+from phantom import (
+    LV,
+    PIXEL_MM,
+    SLICE_MM,
+    decoys,
+    heart,
+    rotation,
+    series,
+    write_nifti,
+    write_zip,
+)
 
 from ptacl import config
-from ptacl.cmr import sequence
-from ptacl.cmr.sequence import Examined, examine
-from ptacl.exclusions import Excluded, Reason
+from ptacl.cmr import examine as module
+from ptacl.cmr.examine import ExaminedCine, describe, examine, flags
+from ptacl.cmr.read import find_labels
+from ptacl.exclusions import Reason
 
 IMAGE, LABELS = heart()
 T, Z = IMAGE.shape[:2]
@@ -29,21 +41,21 @@ def examined(
     *,
     labels: np.ndarray | None = None,
     **changes: object,
-) -> Examined:
+) -> ExaminedCine:
     path, segmentation = nifti(folder, image, labels)
     return examine(path, segmentation=segmentation, settings=settings.model_copy(update=changes))
 
 
-def reason(found: Examined) -> Reason | None:
+def reason(found: ExaminedCine) -> Reason | None:
     return found.excluded and found.excluded.reason
 
 
 def test_a_good_cine_with_its_segmentation(tmp_path: Path, settings: config.Cmr) -> None:
     found = examined(tmp_path, IMAGE, settings, labels=LABELS)
     assert found.excluded is None
-    assert found.sequence is not None
-    assert found.sequence.shape == (T, settings.size, settings.size)
-    assert (found.sequence.min(), found.sequence.max()) == (0, 255)
+    assert "frames" in found.arrays
+    assert found.arrays["frames"].shape == (T, settings.size, settings.size)
+    assert (found.arrays["frames"].min(), found.arrays["frames"].max()) == (0, 255)
     assert found.facts["crop"]["source"] == found.facts["middle_slice_source"] == "segmentation"
     assert found.volumes["LVEDV"] == pytest.approx(
         np.count_nonzero(LABELS[0] == LV) * 4 * 4 * 9 / 1000, rel=1e-5
@@ -103,9 +115,8 @@ def test_spacing_that_no_body_fits(
     spacing: tuple[float, float, float], tmp_path: Path, settings: config.Cmr
 ) -> None:
     nib.save(nib.Nifti1Image(IMAGE.T, np.diag([*spacing, 1])), tmp_path / "sa.nii.gz")
-    with pytest.raises(Excluded) as error:
-        examine(tmp_path / "sa.nii.gz", segmentation=None, settings=settings)
-    assert error.value.reason is Reason.WRONG_UNIT
+    found = examine(tmp_path / "sa.nii.gz", segmentation=None, settings=settings)
+    assert found.excluded.reason is Reason.WRONG_UNIT
 
 
 def moved(labels: np.ndarray, rows: int, columns: int) -> np.ndarray:
@@ -142,9 +153,9 @@ def test_a_segmentation_that_cannot_be_right_is_refused_and_the_cine_kept(
         settings,
         labels=labels.astype(np.float32 if labels.dtype.kind == "f" else np.uint8),
     )
-    assert found.excluded is None and found.sequence is not None
-    assert why in found.refused and found.facts["segmentation_refused"] == found.refused
-    assert found.facts["flags"] == ["segmentation refused"]
+    assert found.excluded is None and "frames" in found.arrays
+    assert why in found.facts["segmentation_refused"]
+    assert found.flags == ["segmentation refused"]
     assert found.location == examined(tmp_path, IMAGE, settings).location
     assert "volumes" not in found.facts
 
@@ -153,22 +164,22 @@ def test_labels_moved_by_a_pixel_are_those_of_the_cine(
     tmp_path: Path, settings: config.Cmr
 ) -> None:
     """Segmentations are never exact."""
-    assert examined(tmp_path, IMAGE, settings, labels=LABELS).refused == ""
-    assert examined(tmp_path, IMAGE, settings, labels=moved(LABELS, 0, 1)).refused == ""
+    assert examined(tmp_path, IMAGE, settings, labels=LABELS).facts["segmentation_refused"] == ""
+    assert examined(tmp_path, IMAGE, settings, labels=moved(LABELS, 0, 1)).flags == []
 
 
 def test_a_small_image_is_padded_and_not_refused(tmp_path: Path, settings: config.Cmr) -> None:
     found = examined(tmp_path, IMAGE[:, :, :, 14:44], settings, size=48)
     assert found.excluded is None
-    assert found.sequence is not None
-    assert found.sequence.shape == (T, 48, 48)
+    assert "frames" in found.arrays
+    assert found.arrays["frames"].shape == (T, 48, 48)
 
 
 def test_an_excluded_cine_is_described_all_the_same(tmp_path: Path, settings: config.Cmr) -> None:
     found = examined(tmp_path, IMAGE[:-1], settings, labels=LABELS[:-1])
     assert reason(found) is Reason.WRONG_FRAMES
     assert found.volumes["LVEF"] > 0
-    assert found.sequence is not None
+    assert "frames" in found.arrays
     assert found.facts["num_frames"] == T - 1
 
 
@@ -196,7 +207,7 @@ def test_a_zip_and_its_conversion_give_the_same_sequence(
         examine(path, segmentation=None, settings=settings) for path in (packed, converted)
     )
     assert one.excluded is other.excluded is None
-    assert np.array_equal(one.sequence, other.sequence)
+    assert np.array_equal(one.arrays["frames"], other.arrays["frames"])
     assert one.location == other.location
 
 
@@ -238,11 +249,12 @@ def test_a_missing_slice_makes_the_stack_uneven(tmp_path: Path, settings: config
 def test_reasons_tell_no_participant(tmp_path: Path, settings: config.Cmr) -> None:
     folder = tmp_path / "9000001_20209_2_0"
     for path in (folder / "sa.nii.gz", folder / "9000001_20209_2_0.zip"):
-        with pytest.raises(Excluded) as error:
-            examine(path, segmentation=None, settings=settings)
-        assert "9000001" not in str(error.value)
+        found = examine(path, segmentation=None, settings=settings)
+        assert found.excluded is not None
+        assert "9000001" not in str(found.excluded)
     found = examined(folder, IMAGE, settings, labels=LABELS[:, 1:])
-    assert found.refused and "9000001" not in found.refused
+    assert found.flags == ["segmentation refused"]
+    assert "9000001" not in found.facts["segmentation_refused"]
 
 
 @pytest.mark.parametrize(
@@ -304,7 +316,7 @@ def test_distances_of_slices_may_differ_by_a_tenth_of_their_median(
     positions_mm: tuple[float, ...],
     detail: str,
 ) -> None:
-    assert sequence._uneven(positions_mm) == detail
+    assert module._uneven(positions_mm) == detail
 
 
 @pytest.mark.parametrize(
@@ -324,10 +336,9 @@ def test_a_spacing_that_no_body_fits_is_named(
 ) -> None:
     """The affine is that of columns, rows and slices."""
     nib.save(nib.Nifti1Image(IMAGE.T, np.diag([*spacing, 1])), tmp_path / "sa.nii.gz")
-    with pytest.raises(Excluded) as error:
-        examine(tmp_path / "sa.nii.gz", segmentation=None, settings=settings)
-    assert error.value.reason is Reason.WRONG_UNIT
-    assert error.value.detail == detail
+    found = examine(tmp_path / "sa.nii.gz", segmentation=None, settings=settings)
+    assert found.excluded.reason is Reason.WRONG_UNIT
+    assert found.excluded.detail == detail
 
 
 def test_the_distance_of_a_single_slice_does_not_matter(
@@ -343,24 +354,15 @@ def test_facts_are_rounded(tmp_path: Path, settings: config.Cmr) -> None:
     found = examined(tmp_path, IMAGE, settings, labels=LABELS)
     place = replace(found.location, row=12.345, col=6.789)
     cine = replace(found.cine, frame_ms=12.34567, spacing_mm=(1.234567, 2.0, 3.0))
-    odd = replace(
-        found,
-        location=place,
-        cine=cine,
-        volumes={"LVEF": 54.32109},
-        systole=(3, "motion"),
-        hot=2,
-    )
-    facts = odd.facts
+    facts = describe(cine, place, hot=2, refused="")
     assert facts["frame_ms"] == 12.346
     assert facts["spacing_mm"] == [1.2346, 2.0, 3.0]
     assert facts["crop"] == {"row": 12.3, "col": 6.8, "source": "segmentation"}
-    assert facts["volumes"] == {"LVEF": 54.321}
-    assert facts["systole"] == {"frame": 3, "source": "motion"}
     assert facts["counts"]["hot_pixels"] == 2
     assert facts["counts"]["repeated_frames"] == 0
     assert facts["counts"]["gaps"] == 0
-    assert facts["flags"] == ["hot pixels clipped"]
+    assert flags(cine, hot=2, refused="") == ["hot pixels clipped"]
+    assert found.facts["volumes"] == {k: round(v, 3) for k, v in found.volumes.items()}
     assert facts["unreadable"] == {}
     assert facts["segmentation_refused"] == ""
     assert facts["middle_slice"] == found.location.slice
@@ -368,13 +370,51 @@ def test_facts_are_rounded(tmp_path: Path, settings: config.Cmr) -> None:
 
 def test_facts_without_a_crop_have_no_systole(tmp_path: Path, settings: config.Cmr) -> None:
     found = examined(tmp_path, np.full_like(IMAGE, 3), settings)
-    assert found.sequence is None
+    assert found.arrays == {}
     assert "systole" not in found.facts
-    assert replace(found, cine=replace(found.cine, frame_ms=None)).facts["frame_ms"] is None
+    cine = replace(found.cine, frame_ms=None)
+    assert describe(cine, found.location, hot=0, refused="")["frame_ms"] is None
 
 
 def test_files_without_an_image_are_flagged(tmp_path: Path, settings: config.Cmr) -> None:
     found = examined(tmp_path, IMAGE, settings)
-    damaged = replace(found, cine=replace(found.cine, causes={"EOFError": 2}))
-    assert damaged.facts["flags"] == ["files without an image"]
-    assert damaged.facts["unreadable"] == {"EOFError": 2}
+    damaged = replace(found.cine, causes={"EOFError": 2})
+    assert flags(damaged, hot=0, refused="") == ["files without an image"]
+    facts = describe(damaged, found.location, hot=0, refused="")
+    assert facts["unreadable"] == {"EOFError": 2}
+
+
+def test_a_segmentation_next_to_the_cine_is_the_one_that_is_named(
+    tmp_path: Path, settings: config.Cmr
+) -> None:
+    path, segmentation = nifti(tmp_path, IMAGE, LABELS)
+    assert find_labels(path) == segmentation
+    found = examine(path, segmentation=segmentation, settings=settings)
+    assert found.facts["crop"]["source"] == "segmentation"
+    assert set(found.facts["volumes"]) >= {"LVEDV", "LVESV", "LVEF", "LVM", "RVEDV"}
+
+
+def test_facts_are_json_values(tmp_path: Path, settings: config.Cmr) -> None:
+    found = examined(tmp_path, IMAGE, settings)
+    assert found.facts == json.loads(json.dumps(found.facts))
+    assert found.facts["format"] == "nifti"
+    assert found.facts["num_slices"] == 7
+    assert found.facts["num_frames"] == 8
+    assert found.facts["middle_slice"] == 3
+    assert found.facts["spacing_mm"] == pytest.approx([PIXEL_MM, PIXEL_MM, SLICE_MM])
+    assert "volumes" not in found.facts
+
+
+def test_a_zip_without_a_cine_keeps_its_format(tmp_path: Path, settings: config.Cmr) -> None:
+    path = write_zip(tmp_path / "a.zip", decoys(IMAGE[0, 0]))
+    found = examine(path, segmentation=None, settings=settings)
+    assert found.facts == {"format": "dicom-zip"}
+    assert found.excluded.reason is Reason.NO_SHORT_AXIS
+    detail = "4 files of other series, 0 files that cannot be decoded"
+    assert found.excluded.detail == detail
+
+
+def test_garbage_is_unreadable(tmp_path: Path, settings: config.Cmr) -> None:
+    (tmp_path / "b.zip").write_bytes(b"PK garbage")
+    found = examine(tmp_path / "b.zip", segmentation=None, settings=settings)
+    assert found.excluded.reason is Reason.UNREADABLE

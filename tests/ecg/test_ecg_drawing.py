@@ -8,8 +8,10 @@ import pytest
 from matplotlib.figure import Figure
 from recordings import beat_times, cardiosoft, counts, synthetic_mv
 
-from ptacl import config
-from ptacl.ecg import predicted, sheet
+from ptacl import config, contact_sheet
+from ptacl.ecg import predicted
+from ptacl.ecg.drawing import draw_leads
+from ptacl.ecg.prepare import ECG
 from ptacl.ecg.read import LEADS
 
 SIGNAL_MV = synthetic_mv(beat_times(60))
@@ -18,7 +20,8 @@ SIGNAL_MV = synthetic_mv(beat_times(60))
 def test_a_strip_shows_each_lead_below_the_one_before_and_a_line_at_each_r_peak() -> None:
     axes = Figure().subplots()
     signal_mv = np.array([[0.0, 2.0, -1.0], [1.0, 0.5, -3.0]])
-    sheet.strip(axes, signal_mv=signal_mv, names=("I", "II"), r_peaks=np.array([1, 2]), rate_hz=4)
+    arrays = {"signal_mv": signal_mv, "r_peaks": np.array([1, 2, -1])}
+    draw_leads(axes, arrays, names=("I", "II"), rate_hz=4)
     first, second, bar = (line.get_xydata() for line in axes.lines)
     np.testing.assert_allclose(first, [[0, -2], [0.25, 0], [0.5, -3]])
     np.testing.assert_allclose(second, [[0, -3], [0.25, -3.5], [0.5, -7]])
@@ -32,11 +35,16 @@ def test_a_strip_shows_each_lead_below_the_one_before_and_a_line_at_each_r_peak(
 
 def test_a_sheet_has_leads_ii_v2_and_v5_of_each_record(
     tmp_path: Path,
+    settings: config.Ecg,
     figures: list[Figure],
 ) -> None:
-    facts = {"signal_mv": SIGNAL_MV, "r_peaks": np.array([250]), "rate_hz": 500}
-    panels = [sheet.Panel(title=title, **facts) for title in ("first", "second")]
-    sheet.draw(panels, out_png=tmp_path / "new" / "folder" / "a.png")
+    arrays = {"signal_mv": SIGNAL_MV, "r_peaks": np.array([250])}
+    contact_sheet.draw(
+        ["first", "second"],
+        lambda axes, _: ECG.draw_panel(axes, arrays, settings),
+        layout=ECG.sheet,
+        out_png=tmp_path / "new" / "folder" / "a.png",
+    )
     assert (tmp_path / "new" / "folder").is_dir()
     drawn = figures[0].axes
     assert [axes.get_title(loc="left") for axes in drawn] == ["first", "second"]
@@ -47,7 +55,7 @@ def test_a_sheet_has_leads_ii_v2_and_v5_of_each_record(
 
 
 def test_a_sheet_without_records_says_so(tmp_path: Path, figures: list[Figure]) -> None:
-    sheet.draw([], out_png=tmp_path / "a.png")
+    contact_sheet.draw([], print, layout=ECG.sheet, out_png=tmp_path / "a.png")
     assert "no usable record" in [text.get_text() for text in figures[0].texts]
     assert figures[0].axes == []
 

@@ -1,7 +1,7 @@
-"""Turn a cine into the stored sequence: locate the heart, check for exclusions, crop."""
+"""Examine one cine: read it, locate the heart, check it, and crop it to the stored frames."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from ptacl.cmr import crop, read, systole, volumes
 from ptacl.cmr import segmentation as segmentations
 from ptacl.cmr.cine import Cine
 from ptacl.exclusions import Excluded, Reason
+from ptacl.preparation import Examined
 
 _UNEVEN = 0.1  # largest deviation of a slice distance from the median, as a share of it
 
@@ -31,101 +32,106 @@ class Location:
     source: str
 
 
-@dataclass(frozen=True, eq=False)
-class Examined:
-    """A cine with everything that is known about it.
+@dataclass(eq=False)
+class ExaminedCine(Examined):
+    """A cine with everything that is known about it; also what its drawing needs.
 
     labels_TZRC, volume_ml, volumes : the segmentation, curves (T,) by label, and phenotypes by
-    name; None or empty without a segmentation. sequence : (T, size, size) uint8, None without
-    contrast. hot : number of pixels brighter than the range of the sequence (`cmr.hot_ratio`).
-    systole : frame of end-systole and its source. refused : why the segmentation was not used, ""
-    if it was used or does not exist. excluded : why the cine cannot be used, None if it can.
+    name; None or empty without a segmentation. cine, location : None if no short-axis cine could be
+    read.
     """
 
-    cine: Cine
-    labels_TZRC: np.ndarray | None
-    volume_ml: dict[str, np.ndarray]
-    volumes: dict[str, float]
-    location: Location
-    sequence: np.ndarray | None
-    hot: int
-    systole: tuple[int, str] | None
-    refused: str
-    excluded: Excluded | None
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The known facts as JSON values."""
-        cine, place = self.cine, self.location
-        facts: dict[str, Any] = {
-            "format": cine.format,
-            "num_slices": cine.num_slices,
-            "num_frames": cine.num_frames,
-            "frame_ms": cine.frame_ms and round(cine.frame_ms, 3),
-            "spacing_mm": [round(mm, 4) for mm in cine.spacing_mm],
-            "middle_slice": place.slice,
-            "middle_slice_source": place.slice_source,
-            "crop": {
-                "row": round(place.row, 1),
-                "col": round(place.col, 1),
-                "source": place.source,
-            },
-            "counts": cine.counts
-            | {"repeated_frames": _repeated(cine.slices[place.slice]), "hot_pixels": self.hot},
-            "unreadable": cine.causes,
-            "segmentation_refused": self.refused,
-        }
-        doubts = {
-            "segmentation refused": self.refused,
-            "hot pixels clipped": self.hot,
-            "files without an image": cine.causes,
-        }
-        facts["flags"] = [doubt for doubt, found in doubts.items() if found]
-        if self.systole is not None:
-            facts["systole"] = {"frame": self.systole[0], "source": self.systole[1]}
-        if self.labels_TZRC is not None:
-            facts["volumes"] = {name: round(value, 3) for name, value in self.volumes.items()}
-        return facts
+    cine: Cine | None = None
+    labels_TZRC: np.ndarray | None = None
+    volume_ml: dict[str, np.ndarray] = field(default_factory=dict)
+    volumes: dict[str, float] = field(default_factory=dict)
+    location: Location | None = None
 
 
-def examine(path: Path, *, segmentation: Path | None, settings: config.Cmr) -> Examined:
-    """Read, measure, locate, check and crop one cine.
+def examine(path: Path, *, segmentation: Path | None, settings: config.Cmr) -> ExaminedCine:
+    """Examine a cine: read, measure, locate, check and crop it.
 
-    Raises Excluded only if no short-axis cine can be read or its spacing is impossible; other
-    reasons are in the field `excluded`.
+    The arrays are `frames` (T, size, size) uint8 and `systole`, the frame of end-systole; without
+    contrast in the crop there are none.
     """
-    cine = read.read(path)
+    examined = ExaminedCine()
+    with examined.until_excluded():
+        examined.facts["format"] = read.format_of(path)
+        _examine(read.read(path), examined, segmentation=segmentation, settings=settings)
+    return examined
+
+
+def _examine(
+    cine: Cine, examined: ExaminedCine, *, segmentation: Path | None, settings: config.Cmr
+) -> None:
+    """Fill in what is known of a cine, and raise Excluded for the most informative fault."""
     check_spacing(cine, settings=settings)
     labels, refused = _labels(segmentation, cine=cine, settings=settings)
-    curves = (
-        {}
-        if labels is None
-        else volumes.volume_curves(labels, spacing_mm=cine.spacing_mm, labels=settings.labels)
-    )
+    if labels is not None:
+        examined.labels_TZRC = labels
+        examined.volume_ml = volumes.volume_curves(
+            labels, spacing_mm=cine.spacing_mm, labels=settings.labels
+        )
+        examined.volumes = volumes.measure(
+            examined.volume_ml,
+            frame_ms=cine.frame_ms,
+            density_g_per_ml=settings.density_g_per_ml,
+        )
     location = locate(cine, labels_TZRC=labels, settings=settings)
-    faults = list(check(cine, location=location, settings=settings))
-    sequence, hot = crop.crop(
+    frames, hot = crop.crop(
         cine.slices[location.slice],
         centre=(location.row, location.col),
         size=settings.size,
         clip_percentiles=settings.clip_percentiles,
         hot_ratio=settings.hot_ratio,
     )
-    faults.extend(check_crop(sequence))
-    return Examined(
-        cine=cine,
-        labels_TZRC=labels,
-        volume_ml=curves,
-        volumes=volumes.measure(
-            curves, frame_ms=cine.frame_ms, density_g_per_ml=settings.density_g_per_ml
-        ),
-        location=location,
-        sequence=sequence,
-        hot=hot,
-        systole=None if sequence is None else systole.end_systole(sequence, volume_ml=curves),
-        refused=refused,
-        excluded=faults[0] if faults else None,
-    )
+    examined.cine, examined.location = cine, location
+    examined.facts |= describe(cine, location, hot=hot, refused=refused)
+    examined.flags = flags(cine, hot=hot, refused=refused)
+    if labels is not None:
+        rounded = {name: round(value, 3) for name, value in examined.volumes.items()}
+        examined.facts["volumes"] = rounded
+    if frames is not None:
+        frame, source = systole.end_systole(frames, volume_ml=examined.volume_ml)
+        examined.facts["systole"] = {"frame": frame, "source": source}
+        examined.arrays = {"frames": frames, "systole": np.array(frame, np.int32)}
+    for fault in (*check(cine, location=location, settings=settings), *check_crop(frames)):
+        raise fault
+
+
+def describe(cine: Cine, location: Location, *, hot: int, refused: str) -> dict[str, Any]:
+    """Return the facts about a cine and the place of its crop, as JSON values.
+
+    hot : number of pixels brighter than the range of the sequence (`cmr.hot_ratio`). refused : why
+    a segmentation was not used, "" if it was used or does not exist.
+    """
+    repeated = _repeated(cine.slices[location.slice])
+    return {
+        "num_slices": cine.num_slices,
+        "num_frames": cine.num_frames,
+        "frame_ms": cine.frame_ms and round(cine.frame_ms, 3),
+        "spacing_mm": [round(mm, 4) for mm in cine.spacing_mm],
+        "middle_slice": location.slice,
+        "middle_slice_source": location.slice_source,
+        "crop": {
+            "row": round(location.row, 1),
+            "col": round(location.col, 1),
+            "source": location.source,
+        },
+        "counts": cine.counts | {"repeated_frames": repeated, "hot_pixels": hot},
+        "unreadable": cine.causes,
+        "segmentation_refused": refused,
+    }
+
+
+def flags(cine: Cine, *, hot: int, refused: str) -> list[str]:
+    """List what a person should check in a cine that is used nevertheless."""
+    doubts = {
+        "segmentation refused": refused,
+        "hot pixels clipped": hot,
+        "files without an image": cine.causes,
+    }
+    return [doubt for doubt, found in doubts.items() if found]
 
 
 def check_spacing(cine: Cine, *, settings: config.Cmr) -> None:

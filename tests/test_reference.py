@@ -13,7 +13,8 @@ import jsonschema
 import pytest
 import yaml
 
-from ptacl import cli, config, explain
+from ptacl import cli, config
+from ptacl.config import reference
 from ptacl.config.schema import schema
 
 ROOT = Path(__file__).parents[1]
@@ -241,7 +242,7 @@ def test_a_comment_that_repeats_a_description_has_its_words(
     text = (ROOT / "config.yaml").read_text()
     described = {
         key: node.get("description", "")
-        for key, (node, _) in explain._known(yaml.safe_load(text)).items()
+        for key, (node, _) in reference._known(yaml.safe_load(text)).items()
     }
     pairs = [
         (key, comment, described.get(key, ""))

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import signal
 
 from ptacl import config
-from ptacl.ecg import faults
+from ptacl.ecg import quality
 from ptacl.ecg.read import LEADS, EcgRecord
 from ptacl.exclusions import Excluded, Reason
 
@@ -65,7 +65,7 @@ def conform(
     Raises
     ------
     ptacl.exclusions.Excluded
-        If leads, unit, rate or values cannot be used, or a check of `ptacl.ecg.faults` fails.
+        If leads, unit, rate or values cannot be used, or a check of `ptacl.ecg.quality` fails.
     """
     rows = _named(
         zip(names, leads, strict=True) if isinstance(leads, np.ndarray) else leads.items()
@@ -88,10 +88,10 @@ def conform(
     # Files often store finer steps than the device had, so a count is at least STEP_MV.
     # In addition, devices cut off each lead separately.
     coarse = signal_mv / max(resolution_mv, STEP_MV)
-    faults.check_limb_leads(
+    quality.check_limb_leads(
         coarse, leads=LEADS, tolerance=_CUT * settings.einthoven_tolerance_counts + _ROUNDING
     )
-    faults.check(
+    quality.check(
         signal_mv / resolution_mv,
         leads=LEADS,
         resolution_mv=resolution_mv,

@@ -9,8 +9,8 @@ import pytest
 from recordings import beat_times, synthetic_mv
 
 from ptacl import config
-from ptacl.ecg.contract import conform
-from ptacl.ecg.prepare import prepare
+from ptacl.ecg.examine import examine_array
+from ptacl.ecg.from_arrays import conform
 from ptacl.ecg.read import LEADS
 from ptacl.exclusions import Excluded, Reason
 
@@ -59,7 +59,8 @@ def test_other_rates_keep_the_beats_where_they_are(rate_hz: float, settings: con
     slow = np.stack([np.interp(grid_s, np.arange(5000) / 500, row) for row in SIGNAL_MV])
     record = conform(slow, rate_hz=rate_hz, unit="mV", settings=settings)
     assert record.signal_mv.shape == (12, 5000)
-    peaks = prepare(record, settings=settings).r_peaks
+    examined = examine_array(slow, names=LEADS, rate_hz=rate_hz, unit="mV", settings=settings)
+    peaks = examined.arrays["r_peaks"]
     np.testing.assert_allclose(peaks[peaks >= 0] / 500, beat_times(60), atol=0.006)
 
 
@@ -93,13 +94,9 @@ def test_real_recordings_of_the_challenge(real_data: Path, settings: config.Ecg)
     refused = {}
     for path in sorted((real_data / "ecg" / "cinc2021").glob("*.mat")):
         counts = np.frombuffer(path.read_bytes()[24:], "<i2").reshape(-1, 12).T
-        try:
-            prepare(
-                conform(counts, rate_hz=500, unit="uV", resolution_mv=0.001, settings=settings),
-                settings=settings,
-            )
-        except Excluded as error:
-            refused[path.stem] = error.reason
+        found = examine_array(counts, names=LEADS, rate_hz=500, unit="uV", settings=settings)
+        if found.excluded:
+            refused[path.stem] = found.excluded.reason
     assert refused == {"JS20004": Reason.FLAT_LEAD, "JS20008": Reason.FLAT_LEAD}
 
 
@@ -108,17 +105,11 @@ def test_a_real_recording_at_1000_hz(real_data: Path, settings: config.Ecg) -> N
     header = (real_data / "ecg" / "wfdb" / "s0010_re.hea").read_text().split("\n")
     names = [line.split()[-1] for line in header[1:16]]
     counts = np.fromfile(real_data / "ecg" / "wfdb" / "s0010_re.dat", "<i2").reshape(-1, 12).T
-    record = conform(
-        counts / 2,
-        names=names[:12],
-        rate_hz=1000,
-        unit="uV",
-        resolution_mv=0.0005,
-        settings=settings,
-    )
-    found = prepare(record, settings=settings)
-    assert record.signal_mv.shape == (12, 5000)
-    assert 60 <= found.quality["heart_rate_bpm"] <= 100 and found.quality["likeness"] > 0.9
+    found = examine_array(counts / 2, names=names[:12], rate_hz=1000, unit="uV", settings=settings)
+    assert found.excluded is None
+    assert found.arrays["signal_mv"].shape == (12, 5000)
+    assert 60 <= found.facts["heart_rate_bpm"] <= 100
+    assert found.facts["likeness"] > 0.9
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import pytest
 from recordings import beat_times, cardiosoft, counts, synthetic_mv, wfdb_counts
 
 from ptacl import config
-from ptacl.ecg import faults, rpeaks
+from ptacl.ecg import quality, rpeaks
 from ptacl.ecg.denoise import denoise
-from ptacl.ecg.prepare import prepare_record
+from ptacl.ecg.examine import examine
 from ptacl.ecg.read import LEADS
 from ptacl.exclusions import Excluded, Reason
 
@@ -33,7 +33,7 @@ def reason(
     values: np.ndarray, settings: config.Ecg, *, resolution_mv: float = 0.005
 ) -> Reason | None:
     try:
-        faults.check(
+        quality.check(
             values, leads=LEADS, resolution_mv=resolution_mv, rate_hz=500, settings=settings.faults
         )
     except Excluded as error:
@@ -78,7 +78,7 @@ def test_a_fault_has_its_reason(fault: str, settings: config.Ecg) -> None:
 
 def test_the_detail_names_the_lead(settings: config.Ecg) -> None:
     with pytest.raises(Excluded, match=r"lead V3 for 3\.0 s"):
-        faults.check(
+        quality.check(
             changed(V3, slice(2000, 3500), 0),
             leads=LEADS,
             resolution_mv=0.005,
@@ -86,7 +86,7 @@ def test_the_detail_names_the_lead(settings: config.Ecg) -> None:
             settings=settings.faults,
         )
     with pytest.raises(Excluded, match="all leads"):
-        faults.check(
+        quality.check(
             changed(slice(None), slice(4000, None), 3),
             leads=LEADS,
             resolution_mv=0.005,
@@ -129,7 +129,7 @@ def test_exchanged_arms_are_flagged_and_no_real_record_is(
             peaks, _ = rpeaks.find(
                 signal_mv, rate_hz=500, device_beats_ms=(), settings=settings.rpeaks
             )
-            flagged[name] += faults.arms_exchanged(
+            flagged[name] += quality.arms_exchanged(
                 signal_mv, r_peaks=peaks, rate_hz=500, leads=LEADS
             )
         total += 1
@@ -138,7 +138,7 @@ def test_exchanged_arms_are_flagged_and_no_real_record_is(
 
 
 def test_arms_of_a_record_without_a_whole_beat(settings: config.Ecg) -> None:
-    assert not faults.arms_exchanged(
+    assert not quality.arms_exchanged(
         GOOD * 0.005, r_peaks=np.array([3, 4999]), rate_hz=500, leads=LEADS
     )
 
@@ -166,7 +166,7 @@ def test_flags(
 ) -> None:
     path = tmp_path / "9000001_20205_2_0.xml"
     path.write_text(cardiosoft(counts(signal_mv), participant=participant), encoding="latin-1")
-    assert prepare_record(path, settings=settings).quality["flags"] == flags
+    assert examine(path, settings=settings).flags == flags
 
 
 @pytest.mark.parametrize(("rate", "ours"), [(171, "half of the beats of the device"), (60, "")])
@@ -182,13 +182,11 @@ def test_the_list_of_the_device_is_a_gate(
         cardiosoft(leads, beats_ms=list(1000 * beat_times(rate) + 15)), encoding="latin-1"
     )
     if ours:
-        with pytest.raises(Excluded) as error:
-            prepare_record(path, settings=settings)
-        assert error.value.reason is Reason.OTHER_BEATS
+        assert examine(path, settings=settings).excluded.reason is Reason.OTHER_BEATS
     else:
-        assert prepare_record(path, settings=settings).quality["device"]["matched"] == 10
+        assert examine(path, settings=settings).facts["device"]["matched"] == 10
     path.write_text(cardiosoft(leads, beats_ms=[515]), encoding="latin-1")
-    prepare_record(path, settings=settings)
+    assert examine(path, settings=settings).excluded is None
 
 
 def test_constant_stretches_and_equal_leads_are_found_wherever_they_lie() -> None:
@@ -197,7 +195,7 @@ def test_constant_stretches_and_equal_leads_are_found_wherever_they_lie() -> Non
     for start, length in [(0, 501), (1, 501), (249, 501), (4499, 501), (2000, 500), (17, 3000)]:
         counts = rng.integers(-50, 50, (12, 5000), dtype=np.int32)
         counts[3, start : start + length] = 7
-        found = faults._longest_constant(counts)
+        found = quality._longest_constant(counts)
         for row, longest in zip(counts, found, strict=True):
             assert longest == max(len(list(group)) for _, group in itertools.groupby(row))
         assert found[3] >= length
@@ -206,12 +204,14 @@ def test_constant_stretches_and_equal_leads_are_found_wherever_they_lie() -> Non
         same = rng.permutation(5000)[: int(share * 5000)]
         counts[7, same] = counts[2, same]
         exact = float((counts[7] == counts[2]).mean())
-        assert list(faults._equal(counts, beyond=0.95)) == ([(2, 7, exact)] if exact > 0.95 else [])
+        assert list(quality._equal(counts, beyond=0.95)) == (
+            [(2, 7, exact)] if exact > 0.95 else []
+        )
 
 
 def detail(values: np.ndarray, settings: config.Ecg) -> str:
     with pytest.raises(Excluded) as error:
-        faults.check(
+        quality.check(
             values,
             leads=LEADS,
             resolution_mv=0.005,
@@ -283,7 +283,7 @@ def test_flat_leads_are_named() -> None:
     values = GOOD.copy()
     values[[0, V3]] = 5
     with pytest.raises(Excluded) as error:
-        faults.check_limb_leads(values, leads=LEADS, tolerance=1)
+        quality.check_limb_leads(values, leads=LEADS, tolerance=1)
     assert error.value.reason is Reason.FLAT_LEAD
     assert error.value.detail == "lead I, V3"
 
@@ -297,17 +297,17 @@ def test_a_limb_lead_may_be_a_count_from_what_i_and_ii_say_and_no_further(lead: 
     exact = {"I": 2.0, "II": 6.0, "III": 4.0, "aVR": -4.0, "aVL": -1.0, "aVF": 5.0}
     values = np.random.default_rng(0).normal(size=(12, 50))
     values[:6] = np.array(list(exact.values()))[:, None] * np.linspace(0, 1, 50)
-    faults.check_limb_leads(values, leads=LEADS, tolerance=1)
+    quality.check_limb_leads(values, leads=LEADS, tolerance=1)
     for counts_off in (1.0, -1.0):
         off = values.copy()
         off[LEADS.index(lead), 49] += counts_off
-        faults.check_limb_leads(off, leads=LEADS, tolerance=1)
+        quality.check_limb_leads(off, leads=LEADS, tolerance=1)
         off[LEADS.index(lead), 49] += counts_off
         with pytest.raises(
             Excluded,
             match=f"lead {lead} is 2 counts off the value that follows from I and II",
         ) as error:
-            faults.check_limb_leads(off, leads=LEADS, tolerance=1)
+            quality.check_limb_leads(off, leads=LEADS, tolerance=1)
         assert error.value.reason is Reason.EINTHOVEN
 
 
@@ -328,7 +328,7 @@ def test_ids_in_the_file_and_in_its_name_are_compared_where_both_are_numbers(
     flagged: bool,
 ) -> None:
     how = {"signal_mv": GOOD * 0.005, "r_peaks": np.array([250]), "rate_hz": 500, "leads": LEADS}
-    found = faults.flags({"irregular": False}, inside=inside, named=named, **how)
+    found = quality.flags({"irregular": False}, inside=inside, named=named, **how)
     assert found == (["another participant in the ECG file than in its name"] if flagged else [])
 
 
@@ -343,7 +343,7 @@ def beats_of_arms(p_one: float, p_avr: float, qrs_one: float, qrs_v6: float) -> 
             signal_mv[LEADS.index(lead), peak - 100 : peak - 49] += height * p_wave
         for lead, height in (("I", qrs_one), ("V6", qrs_v6)):
             signal_mv[LEADS.index(lead), peak - 15 : peak + 16] += height * qrs
-    return faults.arms_exchanged(signal_mv, r_peaks=peaks, rate_hz=500, leads=LEADS)
+    return quality.arms_exchanged(signal_mv, r_peaks=peaks, rate_hz=500, leads=LEADS)
 
 
 @pytest.mark.parametrize(
@@ -388,5 +388,5 @@ def test_a_beat_counts_for_the_arms_from_240_ms_before_to_60_ms_after_its_peak(
     signal_mv[LEADS.index("I"), at - 15 : at + 16] -= np.hanning(31)
     signal_mv[LEADS.index("V6"), at - 15 : at + 16] += np.hanning(31)
     record = signal_mv[:, 100:2100]
-    found = faults.arms_exchanged(record, r_peaks=np.array([peak]), rate_hz=500, leads=LEADS)
+    found = quality.arms_exchanged(record, r_peaks=np.array([peak]), rate_hz=500, leads=LEADS)
     assert found is whole

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-USABLE, UNREADABLE, EXCLUDED = 0, 2, 3
+from ptacl.cli.status import EXCLUDED, UNREADABLE, USABLE
+
 _STATUS = (
     "Exit status: 0 all files used, 3 some files excluded (their rows have a reason), 2 no "
     "file could be used."

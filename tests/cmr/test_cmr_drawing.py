@@ -1,67 +1,17 @@
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from phantom import PIXEL_MM, SLICE_MM, decoys, heart, series, write_nifti, write_zip
+from phantom import decoys, heart, series, write_nifti, write_zip
 
-from ptacl import config
-from ptacl.cmr.describe import describe, draw
-from ptacl.cmr.sequence import examine
-from ptacl.exclusions import Excluded, Reason
+from ptacl import config, contact_sheet
+from ptacl.cmr.drawing import draw
+from ptacl.cmr.examine import examine
+from ptacl.cmr.prepare import CMR
+from ptacl.cmr.read import find_labels
 
 IMAGE, LABELS = heart()
-
-
-def test_facts_of_a_cine_are_json_values(tmp_path: Path, settings: config.Cmr) -> None:
-    facts = describe(write_nifti(tmp_path / "sa.nii.gz", IMAGE), settings=settings)
-    assert facts == json.loads(json.dumps(facts))
-    assert {
-        k: facts[k]
-        for k in ("kind", "format", "num_slices", "num_frames", "middle_slice", "excluded")
-    } == {
-        "kind": "cine",
-        "format": "nifti",
-        "num_slices": 7,
-        "num_frames": 8,
-        "middle_slice": 3,
-        "excluded": None,
-    }
-    assert facts["spacing_mm"] == pytest.approx([PIXEL_MM, PIXEL_MM, SLICE_MM])
-    assert facts["crop"]["source"] == "motion"
-    assert "volumes" not in facts
-
-
-def test_a_segmentation_beside_the_cine_or_given_measures_it(
-    tmp_path: Path, settings: config.Cmr
-) -> None:
-    path = write_nifti(tmp_path / "a" / "sa.nii.gz", IMAGE)
-    elsewhere = write_nifti(tmp_path / "b" / "other.nii.gz", LABELS)
-    given = describe(path, settings=settings, segmentation=elsewhere)
-    write_nifti(tmp_path / "a" / "seg_sa.nii.gz", LABELS)
-    beside = describe(path, settings=settings)
-    assert given == beside
-    assert given["crop"]["source"] == "segmentation"
-    assert set(given["volumes"]) >= {"LVEDV", "LVESV", "LVEF", "LVM", "RVEDV"}
-
-
-def test_an_excluded_cine_says_why_and_is_described(tmp_path: Path, settings: config.Cmr) -> None:
-    facts = describe(write_nifti(tmp_path / "sa.nii.gz", IMAGE[:-1]), settings=settings)
-    assert facts["excluded"] == f"{Reason.WRONG_FRAMES.value}: 7 in most slices, not 8"
-    assert facts["crop"]["source"] == "motion"
-
-
-def test_a_zip_without_the_cine_is_excluded_and_garbage_is_an_error(
-    tmp_path: Path, settings: config.Cmr
-) -> None:
-    facts = describe(write_zip(tmp_path / "a.zip", decoys(IMAGE[0, 0])), settings=settings)
-    assert facts["excluded"].startswith(Reason.NO_SHORT_AXIS.value)
-    assert (facts["format"], facts["num_slices"], facts["crop"]) == ("dicom-zip", None, None)
-    (tmp_path / "b.zip").write_bytes(b"PK garbage")
-    with pytest.raises(Excluded) as error:
-        describe(tmp_path / "b.zip", settings=settings)
-    assert error.value.reason is Reason.UNREADABLE
 
 
 def test_drawings_of_good_and_bad_cines(tmp_path: Path, settings: config.Cmr) -> None:
@@ -70,16 +20,24 @@ def test_drawings_of_good_and_bad_cines(tmp_path: Path, settings: config.Cmr) ->
     constant = write_nifti(tmp_path / "sa.nii.gz", np.full_like(IMAGE, 3))
     for path, segmentation in ((packed, labels), (packed, None), (constant, None)):
         out = tmp_path / "plots" / "out.png"
-        draw(path, out, settings=settings, segmentation=segmentation)
+        examined = examine(path, segmentation=segmentation, settings=settings)
+        draw(examined, out, size=settings.size)
         assert out.read_bytes().startswith(b"\x89PNG")
         out.unlink()
 
 
-def drawn(path: Path, settings: config.Cmr, monkeypatch: pytest.MonkeyPatch, **how: Path) -> Figure:
+def drawn(
+    path: Path,
+    settings: config.Cmr,
+    monkeypatch: pytest.MonkeyPatch,
+    segmentation: Path | None = None,
+) -> Figure:
     """The drawing of a cine instead of its file."""
     kept: list[Figure] = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: kept.append(figure))
-    draw(path, path.parent / "new" / "folder" / "out.png", settings=settings, **how)
+    segmentation = segmentation or find_labels(path)
+    examined = examine(path, segmentation=segmentation, settings=settings)
+    draw(examined, path.parent / "new" / "folder" / "out.png", size=settings.size)
     assert (path.parent / "new" / "folder").is_dir()
     return kept[0]
 
@@ -105,11 +63,11 @@ def test_a_drawing_shows_the_first_frame_of_the_middle_slice_with_its_crop(
     assert abs((top + bottom) / 2 - found.location.row) <= 0.5
     systole = int(np.argmin(found.volume_ml["lv"]))
     assert cropped.get_title() == f"crop in frame 0 and in frame {systole}"
-    pair = np.hstack([found.sequence[0], found.sequence[systole]])
+    pair = np.hstack([found.arrays["frames"][0], found.arrays["frames"][systole]])
     np.testing.assert_array_equal(cropped.images[0].get_array(), pair)
     np.testing.assert_array_equal(
         line.images[0].get_array(),
-        found.sequence[:, settings.size // 2].T,
+        found.arrays["frames"][:, settings.size // 2].T,
     )
     volumes = found.volumes
     expected = f"LVEDV {volumes['LVEDV']:.0f} mL   LVESV {volumes['LVESV']:.0f} mL   "
@@ -148,16 +106,46 @@ def test_a_drawing_without_a_crop_says_why(
     assert [len(axes.images) for axes in figure.axes] == [1, 0, 0]
 
 
-def test_a_zip_without_a_cine_still_has_every_fact(tmp_path: Path, settings: config.Cmr) -> None:
-    facts = describe(write_zip(tmp_path / "a.zip", decoys(IMAGE[0, 0])), settings=settings)
-    detail = "4 files of other series, 0 files that cannot be decoded"
-    assert facts == {
-        "kind": "cine",
-        "format": "dicom-zip",
-        "num_slices": None,
-        "num_frames": None,
-        "spacing_mm": None,
-        "middle_slice": None,
-        "crop": None,
-        "excluded": f"{Reason.NO_SHORT_AXIS}: {detail}",
-    }
+def test_a_zip_without_a_cine_says_why(
+    tmp_path: Path, settings: config.Cmr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_zip(tmp_path / "a.zip", decoys(IMAGE[0, 0]))
+    figure = drawn(path, settings, monkeypatch)
+    assert figure.get_suptitle().startswith("excluded: no short-axis cine in the file")
+    assert [len(axes.images) for axes in figure.axes] == [0, 0, 0]
+
+
+def frames() -> np.ndarray:
+    images = np.full((4, 3, 3), 100, np.uint8)
+    images[2] = 60
+    return images
+
+
+@pytest.mark.parametrize(("number", "rows"), [(1, 1), (6, 1), (7, 2)])
+def test_each_cine_is_a_pair_of_images_six_in_a_row(
+    number: int,
+    rows: int,
+    tmp_path: Path,
+    settings: config.Cmr,
+    figures: list[Figure],
+) -> None:
+    arrays = {"frames": frames(), "systole": np.array(2)}
+    contact_sheet.draw(
+        [f"cine {k}" for k in range(number)],
+        lambda axes, _: CMR.draw_panel(axes, arrays, settings),
+        layout=CMR.sheet,
+        out_png=tmp_path / "new" / "folder" / "a.png",
+    )
+    assert (tmp_path / "new" / "folder").is_dir()
+    axes = figures[0].axes
+    assert [a.get_title(loc="left") for a in axes] == [f"cine {k}" for k in range(number)]
+    assert len({a.get_position().y0.round(2) for a in axes}) == rows
+    for a in axes:
+        pair = np.hstack([frames()[0], frames()[2]])
+        np.testing.assert_array_equal(a.images[0].get_array(), pair)
+        assert a.images[0].get_clim() == (0, 255)
+
+
+def test_a_sheet_without_cines_says_so(tmp_path: Path, figures: list[Figure]) -> None:
+    contact_sheet.draw([], print, layout=CMR.sheet, out_png=tmp_path / "a.png")
+    assert [text.get_text() for text in figures[0].texts] == ["no usable cine"]

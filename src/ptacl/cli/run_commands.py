@@ -1,0 +1,147 @@
+"""Commands about a run: ptacl workflow, check and config."""
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from ptacl import config
+from ptacl.cli.files import HOME, configuration_files
+from ptacl.cli.status import UNREADABLE, USABLE
+
+_WORKFLOW = ("Snakefile", "config.yaml", "workflow", "profiles", "envs")
+
+
+def add_commands(commands: Any) -> None:
+    """Add the three commands to the subparsers."""
+    workflow = commands.add_parser(
+        "workflow",
+        help="copy the workflow into a folder, to run snakemake there",
+        description="Copy Snakefile, config.yaml, workflow, profiles and envs into a folder, to "
+        "run "
+        "snakemake there. "
+        "If the folder already has one of them, nothing is written.",
+    )
+    workflow.add_argument(
+        "folder", type=Path, metavar="DIR", help="new folder, or one without these files"
+    )
+    workflow.set_defaults(run=_workflow)
+
+    check = commands.add_parser(
+        "check",
+        help="report what a run would find, exclude and cost, before you start it",
+        description="Report what a run would find, exclude and cost, before you start it. Nothing "
+        "is "
+        "written, and no "
+        "participant id is shown. Exit status: 0 it can run, 2 it cannot (the reason is printed).",
+    )
+    check.add_argument(
+        "settings",
+        nargs="+",
+        type=Path,
+        metavar="CONFIG.yaml",
+        help="your configuration files, which can be partial; later files override earlier ones",
+    )
+    check.add_argument(
+        "--sample",
+        type=int,
+        default=50,
+        metavar="N",
+        help="number of visits to prepare as a test (default 50)",
+    )
+    check.add_argument(
+        "--cores",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="number of cores for the estimates (default: all)",
+    )
+    check.add_argument("--json", action="store_true", help="print the report as JSON")
+    check.set_defaults(run=_check)
+
+    shown = commands.add_parser(
+        "config",
+        help="print the whole configuration, or explain a setting",
+        description="Print the whole configuration as YAML, with defaults and inherited values "
+        "filled "
+        "in, or explain a setting. "
+        "Exit status: 0 printed, 2 wrong setting or unknown key (it is named).",
+    )
+    shown.add_argument(
+        "settings",
+        nargs="*",
+        type=Path,
+        metavar="CONFIG.yaml",
+        help="your configuration files, which can be partial; later files override earlier ones",
+    )
+    ways = shown.add_mutually_exclusive_group()
+    ways.add_argument(
+        "--explain",
+        metavar="KEY",
+        help="explain a setting, such as models.ptacl.local.beta, or a section",
+    )
+    ways.add_argument("--reference", action="store_true", help="print docs/configuration.md")
+    ways.add_argument(
+        "--schema",
+        action="store_true",
+        help="print workflow/config/schema.json, the JSON Schema for editors",
+    )
+    shown.set_defaults(run=_config)
+
+
+def _workflow(args: argparse.Namespace) -> int:
+    if there := [name for name in _WORKFLOW if (args.folder / name).exists()]:
+        raise FileExistsError(
+            f"{args.folder} already has {', '.join(there)}: name another folder, or remove them"
+        )
+    for name in _WORKFLOW:
+        source, target = HOME / name, args.folder / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            args.folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    print(f"cd {shlex.quote(str(args.folder))} && snakemake --cores all --resources gpu=1")
+    return USABLE
+
+
+def _check(args: argparse.Namespace) -> int:
+    from ptacl import check
+
+    demonstration = config.stack(HOME / "config.yaml").encoders
+    settings = config.stack(*configuration_files(*args.settings))
+    facts = check.run(settings, demonstration=demonstration, sample=args.sample, cores=args.cores)
+    print(json.dumps(facts, indent=2) if args.json else "\n".join(check.lines(facts)))
+    if (sample := facts.get("sample")) and not sample["usable"]:
+        print(
+            f"ptacl check: none of the {sample['visits']} visits that were tried can be "
+            "used; the reasons are listed above "
+            'under "excluded because": check paths, columns and ecg_format',
+            file=sys.stderr,
+        )
+        return UNREADABLE
+    return USABLE
+
+
+def _config(args: argparse.Namespace) -> int:
+    from ptacl.config import reference
+    from ptacl.config.schema import schema
+
+    if args.schema:
+        print(json.dumps(schema(), indent=1, ensure_ascii=False))
+        return USABLE
+    own = config.read(HOME / "config.yaml")
+    values = config.read(*configuration_files(*args.settings))
+    if args.reference:
+        print(reference.reference(own), end="")
+    else:
+        print(
+            reference.explain(args.explain, own, values)
+            if args.explain is not None
+            else reference.resolved(values).rstrip()
+        )
+    return USABLE

@@ -1,0 +1,3 @@
+"""Exit statuses of all commands."""
+
+USABLE, UNREADABLE, EXCLUDED = 0, 2, 3
