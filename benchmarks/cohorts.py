@@ -17,29 +17,26 @@ from pathlib import Path
 import pandas as pd
 from scipy import stats
 
+from ptacl.evaluation.summary import OWN_RANK
+from ptacl.report import records
+from ptacl.report.comparison import RANDOM
+
 
 def values(run: Path) -> Iterator[tuple[str, str, float, float]]:
     """Yield method, statistic, value and difference from the reference for one run."""
-    regression = pd.read_csv(run / "results/tables/regression.csv")
-    for row in regression.to_dict("records"):
-        name = f"{row['input']} {row['method']} ({row['evaluation']})"
-        yield name, "mean R²", row["mean_R2"], row["mean_difference"]
-    retrieval = pd.read_csv(run / "results/tables/retrieval.csv")
-    for row in retrieval[retrieval["shown"] & (retrieval["model"] != "random")].to_dict("records"):
+    tables = run / "results/tables"
+    for row in records.records(records.read(tables / "regression.csv")):
+        name = f"{row.input} {row.method} ({row.evaluation})"
+        yield name, "mean R²", row.value("R2").value, row.difference("R2").value
+    for row in records.records(records.read(tables / "retrieval.csv")):
+        if not row.shown or row.model == RANDOM:
+            continue
         for statistic in ("P@1", "P@10"):
-            if f"mean_{statistic}" in row:
-                yield (
-                    row["method"],
-                    f"mean {statistic}",
-                    row[f"mean_{statistic}"],
-                    row[f"mean_{statistic}_difference"],
-                )
-        yield (
-            row["method"],
-            "own partner, share of the gallery",
-            row["own_MdR"] / row["n_test"],
-            math.nan,
-        )
+            value, difference = row.value(statistic).value, row.difference(statistic).value
+            if not math.isnan(value):
+                yield row.method, f"mean {statistic}", value, difference
+        share = row.value(OWN_RANK, "").value / row.n_test
+        yield row.method, "own partner, share of the gallery", share, math.nan
     alignment = json.loads((run / "results/evaluation/alignment.json").read_text())
     for entry in alignment["models"].values():
         difference = entry["share_difference"]

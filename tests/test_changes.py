@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 from project import ROOT, Project, merge, rules
+from tables import wide
 
 pytestmark = pytest.mark.pipeline
 
@@ -37,7 +38,7 @@ def test_phenotypes_retrain_nothing_in_the_same_command(scratch: Project) -> Non
         "manifest",
         "flow",
         "flow_figure",
-        "readout",
+        "probe",
         "regression",
         "retrieval",
         "tables",
@@ -141,11 +142,9 @@ def test_a_method_from_outside_the_package_becomes_a_row(scratch: Project) -> No
         "embed ecg_order 0",
         "train ecg_order 0",
     ]
-    table = pd.read_csv(scratch.folder / "results/tables/regression.csv")
-    assert table["method"].tolist() == ["Global", "Order"] and table["mean_p"].notna().tolist() == [
-        False,
-        True,
-    ]
+    table = wide(pd.read_csv(scratch.folder / "results/tables/regression.csv"))
+    assert table["method"].tolist() == ["Global", "Order"]
+    assert table["mean_R2_p"].notna().tolist() == [False, True]
     (scratch.folder / "my_method.py").write_text(method + "\n\n_CHANGED = 1\n")
     assert [j for j in scratch.planned() if j.startswith("train")] == ["train ecg_order 0"]
 

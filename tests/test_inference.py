@@ -15,7 +15,7 @@ from ptacl import config, embedding
 from ptacl.cmr.examine import examine
 from ptacl.ecg.read import LEADS
 from ptacl.ecg.zscore import Zscore
-from ptacl.evaluation import readout
+from ptacl.evaluation import saved_probe
 from ptacl.gallery import Gallery
 from ptacl.inference import Model
 from ptacl.learning import augment
@@ -90,7 +90,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         modules,
         description={"preparation": preparation, "zscore": asdict(Zscore("sample"))},
     )
-    (folder / readout.NAME).write_text(json.dumps({"ecg": PROBE | {"limit": 1e9}}))
+    (folder / saved_probe.NAME).write_text(json.dumps({"ecg": PROBE | {"limit": 1e9}}))
     return folder
 
 

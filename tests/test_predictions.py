@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from project import Project
+from tables import wide
 
 pytestmark = pytest.mark.pipeline
 
@@ -85,7 +86,7 @@ def test_predictions_are_those_behind_the_table(
     predicted = pd.read_csv(used / "predicted.csv").pivot(
         index="visit", columns="phenotype", values="value"
     )
-    table = pd.read_csv(results / "tables/regression.csv")
+    table = wide(pd.read_csv(results / "tables/regression.csv"))
     row = table[(table["model"] == "ptacl") & (table["input"] == "ECG")].iloc[0]
     compared = 0
     for name in predicted:
@@ -135,7 +136,7 @@ def test_neighbours_have_the_ranks_of_the_evaluation(used: Path, results: Path) 
     own = found[found["query"] == found["visit"]]
     assert own["query"].is_unique
     assert len(own) == found["query"].nunique()
-    table = pd.read_csv(results / "tables/retrieval.csv")
+    table = wide(pd.read_csv(results / "tables/retrieval.csv"))
     row = table[(table["model"] == "ptacl_retrieval") & (table["direction"] == "ECG to CMR")].iloc[
         0
     ]

@@ -33,7 +33,7 @@ SIMCLR = {"ecg_simclr", "cmr_simclr"}
 MAE = {"ecg_mae", "cmr_mae"}
 UNTRAINED = {"ecg_random", "cmr_random"}
 EVERY = CONTRASTIVE | SUPERVISED | SIMCLR | MAE | UNTRAINED | {"cmae"}
-TABLES = {"readout", "regression", "retrieval", "alignment"}
+TABLES = {"probe", "regression", "retrieval", "alignment"}
 
 
 def train(*models: str) -> set[str]:
@@ -79,7 +79,7 @@ EDITS: dict[str, set[str]] = {
     # Tables and pages.
     "evaluation.embed": embed(*EVERY),
     "evaluation.uncertainty": TABLES,
-    "evaluation.probes": {"readout", "regression"},
+    "evaluation.probes": {"probe", "regression"},
     "evaluation.strata": {"regression"},
     "evaluation.ranking": {"retrieval"},
     "evaluation.alignment": {"alignment"},

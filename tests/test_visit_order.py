@@ -8,7 +8,7 @@ import pandas as pd
 from ptacl import participants
 from ptacl.cohort import flow, manifest, pairing
 from ptacl.cohort.inventory import BulkFile
-from ptacl.evaluation import alignment
+from ptacl.evaluation import phases
 from ptacl.learning import data
 
 VISITS = ["9000001_10", "9000001_2", "9000002_1"]
@@ -80,6 +80,6 @@ def test_alignment_reads_the_first_visit(tmp_path: Path) -> None:
         "local_valid": valid,
     }
     np.savez(tmp_path / "e.npz", test_visits=np.array(VISITS), **arrays)
-    found = alignment.read_steps(tmp_path / "e.npz")
+    found = phases.read(tmp_path / "e.npz")
     assert found.visits == ["9000001_2", "9000002_1"]
     np.testing.assert_array_equal(found.ecg[:, 0, 0], [1, 2])

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ptacl import config, embedding, sources
 from ptacl.ecg.read import LEADS
-from ptacl.evaluation import cosine, embed, readout
+from ptacl.evaluation import cosine, embed, probes, saved_probe
 from ptacl.gallery import Gallery
 from ptacl.models import weights
 from ptacl.sources import Files
@@ -76,7 +76,7 @@ class Model:
                 f"{folder} needs preparation settings that this version of ptacl does not know: "
                 "use it with the version that trained it, or train it again"
             ) from None
-        path = folder / readout.NAME
+        path = folder / saved_probe.NAME
         probes = json.loads(path.read_text()) if path.is_file() else {}
         return cls(folder, parts, settings, probes, on, weights.digest(folder))
 
@@ -163,8 +163,8 @@ class Model:
                 f"{self.folder} has no {modality.upper()} probe: run the pipeline to "
                 "results/report.html"
             )
-        probe = self.probes[modality]
-        found = self.embed(
+        stored = self.probes[modality]
+        embedded = self.embed(
             source,
             modality=modality,
             rate_hz=rate_hz,
@@ -173,27 +173,27 @@ class Model:
             segmentation=segmentation,
             progress=progress,
         )
-        features = found.filter(regex=r"^e\d+$").to_numpy(np.float64)
-        values = features @ np.array(probe["coefficients"]) + np.array(
-            [p["intercept"] for p in probe["phenotypes"]]
+        features = embedded.drop(columns="reason").to_numpy(np.float64)
+        probe, names = probes.of_json(stored)
+        values = probe.predict(features)
+        residuals = np.array([phenotype["residual"] for phenotype in stored["phenotypes"]])
+        distance = saved_probe.distance(
+            features, mean=np.array(stored["mean"]), precision=np.array(stored["precision"])
         )
-        away = readout.distance(
-            features, mean=np.array(probe["mean"]), precision=np.array(probe["precision"])
+        outside = pd.Series(distance > stored["limit"], dtype="boolean").mask(np.isnan(distance))
+        count = len(names)
+        return pd.DataFrame(
+            {
+                "input": np.repeat(embedded.index, count),
+                "phenotype": names * len(embedded),
+                "unit": [phenotype["unit"] for phenotype in stored["phenotypes"]] * len(embedded),
+                "value": values.ravel(),
+                "low": (values + residuals[:, 0]).ravel(),
+                "high": (values + residuals[:, 1]).ravel(),
+                "out_of_distribution": outside.repeat(count).array,
+                "reason": np.repeat(embedded["reason"].to_numpy(), count),
+            }
         )
-        columns: dict[str, Any] = {"input": np.repeat(found.index, len(probe["phenotypes"]))}
-        for name in ("name", "unit"):
-            columns["phenotype" if name == "name" else name] = [
-                p[name] for p in probe["phenotypes"]
-            ] * len(found)
-        columns["value"] = values.ravel()
-        for name, side in (("low", 0), ("high", 1)):
-            columns[name] = (
-                values + np.array([p["residual"][side] for p in probe["phenotypes"]])
-            ).ravel()
-        flags = pd.Series(away > probe["limit"], dtype="boolean").mask(np.isnan(away))
-        columns["out_of_distribution"] = flags.repeat(len(probe["phenotypes"])).array
-        columns["reason"] = np.repeat(found["reason"].to_numpy(), len(probe["phenotypes"]))
-        return pd.DataFrame(columns)
 
     def retrieve(
         self,

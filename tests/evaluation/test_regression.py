@@ -6,16 +6,17 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
+from tables import wide
 
 from ptacl.config import Regression
-from ptacl.evaluation import probes, regression, strata, uncertainty
+from ptacl.evaluation import inputs, probes, regression, saved_probe, strata, uncertainty
 
 PHENOTYPES = ["LVEDV", "LVEF", "LVM"]
 
 
 def evaluate(*args, **how) -> pd.DataFrame:
-    """The first table of the stage."""
-    return regression.evaluate(*args, **how).regression
+    """Table 2 in the layout of the paper, with probes that are fitted on the way."""
+    return wide(regression.evaluate(*args, probes={}, **how))
 
 
 def settings(rows: list[tuple[str, str, str]], reference: str = "Global") -> Regression:
@@ -160,9 +161,9 @@ def test_table_orders_methods_by_what_they_know(cohort):
     alone = evaluate(
         settings(rows), participants=path, phenotypes=PHENOTYPES, embeddings=one, seed=0
     ).iloc[3]
-    assert alone["mean_difference"] == pytest.approx(alone["mean_R2"] - baseline["mean_R2"])
-    assert better["mean_difference"] == pytest.approx(alone["mean_difference"])
-    assert better["mean_p"] < 0.05
+    assert alone["mean_R2_difference"] == pytest.approx(alone["mean_R2"] - baseline["mean_R2"])
+    assert better["mean_R2_difference"] == pytest.approx(alone["mean_R2_difference"])
+    assert better["mean_R2_p"] < 0.05
     for _, row in table.iterrows():
         assert row["mean_R2"] == pytest.approx(np.mean([row[f"{p}_R2"] for p in PHENOTYPES]))
         assert row["mean_R2_low"] <= row["mean_R2"] <= row["mean_R2_high"]
@@ -196,10 +197,9 @@ def test_rows_with_the_same_embedding_do_not_differ(cohort):
     )
     twin = table.iloc[1]
     for name in [*PHENOTYPES, "mean"]:
-        differences = twin[
-            [f"{name}_difference", f"{name}_difference_low", f"{name}_difference_high"]
-        ]
-        assert (differences == 0).all() and twin[f"{name}_p"] == 1
+        ends = ["", "_low", "_high"]
+        assert (twin[[f"{name}_R2_difference{end}" for end in ends]] == 0).all()
+        assert twin[f"{name}_R2_p"] == 1
 
 
 def test_stage_writes_the_same_table_twice(cohort, tmp_path, monkeypatch):
@@ -218,25 +218,46 @@ def test_stage_writes_the_same_table_twice(cohort, tmp_path, monkeypatch):
         "3",
     ]
     arguments += ["--embeddings", json.dumps(embeddings, default=str)]
+    arguments += ["--probes", "{}"]
     written = []
     for out in (tmp_path / "new" / "a.csv", tmp_path / "b.csv"):
-        others = [
-            "--strata",
-            str(out.with_suffix(".strata.csv")),
-            "--by-seed",
-            str(out.with_suffix(".seeds.csv")),
-        ]
-        monkeypatch.setattr("sys.argv", [*arguments, "--out", str(out), *others])
+        monkeypatch.setattr("sys.argv", [*arguments, "--out", str(out)])
         regression.main()
         written.append(out.read_bytes())
     assert written[0] == written[1]
     table = pd.read_csv(tmp_path / "b.csv")
-    statistics = [
-        f"LVEDV_{s}"
-        for s in ("R2", "R2_low", "R2_high", "difference", "difference_low", "difference_high", "p")
-    ]
-    assert table.columns[:5].tolist() == ["input", "method", "evaluation", "model", "paper"]
-    assert set(statistics) < set(table.columns)
+    names = ["input", "method", "evaluation", "model", "paper"]
+    assert table.columns[:5].tolist() == names
+    numbers = ["phenotype", "statistic", "reference", "value", "low", "high", "p", "p_holm"]
+    assert table.columns[-8:].tolist() == numbers
+    assert set(table["phenotype"]) == {*PHENOTYPES, "mean"}
+
+
+def test_a_saved_probe_is_used_and_gives_the_table_of_one_that_is_fitted(cohort, tmp_path):
+    path, embeddings, _ = cohort
+    chosen = settings([("ecg", "Global", "global"), ("ecg", "PTACL", "ptacl")])
+    how = {"participants": path, "phenotypes": PHENOTYPES, "embeddings": embeddings, "seed": 0}
+    fitted = regression.evaluate(chosen, probes={}, **how)
+    train = inputs.read_participants(path, split="train", phenotypes=PHENOTYPES)
+    test = inputs.read_participants(path, split="test", phenotypes=PHENOTYPES)
+    files = {}
+    for model in ("global", "ptacl"):
+        for seed, embedding in embeddings[model].items():
+            seen, unseen = (
+                inputs.read_embedding(embedding, array="ecg", visits=s.visits).astype(np.float64)
+                for s in (train, test)
+            )
+            probe = saved_probe.fit(
+                seen, unseen, train=train, test=test, names=PHENOTYPES, settings=chosen, seed=0
+            )
+            file = files.setdefault(model, {})[seed] = tmp_path / f"{model}-{seed}.json"
+            file.write_text(json.dumps({"ecg": probe}))
+    pd.testing.assert_frame_equal(regression.evaluate(chosen, probes=files, **how), fitted)
+    stored = json.loads(files["global"][0].read_text())
+    stored["ecg"]["phenotypes"][0]["intercept"] += 100
+    files["global"][0].write_text(json.dumps(stored))
+    changed = wide(regression.evaluate(chosen, probes=files, **how))
+    assert changed.loc[0, "LVEDV_R2"] < 0 < wide(fitted).loc[0, "LVEDV_R2"]
 
 
 def test_missing_visits_are_counted_not_named(cohort, tmp_path):
@@ -356,7 +377,7 @@ def test_covariates_are_probed_alone_and_beside_an_embedding(cohort):
     )
 
 
-def test_the_table_holds_the_spread_over_seeds_and_adjusted_p_values(cohort):
+def test_the_table_has_means_over_seeds_and_adjusted_p_values(cohort):
     path, embeddings, _ = cohort
     rows = [("ecg", "Global", "global"), ("ecg", "PTACL", "ptacl")]
     table = evaluate(
@@ -371,13 +392,10 @@ def test_the_table_holds_the_spread_over_seeds_and_adjusted_p_values(cohort):
             )
         )
     values = [t.loc[1, "LVM_R2"] for t in alone]
-    assert table.loc[1, "LVM_seed_sd"] == pytest.approx(np.std(values, ddof=1)) and np.isnan(
-        table.loc[0, "LVM_seed_sd"]
-    )
     assert table.loc[1, "LVM_R2"] == pytest.approx(np.mean(values))
     assert (
-        table.loc[1, [f"{p}_p_holm" for p in PHENOTYPES]]
-        >= table.loc[1, [f"{p}_p" for p in PHENOTYPES]].to_numpy()
+        table.loc[1, [f"{p}_R2_p_holm" for p in PHENOTYPES]]
+        >= table.loc[1, [f"{p}_R2_p" for p in PHENOTYPES]].to_numpy()
     ).all()
 
 
@@ -391,24 +409,25 @@ def test_r2_by_sex_and_age_is_that_of_the_group_alone(cohort):
     participants.to_csv(path, index=False)
     rows = [("cmr", "MAE", "cmr_mae"), ("ecg", "Global", "global"), ("ecg", "PTACL", "ptacl")]
     how = {"participants": path, "phenotypes": PHENOTYPES, "embeddings": embeddings, "seed": 0}
-    table = regression.evaluate(settings(rows), **how).strata
+    table = regression.evaluate(settings(rows), probes={}, **how)
+    table = table[(table["group"] != "all") & table["seed"].isna()]
+    means = table[table["phenotype"] == "mean"]
     names = ["women", "men", "below 55 years", "55 to 64 years", "65 years and above"]
     assert (
-        table["method"].tolist() == ["Global"] * 5 + ["PTACL"] * 5
-        and table["group"].tolist() == names * 2
+        means["method"].tolist() == ["Global"] * 5 + ["PTACL"] * 5
+        and means["group"].tolist() == names * 2
     )
     test = participants[(participants["split"] == "test") & participants["evaluate"]]
-    assert table["n_group"].tolist()[:2] == [(test["sex"] == 0).sum(), (test["sex"] == 1).sum()]
-    assert (table["mean_R2_low"] <= table["mean_R2"]).all() and (
-        table["mean_R2"] <= table["mean_R2_high"]
-    ).all()
+    assert means["n_test"].tolist()[:2] == [(test["sex"] == 0).sum(), (test["sex"] == 1).sum()]
+    assert means["value"].between(means["low"], means["high"]).all()
     few = participants.assign(
         evaluate=participants["evaluate"]
         & ~((participants["split"] == "test") & (participants["sex"] == 0))
     )
     few.to_csv(path, index=False)
     alone = evaluate(settings(rows), **how)
-    assert table.loc[1, "LVEF_R2"] == pytest.approx(alone.loc[1, "LVEF_R2"])
+    men = table[(table["group"] == "men") & (table["phenotype"] == "LVEF")]
+    assert men["value"].tolist() == pytest.approx(alone.loc[1:2, "LVEF_R2"].tolist())
     assert strata.read(path, visits=test["visit"].tolist()[:12]).keys() <= set(names)
 
 
@@ -417,13 +436,15 @@ def test_values_and_differences_are_written_seed_by_seed(cohort):
     embeddings |= {"global": {0: embeddings["global"][0], 1: embeddings["ecg_mae"][0]}}
     rows = [("ecg", "Global", "global"), ("ecg", "PTACL", "ptacl")]
     how = {"participants": path, "phenotypes": PHENOTYPES, "embeddings": embeddings, "seed": 0}
-    tables = regression.evaluate(settings(rows), **how)
-    assert tables.seeds["seed"].tolist() == [0] * 4 + [1] * 4 + [0] * 4 + [1] * 4
-    assert tables.seeds["phenotype"].tolist() == [*PHENOTYPES, "mean"] * 4
-    means = tables.seeds[tables.seeds["phenotype"] == "mean"].set_index(["method", "seed"])
+    table = regression.evaluate(settings(rows), probes={}, **how)
+    of_seeds = table[table["seed"].notna()]
+    values = of_seeds[of_seeds["reference"] == ""]
+    assert values["phenotype"].tolist() == [p for p in [*PHENOTYPES, "mean"] for _ in (0, 1)] * 2
+    means = of_seeds[of_seeds["phenotype"] == "mean"]
+    means = means.set_index(["method", "reference", "seed"])["value"]
     for seed in (0, 1):
-        difference = means.loc[("PTACL", seed), "R2"] - means.loc[("Global", seed), "R2"]
-        assert means.loc[("PTACL", seed), "difference"] == pytest.approx(difference)
-    assert means.loc["Global", "difference"].isna().all()
-    of_table = tables.regression.set_index("method").loc["PTACL", "mean_difference"]
-    assert means.loc["PTACL", "difference"].mean() == pytest.approx(of_table)
+        expected = means[("PTACL", "", seed)] - means[("Global", "", seed)]
+        assert means[("PTACL", "Global", seed)] == pytest.approx(expected)
+    assert ("Global", "Global", 0) not in means.index
+    of_table = wide(table).set_index("method").loc["PTACL", "mean_R2_difference"]
+    assert means["PTACL", "Global"].mean() == pytest.approx(of_table)

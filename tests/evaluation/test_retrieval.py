@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
+from tables import wide
 
 from ptacl.config import Retrieval
 from ptacl.evaluation import ranking, retrieval, uncertainty
@@ -202,7 +203,8 @@ def test_table_has_both_galleries_and_the_chosen_one_first(cohort):
         "embeddings": embeddings,
         "seed": 0,
     }
-    table, by_seed = retrieval.evaluate(settings, **arguments)
+    long = retrieval.evaluate(settings, **arguments)
+    table = wide(long)
     assert table["method"].tolist() == ["Global", "PTACL", "Random"] * 4
     assert table["gallery"].tolist() == (["without own CMR"] * 3 + ["with own CMR"] * 3) * 2
     assert table["direction"].tolist() == ["ECG to CMR"] * 6 + ["CMR to ECG"] * 6
@@ -211,21 +213,18 @@ def test_table_has_both_galleries_and_the_chosen_one_first(cohort):
     base, better, chance = (table.iloc[i] for i in range(3))
     assert chance["mean_P@1"] < base["mean_P@1"] < better["mean_P@1"]
     assert better["mean_MnR"] < base["mean_MnR"] < chance["mean_MnR"]
-    views = ["direction", "gallery", "phenotype", "statistic", "method", "seed"]
-    of_seed = (
-        by_seed.set_index(views)
-        .sort_index()
-        .loc[("ECG to CMR", "without own CMR", "LVEDV", "P@10")]
-    )
-    assert of_seed.loc["PTACL", "value"].mean() == pytest.approx(better["LVEDV_P@10"])
-    expected = of_seed.loc[("PTACL", 0), "value"] - base["LVEDV_P@10"]  # the seed that both have
-    assert of_seed.loc[("PTACL", 0), "difference"] == pytest.approx(expected)
+    views = ["direction", "gallery", "phenotype", "statistic", "method", "reference", "seed"]
+    of_seed = long[long["seed"].notna()].set_index(views).sort_index()["value"]
+    of_seed = of_seed["ECG to CMR", "without own CMR", "LVEDV", "P@10"]
+    assert of_seed["PTACL", ""].mean() == pytest.approx(better["LVEDV_P@10"])
+    expected = of_seed["PTACL", "", 0] - base["LVEDV_P@10"]  # the seed that both have
+    assert of_seed["PTACL", "Global", 0] == pytest.approx(expected)
     assert better["LVEDV_P@10_difference"] == pytest.approx(expected)
     assert better["mean_P@15_p"] < 0.05
     assert table.filter(like="difference").iloc[0].isna().all()
     assert table.iloc[4]["mean_P@1"] > better["mean_P@1"]  # the own CMR helps
 
-    other, _ = retrieval.evaluate(settings.model_copy(update={"own_cmr": True}), **arguments)
+    other = wide(retrieval.evaluate(settings.model_copy(update={"own_cmr": True}), **arguments))
     assert other["gallery"].tolist() == (["with own CMR"] * 3 + ["without own CMR"] * 3) * 2
     columns = [c for c in table.columns if "@" in c or "M" in c]
     np.testing.assert_allclose(
@@ -237,8 +236,10 @@ def test_table_has_both_galleries_and_the_chosen_one_first(cohort):
 def test_models_with_the_same_embedding_do_not_differ(cohort):
     path, embeddings, settings = cohort
     twins = {"global": embeddings["global"], "local": embeddings["global"]}
-    table, _ = retrieval.evaluate(
-        settings, participants=path, phenotypes=["LVEF"], embeddings=twins, seed=0
+    table = wide(
+        retrieval.evaluate(
+            settings, participants=path, phenotypes=["LVEF"], embeddings=twins, seed=0
+        )
     )
     twin = table.iloc[1]
     assert (twin[[c for c in table.columns if "difference" in c]] == 0).all()
@@ -257,18 +258,14 @@ def test_stage_writes_every_column(cohort, tmp_path, monkeypatch):
     ]
     arguments += ["--participants", str(path), "--seed", "1"]
     arguments += ["--embeddings", json.dumps(embeddings, default=str), "--out", str(out)]
-    arguments += ["--by-seed", str(tmp_path / "by_seed.csv")]
     monkeypatch.setattr("sys.argv", arguments)
     retrieval.main()
     table = pd.read_csv(out)
-    statistics = [*(f"P@{k}" for k in KS), "MnR", "MdR"]
-    expected = {
-        f"{p}_{s}{end}"
-        for p in ("LVEDV", "LVEF", "mean")
-        for s in statistics
-        for end in ("", "_low", "_high", "_p")
-    }
-    assert expected < set(table.columns)
+    of_phenotypes = table[table["phenotype"].notna()]
+    assert set(of_phenotypes["phenotype"]) == {"LVEDV", "LVEF", "mean"}
+    assert set(of_phenotypes["statistic"]) == {*(f"P@{k}" for k in KS), "MnR", "MdR"}
+    own = table[table["phenotype"].isna()]
+    assert set(own["statistic"]) == {"own MdR", *(f"own R@{k}" for k in KS)}
     assert "PTACL" in set(table["method"]) and set(table["model"]) == {"global", "local", "random"}
 
 
@@ -294,8 +291,10 @@ def test_own_rank_counts_the_candidates_above_the_own_one(cohort, monkeypatch):
     ]
     assert ranking.own_ranks(query, query).tolist() == [1] * 30
     path, embeddings, settings = cohort
-    table, _ = retrieval.evaluate(
-        settings, participants=path, phenotypes=["LVEF"], embeddings=embeddings, seed=0
+    table = wide(
+        retrieval.evaluate(
+            settings, participants=path, phenotypes=["LVEF"], embeddings=embeddings, seed=0
+        )
     )
     base, better, chance = (table.iloc[i] for i in range(3))
     assert better["own_MdR"] < base["own_MdR"] < chance["own_MdR"] == 115.5
@@ -317,7 +316,8 @@ def test_the_other_direction_is_that_of_exchanged_embeddings(cohort, tmp_path):
             turned.setdefault(name, {})[seed] = tmp_path / f"turned-{name}-{seed}.npz"
     how = {"participants": path, "phenotypes": ["LVEDV"], "seed": 0}
     one, other = (
-        retrieval.evaluate(settings, embeddings=files, **how)[0] for files in (embeddings, turned)
+        wide(retrieval.evaluate(settings, embeddings=files, **how))
+        for files in (embeddings, turned)
     )
     numbers = [c for c in one.columns if "@" in c or "Md" in c or "Mn" in c]
     np.testing.assert_allclose(
@@ -328,8 +328,10 @@ def test_the_other_direction_is_that_of_exchanged_embeddings(cohort, tmp_path):
 
 def test_recall_is_the_share_of_queries_that_find_their_own_among_the_first(cohort):
     path, embeddings, settings = cohort
-    table, _ = retrieval.evaluate(
-        settings, participants=path, phenotypes=["LVEDV"], embeddings=embeddings, seed=0
+    table = wide(
+        retrieval.evaluate(
+            settings, participants=path, phenotypes=["LVEDV"], embeddings=embeddings, seed=0
+        )
     )
     visits = [f"{9000001 + i}_2" for i in range(30, 260)]
     with np.load(embeddings["global"][0]) as stored:
@@ -394,12 +396,14 @@ def test_each_row_says_which_row_of_the_paper_it_is(cohort):
     path, embeddings, settings = cohort
     rows = [settings.rows[0].model_copy(update={"paper": "Global alignment"}), settings.rows[1]]
     chosen = settings.model_copy(update={"rows": rows, "bootstrap": 5})
-    table, _ = retrieval.evaluate(
-        chosen,
-        participants=path,
-        phenotypes=["LVEF"],
-        embeddings=embeddings,
-        seed=0,
+    table = wide(
+        retrieval.evaluate(
+            chosen,
+            participants=path,
+            phenotypes=["LVEF"],
+            embeddings=embeddings,
+            seed=0,
+        )
     )
     assert table["paper"].tolist() == ["Global alignment", "", "Random"] * 4
     assert table["model"].tolist() == ["global", "local", "random"] * 4

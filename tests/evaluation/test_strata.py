@@ -42,21 +42,14 @@ def test_a_table_without_sex_and_age_has_no_groups(tmp_path: Path) -> None:
     assert strata.read(tmp_path / "participants.csv", visits=["9000001_2"]) == {}
 
 
-def test_each_group_has_a_row_with_its_size_and_r2_of_every_phenotype() -> None:
+def test_r2_of_a_group_is_about_the_mean_of_the_group() -> None:
     """Predictions are exact for women, and for men the mean of the targets: R² 1 and 0."""
     targets = np.array([[1.0], [2], [3], [1], [2], [3]])
     predictions = np.array([[1.0], [2], [3], [2], [2], [2]])
     groups = {"women": np.arange(6) < 3, "men": np.arange(6) >= 3}
-    of_groups = strata.tabulate(
-        [predictions],
-        seeds=[0],
-        targets=targets,
-        groups=groups,
-        counts=np.ones((3, 6)),
-    )
-    women, men = strata.columns(of_groups, groups, ["LVEF"], 0.95)
-    assert women["group"] == "women"
-    assert women["n_group"] == 3
-    assert women["LVEF_R2"] == women["mean_R2"] == women["LVEF_R2_low"] == 1
-    assert men["LVEF_R2"] == men["mean_R2"] == men["LVEF_R2_high"] == 0
-    assert of_groups["men"].participants == 3
+    how = {"seeds": [0], "targets": targets, "counts": np.ones((3, 6))}
+    women = strata.estimate([predictions], members=groups["women"], **how)
+    men = strata.estimate([predictions], members=groups["men"], **how)
+    assert women.values.tolist() == [[[1.0]] * 3]
+    assert men.values.tolist() == [[[0.0]] * 3]
+    assert men.participants == 3

@@ -111,17 +111,9 @@ def test_pairing_gives_a_narrower_interval_than_two_separate_bootstraps():
     widths = []
     for drawn in (counts, separate):
         found = estimates(uncertainty.means(other, counts=drawn)[:, 0])
-        columns = uncertainty.paired_columns("x", found, reference=reference, confidence=0.95)
-        widths.append(columns["x_difference_high"] - columns["x_difference_low"])
+        difference = uncertainty.summarise(found.minus(reference), confidence=0.95)
+        widths.append(difference.high - difference.low)
     assert widths[0] < 0.3 * widths[1]
-
-
-def test_the_reference_itself_has_no_difference():
-    columns = uncertainty.paired_columns(
-        "x", estimates(np.arange(4.0)), reference=None, confidence=0.95
-    )
-    assert list(columns) == ["x_difference", "x_difference_low", "x_difference_high", "x_p"]
-    assert np.isnan(list(columns.values())).all()
 
 
 def test_differences_are_taken_seed_by_seed():
@@ -238,12 +230,11 @@ def test_p_by_hand() -> None:
     assert uncertainty.p_value(np.array([1.0, -1, 1])) == 1
 
 
-def test_columns_are_named_after_their_number() -> None:
-    found = uncertainty.columns("LVEF_R2", estimates(np.arange(1001.0)), confidence=0.9)
-    assert list(found) == ["LVEF_R2", "LVEF_R2_low", "LVEF_R2_high"]
-    assert found["LVEF_R2"] == 0
-    assert found["LVEF_R2_low"] == pytest.approx(50.95)
-    assert found["LVEF_R2_high"] == pytest.approx(950.05)
+def test_a_summary_has_the_quantiles_of_the_draws() -> None:
+    found = uncertainty.summarise(estimates(np.arange(1001.0)), confidence=0.9)
+    assert found.value == 0
+    assert found.low == pytest.approx(50.95)
+    assert found.high == pytest.approx(950.05)
 
 
 def test_a_clear_difference_without_any_spread_has_p_zero() -> None:

@@ -49,10 +49,11 @@ def write(folder: Path) -> Path:
         "seed": 0,
     }
     fewer = {"bootstrap": 200}
-    tables = regression.evaluate(of_main(chosen, "regression").model_copy(update=fewer), **common)
-    tables.regression.to_csv(folder / "regression.csv", index=False)
-    ranks, _ = retrieval.evaluate(of_main(chosen, "retrieval").model_copy(update=fewer), **common)
-    ranks.to_csv(folder / "retrieval.csv", index=False)
+    rows = of_main(chosen, "regression").model_copy(update=fewer)
+    table = regression.evaluate(rows, probes={}, **common)
+    table.to_csv(folder / "regression.csv", index=False)
+    rows = of_main(chosen, "retrieval").model_copy(update=fewer)
+    retrieval.evaluate(rows, **common).to_csv(folder / "retrieval.csv", index=False)
     result, _ = alignment.evaluate(
         of_main(chosen, "alignment").model_copy(update=fewer),
         embeddings=embeddings,

@@ -1,17 +1,18 @@
 import pandas as pd
 import pytest
+from tables import change, wide
 
-from ptacl.report import comparison, paper, verdict
+from ptacl.report import cells, comparison, paper, records, verdict
 
 
 @pytest.fixture(scope="module")
 def regression(inputs) -> pd.DataFrame:
-    return pd.read_csv(inputs / "regression.csv")
+    return records.read(inputs / "regression.csv")
 
 
 @pytest.fixture(scope="module")
 def retrieval(inputs) -> pd.DataFrame:
-    return pd.read_csv(inputs / "retrieval.csv")
+    return records.read(inputs / "retrieval.csv")
 
 
 @pytest.mark.parametrize(
@@ -25,11 +26,11 @@ def retrieval(inputs) -> pd.DataFrame:
     ],
 )
 def test_numbers_have_a_true_minus_and_none_before_zero(value, digits, text):
-    assert comparison.number(value, digits=digits) == text
+    assert cells.number(value, digits=digits) == text
 
 
 def test_rows_still_to_come_keep_the_papers_numbers(regression):
-    rows = comparison.regression(regression)
+    rows = comparison.regression(records.records(regression))
     assert [(r.group, r.method, r.evaluation) for r in rows] == [
         (r.input, r.method, r.evaluation) for r in paper.REGRESSION
     ]
@@ -54,14 +55,14 @@ def test_our_own_rows_come_after_those_of_the_paper(regression):
         method=regression["method"].mask(ours, "Age and sex"),
         paper=regression["paper"].mask(ours, float("nan")),
     )
-    rows = comparison.regression(more)
+    rows = comparison.regression(records.records(more))
     assert [r.method for r in rows].count("Age and sex") == 1 and rows[-1].method == "Age and sex"
     assert rows[-1].cells[1].paper is None
     assert not next(r for r in rows if (r.method, r.evaluation) == ("PTACL", "LP")).measured
 
 
 def test_the_best_of_each_input_is_marked(regression):
-    rows = comparison.regression(regression)
+    rows = comparison.regression(records.records(regression))
     for group in ("CMR", "ECG"):
         of_group = [r for r in rows if r.group == group and r.measured]
         for c in range(11):
@@ -74,54 +75,60 @@ def test_the_best_of_each_input_is_marked(regression):
 
 def test_ties_as_shown_are_both_best(regression):
     table = regression.copy()
-    table.loc[table["method"] == "PTACL", "LVEF_R2"] = 0.71234
-    table.loc[table["method"] == "Global", "LVEF_R2"] = 0.71199
-    column = 1 + comparison.phenotypes(table, statistic="R2").index("LVEF")
+    change(table, table["method"] == "PTACL", phenotype="LVEF", value=0.71234)
+    change(table, table["method"] == "Global", phenotype="LVEF", value=0.71199)
+    column = 1 + records.phenotypes(records.records(table)).index("LVEF")
     best = [
-        r.method for r in comparison.regression(table) if r.group == "ECG" and r.cells[column].best
+        r.method
+        for r in comparison.regression(records.records(table))
+        if r.group == "ECG" and r.cells[column].best
     ]
     assert best == ["Global", "PTACL"]
 
 
 def test_random_retrieval_is_never_best_and_ranks_are_best_low(retrieval):
     table = retrieval.copy()
-    table.loc[table["model"] == "random", [c for c in table.columns if c.endswith("P@1")]] = 0.99
-    rows = comparison.retrieval(
-        table,
-    )
+    random = (table["model"] == "random") & (table["statistic"] == "P@1")
+    table.loc[random, "value"] = 0.99
+    rows = comparison.retrieval(records.records(table))
     assert len(rows) == 11 * 3 and rows[0].group == "mean"
     assert not any(cell.best for r in rows if r.method == "Random" for cell in r.cells)
-    rank = comparison.statistics(table).index("MnR")
+    rank = records.statistics(records.records(table)).index("MnR")
     for start in range(0, len(rows), 3):
         methods = rows[start : start + 2]
         assert min(methods, key=lambda r: r.cells[rank].value).cells[rank].best
 
 
 def test_the_other_gallery_has_other_numbers(retrieval):
+    retrieval = records.records(retrieval)
     views = comparison.views(retrieval)
     assert [d for d, _ in views] == ["ECG to CMR"] * 2 + ["CMR to ECG"] * 2
     shown, other, turned, _ = (comparison.retrieval(retrieval, view) for view in views)
     assert turned[0].cells[0].value != shown[0].cells[0].value and turned[0].cells[0].paper is None
     assert shown[0].cells[0].value < other[0].cells[0].value  # the own CMR helps
-    assert comparison.statistics(retrieval) == ["P@1", "P@3", "P@5", "P@10", "P@15", "MnR", "MdR"]
+    assert records.statistics(retrieval) == ["P@1", "P@3", "P@5", "P@10", "P@15", "MnR", "MdR"]
 
 
 def test_intervals_are_written_the_same_everywhere():
-    assert comparison.span("0.40", "0.60") == "[0.40,\N{NO-BREAK SPACE}0.60]"
+    assert cells.span("0.40", "0.60") == "[0.40,\N{NO-BREAK SPACE}0.60]"
 
 
 def test_nothing_below_zero_is_best(regression):
     table = regression.copy()
-    table.loc[table["input"] == "CMR", "LVEF_R2"] = [-0.3, -0.1]
-    table.loc[table["input"] == "ECG", "LVEF_R2"] = [-0.3, -0.2, 0.1, -0.1]
-    column = 1 + comparison.phenotypes(table, statistic="R2").index("LVEF")
+    for group, values in (("CMR", [-0.3, -0.1]), ("ECG", [-0.3, -0.2, 0.1, -0.1])):
+        of_group = table["input"] == group
+        for method, value in zip(table[of_group]["method"].unique(), values, strict=True):
+            change(table, of_group & (table["method"] == method), phenotype="LVEF", value=value)
+    column = 1 + records.phenotypes(records.records(table)).index("LVEF")
     assert [
-        r.cells[column].value for r in comparison.regression(table) if r.cells[column].best
+        r.cells[column].value
+        for r in comparison.regression(records.records(table))
+        if r.cells[column].best
     ] == [0.1]
 
 
 def test_own_partners_come_with_their_share_of_the_gallery_and_recall(retrieval):
-    partners = comparison.own_partners(retrieval)
+    partners = comparison.own_partners(records.records(retrieval))
     methods = ["Global (retrieval)", "PTACL (retrieval)", "Random"]
     assert [(o.direction, o.method) for o in partners] == [
         (d, m) for d in ("ECG to CMR", "CMR to ECG") for m in methods
@@ -148,30 +155,34 @@ def test_own_partners_come_with_their_share_of_the_gallery_and_recall(retrieval)
     ],
 )
 def test_an_interval_has_the_digits_that_show_its_signs(low, high, expected):
-    assert comparison.ends(low, high) == expected
+    assert cells.ends(low, high) == expected
 
 
 def test_headline_and_table_show_the_same_interval(regression):
     table = regression.copy()
     leading = table["method"] == "PTACL"
-    table.loc[leading, ["mean_difference_low", "mean_difference_high"]] = -0.005, 0.027
+    change(table, leading, difference=True, low=-0.005, high=0.027)
     row = next(
         r
-        for r in comparison.regression(table)
+        for r in comparison.regression(records.records(table))
         if (r.group, r.method, r.evaluation) == ("ECG", "PTACL", "LP")
     )
     assert row.difference.bounds == ("\N{MINUS SIGN}0.005", "0.027")
     sentence = next(
-        v.sentence for v in verdict.of_regression(table, unlearned=[]) if v.method == "PTACL"
+        v.sentence
+        for v in verdict.of_regression(records.records(table), unlearned=[])
+        if v.method == "PTACL"
     )
     assert "CI \N{MINUS SIGN}0.005 to 0.027" in sentence
 
 
 def test_differences_of_retrieval_go_by_precision_at_ten(retrieval):
-    assert comparison.decisive(retrieval) == "P@10"
-    row = comparison.retrieval(retrieval)[1]
+    found = records.records(retrieval)
+    assert comparison.decisive(found) == "P@10"
+    row = comparison.retrieval(found)[1]
     assert row.method == "PTACL (retrieval)"
-    expected = retrieval[(retrieval["method"] == row.method) & retrieval["shown"]].iloc[0]
+    table = wide(retrieval)
+    expected = table[(table["method"] == row.method) & table["shown"]].iloc[0]
     assert row.difference.value == expected["mean_P@10_difference"]
-    few = retrieval.drop(columns=[c for c in retrieval if "P@10" in c or "P@15" in c])
-    assert comparison.decisive(few) == "P@5"
+    few = retrieval[~retrieval["statistic"].isin(["P@10", "P@15"])]
+    assert comparison.decisive(records.records(few)) == "P@5"

@@ -4,8 +4,9 @@ import subprocess
 
 import pandas as pd
 import pytest
+from tables import wide
 
-from ptacl.report import comparison, paper, tables
+from ptacl.report import cells, paper, records, tables
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_groups_and_environments_are_balanced(texts, name):
 
 
 def test_numbers_are_those_of_the_csv(texts, inputs):
-    table = pd.read_csv(inputs / "regression.csv")
+    table = wide(pd.read_csv(inputs / "regression.csv"))
     row = next(r for r in rows(texts["regression"]) if r.startswith("ECG & PTACL & LP"))
     ours = table[(table["method"] == "PTACL")].iloc[0]
     for name in [*paper.PHENOTYPES, "mean"]:
@@ -120,12 +121,13 @@ def test_latex_sets_both_tables_on_a_page_each(texts, tmp_path):
 
 
 def test_the_summary_holds_the_means_with_their_intervals(texts, inputs):
-    probes, ranks = (pd.read_csv(inputs / f"{name}.csv") for name in ("regression", "retrieval"))
+    probes = wide(pd.read_csv(inputs / "regression.csv"))
+    ranks = wide(pd.read_csv(inputs / "retrieval.csv"))
     summary = texts["summary"].replace("\N{NO-BREAK SPACE}", " ")
     ours = probes[probes["method"] == "PTACL"].iloc[0]
     cells = [
         f"{ours['mean_R2']:.3f} [{ours['mean_R2_low']:.2f}, {ours['mean_R2_high']:.2f}]",
-        f"p = {ours['mean_p']:.2f}",
+        f"p = {ours['mean_R2_p']:.2f}",
     ]
     line = next(line for line in summary.splitlines() if line.startswith("| ECG | PTACL | LP"))
     assert all(cell in line for cell in cells) and "Supervised" not in summary
@@ -136,9 +138,11 @@ def test_the_summary_holds_the_means_with_their_intervals(texts, inputs):
 
 
 def test_the_caption_names_the_reference(inputs):
-    table = pd.read_csv(inputs / "regression.csv")
-    table["method"] = table["method"].replace("Global", "Other_method")
-    assert r"difference of the mean from Other\_method" in tables.regression(table)
+    table = records.read(inputs / "regression.csv")
+    for column in ("method", "reference"):
+        table[column] = table[column].replace("Global", "Other_method")
+    text = tables.regression(records.records(table))
+    assert r"difference of the mean from Other\_method" in text
 
 
 def test_reserved_characters_are_escaped():
@@ -147,7 +151,5 @@ def test_reserved_characters_are_escaped():
 
 def test_a_cell_without_an_interval_is_the_number_alone():
     nothing = float("nan")
-    assert (
-        tables.cell(comparison.Cell(0.5, nothing, nothing, None, 3, best=True)) == r"\textbf{0.500}"
-    )
-    assert tables.cell(comparison.Cell(nothing, nothing, nothing, 0.4, 3)) == "--"
+    assert tables._cell(cells.Cell(0.5, nothing, nothing, None, 3, best=True)) == r"\textbf{0.500}"
+    assert tables._cell(cells.Cell(nothing, nothing, nothing, 0.4, 3)) == "--"

@@ -1,16 +1,15 @@
 import json
-import math
-import re
 
 import pandas as pd
 import pytest
+from tables import change, wide
 
-from ptacl.report import verdict
+from ptacl.report import records, verdict
 
 
 @pytest.fixture
 def tables(inputs) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return pd.read_csv(inputs / "regression.csv"), pd.read_csv(inputs / "retrieval.csv")
+    return records.read(inputs / "regression.csv"), records.read(inputs / "retrieval.csv")
 
 
 def with_seeds(tables, seeds: int = 5) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -23,8 +22,8 @@ def with_seeds(tables, seeds: int = 5) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def headline(regression, retrieval, unlearned=()) -> str:
     of_tables = [
-        verdict.of_regression(regression, unlearned=unlearned),
-        verdict.of_retrieval(retrieval, unlearned=unlearned),
+        verdict.of_regression(records.records(regression), unlearned=unlearned),
+        verdict.of_retrieval(records.records(retrieval), unlearned=unlearned),
     ]
     return verdict.headline(of_tables)
 
@@ -40,10 +39,10 @@ def headline(regression, retrieval, unlearned=()) -> str:
 def test_with_all_evidence_the_interval_decides_the_word(tables, low, high, relation):
     regression, retrieval = with_seeds(tables)
     leading = regression["method"] == "PTACL"
-    regression.loc[leading, ["mean_difference_low", "mean_difference_high"]] = low, high
+    change(regression, leading, difference=True, low=low, high=high)
     text = headline(regression, retrieval)
     assert text.startswith(f"PTACL {relation} Global by linear probe: mean R²")
-    assert f"{regression.loc[leading, 'mean_R2'].iloc[0]:.3f}" in text
+    assert f"{wide(regression).set_index('method').loc['PTACL', 'mean_R2']:.3f}" in text
     assert "PTACL (retrieval)" in text
     assert "mean P@10" in text
     assert "needs" not in text
@@ -52,9 +51,8 @@ def test_with_all_evidence_the_interval_decides_the_word(tables, low, high, rela
 @pytest.mark.parametrize("seeds", [1, 4])
 def test_fewer_than_five_seeds_give_numbers_but_no_verdict(tables, seeds):
     regression, retrieval = with_seeds(tables, seeds)
-    regression.loc[
-        regression["method"] == "PTACL", ["mean_difference_low", "mean_difference_high"]
-    ] = 0.01, 0.03
+    leading = regression["method"] == "PTACL"
+    change(regression, leading, difference=True, low=0.01, high=0.03)
     text = headline(regression, retrieval)
     assert text.startswith("PTACL and Global cannot be ranked by linear probe yet: mean R²")
     assert text.count(f"A verdict needs at least 5 seeds (this run has {seeds}).") == 2
@@ -63,7 +61,7 @@ def test_fewer_than_five_seeds_give_numbers_but_no_verdict(tables, seeds):
 
 def test_a_loss_that_was_not_learned_and_an_r2_below_zero_forbid_a_verdict(tables):
     regression, retrieval = with_seeds(tables)
-    regression.loc[regression["method"] == "Global", "mean_R2"] = -0.05
+    change(regression, regression["method"] == "Global", value=-0.05)
     text = headline(regression, retrieval, unlearned=["ptacl", "global_retrieval"])
     assert (
         "needs trainings that learned every loss term (PTACL did not) and a mean R² above zero."
@@ -74,7 +72,7 @@ def test_a_loss_that_was_not_learned_and_an_r2_below_zero_forbid_a_verdict(table
 
 def test_a_precision_at_chance_forbids_a_verdict(tables):
     regression, retrieval = with_seeds(tables)
-    retrieval.loc[retrieval["model"] == "ptacl_retrieval", "mean_P@10_low"] = 0.2
+    change(retrieval, retrieval["model"] == "ptacl_retrieval", statistic="P@10", low=0.2)
     assert "needs a P@10 clearly above chance." in headline(regression, retrieval)
 
 
@@ -90,25 +88,25 @@ def test_without_ptacl_the_rules_are_the_same(tables):
 
 def test_another_reference_is_held_to_the_same_rules(tables):
     regression, retrieval = tables
-    columns = [c for c in regression if re.match(r"mean_(difference|p)", c)]
-    regression.loc[regression["method"] == "Global", columns] = regression.loc[
-        regression["method"] == "PTACL", columns
-    ].to_numpy()
-    regression.loc[regression["method"] == "PTACL", columns] = math.nan
+    compared = regression["reference"] != ""
+    ahead = compared & (regression["method"] == "PTACL")
+    regression.loc[ahead, ["model", "method", "reference"]] = "global", "Global", "PTACL"
+    others = regression[regression["model"] == "global"].iloc[0]
+    regression.loc[ahead, "paper"] = others["paper"]
     text = headline(regression, retrieval)
     assert text.startswith("Global and PTACL cannot be ranked by linear probe yet")
 
 
 def test_every_row_is_compared_with_the_reference(tables):
     regression, retrieval = with_seeds(tables)
-    found = verdict.of_regression(regression, unlearned=[])
+    found = verdict.of_regression(records.records(regression), unlearned=[])
     assert [v.method for v in found] == ["Random init", "MAE", "PTACL"]
     assert found[0].sentence.startswith(
         "Random init and Global cannot be ranked by linear probe yet"
     )
     assert found[0].sentence.endswith("A verdict needs a mean R² above zero.")
     assert found[1].sentence.startswith("MAE does not clearly differ from Global by linear probe")
-    assert [v.method for v in verdict.of_retrieval(retrieval, unlearned=[])] == [
+    assert [v.method for v in verdict.of_retrieval(records.records(retrieval), unlearned=[])] == [
         "PTACL (retrieval)"
     ]
 
@@ -126,9 +124,13 @@ def test_the_headline_is_about_ptacl_itself_and_not_its_variants(tables):
         "PTACL and Global cannot be ranked by linear probe"
     )
     flow, alignment = {}, {"models": {}}
-    cards = verdict.figures(table, retrieval, alignment=alignment, flow=flow)
+    cards = verdict.figures(
+        records.records(table), records.records(retrieval), alignment=alignment, flow=flow
+    )
     assert cards[0][1] == "mean R² from the ECG, PTACL"
-    sentences = {v.method: v.sentence for v in verdict.of_regression(table, unlearned=[])}
+    sentences = {
+        v.method: v.sentence for v in verdict.of_regression(records.records(table), unlearned=[])
+    }
     assert sentences["PTACL (FN + AP)"].startswith(
         "PTACL (FN + AP) and Global cannot be ranked in regression"
     )
@@ -137,7 +139,7 @@ def test_the_headline_is_about_ptacl_itself_and_not_its_variants(tables):
 def test_rows_without_training_need_no_seeds(tables):
     regression, _ = with_seeds(tables)
     regression.loc[regression["method"] == "MAE", "seeds"] = 0
-    sentence = verdict.of_regression(regression, unlearned=[])[1].sentence
+    sentence = verdict.of_regression(records.records(regression), unlearned=[])[1].sentence
     assert sentence.startswith("MAE does not clearly differ from Global")
 
 
@@ -151,7 +153,7 @@ def test_one_retrieval_model_leaves_the_regression_sentence(tables):
 def test_the_headline_never_hides_a_sign(tables):
     regression, retrieval = with_seeds(tables)
     leading = regression["method"] == "PTACL"
-    regression.loc[leading, ["mean_difference_low", "mean_difference_high"]] = -0.0002, 0.027
+    change(regression, leading, difference=True, low=-0.0002, high=0.027)
     assert "95 % CI \N{MINUS SIGN}0.0002 to 0.027" in headline(regression, retrieval)
 
 
@@ -160,14 +162,17 @@ def test_key_figures_come_with_their_controls_and_claim_nothing(tables, inputs):
     alignment, flow = (
         json.loads((inputs / name).read_text()) for name in ("alignment.json", "flow.json")
     )
-    cards = verdict.figures(regression, retrieval, alignment=alignment, flow=flow)
+    cards = verdict.figures(
+        records.records(regression), records.records(retrieval), alignment=alignment, flow=flow
+    )
     assert cards[0] == (
         "420",
         "participants with usable ECG and cine",
         "243 train, 27 validation, 150 test",
     )
     assert not [text for card in cards for text in card if "best" in text.lower()]
-    of_method = regression[regression["input"] == "ECG"].set_index("method")["mean_R2"]
+    table = wide(regression)
+    of_method = table[table["input"] == "ECG"].set_index("method")["mean_R2"]
     assert cards[1][:2] == (f"{of_method['PTACL']:.3f}", "mean R² from the ECG, PTACL")
     for control in ("Global", "Random init"):
         number = f"{of_method[control]:.3f}".replace("-", "\N{MINUS SIGN}")
@@ -181,4 +186,14 @@ def test_key_figures_come_with_their_controls_and_claim_nothing(tables, inputs):
     )
     for name, key in (("other people's cines", "other_share"), ("a still image", "still_share")):
         assert f"{name} {entry[key]:.2f}" in cards[3][2]
-    assert len(verdict.figures(regression, retrieval, alignment=alignment, flow={})) == 3
+    assert (
+        len(
+            verdict.figures(
+                records.records(regression),
+                records.records(retrieval),
+                alignment=alignment,
+                flow={},
+            )
+        )
+        == 3
+    )

@@ -44,7 +44,7 @@ PROBE = "results/models/{model}-{seed}/probe.json"
 PROBED = list(dict.fromkeys(models_of(REGRESSION) + models_of(RETRIEVAL)))
 
 
-rule readout:
+rule probe:
     input:
         ready=READY,
         participants=lambda w: current("participants.csv"),
@@ -52,9 +52,9 @@ rule readout:
     output:
         listed(PROBE, PROBED),
     log:
-        "results/logs/readout.log",
+        "results/logs/probe.log",
     benchmark:
-        "results/benchmarks/readout.tsv"
+        "results/benchmarks/probe.tsv"
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -67,11 +67,11 @@ rule readout:
         ),
         phenotypes=schema.dump(names=PHENOTYPES, units=[p.unit for p in CONFIG.cohort.phenotypes]),
         seed=CONFIG.seed,
-        code=code_version.digest("ptacl.evaluation.readout"),
+        code=code_version.digest("ptacl.evaluation.saved_probe"),
         embeddings=files(EMBEDDINGS, PROBED),
         models=files(PROBE, PROBED),
     shell:
-        "python -m ptacl.evaluation.readout --settings {params.settings:q}"
+        "python -m ptacl.evaluation.saved_probe --settings {params.settings:q}"
         " --phenotypes {params.phenotypes:q} --seed {params.seed}"
         " --participants {input.participants} --embeddings {params.embeddings:q}"
         " --models {params.models:q} > {log} 2>&1"
@@ -82,10 +82,9 @@ rule regression:
         ready=READY,
         participants=lambda w: current("participants.csv"),
         embeddings=listed(EMBEDDINGS, models_of(REGRESSION)),
+        probes=listed(PROBE, models_of(REGRESSION)),
     output:
-        table="results/tables/regression.csv",
-        strata="results/tables/strata.csv",
-        by_seed="results/tables/regression_by_seed.csv",
+        "results/tables/regression.csv",
     log:
         "results/logs/regression.log",
     benchmark:
@@ -102,11 +101,12 @@ rule regression:
         seed=CONFIG.seed,
         code=code_version.digest("ptacl.evaluation.regression"),
         embeddings=files(EMBEDDINGS, models_of(REGRESSION)),
+        probes=files(PROBE, models_of(REGRESSION)),
     shell:
         "python -m ptacl.evaluation.regression --settings {params.settings:q}"
         " --phenotypes {params.phenotypes:q} --seed {params.seed}"
         " --participants {input.participants} --embeddings {params.embeddings:q}"
-        " --out {output.table} --strata {output.strata} --by-seed {output.by_seed} > {log} 2>&1"
+        " --probes {params.probes:q} --out {output} > {log} 2>&1"
 
 
 rule retrieval:
@@ -115,8 +115,7 @@ rule retrieval:
         participants=lambda w: current("participants.csv"),
         embeddings=listed(EMBEDDINGS, models_of(RETRIEVAL)),
     output:
-        table="results/tables/retrieval.csv",
-        by_seed="results/tables/retrieval_by_seed.csv",
+        "results/tables/retrieval.csv",
     log:
         "results/logs/retrieval.log",
     benchmark:
@@ -137,7 +136,7 @@ rule retrieval:
         "python -m ptacl.evaluation.retrieval --settings {params.settings:q}"
         " --phenotypes {params.phenotypes:q} --seed {params.seed}"
         " --participants {input.participants} --embeddings {params.embeddings:q}"
-        " --out {output.table} --by-seed {output.by_seed} > {log} 2>&1"
+        " --out {output} > {log} 2>&1"
 
 
 rule alignment:

@@ -4,16 +4,18 @@ Shapes: n participants, D features, P phenotypes, B bootstrap draws, of which th
 sample itself.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
 
 from ptacl.config import RegressionRow
-from ptacl.evaluation import samples
+from ptacl.evaluation import inputs
 
 Array = NDArray[np.float64]
 
@@ -81,34 +83,70 @@ def r2(targets_np: Array, predictions_np: Array, *, counts: Array) -> Array:
         return np.where(spread > 1e-12 * second, 1 - (counts @ squared_error) / spread, np.nan)
 
 
+def read(path: Path, *, modality: str) -> tuple[Probe, list[str]]:
+    """Read the probe of a modality from probe.json, and the names of its phenotypes.
+
+    Raises ValueError if the file has no probe of this modality.
+    """
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    if modality not in stored:
+        raise ValueError(f"{path} has no probe of {modality}: run the probe stage again")
+    return of_json(stored[modality])
+
+
+def of_json(stored: Mapping[str, Any]) -> tuple[Probe, list[str]]:
+    """Return a stored probe, and the names of its phenotypes."""
+    phenotypes = stored["phenotypes"]
+    intercepts = np.array([phenotype["intercept"] for phenotype in phenotypes])
+    names = [str(phenotype["name"]) for phenotype in phenotypes]
+    return Probe(np.array(stored["coefficients"]), intercepts), names
+
+
 def predict(
     row: RegressionRow,
     embedding: Path | None,
     *,
+    probe: Path | None,
     participants: Path,
-    train: samples.Samples,
-    test: samples.Samples,
+    train: inputs.Samples,
+    test: inputs.Samples,
     names: Sequence[str],
 ) -> Array:
     """Return predicted phenotypes (n, P) of the test participants.
 
-    They come from a linear probe of the row's features, or from the model's own prediction head.
+    They come from the model's own prediction head, from the saved probe of an embedding, or from a
+    linear probe of the row's features that is fitted here.
     """
-    if row.predictions is None:
-        seen, unseen = _features(row, embedding, participants=participants, train=train, test=test)
-        return fit(seen, train.targets).predict(unseen)
-    assert embedding is not None
+    if row.predictions is not None:
+        assert embedding is not None
+        return _of_head(embedding, row.predictions, test=test, names=names)
+    if len(row.features) == 1 and probe is not None:
+        (modality,) = row.features
+        saved, known = read(probe, modality=modality)
+        if lacking := [name for name in names if name not in known]:
+            raise ValueError(
+                f"{', '.join(lacking)}: a phenotype has no value in the training split: remove it "
+                "from cohort.phenotypes"
+            )
+        assert embedding is not None
+        unseen = inputs.read_embedding(embedding, array=modality, visits=test.visits)
+        return saved.predict(unseen.astype(np.float64))[:, [known.index(name) for name in names]]
+    seen, unseen_features = _features(
+        row, embedding, participants=participants, train=train, test=test
+    )
+    return fit(seen, train.targets).predict(unseen_features)
+
+
+def _of_head(
+    embedding: Path, modality: str, *, test: inputs.Samples, names: Sequence[str]
+) -> Array:
+    """Return the predictions (n, P) of a supervised model."""
     with np.load(embedding, allow_pickle=False) as stored:
-        known = (
-            stored[f"{row.predictions}_phenotypes"].tolist()
-            if f"{row.predictions}_phenotypes" in stored
-            else []
-        )
+        array = f"{modality}_phenotypes"
+        known = stored[array].tolist() if array in stored else []
     if lacking := [name for name in names if name not in known]:
         raise ValueError(f"{embedding} predicts no {', '.join(lacking)}: train the model again")
-    found = samples.read_embedding(
-        embedding, array=f"{row.predictions}_predicted", visits=test.visits
-    )
+    found = inputs.read_embedding(embedding, array=f"{modality}_predicted", visits=test.visits)
     return found[:, [known.index(name) for name in names]].astype(np.float64)
 
 
@@ -117,20 +155,22 @@ def _features(
     embedding: Path | None,
     *,
     participants: Path,
-    train: samples.Samples,
-    test: samples.Samples,
+    train: inputs.Samples,
+    test: inputs.Samples,
 ) -> tuple[Array, Array]:
     """Return the features of the training participants and of the test participants."""
-    visits, parts = train.visits + test.visits, []
-    if embedding is not None:
-        arrays = [f for f in row.features if f in ("ecg", "cmr")]
-        parts = [
-            samples.read_embedding(embedding, array=f, visits=visits).astype(np.float64)
-            for f in arrays
-        ]
-    if covariates := [f for f in row.features if f not in ("ecg", "cmr")]:
+    visits = train.visits + test.visits
+    parts: list[Array] = []
+    covariates = []
+    for feature in row.features:
+        if feature in ("ecg", "cmr") and embedding is not None:
+            values = inputs.read_embedding(embedding, array=feature, visits=visits)
+            parts.append(values.astype(np.float64))
+        else:
+            covariates.append(feature)
+    if covariates:
         parts.append(
-            samples.read_covariates(
+            inputs.read_covariates(
                 participants, names=covariates, train=train.visits, visits=visits
             )
         )

@@ -13,8 +13,7 @@ the sample itself.
 
 import argparse
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +21,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ptacl import seeds, stage
-from ptacl.config import Regression
-from ptacl.evaluation import samples, strata, uncertainty
+from ptacl.config import Regression, RegressionRow
+from ptacl.evaluation import inputs, results, strata, summary, uncertainty
 from ptacl.evaluation.probes import predict, r2
+from ptacl.evaluation.results import Line, Reference
 from ptacl.evaluation.uncertainty import Estimates
 
 Array = NDArray[np.float64]
@@ -32,195 +32,136 @@ Array = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 
-def tabulate(
-    estimates: Sequence[Estimates],
-    *,
-    rows: Sequence[Mapping[str, object]],
-    reference: int,
-    phenotypes: Sequence[str],
-    confidence: float,
-) -> pd.DataFrame:
-    """Make a table with one row per method.
-
-    A row contains R² of each phenotype and of their mean, with intervals and differences from the
-    reference row. For a phenotype x, `x_p` is the p value of the difference, `x_p_holm` the same
-    adjusted for all phenotypes of the row (Holm 1979), and `x_seed_sd` the standard deviation over
-    seeds, which is empty for a single seed.
-    """
-    table = []
-    with_mean = [estimate.with_mean() for estimate in estimates]
-    for i, (row, estimate) in enumerate(zip(rows, with_mean, strict=True)):
-        numbers: dict[str, object] = dict(row)
-        for p, name in enumerate([*phenotypes, "mean"]):
-            other = None if i == reference else with_mean[reference].at(p)
-            numbers |= uncertainty.columns(f"{name}_R2", estimate.at(p), confidence=confidence)
-            numbers |= uncertainty.paired_columns(
-                name, estimate.at(p), reference=other, confidence=confidence
-            )
-        spread = _spread(estimate.values[:, 0])
-        adjusted = uncertainty.holm([float(numbers[f"{name}_p"]) for name in phenotypes])  # type: ignore[arg-type]
-        numbers |= {
-            f"{name}_p_holm": value for name, value in zip(phenotypes, adjusted, strict=True)
-        }
-        numbers |= {f"{name}_seed_sd": spread[p] for p, name in enumerate(phenotypes)}
-        table.append(numbers)
-    return pd.DataFrame(table)
-
-
-def _spread(values_SP: Array) -> list[float]:
-    """Return the standard deviations (P,) over seeds, NaN for a single seed."""
-    if len(values_SP) < 2:
-        return [float("nan")] * values_SP.shape[1]
-    found: list[float] = values_SP.std(axis=0, ddof=1).tolist()
-    return found
-
-
-def by_seed(
-    estimates: Sequence[Estimates],
-    *,
-    rows: Sequence[Mapping[str, object]],
-    reference: int,
-    phenotypes: Sequence[str],
-) -> pd.DataFrame:
-    """Make a table with R² of the sample, one row per method, seed and phenotype.
-
-    It includes the difference from the reference row with the same seed.
-    """
-    table = []
-    names = [*phenotypes, "mean"]
-    for i, (row, estimate) in enumerate(zip(rows, estimates, strict=True)):
-        fixed = {key: row[key] for key in ("input", "method", "evaluation", "model")}
-        other = None if i == reference else estimates[reference].with_mean()
-        for seed, values, differences in estimate.with_mean().by_seed(other):
-            for p, name in enumerate(names):
-                numbers = {
-                    "seed": seed,
-                    "phenotype": name,
-                    "R2": values[p],
-                    "difference": differences[p],
-                }
-                table.append(fixed | numbers)
-    return pd.DataFrame(table).astype({"seed": "Int64"})
-
-
-@dataclass(frozen=True)
-class Tables:
-    """Table 2, its ECG rows by sex and age, and its values by seed."""
-
-    regression: pd.DataFrame
-    strata: pd.DataFrame
-    seeds: pd.DataFrame
-
-
 def evaluate(
     settings: Regression,
     *,
     participants: Path,
     phenotypes: Sequence[str],
-    embeddings: samples.Files,
+    embeddings: inputs.Files,
+    probes: inputs.Files,
     seed: int,
-) -> Tables:
-    """Compute Table 2 for the rows of the settings.
+) -> pd.DataFrame:
+    """Compute Table 2 for the rows of the settings, as a long table.
 
-    Raises ValueError if the reference is not the label of an ECG row.
+    ECG rows are also evaluated by sex and age group. Raises ValueError if the reference is not the
+    label of an ECG row.
     """
-    reference = [
-        i
-        for i, row in enumerate(settings.rows)
-        if row.label == settings.reference and row.input == "ecg"
-    ]
-    if not reference:
-        raise ValueError(
-            f"regression.reference {settings.reference} is not the label of an ECG row of "
-            "regression.rows"
-        )
-    train = samples.read_participants(participants, split="train", phenotypes=phenotypes)
-    test = samples.read_participants(participants, split="test", phenotypes=phenotypes)
+    reference_row = _reference(settings)
+    train = inputs.read_participants(participants, split="train", phenotypes=phenotypes)
+    test = inputs.read_participants(participants, split="test", phenotypes=phenotypes)
     generator = seeds.generator(seed, "bootstrap", "regression")
     counts = uncertainty.draw_counts(
         len(test.visits), draws=settings.bootstrap, generator=generator
     )
-    estimates, rows, by_stratum = [], [], []
     groups = strata.read(participants, visits=test.visits)
-    for row in settings.rows:
-        files: dict[int | None, Path | None] = {None: None}
-        if row.model:
-            files = dict[int | None, Path | None](
-                samples.of_model(row.model, embeddings=embeddings).items()
+    names = [*phenotypes, summary.MEAN]
+
+    def of_row(row: RegressionRow) -> tuple[list[int | None], list[Array]]:
+        """Return the seeds of a row, and its predictions for the test participants by seed."""
+        model_seeds = inputs.seeds_of(row.model, embeddings=embeddings)
+        predictions = []
+        for model_seed in model_seeds:
+            predictions.append(
+                predict(
+                    row,
+                    inputs.file_of(row.model, model_seed, files=embeddings),
+                    probe=inputs.file_of(row.model, model_seed, files=probes),
+                    participants=participants,
+                    train=train,
+                    test=test,
+                    names=phenotypes,
+                )
             )
-        predictions = [
-            predict(row, path, participants=participants, train=train, test=test, names=phenotypes)
-            for path in files.values()
-        ]
+        return model_seeds, predictions
+
+    predicted = [of_row(row) for row in settings.rows]
+    estimates = []
+    for model_seeds, predictions in predicted:
         of_seed = np.stack([r2(test.targets, found, counts=counts) for found in predictions])
-        estimate = Estimates(of_seed, list(files), len(test.visits))
-        estimates.append(estimate)
-        fixed = {
+        estimates.append(Estimates(of_seed, model_seeds, len(test.visits)).with_mean())
+    place = settings.rows.index(reference_row)
+    reference = Reference(reference_row.label, estimates[place])
+    lines: list[Line] = []
+    for i, row in enumerate(settings.rows):
+        columns = {
             "input": row.group,
             "method": row.label,
             "evaluation": row.evaluation,
             "model": row.model or "",
-        }
-        fixed |= {"paper": row.paper or "", "note": row.note}
-        numbers = {
+            "paper": row.paper or "",
+            "note": row.note,
             "n_train": len(train.visits),
             "n_test": len(test.visits),
-            "seeds": estimate.num_seeds,
+            "seeds": estimates[i].num_seeds,
+            "confidence": settings.confidence,
         }
-        rows.append(fixed | numbers | {"confidence": settings.confidence})
-        if row.group == "ECG":
-            of_groups = strata.tabulate(
-                predictions, seeds=list(files), targets=test.targets, groups=groups, counts=counts
+        of_all = list(
+            results.lines(
+                columns,
+                "R2",
+                estimates[i],
+                phenotypes=names,
+                reference=None if i == place else reference,
+                confidence=settings.confidence,
             )
-            by_stratum += [
-                fixed | numbers | found
-                for found in strata.columns(of_groups, groups, phenotypes, settings.confidence)
-            ]
-        log.info("%s %s: mean R2 %.3f", fixed["input"], row.label, estimate.value.mean())
-    place = reference[0]
-    table = tabulate(
-        estimates, rows=rows, reference=place, phenotypes=phenotypes, confidence=settings.confidence
+        )
+        results.adjust(of_all)
+        lines += of_all
+        if row.group == "ECG":
+            model_seeds, predictions = predicted[i]
+            for group, members in groups.items():
+                in_group = strata.estimate(
+                    predictions,
+                    members=members,
+                    seeds=model_seeds,
+                    targets=test.targets,
+                    counts=counts,
+                )
+                lines += results.lines(
+                    columns | {"n_test": int(members.sum())},
+                    "R2",
+                    in_group.with_mean(),
+                    phenotypes=names,
+                    reference=None,
+                    confidence=settings.confidence,
+                    group=group,
+                )
+        log.info("%s %s: mean R2 %.3f", row.group, row.label, estimates[i].value[-1])
+    return results.table(lines)
+
+
+def _reference(settings: Regression) -> RegressionRow:
+    for row in settings.rows:
+        if row.label == settings.reference and row.input == "ecg":
+            return row
+    raise ValueError(
+        f"regression.reference {settings.reference} is not the label of an ECG row of "
+        "regression.rows"
     )
-    of_seeds = by_seed(estimates, rows=rows, reference=place, phenotypes=phenotypes)
-    return Tables(table, pd.DataFrame(by_stratum), of_seeds)
 
 
 def main() -> None:
-    """Write the regression tables."""
+    """Write the regression table."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     parser = argparse.ArgumentParser(description="Evaluate linear probes of embeddings (Table 2).")
+    inputs.add_arguments(parser, section="regression")
     parser.add_argument(
-        "--settings", required=True, help="section regression of the configuration, as JSON"
-    )
-    parser.add_argument("--phenotypes", required=True, help="names of the phenotypes, as JSON")
-    parser.add_argument("--participants", required=True, type=Path, help="participants.csv")
-    parser.add_argument(
-        "--embeddings",
+        "--probes",
         required=True,
-        type=samples.files,
-        help="embedding files (.npz) by model and seed, as JSON",
+        type=inputs.files,
+        help="probe.json files by model and seed, as JSON",
     )
-    parser.add_argument("--seed", required=True, type=int, help="seed of the project")
     parser.add_argument("--out", required=True, type=Path, help="table to write (CSV)")
-    parser.add_argument(
-        "--strata", required=True, type=Path, help="table by sex and age group to write (CSV)"
-    )
-    parser.add_argument("--by-seed", required=True, type=Path, help="table by seed to write (CSV)")
     args = parser.parse_args()
-    tables = evaluate(
+    table = evaluate(
         Regression.model_validate_json(args.settings),
         participants=args.participants,
-        phenotypes=samples.names(args.phenotypes),
+        phenotypes=inputs.names(args.phenotypes),
         embeddings=args.embeddings,
+        probes=args.probes,
         seed=args.seed,
     )
-    for path, written in (
-        (args.out, tables.regression),
-        (args.strata, tables.strata),
-        (args.by_seed, tables.seeds),
-    ):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        written.to_csv(path, index=False, float_format="%.6g")
+    results.write(table, args.out)
 
 
 if __name__ == "__main__":

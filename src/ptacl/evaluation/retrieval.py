@@ -26,7 +26,7 @@ is the sample itself.
 
 import argparse
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,12 +35,13 @@ from numpy.typing import NDArray
 
 from ptacl import seeds, stage
 from ptacl.config import Retrieval, RetrievalRow
-from ptacl.evaluation import ranking, samples, uncertainty
+from ptacl.evaluation import inputs, ranking, results, summary, uncertainty
+from ptacl.evaluation.results import Line, Reference
 from ptacl.evaluation.uncertainty import Estimates
 
 Array = NDArray[np.float64]
 
-RANDOM, OWN_RANK = RetrievalRow(label="Random", model="random", paper="Random"), "own_MdR"
+RANDOM = RetrievalRow(label="Random", model="random", paper="Random")
 DIRECTIONS = {"ECG to CMR": ("ecg", "cmr"), "CMR to ECG": ("cmr", "ecg")}  # queries, gallery
 GALLERIES = {False: "without own CMR", True: "with own CMR"}
 
@@ -102,8 +103,8 @@ def _estimates(
     *,
     direction: str,
     own: bool,
-    embeddings: samples.Files,
-    test: samples.Samples,
+    embeddings: inputs.Files,
+    test: inputs.Samples,
     counts: Array,
 ) -> Iterator[tuple[RetrievalRow, Estimates, Estimates]]:
     """Yield the results of each model, and then those of random retrieval.
@@ -114,13 +115,11 @@ def _estimates(
     people = len(test.visits)
     asks, searched = DIRECTIONS[direction]
     for row in settings.rows:
-        files = samples.of_model(row.model, embeddings=embeddings)
+        files = inputs.of_model(row.model, embeddings=embeddings)
         of_seed, own_of_seed = [], []
         for path in files.values():
-            query = samples.read_embedding(path, array=f"{asks}_projected", visits=test.visits)
-            gallery = samples.read_embedding(
-                path, array=f"{searched}_projected", visits=test.visits
-            )
+            query = inputs.read_embedding(path, array=f"{asks}_projected", visits=test.visits)
+            gallery = inputs.read_embedding(path, array=f"{searched}_projected", visits=test.visits)
             found = ranking.find(
                 query,
                 gallery,
@@ -164,159 +163,92 @@ def _own_statistics(ranks_n: Array, *, ks: Sequence[int], counts: Array) -> Arra
     )
 
 
-def _numbers(
-    estimates: Estimates,
-    *,
-    reference: Estimates | None,
-    phenotypes: Sequence[str],
-    names: Sequence[str],
-    confidence: float,
-) -> dict[str, float]:
-    """Return the columns of a row; both estimates hold the phenotypes, followed by their mean."""
-    numbers: dict[str, float] = {}
-    for p, phenotype in enumerate([*phenotypes, "mean"]):
-        for s, statistic in enumerate(names):
-            key = f"{phenotype}_{statistic}"
-            paired = None if reference is None else reference.at(p, s)
-            numbers |= uncertainty.columns(key, estimates.at(p, s), confidence=confidence)
-            numbers |= uncertainty.paired_columns(
-                key, estimates.at(p, s), reference=paired, confidence=confidence
-            )
-    return numbers
-
-
 def evaluate(
     settings: Retrieval,
     *,
     participants: Path,
     phenotypes: Sequence[str],
-    embeddings: samples.Files,
+    embeddings: inputs.Files,
     seed: int,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Compute Table 1, and its values by seed.
+) -> pd.DataFrame:
+    """Compute Table 1 as a long table, for both directions and galleries.
 
-    Table 1 has one row per model, direction and gallery; the version that is shown comes first. The
-    first model is the reference within each direction and gallery.
+    The version that is shown comes first. The first model is the reference within each direction
+    and gallery. The lines of the own partner have no phenotype.
     """
-    test = samples.read_participants(participants, split="test", phenotypes=phenotypes)
+    test = inputs.read_participants(participants, split="test", phenotypes=phenotypes)
     generator = seeds.generator(seed, "bootstrap", "retrieval")
     counts = uncertainty.draw_counts(
         len(test.visits), draws=settings.bootstrap, generator=generator
     )
-    names = [*(f"P@{k}" for k in settings.ks), "MnR", "MdR"]
-    table: list[dict[str, object]] = []
-    of_seeds: list[dict[str, object]] = []
+    statistics_of_row = [*(f"P@{k}" for k in settings.ks), "MnR", "MdR"]
+    own_statistics = [summary.OWN_RANK, *(f"{summary.OWN_RECALL}{k}" for k in settings.ks)]
+    names = [*phenotypes, summary.MEAN]
     views = [(d, own) for d in DIRECTIONS for own in (settings.own_cmr, not settings.own_cmr)]
+    found: list[Line] = []
     for direction, own in views:
-        reference: Estimates | None = None
-        found = _estimates(
+        reference: tuple[str, Estimates] | None = None
+        rows = _estimates(
             settings, direction=direction, own=own, embeddings=embeddings, test=test, counts=counts
         )
-        for row, alone, own_partner in found:
-            estimates = alone.with_mean()
-            fixed: dict[str, object] = {
+        for row, of_phenotypes, own_partner in rows:
+            estimates = of_phenotypes.with_mean()
+            columns = {
                 "method": row.label,
                 "model": row.model,
                 "paper": row.paper or "",
-            }
-            fixed |= {
                 "direction": direction,
                 "gallery": GALLERIES[own],
                 "shown": (direction, own) == views[0],
-            }
-            fixed |= {
                 "n_test": len(test.visits),
                 "seeds": estimates.num_seeds,
                 "confidence": settings.confidence,
             }
-            for i, name in enumerate([OWN_RANK, *(f"own_R@{k}" for k in settings.ks)]):
-                fixed |= uncertainty.columns(
-                    name, own_partner.at(i), confidence=settings.confidence
-                )
-            table.append(
-                fixed
-                | _numbers(
-                    estimates,
-                    reference=reference,
-                    phenotypes=phenotypes,
-                    names=names,
+            for i, statistic in enumerate(own_statistics):
+                found += results.lines(
+                    columns,
+                    statistic,
+                    own_partner.statistic(slice(i, i + 1)),
+                    phenotypes=[""],
+                    reference=None,
                     confidence=settings.confidence,
                 )
-            )
-            place = {
-                "method": row.label,
-                "model": row.model,
-                "direction": direction,
-                "gallery": GALLERIES[own],
-            }
-            of_seeds += _by_seed(
-                estimates, reference, fixed=place, phenotypes=[*phenotypes, "mean"], names=names
-            )
-            reference = estimates if reference is None else reference
-            log.info(
-                "%s, %s, %s: mean %s %.3f",
-                row.label,
-                direction,
-                GALLERIES[own],
-                names[0],
-                estimates.value[-1, 0],
-            )
-    return pd.DataFrame(table), pd.DataFrame(of_seeds).astype({"seed": "Int64"})
-
-
-def _by_seed(
-    estimates: Estimates,
-    reference: Estimates | None,
-    *,
-    fixed: Mapping[str, object],
-    phenotypes: Sequence[str],
-    names: Sequence[str],
-) -> Iterator[dict[str, object]]:
-    """Yield one row of the table by seed per seed, phenotype and statistic."""
-    for seed, values, differences in estimates.by_seed(reference):
-        for p, phenotype in enumerate(phenotypes):
-            for s, statistic in enumerate(names):
-                numbers = {"value": values[p, s], "difference": differences[p, s]}
-                yield {
-                    **fixed,
-                    "seed": seed,
-                    "phenotype": phenotype,
-                    "statistic": statistic,
-                    **numbers,
-                }
+            for i, statistic in enumerate(statistics_of_row):
+                other = None
+                if reference is not None:
+                    other = Reference(reference[0], reference[1].statistic(i))
+                found += results.lines(
+                    columns,
+                    statistic,
+                    estimates.statistic(i),
+                    phenotypes=names,
+                    reference=other,
+                    confidence=settings.confidence,
+                )
+            if reference is None:
+                reference = row.label, estimates
+            first = statistics_of_row[0], estimates.value[-1, 0]
+            log.info("%s, %s, %s: mean %s %.3f", row.label, direction, GALLERIES[own], *first)
+    return results.table(found)
 
 
 def main() -> None:
-    """Write the retrieval tables."""
+    """Write the retrieval table."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     parser = argparse.ArgumentParser(
         description="Evaluate the retrieval of participants with a similar phenotype (Table 1)."
     )
-    parser.add_argument(
-        "--settings", required=True, help="section retrieval of the configuration, as JSON"
-    )
-    parser.add_argument("--phenotypes", required=True, help="names of the phenotypes, as JSON")
-    parser.add_argument("--participants", required=True, type=Path, help="participants.csv")
-    parser.add_argument(
-        "--embeddings",
-        required=True,
-        type=samples.files,
-        help="embedding files (.npz) by model and seed, as JSON",
-    )
-    parser.add_argument("--seed", required=True, type=int, help="seed of the project")
+    inputs.add_arguments(parser, section="retrieval")
     parser.add_argument("--out", required=True, type=Path, help="table to write (CSV)")
-    parser.add_argument("--by-seed", required=True, type=Path, help="table by seed to write (CSV)")
     args = parser.parse_args()
-    tables = evaluate(
+    table = evaluate(
         Retrieval.model_validate_json(args.settings),
         participants=args.participants,
-        phenotypes=samples.names(args.phenotypes),
+        phenotypes=inputs.names(args.phenotypes),
         embeddings=args.embeddings,
         seed=args.seed,
     )
-    for path, table in zip((args.out, args.by_seed), tables, strict=True):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(path, index=False, float_format="%.6g")
+    results.write(table, args.out)
 
 
 if __name__ == "__main__":

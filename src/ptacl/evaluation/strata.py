@@ -7,14 +7,13 @@ Shapes: n test participants, P phenotypes, S seeds, B bootstrap draws, of which 
 sample itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptacl import participants
-from ptacl.evaluation import uncertainty
 from ptacl.evaluation.probes import r2
 from ptacl.evaluation.uncertainty import Estimates
 
@@ -41,38 +40,14 @@ def read(path: Path, *, visits: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
     return {name: members for name, members in found.items() if members.sum() >= LEAST}
 
 
-def tabulate(
+def estimate(
     predictions: Sequence[Array],
     *,
+    members: NDArray[np.bool_],
     seeds: Sequence[int | None],
     targets: Array,
-    groups: Mapping[str, NDArray[np.bool_]],
     counts: Array,
-) -> dict[str, Estimates]:
-    """Return R² (S, B, P) within each group; `predictions` holds one array (n, P) per seed."""
-    found = {}
-    for name, members in groups.items():
-        of_seed = [r2(targets[members], p[members], counts=counts[:, members]) for p in predictions]
-        found[name] = Estimates(np.stack(of_seed), seeds, int(members.sum()))
-    return found
-
-
-def columns(
-    of_groups: Mapping[str, Estimates],
-    groups: Mapping[str, NDArray[np.bool_]],
-    phenotypes: Sequence[str],
-    confidence: float,
-) -> list[dict[str, object]]:
-    """Return one row per group.
-
-    A row holds the group's name and size, and R² of each phenotype and of their mean, with
-    intervals.
-    """
-    rows = []
-    for name, estimates in of_groups.items():
-        row: dict[str, object] = {"group": name, "n_group": int(groups[name].sum())}
-        with_mean = estimates.with_mean()
-        for p, phenotype in enumerate([*phenotypes, "mean"]):
-            row |= uncertainty.columns(f"{phenotype}_R2", with_mean.at(p), confidence=confidence)
-        rows.append(row)
-    return rows
+) -> Estimates:
+    """Return R² (S, B, P) within one group; `predictions` holds one array (n, P) per seed."""
+    of_seed = [r2(targets[members], p[members], counts=counts[:, members]) for p in predictions]
+    return Estimates(np.stack(of_seed), seeds, int(members.sum()))

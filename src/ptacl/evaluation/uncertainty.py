@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from ptacl.evaluation.summary import NOTHING, Summary
+
 Array = NDArray[np.float64]
 
 
@@ -102,6 +104,10 @@ class Estimates:
             values = values[:, :, i]
         return replace(self, values=values)
 
+    def statistic(self, index: int | slice) -> "Estimates":
+        """Select one or several statistics by their index in the last axis."""
+        return replace(self, values=self.values[..., index])
+
     def with_mean(self) -> "Estimates":
         """Append the mean over the first axis after the draws to that axis, as its last entry."""
         mean = self.values.mean(axis=2, keepdims=True)
@@ -142,19 +148,6 @@ class Estimates:
             yield seed, values, differences.get(seed, nothing)
 
 
-@dataclass(frozen=True)
-class Summary:
-    """A number with its interval and its two-sided p value against zero."""
-
-    value: float
-    low: float
-    high: float
-    p: float
-
-
-_NOTHING = Summary(math.nan, math.nan, math.nan, math.nan)
-
-
 def summarise(estimates: Estimates, *, confidence: float) -> Summary:
     """Return the mean over seeds of a single statistic, with values (S, B), and its interval.
 
@@ -164,7 +157,7 @@ def summarise(estimates: Estimates, *, confidence: float) -> Summary:
     """
     values = estimates.values
     if not len(values) or not np.isfinite(values[:, 0]).all():
-        return _NOTHING
+        return NOTHING
     if len(values) == 1:
         low, high = interval(values[0], confidence=confidence)
         return Summary(float(values[0, 0]), low, high, p_value(values[0]))
@@ -243,29 +236,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         least = max(least, min(1.0, (len(known) - rank) * p_values[i]))
         adjusted[i] = least
     return adjusted
-
-
-def columns(name: str, estimates: Estimates, *, confidence: float) -> dict[str, float]:
-    """Return value and interval of a statistic as columns `name`, `name_low`, `name_high`."""
-    found = summarise(estimates, confidence=confidence)
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
-
-
-def paired_columns(
-    name: str, estimates: Estimates, *, reference: Estimates | None, confidence: float
-) -> dict[str, float]:
-    """Return the difference from the reference as columns.
-
-    These are `name_difference`, its interval and `name_p`. The columns are empty if `reference` is
-    None, as for the row that is itself the reference.
-    """
-    found = _NOTHING
-    if reference is not None:
-        found = summarise(estimates.minus(reference), confidence=confidence)
-    name_difference = f"{name}_difference"
-    return {
-        name_difference: found.value,
-        f"{name_difference}_low": found.low,
-        f"{name_difference}_high": found.high,
-        f"{name}_p": found.p,
-    }

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from ptacl.report.comparison import Cell, number
+from ptacl.report.cells import Cell, number
 
 _WIDTH = 340.0
 _TEXT = 11.0

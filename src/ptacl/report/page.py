@@ -20,9 +20,11 @@ import yaml
 
 from ptacl import stage
 from ptacl.config import Config
-from ptacl.evaluation.samples import files as files_of
+from ptacl.evaluation.inputs import files as files_of
+from ptacl.evaluation.summary import MEAN
 from ptacl.learning import chance
-from ptacl.report import comparison, figures, paper, provenance, verdict
+from ptacl.report import cells, comparison, figures, paper, provenance, records, verdict
+from ptacl.report.records import Record
 
 Metrics = Mapping[tuple[str, int], pd.DataFrame]  # by model and seed, one row per epoch
 
@@ -38,12 +40,12 @@ def image(svg: str) -> str:
 
 
 def dot_plots(
-    rows: Sequence[comparison.Row], *, names: Sequence[str], ceiling: Mapping[str, float]
+    rows: Sequence[cells.Row], *, names: Sequence[str], ceiling: Mapping[str, float]
 ) -> list[str]:
     """Draw a panel for the mean and one per phenotype, on a common axis, for all measured rows."""
     measured = [row for row in rows if row.measured]
-    cells = [cell for row in measured for cell in row.cells]
-    limits = figures.shared_range(cells, floor=-0.25, include=[0.0, 0.1, *ceiling.values()])
+    shown = [cell for row in measured for cell in row.cells]
+    limits = figures.shared_range(shown, floor=-0.25, include=[0.0, 0.1, *ceiling.values()])
     panels = []
     for c, name in enumerate(names):
         marks = [
@@ -58,21 +60,21 @@ def dot_plots(
     return panels
 
 
-def _mark_label(row: comparison.Row) -> str:
+def _mark_label(row: cells.Row) -> str:
     """Return input and method, and the evaluation unless it is a linear probe."""
     other = "" if row.evaluation == "LP" else f", {row.evaluation}"
     group = "" if row.group in ("Clinical", "ECG + clinical") else f"{row.group} "
     return f"{group}{row.method}{other}"
 
 
-def precision_plots(rows: Sequence[comparison.Row], *, random: str) -> list[str]:
+def precision_plots(rows: Sequence[cells.Row], *, random: str) -> list[str]:
     """Draw one panel for the mean and one per phenotype.
 
     A panel shows each method's precision at the first k with its interval, and chance as a dashed
     line.
     """
-    cells = [row.cells[0] for row in rows]
-    limits = figures.shared_range(cells, floor=0.0, include=[])
+    shown = [row.cells[0] for row in rows]
+    limits = figures.shared_range(shown, floor=0.0, include=[])
     panels = []
     for name in dict.fromkeys(row.group for row in rows):
         of_phenotype = [row for row in rows if row.group == name]
@@ -91,7 +93,7 @@ def precision_plots(rows: Sequence[comparison.Row], *, random: str) -> list[str]
 
 
 def _panel_title(name: str) -> str:
-    return "Mean over phenotypes" if name == comparison.MEAN else name
+    return "Mean over phenotypes" if name == MEAN else name
 
 
 def training(metrics: Metrics, *, config: Config) -> list[tuple[str, str]]:
@@ -195,8 +197,8 @@ def render(
     *,
     flow: Mapping[str, Any],
     flow_svg: str,
-    regression: pd.DataFrame,
-    retrieval: pd.DataFrame,
+    regression: Sequence[Record],
+    retrieval: Sequence[Record],
     alignment: Mapping[str, Any],
     alignment_svg: str,
     metrics: Metrics,
@@ -210,10 +212,10 @@ def render(
         verdict.of_regression(regression, unlearned=warnings),
         verdict.of_retrieval(retrieval, unlearned=warnings),
     ]
-    names = [comparison.MEAN, *comparison.phenotypes(regression, statistic="R2")]
+    names = [MEAN, *records.phenotypes(regression)]
     known = [ceiling[name] for name in names[1:] if name in ceiling]
     full_ceiling = dict(ceiling) | (
-        {comparison.MEAN: sum(known) / len(known)} if len(known) == len(names) - 1 else {}
+        {MEAN: sum(known) / len(known)} if len(known) == len(names) - 1 else {}
     )
     loader = jinja2.PackageLoader("ptacl", "report")
     environment = jinja2.Environment(
@@ -223,11 +225,11 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"duration": provenance.duration, "span": comparison.span}
+    environment.globals |= {"duration": provenance.duration, "span": cells.span}
     environment.globals |= {
-        "number": comparison.number,
-        "ends": comparison.ends,
-        "probability": comparison.probability,
+        "number": cells.number,
+        "ends": cells.ends,
+        "probability": cells.probability,
     }
     page = environment.get_template("page.html").render(
         style=files("ptacl.report").joinpath("page.css").read_text(encoding="utf-8"),
@@ -245,15 +247,15 @@ def render(
         to_come=[row for row in rows if not row.measured],
         names=names,
         units={p.name: p.unit for p in config.cohort.phenotypes},
-        n_test=int(regression["n_test"].max()),
-        confidence=f"{100 * float(regression['confidence'].iloc[0]):g}",
+        n_test=regression[0].n_test,
+        confidence=f"{100 * regression[0].confidence:g}",
         ceiling=full_ceiling,
         panels=dot_plots(rows, names=names, ceiling=full_ceiling),
         precision_panels=precision_plots(
             comparison.retrieval(retrieval), random=_random_title(retrieval)
         ),
         own_partners=comparison.own_partners(retrieval),
-        statistics=comparison.statistics(retrieval),
+        statistics=records.statistics(retrieval),
         decisive=comparison.decisive(retrieval),
         views=[
             (", ".join(view), comparison.retrieval(retrieval, view))
@@ -277,8 +279,8 @@ def render(
     return page
 
 
-def _random_title(retrieval: pd.DataFrame) -> str:
-    return str(retrieval.loc[retrieval["model"] == "random", "method"].iloc[0])
+def _random_title(retrieval: Sequence[Record]) -> str:
+    return next(record.method for record in retrieval if record.model == comparison.RANDOM)
 
 
 def main() -> None:
@@ -308,8 +310,8 @@ def main() -> None:
         Config.model_validate_json(args.config),
         flow=json.loads(args.flow.read_text()),
         flow_svg=args.flow_svg.read_text(encoding="utf-8"),
-        regression=pd.read_csv(args.regression),
-        retrieval=pd.read_csv(args.retrieval),
+        regression=records.records(records.read(args.regression)),
+        retrieval=records.records(records.read(args.retrieval)),
         alignment=json.loads(args.alignment.read_text()),
         alignment_svg=args.alignment_svg.read_text(encoding="utf-8"),
         metrics={

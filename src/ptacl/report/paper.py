@@ -26,7 +26,9 @@ class Row:
     note: str = ""
 
     def of(self, phenotype: str) -> float | None:
-        """Return R² of a phenotype, None if the paper does not have it."""
+        """Return R² of a phenotype or of the mean, None if the paper does not have it."""
+        if phenotype == "mean":
+            return self.mean
         return self.r2[PHENOTYPES.index(phenotype)] if phenotype in PHENOTYPES else None
 
     @property

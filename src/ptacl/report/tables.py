@@ -13,10 +13,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from ptacl import stage
-from ptacl.report import comparison
+from ptacl.evaluation.summary import MEAN
+from ptacl.report import cells, comparison, records
+from ptacl.report.records import Record
 
 _PREAMBLE = r"""% Written by ptacl.report.tables; needs \usepackage{booktabs,graphicx}.
 \providecommand{\withinterval}[3]{%
@@ -34,7 +34,7 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", text).replace("²", "$^2$").replace("\N{MINUS SIGN}", "$-$")
 
 
-def cell(value: comparison.Cell) -> str:
+def _cell(value: cells.Cell) -> str:
     """Format a number with its interval, in bold if it is the best; an en dash if it is missing."""
     if not value.measured:
         return "--"
@@ -65,25 +65,25 @@ def _document(
     return "\n".join(lines) + "\n"
 
 
-def regression(table: pd.DataFrame) -> str:
+def regression(found: Sequence[Record]) -> str:
     """Return Table 2 as LaTeX."""
-    names = comparison.phenotypes(table, statistic="R2")
+    names = records.phenotypes(found)
     head = ["Input", "Method", "Eval", *map(escape, names), "Mean", r"$\Delta$ mean"]
     body = []
-    measured = [row for row in comparison.regression(table) if row.measured]
+    measured = [row for row in comparison.regression(found) if row.measured]
     for _, group in groupby(measured, key=lambda row: row.group):
         body.append(r"\midrule")
         for row in group:
             mean, *cells = row.cells
             fixed = [row.group, escape(row.method), row.evaluation]
             body.append(
-                " & ".join([*fixed, *map(cell, cells), cell(mean), _difference(row)]) + r" \\"
+                " & ".join([*fixed, *map(_cell, cells), _cell(mean), _difference(row)]) + r" \\"
             )
     caption = (
-        rf"$R^2$ on {int(table['n_test'].max()):,} test participants with "
-        rf"{_percent(table)}\,\% intervals. LP linear "
+        rf"$R^2$ on {found[0].n_test:,} test participants with "
+        rf"{_percent(found)}\,\% intervals. LP linear "
         r"probe, FN full fine-tuning, AP attention pooling. $\Delta$: difference of the mean from "
-        rf"{escape(comparison.reference(table))}, with $p$ over the same draws. Bold: "
+        rf"{escape(comparison.reference(found))}, with $p$ over the same draws. Bold: "
         r"largest value above zero within "
         r"each input, which does not imply a significant difference."
     )
@@ -92,43 +92,39 @@ def regression(table: pd.DataFrame) -> str:
     )
 
 
-def _difference(row: comparison.Row) -> str:
+def _difference(row: cells.Row) -> str:
     if row.difference is None or not row.difference.measured:
         return "--"
-    p = rf"{{\tiny $p {comparison.probability(row.p)}$}}"
-    return rf"\begin{{tabular}}[c]{{@{{}}c@{{}}}}{cell(row.difference)}\\{p}\end{{tabular}}"
+    p = rf"{{\tiny $p {cells.probability(row.p)}$}}"
+    return rf"\begin{{tabular}}[c]{{@{{}}c@{{}}}}{_cell(row.difference)}\\{p}\end{{tabular}}"
 
 
-def retrieval(table: pd.DataFrame) -> str:
+def retrieval(found: Sequence[Record]) -> str:
     """Return Table 1 as LaTeX, for the direction and gallery that the settings choose."""
-    statistics = comparison.statistics(table)
+    statistics = records.statistics(found)
     arrows = [r" $\uparrow$" if s.startswith("P@") else r" $\downarrow$" for s in statistics]
     head = [
         "Phenotype",
         "Method",
         *(s + arrow for s, arrow in zip(statistics, arrows, strict=True)),
-        rf"$\Delta$ {comparison.decisive(table)}",
+        rf"$\Delta$ {comparison.decisive(found)}",
     ]
     body = []
-    for phenotype, group in groupby(comparison.retrieval(table), key=lambda row: row.group):
+    for phenotype, group in groupby(comparison.retrieval(found), key=lambda row: row.group):
         body.append(r"\midrule")
         for i, row in enumerate(group):
-            first = (
-                ""
-                if i
-                else escape(phenotype.capitalize() if phenotype == comparison.MEAN else phenotype)
-            )
+            first = "" if i else escape(phenotype.capitalize() if phenotype == MEAN else phenotype)
             body.append(
-                " & ".join([first, escape(row.method), *map(cell, row.cells), _difference(row)])
+                " & ".join([first, escape(row.method), *map(_cell, row.cells), _difference(row)])
                 + r" \\"
             )
-    gallery = table.loc[table["shown"].astype(bool), "gallery"].iloc[0]
+    gallery = found[0].gallery
     caption = (
         r"Retrieval of participants with a similar phenotype, ECG to CMR, "
-        rf"{int(table['n_test'].max()):,} test participants, "
-        rf"gallery {escape(gallery)}, with {_percent(table)}\,\% intervals. MnR and MdR: "
+        rf"{found[0].n_test:,} test participants, "
+        rf"gallery {escape(gallery)}, with {_percent(found)}\,\% intervals. MnR and MdR: "
         r"mean and median rank of the "
-        rf"first match. $\Delta$: difference of {comparison.decisive(table)} from the "
+        rf"first match. $\Delta$: difference of {comparison.decisive(found)} from the "
         r"first method, with $p$ over the same "
         r"draws. Intervals resample the queries and keep the gallery. Bold: best value, "
         r"which does not imply a "
@@ -144,7 +140,7 @@ def retrieval(table: pd.DataFrame) -> str:
 
 
 def markdown(
-    regression: pd.DataFrame, retrieval: pd.DataFrame, *, alignment: Mapping[str, Any]
+    regression: Sequence[Record], retrieval: Sequence[Record], *, alignment: Mapping[str, Any]
 ) -> str:
     """Return a summary to paste into a document, with intervals.
 
@@ -159,14 +155,14 @@ def markdown(
     ]
     reference = comparison.reference(regression)
     parts = [
-        f"{_seeds(regression)}; {int(regression['n_train'].max()):,} training and "
-        f"{int(regression['n_test'].max()):,} test "
+        f"{_seeds(regression)}; {regression[0].n_train:,} training and "
+        f"{regression[0].n_test:,} test "
         f"participants; {_percent(regression)} % intervals.",
         _grid(["Input", "Method", "Eval", "Mean R²", f"Δ {reference}", "p"], body),
     ]
-    statistics = comparison.statistics(retrieval)
-    means = [r for r in comparison.retrieval(retrieval) if r.group == comparison.MEAN]
-    gallery = retrieval.loc[retrieval["shown"].astype(bool), "gallery"].iloc[0]
+    statistics = records.statistics(retrieval)
+    means = [r for r in comparison.retrieval(retrieval) if r.group == MEAN]
+    gallery = retrieval[0].gallery
     body = [[r.method, *map(_plain, r.cells), _plain(r.difference), r.p_text] for r in means]
     head = ["Method", *statistics, f"Δ {comparison.decisive(retrieval)}", "p"]
     parts += [f"Retrieval, ECG to CMR, gallery {gallery}, mean over phenotypes:", _grid(head, body)]
@@ -217,7 +213,7 @@ def _grid(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *body])
 
 
-def _plain(cell: comparison.Cell | None) -> str:
+def _plain(cell: cells.Cell | None) -> str:
     return f"{cell.text} {cell.interval}".strip() if cell is not None and cell.measured else ""
 
 
@@ -225,19 +221,19 @@ def _share(entry: Mapping[str, Any], name: str) -> str:
     if entry[name] is None:
         return ""
     digits = 3 if name.endswith("_difference") else 2
-    cell = comparison.Cell(
+    cell = cells.Cell(
         entry[name], entry[f"{name}_low"], entry[f"{name}_high"], None, 3, interval_digits=digits
     )
     return _plain(cell)
 
 
-def _seeds(table: pd.DataFrame) -> str:
-    most = int(table["seeds"].max())
+def _seeds(found: Sequence[Record]) -> str:
+    most = max(record.seeds for record in found)
     return "one seed" if most == 1 else f"up to {most} seeds per method"
 
 
-def _percent(table: pd.DataFrame) -> str:
-    return f"{100 * float(table['confidence'].iloc[0]):g}"
+def _percent(found: Sequence[Record]) -> str:
+    return f"{100 * found[0].confidence:g}"
 
 
 def main() -> None:
@@ -258,7 +254,8 @@ def main() -> None:
         help="files to write",
     )
     args = parser.parse_args()
-    probes, ranks = pd.read_csv(args.regression), pd.read_csv(args.retrieval)
+    probes = records.records(records.read(args.regression))
+    ranks = records.records(records.read(args.retrieval))
     summary = markdown(probes, ranks, alignment=json.loads(args.alignment.read_text()))
     for path, text in zip(
         [*args.out, args.summary], [regression(probes), retrieval(ranks), summary], strict=True

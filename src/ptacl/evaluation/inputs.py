@@ -1,5 +1,6 @@
 """Read the inputs of the evaluation: one row per participant, and the embeddings of these rows."""
 
+import argparse
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -106,11 +107,41 @@ def files(text: str) -> dict[str, dict[int, Path]]:
 def of_model(name: str, *, embeddings: Files) -> dict[int, Path]:
     """Return the embedding files of a model by seed; raises ValueError if it has none."""
     if not (found := embeddings.get(name)):
-        raise ValueError(
-            f"no embeddings of {name}: --embeddings only has those of "
-            f"{', '.join(sorted(embeddings))}"
-        )
+        known = ", ".join(sorted(embeddings))
+        raise ValueError(f"no embeddings of {name}: --embeddings only has those of {known}")
     return dict(found)
+
+
+def seeds_of(model: str | None, *, embeddings: Files) -> list[int | None]:
+    """Return the seeds of a model, or [None] for a row without a model."""
+    if model is None:
+        return [None]
+    return list(of_model(model, embeddings=embeddings))
+
+
+def file_of(model: str | None, seed: int | None, *, files: Files) -> Path | None:
+    """Return the file of a model and seed, None if there is none."""
+    if model is None or seed is None:
+        return None
+    return files.get(model, {}).get(seed)
+
+
+def add_arguments(parser: argparse.ArgumentParser, *, section: str) -> None:
+    """Add the arguments that all stages of the tables have."""
+    parser.add_argument(
+        "--settings", required=True, help=f"section {section} of the configuration, as JSON"
+    )
+    parser.add_argument(
+        "--phenotypes", required=True, help="names and units of the phenotypes, as JSON"
+    )
+    parser.add_argument("--participants", required=True, type=Path, help="participants.csv")
+    parser.add_argument(
+        "--embeddings",
+        required=True,
+        type=files,
+        help="embedding files (.npz) by model and seed, as JSON",
+    )
+    parser.add_argument("--seed", required=True, type=int, help="seed of the project")
 
 
 def names(text: str) -> list[str]:

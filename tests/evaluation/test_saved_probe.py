@@ -7,8 +7,8 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from ptacl import config
-from ptacl.evaluation import readout
-from ptacl.evaluation.samples import Samples
+from ptacl.evaluation import saved_probe
+from ptacl.evaluation.inputs import Samples
 
 NAMES = ["LVEDV", "LVEF"]
 
@@ -39,7 +39,7 @@ def test_the_probe_predicts_within_its_interval(settings) -> None:
     (seen, train), (unseen, test), (new, truth) = (
         people(n, seed=s, missing=0.1) for n, s in ((800, 0), (600, 1), (2000, 2))
     )
-    probe = readout.fit(
+    probe = saved_probe.fit(
         seen, unseen, train=train, test=test, names=NAMES, settings=settings, seed=0
     )
     predicted = new @ np.array(probe["coefficients"]) + [
@@ -57,11 +57,11 @@ def test_the_probe_predicts_within_its_interval(settings) -> None:
         assert len(phenotype["distribution"]) == 99 and np.all(
             np.diff(phenotype["distribution"]) >= 0
         )
-    away = readout.distance(
+    away = saved_probe.distance(
         new, mean=np.array(probe["mean"]), precision=np.array(probe["precision"])
     )
     assert np.mean(away > probe["limit"]) < 0.03
-    far = readout.distance(
+    far = saved_probe.distance(
         new + np.array([30, 0, 0, 0]),
         mean=np.array(probe["mean"]),
         precision=np.array(probe["precision"]),
@@ -76,9 +76,9 @@ def test_the_limit_leaves_one_in_two_hundred_test_participants_outside(settings,
     unseen, test = people(600, seed=1)
     unseen = spread * unseen
     how = {"train": train, "test": test, "names": NAMES, "settings": settings, "seed": 0}
-    probe = readout.fit(seen, unseen, **how)
+    probe = saved_probe.fit(seen, unseen, **how)
     mean, precision = np.array(probe["mean"]), np.array(probe["precision"])
-    outside = readout.distance(unseen, mean=mean, precision=precision) > probe["limit"]
+    outside = saved_probe.distance(unseen, mean=mean, precision=precision) > probe["limit"]
     assert np.count_nonzero(outside) == 3
 
 
@@ -86,7 +86,7 @@ def test_a_phenotype_without_values_is_left_out_and_collinear_features_do_no_har
     (seen, train), (unseen, test) = people(200, seed=0), people(100, seed=1)
     train.targets[:, 0] = np.nan
     seen, unseen = np.c_[seen, seen[:, :1]], np.c_[unseen, unseen[:, :1]]
-    probe = readout.fit(
+    probe = saved_probe.fit(
         seen, unseen, train=train, test=test, names=NAMES, settings=settings, seed=0
     )
     assert [p["name"] for p in probe["phenotypes"]] == ["LVEF"] and np.isfinite(
@@ -121,7 +121,7 @@ def test_the_stage_writes_a_probe_for_each_modality_and_seed(
     monkeypatch.setattr(
         sys, "argv", ["readout", *(text for k, v in arguments.items() for text in (f"--{k}", v))]
     )
-    readout.main()
+    saved_probe.main()
     probes = json.loads(out.read_text())
     assert sorted(probes) == ["cmr", "ecg"] and [
         p["unit"] for p in probes["ecg"]["phenotypes"]
@@ -133,13 +133,13 @@ def test_distances_are_those_of_mahalanobis_by_hand() -> None:
     """From a mean of (1, 2), with precisions 4 and 1 and half of it shared: d' P d."""
     precision = np.array([[4.0, 0.5], [0.5, 1.0]])
     features = np.array([[1.0, 2], [2, 2], [1, 4], [2, 4]])
-    found = readout.distance(features, mean=np.array([1.0, 2]), precision=precision)
+    found = saved_probe.distance(features, mean=np.array([1.0, 2]), precision=precision)
     assert found.tolist() == [0, 4, 4, 4 + 4 + 2]
 
 
 def test_the_probe_holds_the_moments_of_the_training_split(settings) -> None:
     (seen, train), (unseen, test) = people(300, seed=0), people(100, seed=1)
-    probe = readout.fit(
+    probe = saved_probe.fit(
         seen,
         unseen,
         train=train,
@@ -173,7 +173,7 @@ def test_missing_values_of_training_and_test_participants_do_not_count(settings)
     (seen, train), (unseen, test) = people(300, seed=0), people(100, seed=1)
     train.targets[250:, 0] = np.nan
     test.targets[50:, 0] = np.nan
-    probe = readout.fit(
+    probe = saved_probe.fit(
         seen,
         unseen,
         train=train,

@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 
 from ptacl import seeds, stage
 from ptacl.config import Regression
-from ptacl.evaluation import probes, samples, uncertainty
-from ptacl.evaluation.probes import r2
+from ptacl.evaluation import inputs, probes, uncertainty
 
 Array = NDArray[np.float64]
 log = logging.getLogger(__name__)
@@ -40,8 +39,8 @@ def fit(
     seen: Array,
     unseen: Array,
     *,
-    train: samples.Samples,
-    test: samples.Samples,
+    train: inputs.Samples,
+    test: inputs.Samples,
     names: Sequence[str],
     settings: Regression,
     seed: int,
@@ -51,31 +50,32 @@ def fit(
     `seen` (n, D) and `unseen` (m, D) are the features of the training and test participants.
     Phenotypes without any value in the training split are omitted.
     """
-    kept = [p for p, column in enumerate(train.targets.T) if np.isfinite(column).any()]
+    kept = np.flatnonzero(np.isfinite(train.targets).any(axis=0)).tolist()
     probe = probes.fit(seen, train.targets[:, kept])
-    predicted = probe.predict(unseen)
     targets = test.targets[:, kept]
+    predicted = probe.predict(unseen)
+    residuals = targets - predicted
     generator = seeds.generator(seed, "bootstrap", "regression")
     counts = uncertainty.draw_counts(len(targets), draws=settings.bootstrap, generator=generator)
-    estimates, residuals = r2(targets, predicted, counts=counts), targets - predicted
+    r2 = uncertainty.Estimates(
+        probes.r2(targets, predicted, counts=counts)[None], [seed], len(targets)
+    )
     outside = (1 - settings.confidence) / 2
     phenotypes = []
     for k, p in enumerate(kept):
-        alone = uncertainty.Estimates(estimates[None, :, k], [seed], len(targets))
-        columns = uncertainty.columns("r2", alone, confidence=settings.confidence)
+        summary = uncertainty.summarise(r2.at(k), confidence=settings.confidence)
         phenotypes.append(
             {
                 "name": names[p],
                 "intercept": probe.intercepts[k],
-                "r2": [columns["r2"], columns["r2_low"], columns["r2_high"]],
+                "r2": [summary.value, summary.low, summary.high],
                 "residual": np.nanquantile(residuals[:, k], [outside, 1 - outside]).tolist(),
                 "distribution": np.nanquantile(train.targets[:, p], _SHOWN).tolist(),
             }
         )
     mean, covariance = seen.mean(0), np.cov(seen.T)
-    precision = np.linalg.inv(
-        covariance + _RIDGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
-    )
+    ridge = _RIDGE * np.trace(covariance) / len(covariance)
+    precision = np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
     return {
         "phenotypes": phenotypes,
         "coefficients": probe.coefficients.tolist(),
@@ -99,65 +99,46 @@ def main() -> None:
     """Run the stage."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--settings", required=True, help="section regression of the configuration, as JSON"
-    )
-    parser.add_argument(
-        "--phenotypes", required=True, help="names and units of the phenotypes, as JSON"
-    )
-    parser.add_argument("--participants", required=True, type=Path, help="participants.csv")
-    parser.add_argument(
-        "--embeddings",
-        required=True,
-        type=samples.files,
-        help="embedding files (.npz) by model and seed, as JSON",
-    )
+    inputs.add_arguments(parser, section="regression")
     parser.add_argument(
         "--models",
         required=True,
-        type=samples.files,
+        type=inputs.files,
         help="probe.json to write, by model and seed, as JSON",
     )
-    parser.add_argument("--seed", required=True, type=int, help="seed of the project")
     args = parser.parse_args()
-    settings, phenotypes = (
-        Regression.model_validate_json(args.settings),
-        json.loads(args.phenotypes),
-    )
-    names, units = (
-        phenotypes["names"],
-        dict(zip(phenotypes["names"], phenotypes["units"], strict=True)),
-    )
-    train, test = (
-        samples.read_participants(args.participants, split=s, phenotypes=names)
-        for s in ("train", "test")
-    )
+    settings = Regression.model_validate_json(args.settings)
+    phenotypes = json.loads(args.phenotypes)
+    names = phenotypes["names"]
+    units = dict(zip(names, phenotypes["units"], strict=True))
+    train = inputs.read_participants(args.participants, split="train", phenotypes=names)
+    test = inputs.read_participants(args.participants, split="test", phenotypes=names)
     for model, of_seed in args.models.items():
         for seed, path in of_seed.items():
-            source = args.embeddings[model][seed]
-            found = {}
-            with np.load(source, allow_pickle=False) as stored:
-                modalities = [m for m in ("ecg", "cmr") if m in stored]
-            for modality in modalities:
-                seen, unseen = (
-                    samples.read_embedding(source, array=modality, visits=s.visits).astype(
-                        np.float64
-                    )
-                    for s in (train, test)
-                )
-                found[modality] = fit(
-                    seen,
-                    unseen,
+            embedding = args.embeddings[model][seed]
+            probes_of_model = {}
+            for modality in _modalities(embedding):
+                seen = inputs.read_embedding(embedding, array=modality, visits=train.visits)
+                unseen = inputs.read_embedding(embedding, array=modality, visits=test.visits)
+                probe = fit(
+                    seen.astype(np.float64),
+                    unseen.astype(np.float64),
                     train=train,
                     test=test,
                     names=names,
                     settings=settings,
                     seed=args.seed,
                 )
-                for phenotype in found[modality]["phenotypes"]:
+                for phenotype in probe["phenotypes"]:
                     phenotype["unit"] = units[phenotype["name"]]
-            path.write_text(json.dumps(found, sort_keys=True) + "\n")
+                probes_of_model[modality] = probe
+            path.write_text(json.dumps(probes_of_model, sort_keys=True) + "\n")
     log.info("wrote %d probes", sum(map(len, args.models.values())))
+
+
+def _modalities(embedding: Path) -> list[str]:
+    with np.load(embedding, allow_pickle=False) as stored:
+        return [modality for modality in ("ecg", "cmr") if modality in stored]
 
 
 if __name__ == "__main__":
