@@ -24,7 +24,7 @@ configfile: os.path.join(workflow.basedir, "config.yaml")
 
 try:
     CONFIG = schema.parse(config)
-    CONFIG.cohort.demand_paths()
+    CONFIG.cohort.require_paths()
 except (ValueError, FileNotFoundError) as error:
     raise WorkflowError(str(error))
 
@@ -48,13 +48,13 @@ wildcard_constraints:
 include: "workflow/rules/common.smk"
 
 
-demand_surroundings()
+require_surroundings()
 
 
 MODELS = CONFIG.needed(
     row
     for table in (CONFIG.regression, CONFIG.retrieval, CONFIG.alignment)
-    for row in CONFIG.shown(table.rows)
+    for row in table.rows
 )
 
 

@@ -13,6 +13,8 @@ import yaml
 from ptacl import cli, config
 from ptacl.cohort import simulate
 
+ROWS = Path(__file__).parents[1] / "workflow/config/rows.yaml"
+
 PEOPLE = 66  # three for each kind of defect
 
 
@@ -113,8 +115,7 @@ def test_a_table_of_another_application_is_told(
 def test_the_simulated_cohort_tells_what_it_costs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "my.yaml").write_text("rows: all\n")
-    assert cli.main(["check", str(tmp_path / "my.yaml"), "--json"]) == 0
+    assert cli.main(["check", str(ROWS), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["cohort"] == {"source": "simulated", "visits": 2000} and {"cmae", "mmcl"} <= set(
         facts["trainings"]
@@ -153,7 +154,7 @@ def test_a_cohort_of_which_nothing_can_be_used_is_told_with_status_2(
 def test_the_sizes_in_force_are_told(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "my.yaml").write_text("rows: main\n")
+    (tmp_path / "my.yaml").write_text("seed: 0\n")
     told = []
     for more in ([], ["encoders: {ecg: {width: 512, depth: 6, heads: 8}}\n"]):
         (tmp_path / "more.yaml").write_text("".join(more))

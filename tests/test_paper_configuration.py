@@ -63,7 +63,8 @@ def expected() -> dict[str, dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def paper() -> config.Config:
-    return config.stack(ROOT / "config.yaml", ROOT / "workflow/config/ukb.yaml")
+    names = ("ukb.yaml", "rows.yaml", "ukb-rows.yaml")
+    return config.stack(ROOT / "config.yaml", *(ROOT / "workflow/config" / name for name in names))
 
 
 def frozen(entry: config.Trained) -> str:

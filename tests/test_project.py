@@ -145,6 +145,8 @@ def test_entries_that_do_not_fit_together_are_refused(
 ) -> None:
     values = yaml.safe_load((ROOT / "config.yaml").read_text())
     values["models"][name] = values["models"].get(name, {}) | changes
+    if "start" in changes:
+        values["models"]["cmr_mae"]["start"] = None
     with pytest.raises(ValueError, match=message):
         config.parse(values)
 
@@ -285,14 +287,14 @@ def test_arms_that_are_compared_differ_in_the_local_loss_alone(name: str) -> Non
 
 def test_a_missing_folder_names_its_setting(tmp_path: Path) -> None:
     settings = config.load(ROOT / "config.yaml").cohort
-    settings.demand_paths()
+    settings.require_paths()
     found = settings.model_copy(
         update={"ecg_folders": [str(tmp_path)], "cmr_folders": [str(tmp_path / "cines")]}
     )
     with pytest.raises(
         FileNotFoundError, match=r"^cohort\.cmr_folders: there is no .*cines; correct the path"
     ):
-        found.demand_paths()
+        found.require_paths()
 
 
 def test_a_partial_file_changes_only_what_it_names(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def run(
     prepared. ValueError or FileNotFoundError, with a remedy, is raised for anything that would
     stop the pipeline.
     """
-    settings.cohort.demand_paths()
+    settings.cohort.require_paths()
     if settings.cohort.source == "simulated":
         visits = settings.simulation.participants
         cohort = {"source": "simulated", "visits": visits}

@@ -32,7 +32,7 @@ def trainings(settings: config.Config, *, visits: int) -> dict[str, Work]:
     rows = [
         row
         for table in (settings.regression, settings.retrieval, settings.alignment)
-        for row in settings.shown(table.rows)
+        for row in table.rows
     ]
     found: dict[str, Work] = {}
     share = 1 - settings.cohort.test_fraction - settings.cohort.validation_fraction

@@ -31,10 +31,11 @@ def settings() -> config.Config:
     return config.load(ROOT / "config.yaml")
 
 
-def of_main(chosen: config.Config, table: str) -> Any:
-    """A section of the evaluation with its main rows."""
+def with_embeddings(chosen: config.Config, table: str) -> Any:
+    """A section of the evaluation with its rows that need nothing but embeddings."""
     section = getattr(chosen, table)
-    return section.model_copy(update={"rows": [row for row in section.rows if not row.extra]})
+    rows = [row for row in section.rows if len(getattr(row, "features", [""])) == 1 and row.model]
+    return section.model_copy(update={"rows": rows})
 
 
 def write(folder: Path) -> Path:
@@ -49,13 +50,13 @@ def write(folder: Path) -> Path:
         "seed": 0,
     }
     fewer = {"bootstrap": 200}
-    rows = of_main(chosen, "regression").model_copy(update=fewer)
+    rows = with_embeddings(chosen, "regression").model_copy(update=fewer)
     table = regression.evaluate(rows, probes={}, **common)
     table.to_csv(folder / "regression.csv", index=False)
-    rows = of_main(chosen, "retrieval").model_copy(update=fewer)
+    rows = with_embeddings(chosen, "retrieval").model_copy(update=fewer)
     retrieval.evaluate(rows, **common).to_csv(folder / "retrieval.csv", index=False)
     result, _ = alignment.evaluate(
-        of_main(chosen, "alignment").model_copy(update=fewer),
+        with_embeddings(chosen, "alignment").model_copy(update=fewer),
         embeddings=embeddings,
         seed=0,
         truth=_truth(folder / "private/truth.csv"),

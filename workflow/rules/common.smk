@@ -2,7 +2,7 @@
 # training.
 
 
-def demand_surroundings():
+def require_surroundings():
     """Check that optional packages are installed and that no cohort of your files is replaced."""
     if CONFIG.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise WorkflowError("tensorboard: true needs pip install tensorboard, or set it to false")
@@ -177,11 +177,6 @@ def listed(pattern, models):
         for m in dict.fromkeys(models)
         for seed in CONFIG.seeds_of(m)
     ]
-
-
-def of_table(section):
-    """Return the section with only the rows that are shown."""
-    return section.model_copy(update={"rows": CONFIG.shown(section.rows)})
 
 
 def models_of(section):

@@ -3,11 +3,6 @@
 EMBEDDINGS = f"{PRIVATE}/embeddings/{{model}}-{{seed}}.npz"
 
 
-REGRESSION, RETRIEVAL, ALIGNMENT = (
-    of_table(s) for s in (CONFIG.regression, CONFIG.retrieval, CONFIG.alignment)
-)
-
-
 rule embed:
     input:
         ready=READY,
@@ -41,7 +36,7 @@ rule embed:
 # The probe of each model, in its folder. Together with the weights, it is all that the model's use
 # needs.
 PROBE = "results/models/{model}-{seed}/probe.json"
-PROBED = list(dict.fromkeys(models_of(REGRESSION) + models_of(RETRIEVAL)))
+PROBED = list(dict.fromkeys(models_of(CONFIG.regression) + models_of(CONFIG.retrieval)))
 
 
 rule probe:
@@ -81,8 +76,8 @@ rule regression:
     input:
         ready=READY,
         participants=lambda w: current("participants.csv"),
-        embeddings=listed(EMBEDDINGS, models_of(REGRESSION)),
-        probes=listed(PROBE, models_of(REGRESSION)),
+        embeddings=listed(EMBEDDINGS, models_of(CONFIG.regression)),
+        probes=listed(PROBE, models_of(CONFIG.regression)),
     output:
         "results/tables/regression.csv",
     log:
@@ -96,12 +91,12 @@ rule regression:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=schema.dump(REGRESSION),
+        settings=schema.dump(CONFIG.regression),
         phenotypes=schema.dump(names=PHENOTYPES),
         seed=CONFIG.seed,
         code=code_version.digest("ptacl.evaluation.regression"),
-        embeddings=files(EMBEDDINGS, models_of(REGRESSION)),
-        probes=files(PROBE, models_of(REGRESSION)),
+        embeddings=files(EMBEDDINGS, models_of(CONFIG.regression)),
+        probes=files(PROBE, models_of(CONFIG.regression)),
     shell:
         "python -m ptacl.evaluation.regression --settings {params.settings:q}"
         " --phenotypes {params.phenotypes:q} --seed {params.seed}"
@@ -113,7 +108,7 @@ rule retrieval:
     input:
         ready=READY,
         participants=lambda w: current("participants.csv"),
-        embeddings=listed(EMBEDDINGS, models_of(RETRIEVAL)),
+        embeddings=listed(EMBEDDINGS, models_of(CONFIG.retrieval)),
     output:
         "results/tables/retrieval.csv",
     log:
@@ -127,11 +122,11 @@ rule retrieval:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=schema.dump(RETRIEVAL),
+        settings=schema.dump(CONFIG.retrieval),
         phenotypes=schema.dump(names=PHENOTYPES),
         seed=CONFIG.seed,
         code=code_version.digest("ptacl.evaluation.retrieval"),
-        embeddings=files(EMBEDDINGS, models_of(RETRIEVAL)),
+        embeddings=files(EMBEDDINGS, models_of(CONFIG.retrieval)),
     shell:
         "python -m ptacl.evaluation.retrieval --settings {params.settings:q}"
         " --phenotypes {params.phenotypes:q} --seed {params.seed}"
@@ -143,7 +138,7 @@ rule alignment:
     input:
         ready=READY,
         visits=lambda w: current("visits.csv"),
-        embeddings=listed(EMBEDDINGS, models_of(ALIGNMENT)),
+        embeddings=listed(EMBEDDINGS, models_of(CONFIG.alignment)),
         simulated=f"{PRIVATE}/simulated.json" if SIMULATED else [],
     output:
         json="results/evaluation/alignment.json",
@@ -167,10 +162,10 @@ rule alignment:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=schema.dump(ALIGNMENT),
+        settings=schema.dump(CONFIG.alignment),
         seed=CONFIG.seed,
         code=code_version.digest("ptacl.evaluation.alignment"),
-        embeddings=files(EMBEDDINGS, models_of(ALIGNMENT)),
+        embeddings=files(EMBEDDINGS, models_of(CONFIG.alignment)),
         truth=f"--truth {PRIVATE}/simulated/truth.csv" if SIMULATED else "",
     shell:
         "python -m ptacl.evaluation.alignment --settings {params.settings:q} --seed {params.seed}"

@@ -53,7 +53,7 @@ def read(path: Path, *, phenotypes: list[config.Phenotype]) -> Listing:
             f"{path}: no column {', '.join(missing)}; the table has {', '.join(header)}"
         )
     rows = _text(path)
-    _demand_keys(path, rows)
+    _require_keys(path, rows)
     rows.index = pd.Index(rows["participant"] + "_" + rows["visit"])
     values, unreadable = _numbers(rows, [p.name for p in phenotypes])
     implausible = {}
@@ -73,7 +73,7 @@ def _text(path: Path) -> pd.DataFrame:
     return rows.map(str.strip)
 
 
-def _demand_keys(path: Path, rows: pd.DataFrame) -> None:
+def _require_keys(path: Path, rows: pd.DataFrame) -> None:
     """Require one row per visit, with a participant without underscores and a visit number."""
     for line, (participant, visit) in enumerate(
         zip(rows["participant"], rows["visit"], strict=True), start=2

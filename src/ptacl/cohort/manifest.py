@@ -261,7 +261,7 @@ def build(
             "ids differ between UK Biobank applications: use tables and files of the same "
             "application"
         )
-    _demand_values(manifest, names)
+    _require_values(manifest, names)
     paired = replace(
         paired,
         exclusions=[*paired.exclusions, *(("", Reason.UNLISTED, folder) for folder in unlisted)],
@@ -279,7 +279,7 @@ def build(
     return manifest, paired, summary
 
 
-def _demand_values(manifest: pd.DataFrame, names: Sequence[str]) -> None:
+def _require_values(manifest: pd.DataFrame, names: Sequence[str]) -> None:
     """Require values of every phenotype at the first visit, which is the one that is evaluated.
 
     ValueError names the phenotypes that a split lacks.

@@ -10,7 +10,7 @@ import difflib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -66,8 +66,6 @@ from ptacl.config.tables import (
     RetrievalRow,
     Row,
 )
-
-AnyRow = TypeVar("AnyRow", bound=Row)
 
 __all__ = [
     "Alignment",
@@ -146,18 +144,9 @@ class Config(Section):
         )
     )
     embedding: Embedding = Field(description="inference")
-    rows: Literal["main", "all"] = Field(
-        description=(
-            "main: without the rows marked extra; all: also these, which need further trainings"
-        )
-    )
     regression: Regression = Field(description="Table 2")
     retrieval: Retrieval = Field(description="Table 1")
     alignment: Alignment = Field(description="Fig. 2")
-
-    def shown(self, table: Iterable[AnyRow]) -> list[AnyRow]:
-        """Return the rows of a table that the setting `rows` selects."""
-        return [row for row in table if self.rows == "all" or not row.extra]
 
     def needed(self, rows: Iterable[Row]) -> list[str]:
         """Return the models that rows show, in their order, and the models they start from."""
@@ -251,7 +240,7 @@ class Config(Section):
                     f"row {pair.label} of retrieval or alignment: {pair.model} is not a "
                     "contrastive model"
                 )
-        labels = [row.label for row in self.shown(self.regression.rows) if row.input == "ecg"]
+        labels = [row.label for row in self.regression.rows if row.input == "ecg"]
         if self.regression.reference not in labels:
             raise ValueError(
                 f"regression.reference {self.regression.reference} is not an ECG row of "

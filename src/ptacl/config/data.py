@@ -89,7 +89,7 @@ class Cohort(Section):
     )
     phenotypes: list[Phenotype] = Field(description="targets, in the order of the tables")
 
-    def demand_paths(self) -> None:
+    def require_paths(self) -> None:
         """Raise FileNotFoundError for the first folder or file that does not exist, with its
         setting.
         """

@@ -272,7 +272,7 @@ def resolve(entries: dict[str, Any]) -> dict[str, Any]:
     """Complete each entry with the settings that it inherits by `like: NAME`.
 
     The entry's own settings override the inherited ones: mappings are merged, and other values are
-    replaced. null removes an inherited mapping. Raises ValueError for an unknown name or a circle.
+    replaced. null removes an inherited setting. Raises ValueError for an unknown name or a circle.
     """
     return {name: _resolved(name, entries, ()) for name in entries}
 
@@ -285,10 +285,9 @@ def _resolved(name: str, entries: dict[str, Any], path: tuple[str, ...]) -> Any:
     if base not in entries or base in path:
         why = "which inherits from it" if base in path else "which does not exist"
         raise ValueError(f"models.{name} is like {base}, {why}")
-    return merge(
-        _resolved(base, entries, path),
-        {key: value for key, value in entry.items() if key != "like"},
-    )
+    own = {key: value for key, value in entry.items() if key != "like"}
+    merged = merge(_resolved(base, entries, path), own)
+    return {key: value for key, value in merged.items() if value is not None}
 
 
 def merge(base: Any, changes: Any) -> Any:

@@ -225,7 +225,8 @@ def _below(node: Node, value: Any = None) -> dict[str, Node]:
         }
     if "items" in node:
         return _below(node["items"])
-    if isinstance(every := node.get("additionalProperties"), dict):
+    every = node.get("additionalProperties")
+    if isinstance(every, dict) and "properties" not in node:
         names = (
             node["propertyNames"]["enum"]
             if "propertyNames" in node
@@ -264,7 +265,7 @@ def _type(node: Node) -> str:
             else f"list of {items}"
         )
     if node.get("type") == "object":
-        every = node.get("additionalProperties")
+        every = node.get("additionalProperties") if "properties" not in node else None
         text = _type(every) if isinstance(every, dict) else "section"
         by = (
             f" by {'modality' if 'propertyNames' in node else 'name'}"

@@ -20,7 +20,7 @@ def schema() -> Node:
 
     A file can be partial, so keys are only required in the items of lists, which are replaced as a
     whole. An entry of `models` that leaves out its kind inherits it, and can have the settings of
-    any kind.
+    any kind. null removes an inherited setting.
     """
     root = _untitled(Config.model_json_schema())
     defs, models = root["$defs"], root["properties"]["models"]
@@ -30,14 +30,20 @@ def schema() -> Node:
     kinds: dict[str, str] = models["additionalProperties"]["discriminator"]["mapping"]
     variants: dict[str, list[Node]] = {}
     for ref in kinds.values():
-        entry = defs[ref.rpartition("/")[2]]["properties"]
+        definition = defs[ref.rpartition("/")[2]]
+        definition["additionalProperties"] = {"type": "null"}  # removes an inherited setting
+        entry = definition["properties"]
         entry["like"] = _LIKE
         for key, node in entry.items():
             variants.setdefault(key, []).append(node)
     defs["Model"] = {
         "type": "object",
         "additionalProperties": False,
-        "properties": {key: _union(nodes) for key, nodes in variants.items()},
+        "properties": {
+            # null removes a setting of another kind; every trained kind has the others
+            key: _union(nodes) if len(nodes) >= len(kinds) - 1 else _or_null(_union(nodes))
+            for key, nodes in variants.items()
+        },
         "allOf": [
             {
                 "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
@@ -73,6 +79,11 @@ def _in_lists(node: Any) -> set[str]:
         return set()
     ref = node["items"].get("$ref") if isinstance(node.get("items"), dict) else None
     return ({ref.rpartition("/")[2]} if ref else set()).union(*map(_in_lists, node.values()))
+
+
+def _or_null(node: Node) -> Node:
+    """Allow null for a setting of an entry, which removes an inherited one."""
+    return {"anyOf": [node, {"type": "null"}], "description": node["description"]}
 
 
 def _union(nodes: list[Node]) -> Node:

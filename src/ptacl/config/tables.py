@@ -12,9 +12,6 @@ class Row(Section):
 
     label: str = Field(description="name in tables and figures")
     model: str | None = Field(description="entry of the list of models")
-    extra: bool = Field(
-        default=False, description="the row is shown, and its model trained, only with rows: all"
-    )
 
 
 Feature = Literal["ecg", "cmr", "sex", "age", "height_cm", "weight_kg", "measurements"]

@@ -210,7 +210,7 @@ class _Loop:
             group["lr"] = rate
         values = self._means(self._optimise(hosts), stop)
         p.step += 1
-        self._demand_finite("loss", values["loss"])
+        self._require_finite("loss", values["loss"])
         p.sums = {name: p.sums.get(name, 0.0) + value for name, value in values.items()}
         p.seconds += time.perf_counter() - self.mark
         self.samples_per_second = ((p.step - 1) % self.steps_per_epoch + 1) * self.batch / p.seconds
@@ -235,7 +235,7 @@ class _Loop:
         self.optimizer.step()
         return rows
 
-    def _demand_finite(self, name: str, value: float) -> None:
+    def _require_finite(self, name: str, value: float) -> None:
         if not math.isfinite(value):
             step = self.progress.step
             where = f"step {step} of {self.total} (epoch {(step - 1) // self.steps_per_epoch + 1})"
@@ -277,7 +277,7 @@ class _Loop:
         }
         found = self._validate(["loss", *means]) if self.validation is not None else {}
         if found:
-            self._demand_finite("validation loss", found["loss"])
+            self._require_finite("validation loss", found["loss"])
         row |= {"validation_loss": found.pop("loss", math.nan), "seconds": p.seconds}
         row |= {"samples_per_second": self.samples_per_second}
         row |= {f"train_{k}": v for k, v in means.items()} | {
