@@ -52,9 +52,7 @@ require_surroundings()
 
 
 MODELS = CONFIG.needed(
-    row
-    for table in (CONFIG.regression, CONFIG.retrieval, CONFIG.alignment)
-    for row in table.rows
+    row for table in (CONFIG.regression, CONFIG.retrieval, CONFIG.alignment) for row in table.rows
 )
 
 
