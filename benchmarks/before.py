@@ -35,7 +35,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from ptacl import config
-from ptacl.learning import fit, train
+from ptacl.learning import assemble, loop
 from ptacl.learning.data import Recordings, Samples
 torch.set_num_threads(1)
 settings = config.load(Path(sys.argv[1]))
@@ -48,10 +48,10 @@ signal = rng.normal(size=(n, 12, 5000)).astype(np.float32)
 frames = rng.integers(0, 256, (n, 50, 84, 84), np.uint8)
 visits = [f"{{9000001 + i}}_2" for i in range(n)]
 recordings = Recordings(visits, signal, peaks, frames, np.full(n, 18, np.int32))
-objective = train.build(entry, inputs, seed=0)
+objective = assemble.build(entry, inputs, seed=0)
 data = Samples(recordings, list(np.arange(n)[:, None]), sizes=dict(inputs.encoders), seed=0,
                ecg=entry.augmentation.ecg, cmr=entry.augmentation.cmr, **objective.needs)
-optimizer, taken = fit.build_optimizer(objective, entry.training), []
+optimizer, taken = loop.build_optimizer(objective, entry.training), []
 for step in range(14):
     start = time.process_time()
     batch = data.collect(np.arange({PAIRS}) + step % 4 * {PAIRS}, epoch=step)

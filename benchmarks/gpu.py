@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ptacl import config
-from ptacl.learning import fit, train
+from ptacl.learning import assemble, loop
 from ptacl.learning.data import Recordings, Samples
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,7 +53,7 @@ def halves(
     entry = settings.models[name].model_copy(update={"start": None})
     assert isinstance(entry, config.Trained)
     inputs = settings.inputs_of(name)
-    objective = train.build(entry, inputs, seed=0).to(device).train()
+    objective = assemble.build(entry, inputs, seed=0).to(device).train()
     data = Samples(
         recordings(batch, entry.modalities),
         list(np.arange(batch)[:, None]),
@@ -64,7 +64,7 @@ def halves(
         **objective.needs,
     )
     optimizer, compute = (
-        fit.build_optimizer(objective, entry.training),
+        loop.build_optimizer(objective, entry.training),
         torch.compile(objective) if compiled else objective,
     )
     host = data.collect(np.arange(batch), epoch=0)

@@ -83,7 +83,7 @@ EDITS: dict[str, set[str]] = {
     "evaluation.strata": {"regression"},
     "evaluation.ranking": {"retrieval"},
     "evaluation.alignment": {"alignment"},
-    "learning.chance": {"page"},
+    "learning.collapse": {"page"},
     "report.verdict": {"page"},
     "report.comparison": {"tables", "page"},
     "report.flow": {"flow_figure"},

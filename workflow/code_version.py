@@ -23,7 +23,7 @@ _WITHOUT_EFFECT = {
     ],
     "ptacl.learning.train": [
         "ptacl.learning.board",
-        "ptacl.learning.chance",
+        "ptacl.learning.collapse",
     ],  # curves and warnings of a training
     "ptacl.models.weights": ["ptacl.models.card"],  # text for people
 }

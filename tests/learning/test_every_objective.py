@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ptacl import config, participants
-from ptacl.learning import data, fit, losses, train
+from ptacl.learning import assemble, data, fit, losses
 
 CPU = torch.device("cpu")
 NAMES = ["ecg", "cmr", "ptacl", "simclr", "supervised", "cosine", "edes", "cmae"]
@@ -32,9 +32,9 @@ LEARNT |= {
 
 def built(entry, cohort, inputs, *, sizes=None, seed=0):
     table = participants.read(cohort.participants, splits=["train", "validation"])
-    targets, labels = train.read_targets(table, ["LVEDV", "LVEF"])
+    targets, labels = assemble.read_targets(table, ["LVEDV", "LVEF"])
     chosen = sizes or inputs(*entry.modalities)
-    objective = train.build(entry, chosen, seed=seed, targets=targets)
+    objective = assemble.build(entry, chosen, seed=seed, targets=targets)
     recordings, rows = cohort.load(*entry.modalities)
     more = objective.needs | ({"targets": labels} if entry.labels else {})
     return objective, data.Samples(recordings, rows, sizes=dict(chosen.encoders), seed=0, **more)
@@ -196,13 +196,13 @@ def test_losses_are_those_written_down(cohort, inputs, sizes, entries, ptacl, tm
     libraries; changes are larger.
     """
     table = participants.read(cohort.participants, splits=["train", "validation"])
-    targets, labels = train.read_targets(table, ["LVEDV", "LVEF"])
+    targets, labels = assemble.read_targets(table, ["LVEDV", "LVEF"])
     training = ptacl.training.model_copy(
         update={"epochs": 20, "batch_size": 13, "checkpoint_seconds": 1e9}
     )
     lines = []
     for name, entry in entries.items():
-        objective = train.build(entry, inputs(*entry.modalities), seed=0, targets=targets)
+        objective = assemble.build(entry, inputs(*entry.modalities), seed=0, targets=targets)
         train_set, validation = (
             data.Samples(
                 *cohort.load(*entry.modalities, split=split),

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ptacl import config
-from ptacl.learning import data, fit, resume, train
+from ptacl.learning import assemble, data, fit, loop, resume, train
 from ptacl.learning.objectives.contrastive import Contrastive
 from ptacl.learning.objectives.reconstruction import Reconstruction
 
@@ -82,7 +82,7 @@ def go(tmp_path, training):
 
 def built(entry, inputs):
     """With frozen layers, which the settings allow for trained weights alone."""
-    return train.build(entry, inputs, seed=0)
+    return assemble.build(entry, inputs, seed=0)
 
 
 def same(one, two):
@@ -94,21 +94,21 @@ def same(one, two):
 
 def test_learning_rate_warms_up_and_falls_to_zero(training):
     settings = training.model_copy(update={"epochs": 10, "warmup_epochs": 2, "learning_rate": 3.0})
-    rates = [fit.learning_rate(step, steps_per_epoch=5, training=settings) for step in range(50)]
+    rates = [loop.learning_rate(step, steps_per_epoch=5, training=settings) for step in range(50)]
     assert (
         np.allclose(np.diff(rates[:11]), 3 / 11)
         and rates[10] == 3.0
         and rates[0] == pytest.approx(3 / 11)
     )
     assert (np.diff(rates[10:]) < 0).all() and 0 < rates[-1] < 0.01
-    assert fit.learning_rate(30, steps_per_epoch=5, training=settings) == pytest.approx(1.5)
+    assert loop.learning_rate(30, steps_per_epoch=5, training=settings) == pytest.approx(1.5)
     flat = settings.model_copy(update={"warmup_epochs": 0})
-    assert fit.learning_rate(0, steps_per_epoch=5, training=flat) == 3.0
+    assert loop.learning_rate(0, steps_per_epoch=5, training=flat) == 3.0
 
 
 def decayed(objective, training):
     """Names of the parameters with and without weight decay."""
-    groups = fit.build_optimizer(objective, training).param_groups
+    groups = loop.build_optimizer(objective, training).param_groups
     assert [group["weight_decay"] for group in groups] == [training.weight_decay, 0]
     names = {id(p): name for name, p in objective.named_parameters()}
     return [{names[id(p)] for p in group["params"]} for group in groups]
@@ -116,7 +116,7 @@ def decayed(objective, training):
 
 def test_weight_decay_is_for_tensors_of_two_or_more_dimensions(inputs, ptacl, ecg_mae):
     frozen = ptacl.model_copy(update={"frozen_layers": 1})
-    for objective in (built(frozen, inputs()), train.build(ecg_mae, inputs("ecg"), seed=0)):
+    for objective in (built(frozen, inputs()), assemble.build(ecg_mae, inputs("ecg"), seed=0)):
         with_decay, without = decayed(objective, ptacl.training)
         learning = {name: p for name, p in objective.named_parameters() if p.requires_grad}
         assert with_decay == {name for name, p in learning.items() if p.ndim >= 2}
@@ -128,7 +128,7 @@ def test_weight_decay_is_for_tensors_of_two_or_more_dimensions(inputs, ptacl, ec
 def test_convolutions_decay(inputs, ptacl, change):
     resnet = config.ResNet(shape=[3, 12, 12], base_width=4)
     sizes = inputs().model_copy(update={"encoders": {**inputs().encoders, "cmr": resnet}})
-    objective = train.build(change(ptacl, local=None, encoders={"cmr": resnet}), sizes, seed=0)
+    objective = assemble.build(change(ptacl, local=None, encoders={"cmr": resnet}), sizes, seed=0)
     with_decay, without = decayed(objective, ptacl.training)
     kernels = {name for name, p in objective.named_parameters() if p.ndim == 4}
     assert len(kernels) == 53

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from ptacl.learning import data, fit, losses, steps, train
+from ptacl.learning import assemble, data, fit, losses, steps
 from ptacl.models import heads
 
 CPU = torch.device("cpu")
@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def contrastive(inputs, ptacl):
     """With one frozen layer, which the settings would allow for trained weights alone."""
-    return train.build(ptacl.model_copy(update={"frozen_layers": 1}), inputs(), seed=0)
+    return assemble.build(ptacl.model_copy(update={"frozen_layers": 1}), inputs(), seed=0)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_total_is_global_plus_beta_local(inputs, ptacl, change, pairs):
     found = {}
     for beta in (0.0, 0.5, 1.0):
         settings = change(ptacl, local_beta=beta) if beta else change(ptacl, local=None)
-        found[beta] = train.build(settings, inputs(), seed=0)(pair)
+        found[beta] = assemble.build(settings, inputs(), seed=0)(pair)
     local = found[1.0]["local"]
     assert local > 0 and "local" not in found[0.0]
     assert found[0.0]["loss"].item() == pytest.approx(found[1.0]["global"].item())
@@ -68,7 +68,7 @@ def test_without_beta_the_local_loss_is_never_computed(inputs, ptacl, change, pa
     monkeypatch.setattr(losses, "local_loss", refuse)
     settings = change(ptacl, local=None)
     without_beats = dataclasses.replace(pairs, beats=False)
-    out = train.build(settings, inputs(), seed=0)(batch(without_beats, range(4)))
+    out = assemble.build(settings, inputs(), seed=0)(batch(without_beats, range(4)))
     assert set(out) == {"loss", "global", "global_chance", "top1"}
 
 
@@ -108,7 +108,7 @@ def test_local_loss_alone_reaches_both_encoders_but_no_projector(contrastive, pa
 
 def test_global_loss_alone_does_not_care_for_beats(inputs, ptacl, change, pairs):
     settings = change(ptacl, local=None)
-    objective = train.build(settings, inputs(), seed=0)
+    objective = assemble.build(settings, inputs(), seed=0)
     pair = batch(pairs, range(5))
     assert (
         objective(pair)["loss"]
@@ -119,29 +119,29 @@ def test_global_loss_alone_does_not_care_for_beats(inputs, ptacl, change, pairs)
 def test_initial_weights_depend_on_the_seed_alone(inputs, ptacl, ecg_mae):
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    one = train.build(ptacl, inputs(), seed=0)
+    one = assemble.build(ptacl, inputs(), seed=0)
     assert torch.equal(torch.get_rng_state(), before)
     torch.rand(3)
-    two = train.build(ptacl, inputs(), seed=0)
-    other = train.build(ptacl, inputs(), seed=1)
+    two = assemble.build(ptacl, inputs(), seed=0)
+    other = assemble.build(ptacl, inputs(), seed=1)
     for key, value in one.state_dict().items():
         assert torch.equal(value, two.state_dict()[key])
     assert not torch.equal(one.ecg_projector.weight, other.ecg_projector.weight)
-    mae = train.build(ecg_mae, inputs("ecg"), seed=0).mae
+    mae = assemble.build(ecg_mae, inputs("ecg"), seed=0).mae
     assert torch.equal(mae.encoder.blocks[0].qkv.weight, one.encoders["ecg"].blocks[0].qkv.weight)
 
 
 def test_widths_must_agree_for_the_local_loss(inputs, ptacl, change):
     narrow = inputs(cmr={"width": 8})
     with pytest.raises(ValueError, match="widths 16 and 8"):
-        train.build(ptacl, narrow, seed=0)
+        assemble.build(ptacl, narrow, seed=0)
     without = change(ptacl, local=None)
-    train.build(without, narrow, seed=0)
+    assemble.build(without, narrow, seed=0)
 
 
 def test_reconstruction_loss_is_that_of_the_autoencoder(cohort, inputs, sizes, cmr_mae):
     recordings, rows = cohort.load("cmr")
-    objective = train.build(cmr_mae, inputs("cmr"), seed=0)
+    objective = assemble.build(cmr_mae, inputs("cmr"), seed=0)
     samples = data.Samples(
         recordings, rows, sizes=sizes, seed=0, masked=objective.mae.encoder.num_tokens
     )
@@ -156,7 +156,7 @@ def test_reconstruction_loss_is_that_of_the_autoencoder(cohort, inputs, sizes, c
 def test_a_handful_of_pairs_is_learnt_by_heart(inputs, ptacl, change, pairs, tmp_path):
     """Sigma 0 has one-to-one targets, so both losses can reach zero."""
     settings = change(ptacl, local_sigma=0.0, local_temperature=0.07, temperature=0.07)
-    objective = train.build(settings, inputs(), seed=0)
+    objective = assemble.build(settings, inputs(), seed=0)
     training = ptacl.training.model_copy(
         update={
             "epochs": 120,
@@ -222,7 +222,7 @@ def test_training_in_bfloat16_stays_near_float32(
     found = {}
     made = dataclasses.replace(pairs, ecg=ecg_augmentation, cmr=cmr_augmentation)
     for precision in ("float32", "bfloat16"):
-        objective = train.build(ptacl, inputs(), seed=0)
+        objective = assemble.build(ptacl, inputs(), seed=0)
         start = torch.cat([p.detach().flatten().clone() for p in objective.parameters()])
         settings = ptacl.training.model_copy(
             update={"precision": precision, "batch_size": 13, "epochs": 10}

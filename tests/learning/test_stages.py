@@ -11,7 +11,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from ptacl import config, participants
-from ptacl.learning import train
+from ptacl.learning import assemble, train
 from ptacl.models import weights
 
 
@@ -99,7 +99,7 @@ def test_curves_and_recomputed_activations_change_no_weight(call, ecg_mae, chang
 
 def test_recompute_reaches_the_encoders(ptacl, change, inputs):
     for wanted in (False, True):
-        built = train.build(change(ptacl, training_recompute=wanted), inputs(), seed=0)
+        built = assemble.build(change(ptacl, training_recompute=wanted), inputs(), seed=0)
         assert {encoder.recompute for encoder in built.encoders.values()} == {wanted}
 
 
@@ -174,7 +174,7 @@ def test_an_untrained_entry_leaves_the_weights_that_training_would_start_from(
 ):
     entry = config.Untrained(kind="untrained", title="Random", modalities=["ecg"])
     folder, rows = call(entry, "ecg_random")
-    fresh = train.build(ecg_mae, inputs("ecg"), seed=0).mae.encoder.state_dict()
+    fresh = assemble.build(ecg_mae, inputs("ecg"), seed=0).mae.encoder.state_dict()
     assert rows == [] and all(
         torch.equal(value, fresh[key]) for key, value in weights.load(folder)[0]["ecg"].items()
     )

@@ -13,7 +13,7 @@ from torch import nn
 
 from ptacl import config
 from ptacl.ecg.zscore import Zscore
-from ptacl.learning import data, fit, processes, train
+from ptacl.learning import assemble, data, fit, processes
 from ptacl.participants import read as read_participants
 
 
@@ -39,7 +39,7 @@ def main(participants, shards, inputs, contrastive, autoencoder, supervised, out
     sizes = dict(inputs.encoders)
     table = read_participants(Path(participants), splits=["train", "validation"])
     manifests = {m: sorted((Path(shards) / m).glob("*.json")) for m in ("ecg", "cmr")}
-    targets, labels = train.read_targets(table, ["LVEDV", "LVEF"])
+    targets, labels = assemble.read_targets(table, ["LVEDV", "LVEF"])
     entries = {
         "align": config.Contrastive.model_validate_json(contrastive),
         "pretrain": config.Autoencoder.model_validate_json(autoencoder),
@@ -48,7 +48,7 @@ def main(participants, shards, inputs, contrastive, autoencoder, supervised, out
     cases = {}
     for name, entry in entries.items():
         own = inputs.model_copy(update={"encoders": {m: sizes[m] for m in entry.modalities}})
-        cases[name] = train.build(entry, own, seed=0, targets=targets), entry
+        cases[name] = assemble.build(entry, own, seed=0, targets=targets), entry
     with processes.started(torch.device("cpu")) as device:
         if processes.rank():  # whatever it starts from, process 0 decides
             for part, _ in cases.values():

@@ -22,7 +22,7 @@ from ptacl import stage
 from ptacl.config import Config
 from ptacl.evaluation.inputs import files as files_of
 from ptacl.evaluation.summary import MEAN
-from ptacl.learning import chance
+from ptacl.learning import collapse
 from ptacl.report import cells, comparison, figures, paper, provenance, records, verdict
 from ptacl.report.records import Record
 
@@ -104,8 +104,8 @@ def training(metrics: Metrics, *, config: Config) -> list[tuple[str, str]]:
     panels = []
     for (name, seed), table in metrics.items():
         title = f"{config.models[name].title}, seed {seed}"
-        terms = chance.terms(table.columns) or ["loss"]
-        floors = chance.floors(config.models[name], config.inputs_of(name))
+        terms = collapse.terms(table.columns) or ["loss"]
+        floors = collapse.floors(config.models[name], config.inputs_of(name))
         facts = [f"{len(table)} epochs"]
         if "seconds" in table:
             facts.append(provenance.duration(float(table["seconds"].sum())))
@@ -131,7 +131,7 @@ def training(metrics: Metrics, *, config: Config) -> list[tuple[str, str]]:
 
 
 def _learned(table: pd.DataFrame, term: str, floors: Mapping[str, float]) -> str:
-    share = chance.learned(_kept(table), term, floors)
+    share = collapse.learned(_kept(table), term, floors)
     return f"{100 * share:.1f} % of the reachable range"
 
 
@@ -139,8 +139,8 @@ def unlearned(metrics: Metrics, *, config: Config) -> dict[str, list[str]]:
     """Return warnings, by model, about trainings with a loss that was hardly learned."""
     found: dict[str, list[str]] = {}
     for (name, seed), table in metrics.items():
-        floors = chance.floors(config.models[name], config.inputs_of(name))
-        for warning in chance.warnings(_kept(table), floors):
+        floors = collapse.floors(config.models[name], config.inputs_of(name))
+        for warning in collapse.warnings(_kept(table), floors):
             found.setdefault(name, []).append(
                 f"{config.models[name].title}, seed {seed}: {warning}."
             )

@@ -32,7 +32,7 @@ def of_regression(found: Sequence[Record], *, unlearned: Collection[str]) -> lis
     """Compare each ECG row of Table 2 with the reference.
 
     `unlearned` lists models with a training loss that was hardly learned
-    (:mod:`ptacl.learning.chance`).
+    (:mod:`ptacl.learning.collapse`).
     """
     reference = _reference(found)
     if reference is None:

@@ -56,7 +56,7 @@ class Objective(nn.Module):
     The attribute `needs` says what else a batch must contain, as arguments of
     :class:`ptacl.learning.data.Samples`. The attribute `selection` names the value whose validation
     mean chooses the best epoch. A value `x_chance` is the loss that `x` has as long as nothing is
-    learned (:mod:`ptacl.learning.chance`).
+    learned (:mod:`ptacl.learning.collapse`).
     """
 
     selection = "loss"

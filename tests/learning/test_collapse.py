@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from ptacl.learning import chance, losses
+from ptacl.learning import collapse, losses
 
 
 def row(**terms):
@@ -20,37 +20,37 @@ def test_a_collapsed_term_is_named_and_a_learned_one_is_not():
     collapsed = row(
         train_global=0.999, train_local=0.9, validation_global=0.998, validation_local=0.91
     )
-    assert chance.at_chance(collapsed, {}) == ["global"]
-    (warning,) = chance.warnings(collapsed, {})
+    assert collapse.at_chance(collapsed, {}) == ["global"]
+    (warning,) = collapse.warnings(collapsed, {})
     assert "the global loss is only 0.2 % below that of guessing" in warning
     assert "learning rate" in warning
-    assert chance.at_chance(row(train_global=0.9, validation_global=0.95), {}) == []
+    assert collapse.at_chance(row(train_global=0.9, validation_global=0.95), {}) == []
 
 
 def test_validation_counts_where_there_is_one():
-    assert chance.at_chance(row(train_global=0.5, validation_global=1.2), {}) == ["global"]
-    assert chance.at_chance(row(train_global=0.5) | {"validation_global": math.nan}, {}) == []
+    assert collapse.at_chance(row(train_global=0.5, validation_global=1.2), {}) == ["global"]
+    assert collapse.at_chance(row(train_global=0.5) | {"validation_global": math.nan}, {}) == []
 
 
 def test_other_objectives_have_no_chance_level():
-    assert chance.at_chance({"epoch": 1.0, "train_loss": 1.0, "validation_loss": 1.0}, {}) == []
+    assert collapse.at_chance({"epoch": 1.0, "train_loss": 1.0, "validation_loss": 1.0}, {}) == []
 
 
 @pytest.mark.parametrize(("share", "stuck"), [(0.9971, True), (0.9969, False)])
 def test_a_global_loss_is_judged_by_that_of_guessing(share, stuck):
-    assert bool(chance.at_chance(row(validation_global=share, train_global=1.0), {})) == stuck
+    assert bool(collapse.at_chance(row(validation_global=share, train_global=1.0), {})) == stuck
 
 
 @pytest.mark.parametrize(("below_chance", "stuck"), [(0.0086, True), (0.024, True), (0.025, False)])
 def test_a_local_loss_is_judged_by_what_it_can_reach(below_chance, stuck):
     """0.86 % below chance is 3.5 % of the range between ln 13 and 1.933."""
-    lowest = {"local": chance.local_floor(13, sigma=0.1, temperature=1.0, direction_weight=0.5)}
+    lowest = {"local": collapse.local_floor(13, sigma=0.1, temperature=1.0, direction_weight=0.5)}
     found = row(validation_local=1 - below_chance, train_local=1.0)
-    assert bool(chance.at_chance(found, lowest)) == stuck
+    assert bool(collapse.at_chance(found, lowest)) == stuck
     share = below_chance * math.log(13) / (math.log(13) - lowest["local"])
-    assert chance.learned(found, "local", lowest) == pytest.approx(share)
+    assert collapse.learned(found, "local", lowest) == pytest.approx(share)
     if stuck:
-        (warning,) = chance.warnings(found, lowest)
+        (warning,) = collapse.warnings(found, lowest)
         assert (
             f"the local loss went {100 * share:.1f} % of the way from guessing to its "
             "lowest possible value" in warning
@@ -62,7 +62,7 @@ def test_a_local_loss_is_judged_by_what_it_can_reach(below_chance, stuck):
     [(0.1, 1.0, 1.933), (0.1, 0.1, 1.541), (0.0, 1.0, 1.622), (0.0, 0.07, 0.0)],
 )
 def test_the_floor_of_thirteen_phases(sigma, temperature, lowest):
-    found = chance.local_floor(13, sigma=sigma, temperature=temperature, direction_weight=0.5)
+    found = collapse.local_floor(13, sigma=sigma, temperature=temperature, direction_weight=0.5)
     assert found == pytest.approx(lowest, abs=6e-4)
 
 
@@ -71,12 +71,12 @@ def test_one_to_one_the_floor_is_that_of_a_simplex(phases):
     """The other phases are as far away as they can all be at once: their cosine is -1 / (T - 1)."""
     gap = (1 + 1 / (phases - 1)) / 0.5
     expected = math.log(1 + (phases - 1) * math.exp(-gap))
-    found = chance.local_floor(phases, sigma=0.0, temperature=0.5, direction_weight=0.3)
+    found = collapse.local_floor(phases, sigma=0.0, temperature=0.5, direction_weight=0.3)
     assert found == pytest.approx(expected, abs=1e-6)
 
 
 def test_no_embedding_is_below_the_floor():
-    lowest = chance.local_floor(5, sigma=0.1, temperature=0.3, direction_weight=0.5)
+    lowest = collapse.local_floor(5, sigma=0.1, temperature=0.3, direction_weight=0.5)
     alignment = losses.alignment_matrix(5, sigma=0.1)
     generator = torch.Generator().manual_seed(0)
     valid = torch.ones(1, dtype=torch.bool)
@@ -89,12 +89,14 @@ def test_no_embedding_is_below_the_floor():
 
 def test_only_the_infonce_of_phases_has_a_floor(entries, inputs):
     sizes = inputs()
-    assert chance.floors(entries["ecg"], inputs("ecg")) == {}
-    assert chance.floors(entries["cosine"], sizes) == {}
-    assert chance.floors(entries["ptacl"].model_copy(update={"local": None}), sizes) == {}
+    assert collapse.floors(entries["ecg"], inputs("ecg")) == {}
+    assert collapse.floors(entries["cosine"], sizes) == {}
+    assert collapse.floors(entries["ptacl"].model_copy(update={"local": None}), sizes) == {}
     local = entries["ptacl"].local
     how = {"temperature": local.temperature, "direction_weight": 0.5}
-    assert chance.floors(entries["ptacl"], sizes)["local"] == chance.local_floor(
+    assert collapse.floors(entries["ptacl"], sizes)["local"] == collapse.local_floor(
         3, sigma=0.1, **how
     )
-    assert chance.floors(entries["edes"], sizes)["local"] == chance.local_floor(2, sigma=0.0, **how)
+    assert collapse.floors(entries["edes"], sizes)["local"] == collapse.local_floor(
+        2, sigma=0.0, **how
+    )

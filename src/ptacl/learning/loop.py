@@ -1,0 +1,283 @@
+"""The steps of a training: which samples each contains, and what is done with them."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ptacl import seeds
+from ptacl.config import Training
+from ptacl.learning import processes
+
+Row = dict[str, float]
+
+
+class Data(Protocol):
+    """Batches by sample index; see :class:`ptacl.learning.data.Samples`."""
+
+    def __len__(self) -> int: ...
+
+    def collect(self, samples: np.ndarray, *, epoch: int | None) -> Any:
+        """Make the main-memory part of a batch, in a thread; epoch None is the evaluation view."""
+
+    def finish(self, host: Any, *, device: torch.device) -> Mapping[str, Tensor]:
+        """Make the batch from the part that was collected."""
+        ...
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The samples of each optimiser step, in an order that depends only on seed and epoch.
+
+    The last incomplete batch of an epoch is dropped, and a training set smaller than a batch is one
+    batch. A step has `accumulate` micro-batches, each divided over the processes.
+    """
+
+    data: Data
+    training: Training
+    seed: int
+
+    @property
+    def batch(self) -> int:
+        """Samples per step, over all micro-batches and processes."""
+        return min(self.training.batch_size, len(self.data))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps per epoch."""
+        return len(self.data) // self.batch
+
+    @property
+    def total(self) -> int:
+        """Optimiser steps of the whole training."""
+        return self.training.epochs * self.steps_per_epoch
+
+    @property
+    def weights(self) -> list[float]:
+        """Share of each micro-batch in its step."""
+        parts = np.array_split(np.arange(self.batch), self.training.accumulate)
+        return [len(part) / self.batch for part in parts]
+
+    def collect(self, step: int) -> list[Any]:
+        """Collect the part of this process in each micro-batch of a step."""
+        epoch, number = divmod(step, self.steps_per_epoch)
+        order = seeds.generator(self.seed, "order", epoch).permutation(len(self.data))
+        chosen = order[number * self.batch : (number + 1) * self.batch]
+        collected = []
+        for micro_batch in np.array_split(chosen, self.training.accumulate):
+            part = np.array_split(micro_batch, processes.count())[processes.rank()]
+            collected.append(self.data.collect(part, epoch=epoch))
+        return collected
+
+    def collect_ahead(self, first: int, finished: Callable[[], bool]) -> Iterator[list[Any]]:
+        """Yield the micro-batches of each step from `first` on, and collect the next ones
+        meanwhile.
+        """
+        if finished():
+            return
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(self.collect, first)
+            for step in range(first + 1, self.total + 1):
+                collected = waiting.result()
+                if step < self.total:
+                    waiting = pool.submit(self.collect, step)
+                yield collected
+                if finished():
+                    return
+
+
+@dataclass
+class Progress:
+    """Progress of a training; `sums` and `seconds` belong to the epoch that is running."""
+
+    step: int = 0
+    history: list[Row] = field(default_factory=list)
+    sums: Row = field(default_factory=dict)
+    seconds: float = 0.0
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Loop:
+    """A running training, which :func:`ptacl.learning.fit.fit` advances step by step."""
+
+    def __init__(
+        self,
+        objective: nn.Module,
+        schedule: Schedule,
+        *,
+        validation: Data | None,
+        device: torch.device,
+    ) -> None:
+        self.objective, self.schedule = objective, schedule
+        self.validation, self.device = validation, device
+        self.optimizer = build_optimizer(objective, schedule.training)
+        self.compute = torch.compile(objective) if schedule.training.compile else objective
+        self.progress = Progress()
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that a checkpoint needs."""
+        return {
+            "model": self.objective.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "progress": vars(self.progress),
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from a checkpoint."""
+        self.objective.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.progress = Progress(**state["progress"])
+
+    def finished(self) -> bool:
+        """Return whether all epochs are done, or the patience is used up."""
+        progress, patience = self.progress, self.schedule.training.patience
+        if progress.step >= self.schedule.total:
+            return True
+        waited = len(progress.history) - progress.best_epoch
+        return patience > 0 and waited >= patience
+
+    def at_end_of_epoch(self) -> bool:
+        """Return whether the last step was the last of an epoch."""
+        return self.progress.step % self.schedule.steps_per_epoch == 0
+
+    @property
+    def samples_per_second(self) -> float:
+        """Speed of the epoch that is running."""
+        steps = (self.progress.step - 1) % self.schedule.steps_per_epoch + 1
+        return steps * self.schedule.batch / self.progress.seconds
+
+    def take_step(self, hosts: list[Any]) -> Row:
+        """Take one optimiser step, and return means over its micro-batches and processes."""
+        rate = self._rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        values = self._means(self._optimise(hosts))
+        progress = self.progress
+        progress.step += 1
+        self._require_finite("loss", values["loss"])
+        for name, value in values.items():
+            progress.sums[name] = progress.sums.get(name, 0.0) + value
+        return values
+
+    def close_epoch(self) -> Row:
+        """Validate, add the row of the epoch to the history, and keep the best weights."""
+        progress, training = self.progress, self.schedule.training
+        means = {k: total / self.schedule.steps_per_epoch for k, total in progress.sums.items()}
+        validated: Row = {}
+        if self.validation is not None:
+            validated = self._validate(list(means))
+            self._require_finite("validation loss", validated["loss"])
+        row: Row = {
+            "epoch": len(progress.history) + 1,
+            "step": progress.step,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "train_loss": means.pop("loss"),
+            "validation_loss": validated.pop("loss", math.nan),
+            "seconds": progress.seconds,
+            "samples_per_second": self.samples_per_second,
+        }
+        row |= {f"train_{name}": value for name, value in means.items()}
+        row |= {f"validation_{name}": value for name, value in validated.items()}
+        progress.history.append(row)
+        progress.sums, progress.seconds = {}, 0.0
+        selection = getattr(self.objective, "selection", "loss")
+        criterion = row.get(f"validation_{selection}", math.nan)
+        if criterion < progress.best_loss:
+            progress.best_loss, progress.best_epoch = criterion, len(progress.history)
+            if training.select == "best":
+                for name, value in self.objective.state_dict().items():
+                    progress.best[name] = value.detach().cpu().clone()
+        return row
+
+    def _rate(self) -> float:
+        return learning_rate(
+            self.progress.step,
+            steps_per_epoch=self.schedule.steps_per_epoch,
+            training=self.schedule.training,
+        )
+
+    def _optimise(self, hosts: list[Any]) -> list[dict[str, Tensor]]:
+        """Step with gradients of all micro-batches and processes; return the outputs of each."""
+        self.objective.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        outputs = []
+        for host, weight in zip(hosts, self.schedule.weights, strict=True):
+            output = self._forward(host, self.schedule.data)
+            torch.autograd.backward(output["loss"] * weight)
+            outputs.append(output)
+        groups = self.optimizer.param_groups
+        parameters = list(chain.from_iterable(group["params"] for group in groups))
+        processes.average_gradients(parameters)
+        if self.schedule.training.clip_norm:
+            nn.utils.clip_grad_norm_(parameters, self.schedule.training.clip_norm)
+        self.optimizer.step()
+        return outputs
+
+    def _forward(self, host: Any, data: Data) -> dict[str, Tensor]:
+        batch = data.finish(host, device=self.device)
+        reduced = self.schedule.training.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=reduced):
+            output: dict[str, Tensor] = self.compute(batch)
+        return output
+
+    def _means(self, outputs: list[dict[str, Tensor]]) -> Row:
+        """Return means over micro-batches and processes, in one transfer from the device."""
+        weights = torch.tensor(self.schedule.weights, dtype=torch.float64, device=self.device)
+        means = []
+        for name in outputs[0]:
+            values = torch.stack([output[name].detach().double() for output in outputs])
+            means.append(values @ weights)
+        total = processes.total(torch.stack(means)).tolist()
+        return {k: v / processes.count() for k, v in zip(outputs[0], total, strict=True)}
+
+    @torch.no_grad()
+    def _validate(self, names: list[str]) -> Row:
+        """Return validation means over batches of similar size, since losses depend on the size."""
+        assert self.validation is not None
+        self.objective.eval()
+        count = len(self.validation)
+        number = math.ceil(count / self.schedule.training.batch_size)
+        batches = np.array_split(np.arange(count), number)
+        sums = torch.zeros(len(names), dtype=torch.float64, device=self.device)
+        for samples in batches[processes.rank() :: processes.count()]:
+            output = self._forward(self.validation.collect(samples, epoch=None), self.validation)
+            sums += torch.stack([output[name].double() for name in names]) * len(samples)
+        return dict(zip(names, (processes.total(sums) / count).tolist(), strict=True))
+
+    def _require_finite(self, name: str, value: float) -> None:
+        if math.isfinite(value):
+            return
+        step, per_epoch = self.progress.step, self.schedule.steps_per_epoch
+        epoch = (step - 1) // per_epoch + 1
+        raise FloatingPointError(
+            f"the {name} is {value} at step {step} of {self.schedule.total} (epoch {epoch}): "
+            "lower learning_rate, set clip_norm, or use precision float32"
+        )
+
+
+def learning_rate(step: int, *, steps_per_epoch: int, training: Training) -> float:
+    """Return the rate of a step, counted from 0: linear warm-up, then half a cosine to zero."""
+    warmup, total = training.warmup_epochs * steps_per_epoch, training.epochs * steps_per_epoch
+    if step < warmup:
+        return training.learning_rate * (step + 1) / (warmup + 1)
+    done = (step - warmup) / max(total - warmup, 1)
+    return training.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def build_optimizer(objective: nn.Module, training: Training) -> torch.optim.AdamW:
+    """Build AdamW for unfrozen parameters; those below 2-D (biases, norms) have no weight decay."""
+    parameters = [p for p in objective.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": training.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
+    return torch.optim.AdamW(groups, lr=training.learning_rate, betas=training.betas, fused=fused)
