@@ -35,8 +35,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from ptacl import config
-from ptacl.learning import assemble, loop
-from ptacl.learning.data import Recordings, Samples
+try:
+    from ptacl.learning import assemble, loop
+except ImportError:  # before these modules had names of their own
+    from ptacl.learning import fit as loop, train as assemble
+from ptacl.learning.data import Samples
+from ptacl.learning.recordings import Recordings
 torch.set_num_threads(1)
 settings = config.load(Path(sys.argv[1]))
 entry = settings.models["ptacl"].model_copy(update={{"start": None}})

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from ptacl import config
 from ptacl.learning import assemble, loop
-from ptacl.learning.data import Recordings, Samples
+from ptacl.learning.data import Samples
+from ptacl.learning.recordings import Recordings
 
 ROOT = Path(__file__).resolve().parents[1]
 ENTRIES = ("ecg_mae", "cmr_mae", "global", "ptacl")

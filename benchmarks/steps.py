@@ -17,7 +17,7 @@ from ptacl import config, memory, store
 from ptacl.ecg.beats import beat_matrices
 from ptacl.learning import maps
 from ptacl.learning.augment import frame_index
-from ptacl.learning.steps import ecg_steps
+from ptacl.learning.phases import ecg_phases
 
 ROOT = Path(__file__).parents[1]
 BATCH, STEPS, LEADS, TOKENS, WIDTH, PATCH = 256, 13, 12, 50, 512, 50
@@ -48,12 +48,12 @@ def local_embeddings(rounds: int) -> Row:
     padded[:, : marks.shape[1]] = marks
     beats = torch.from_numpy(
         beat_matrices(
-            padded, start=np.zeros(BATCH), num_samples=TOKENS * PATCH, patch=PATCH, steps=STEPS
+            padded, start=np.zeros(BATCH), num_samples=TOKENS * PATCH, patch=PATCH, phases=STEPS
         )[0]
     )
     tokens = torch.randn(BATCH, LEADS * TOKENS, WIDTH, requires_grad=True)
     times = in_turns(
-        lambda: ecg_steps(tokens, beats).sum().backward(),
+        lambda: ecg_phases(tokens, beats).sum().backward(),
         lambda: beat_by_beat(tokens, marks).sum().backward(),
         rounds=max(rounds // 2, 2),
     )

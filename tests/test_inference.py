@@ -18,7 +18,7 @@ from ptacl.ecg.zscore import Zscore
 from ptacl.evaluation import saved_probe
 from ptacl.gallery import Gallery
 from ptacl.inference import Model
-from ptacl.learning import augment
+from ptacl.learning import draws
 from ptacl.models import build, heads, weights
 
 ROOT = Path(__file__).parents[1]
@@ -318,7 +318,7 @@ def test_a_cine_is_embedded_as_it_is_prepared(model: Model, cines: dict[str, Pat
         labels = Path(labels) if labels else None
         examined = examine(path, segmentation=labels, settings=settings)
         frames = (
-            torch.from_numpy(examined.arrays["frames"][augment.frame_index(50, 26)]).float() / 255
+            torch.from_numpy(examined.arrays["frames"][draws.frame_index(50, 26)]).float() / 255
         )
         with torch.inference_mode():
             expected.append(model.parts.encoders["cmr"](frames[None]).mean(dim=1)[0].numpy())

@@ -75,6 +75,7 @@ EDITS: dict[str, set[str]] = {
     "learning.losses": train(*CONTRASTIVE, *SIMCLR, "cmae") | {"page"},
     "learning.fit": train(*EVERY),
     "learning.augment": train(*EVERY) | embed(*EVERY),
+    "learning.draws": train(*EVERY) | embed(*EVERY),
     "ecg.zscore": train(*EVERY) | embed(*EVERY),
     # Tables and pages.
     "evaluation.embed": embed(*EVERY),

@@ -8,8 +8,8 @@ import pandas as pd
 from ptacl import participants
 from ptacl.cohort import flow, manifest, pairing
 from ptacl.cohort.inventory import BulkFile
-from ptacl.evaluation import phases
-from ptacl.learning import data
+from ptacl.evaluation import phase_similarity
+from ptacl.learning.recordings import split_participants
 
 VISITS = ["9000001_10", "9000001_2", "9000002_1"]
 IN_ORDER = ["9000001_2", "9000001_10", "9000002_1"]
@@ -29,7 +29,7 @@ def test_the_list_of_participants_is_in_the_order_of_visits(tmp_path: Path) -> N
     table().to_csv(tmp_path / "participants.csv", index=False)
     rows = participants.read(tmp_path / "participants.csv")
     assert rows["visit"].tolist() == IN_ORDER
-    first, other = data.split_participants(rows, "test")
+    first, other = split_participants(rows, "test")
     assert rows["visit"][first].tolist() == IN_ORDER[:2]
     assert rows["visit"][other].tolist() == IN_ORDER[2:]
 
@@ -80,6 +80,6 @@ def test_alignment_reads_the_first_visit(tmp_path: Path) -> None:
         "local_valid": valid,
     }
     np.savez(tmp_path / "e.npz", test_visits=np.array(VISITS), **arrays)
-    found = phases.read(tmp_path / "e.npz")
+    found = phase_similarity.read(tmp_path / "e.npz")
     assert found.visits == ["9000001_2", "9000002_1"]
     np.testing.assert_array_equal(found.ecg[:, 0, 0], [1, 2])

@@ -8,7 +8,8 @@ import torch
 from tqdm import tqdm
 
 from ptacl.evaluation import embed
-from ptacl.learning.data import Recordings, Samples
+from ptacl.learning.data import Samples
+from ptacl.learning.recordings import Recordings
 from ptacl.preparation import Examined
 from ptacl.sources import Input
 

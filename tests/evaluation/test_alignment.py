@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ptacl.config import Alignment
-from ptacl.evaluation import alignment, heat_maps, phases, uncertainty
+from ptacl.evaluation import alignment, heat_maps, phase_similarity, uncertainty
 
 T, D = 13, 24
 
@@ -45,10 +45,10 @@ def write(path: Path, *, noise: float, seed: int = 0, people: int = 60, shift: i
 
 
 def test_cosines_agree_with_a_loop(monkeypatch):
-    monkeypatch.setattr(phases, "_BLOCK", 4)
+    monkeypatch.setattr(phase_similarity, "_BLOCK", 4)
     rng = np.random.default_rng(1)
     ecg, cmr = rng.normal(size=(2, 10, 5, 7)).astype(np.float32)
-    cosines = phases.cosines(ecg, cmr)
+    cosines = phase_similarity.cosines(ecg, cmr)
     for i in range(10):
         for k in range(5):
             for t in range(5):
@@ -59,27 +59,27 @@ def test_cosines_agree_with_a_loop(monkeypatch):
 
 
 def test_chance_is_the_share_of_step_pairs_near_the_diagonal():
-    assert phases.chance(13) == pytest.approx(37 / 169)
-    assert phases.chance(2) == 1
+    assert phase_similarity.chance(13) == pytest.approx(37 / 169)
+    assert phase_similarity.chance(2) == 1
     rng = np.random.default_rng(2)
     ecg, cmr = rng.normal(size=(2, 3000, T, D))
-    assert phases.share_near_diagonal(phases.cosines(ecg, cmr)).mean() == pytest.approx(
-        37 / 169, abs=0.01
-    )
+    assert phase_similarity.share_near_diagonal(
+        phase_similarity.cosines(ecg, cmr)
+    ).mean() == pytest.approx(37 / 169, abs=0.01)
 
 
 @pytest.mark.parametrize(("shift", "share"), [(0, 1.0), (1, 12 / 13), (6, 0.0)])
 def test_share_tells_how_far_the_best_match_lies(tmp_path, shift, share):
-    steps = phases.read(write(tmp_path / "a.npz", noise=0.0, shift=shift))
+    steps = phase_similarity.read(write(tmp_path / "a.npz", noise=0.0, shift=shift))
     np.testing.assert_allclose(
-        phases.share_near_diagonal(phases.cosines(steps.ecg, steps.cmr)), share
+        phase_similarity.share_near_diagonal(phase_similarity.cosines(steps.ecg, steps.cmr)), share
     )
 
 
 def test_each_ecg_step_looks_for_its_cmr_step_and_not_the_other_way_round():
     cosines = 0.5 * np.eye(T)[None]
     cosines[0, :, 0] = 1 + 0.01 * np.arange(T)  # every ECG step is most like the first CMR step
-    assert phases.share_near_diagonal(cosines) == pytest.approx([2 / T])
+    assert phase_similarity.share_near_diagonal(cosines) == pytest.approx([2 / T])
 
 
 def test_participants_without_a_beat_and_second_visits_are_left_out(tmp_path):
@@ -92,7 +92,7 @@ def test_participants_without_a_beat_and_second_visits_are_left_out(tmp_path):
     np.savez(
         path, cmr_local_still=still, **{name: values[order] for name, values in stored.items()}
     )
-    steps = phases.read(path)
+    steps = phase_similarity.read(path)
     assert steps.visits == [f"900000{i}_2" for i in (1, 2, 3, 5, 7, 8)]
     assert steps.num_without_beat == 1
     np.testing.assert_array_equal(steps.ecg[3], stored["ecg_local"][4])
@@ -138,7 +138,7 @@ def test_models_without_local_embeddings_are_refused(tmp_path):
     with pytest.raises(
         ValueError, match="has no local_valid, ecg_local, cmr_local, cmr_local_still"
     ):
-        phases.read(tmp_path / "a.npz")
+        phase_similarity.read(tmp_path / "a.npz")
 
 
 def test_stage_writes_numbers_and_figures(tmp_path, monkeypatch):
@@ -260,12 +260,14 @@ def test_the_shift_of_each_person_is_compared_with_the_true_one(tmp_path):
     visits = np.array([f"{9000001 + i}_2" for i in range(people)])
     np.savez(tmp_path / "e.npz", test_visits=visits, local_valid=np.ones(people, bool), **arrays)
     files = {"ptacl": {0: tmp_path / "e.npz"}}
-    steps = phases.read(tmp_path / "e.npz")
-    known = phases.read_phase_shifts(truth(tmp_path / "truth.csv", late / T), visits=steps.visits)
+    steps = phase_similarity.read(tmp_path / "e.npz")
+    known = phase_similarity.read_phase_shifts(
+        truth(tmp_path / "truth.csv", late / T), visits=steps.visits
+    )
     np.testing.assert_allclose(known, late / T, atol=1e-9)
     how = {"embeddings": files, "seed": 0}
     right = evaluate(settings("ptacl"), truth=tmp_path / "truth.csv", **how)["models"]["ptacl"]
-    found = phases.phase_shifts(phases.cosines(steps.ecg, steps.cmr))
+    found = phase_similarity.phase_shifts(phase_similarity.cosines(steps.ecg, steps.cmr))
     np.testing.assert_allclose(found, late / T)
     assert right["shift_correlation"] == pytest.approx(1)
     wrong = evaluate(
@@ -280,7 +282,7 @@ def test_phase_shifts_are_positive_where_the_cine_is_later():
     for k in range(T):
         cosines[0, k, k] = 1
         cosines[1, k, min(k + 1, T - 1)] = 1
-    np.testing.assert_allclose(phases.phase_shifts(cosines), [0, (T - 1) / T**2])
+    np.testing.assert_allclose(phase_similarity.phase_shifts(cosines), [0, (T - 1) / T**2])
 
 
 def test_correlations_agree_with_numpy_in_every_draw():
@@ -288,11 +290,11 @@ def test_correlations_agree_with_numpy_in_every_draw():
     first, second = rng.normal(size=(2, 30))
     second += first
     counts = uncertainty.draw_counts(30, draws=20, generator=rng)
-    found = phases.correlations(first, second, counts=counts)
+    found = phase_similarity.correlations(first, second, counts=counts)
     for draw, value in zip(counts.astype(int), found, strict=True):
         expected = np.corrcoef(np.repeat(first, draw), np.repeat(second, draw))[0, 1]
         assert value == pytest.approx(expected)
-    assert np.isnan(phases.correlations(first, np.ones(30), counts=counts)).all()
+    assert np.isnan(phase_similarity.correlations(first, np.ones(30), counts=counts)).all()
 
 
 def test_numbers_are_rounded_for_the_file(tmp_path):
@@ -338,8 +340,8 @@ def test_the_figure_shows_one_matrix_per_model_from_end_diastole_on(tmp_path, mo
 
 
 def test_a_single_participant_has_no_other_and_is_compared_with_itself(tmp_path):
-    steps = phases.read(write(tmp_path / "a.npz", noise=0.0, people=1))
-    shares = phases.control_shares(steps, generator=np.random.default_rng(0))
+    steps = phase_similarity.read(write(tmp_path / "a.npz", noise=0.0, people=1))
+    shares = phase_similarity.control_shares(steps, generator=np.random.default_rng(0))
     assert shares["other_share"].tolist() == [1.0]
 
 
@@ -353,8 +355,8 @@ def test_a_control_uses_the_cines_of_the_next_five_participants(tmp_path):
     ecg = np.eye(6 * 13).reshape(6, 13, 78)
     cmr = np.roll(ecg, 5, axis=0)  # the CMR of participant i is the ECG of participant i - 5
     visits = [f"{9000001 + i}_2" for i in range(6)]
-    steps = phases.Phases(visits, ecg, cmr, rng.normal(size=(13, 78)), 0)
-    shares = phases.control_shares(steps, generator=rng)
+    steps = phase_similarity.Phases(visits, ecg, cmr, rng.normal(size=(13, 78)), 0)
+    shares = phase_similarity.control_shares(steps, generator=rng)
     nothing = 2 / 13
     assert shares["other_share"] == pytest.approx(np.full(6, (1 + 4 * nothing) / 5))
     assert shares["permuted_share"].shape == (6,)
@@ -367,7 +369,7 @@ def test_no_participant_with_a_complete_beat_is_an_error(tmp_path):
         arrays = dict(stored) | {"local_valid": np.zeros(3, bool)}
     np.savez(path, **arrays)
     with pytest.raises(ValueError) as error:
-        phases.read(path)
+        phase_similarity.read(path)
     assert str(error.value) == (
         f"{path}: no test participant has a complete beat in the ECG crop, so use more participants"
     )
@@ -379,9 +381,9 @@ def test_a_shift_of_more_than_half_a_cycle_counts_as_early():
     for k in range(T):
         cosines[0, k, (k + 6) % T] = 1
         cosines[1, k, (k + 7) % T] = 1
-    np.testing.assert_allclose(phases.phase_shifts(cosines), [6 / 13, -6 / 13])
+    np.testing.assert_allclose(phase_similarity.phase_shifts(cosines), [6 / 13, -6 / 13])
 
 
 def test_steps_of_length_zero_are_like_nothing():
     steps = np.zeros((1, 2, 3), np.float16)
-    assert phases.cosines(steps, steps).tolist() == [[[0, 0], [0, 0]]]
+    assert phase_similarity.cosines(steps, steps).tolist() == [[[0, 0], [0, 0]]]

@@ -26,7 +26,7 @@ from ptacl.config import (
     Training,
 )
 from ptacl.ecg.zscore import Zscore
-from ptacl.learning import data
+from ptacl.learning.recordings import Recordings, load, split_participants
 
 ECG = EcgAugmentation(
     random_crop=True, surrogate_magnitude=0.1, jitter=0.2, rescaling=0.3, probability=0.7
@@ -79,12 +79,12 @@ class Cohort:
     def shards(self, modality: str) -> list[Path]:
         return [self.folder / modality / f"{k}.json" for k in range(2)]
 
-    def load(self, *modalities: str, split: str = "train") -> tuple[data.Recordings, np.ndarray]:
+    def load(self, *modalities: str, split: str = "train") -> tuple[Recordings, np.ndarray]:
         """Recordings of training and validation, and the rows of each participant of one split."""
         table = participants.read(self.participants, splits=["train", "validation"])
         shards = {m: self.shards(m) if m in modalities else [] for m in ("ecg", "cmr")}
-        recordings = data.load(table["visit"].tolist(), **shards).standardised(Zscore("sample"))
-        return recordings, data.split_participants(table, split)
+        recordings = load(table["visit"].tolist(), **shards).standardised(Zscore("sample"))
+        return recordings, split_participants(table, split)
 
 
 @pytest.fixture(scope="session")

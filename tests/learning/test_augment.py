@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ptacl.learning import augment
+from ptacl.learning import augment, draws
 
 QUIET_ECG = {
     "random_crop": False,
@@ -26,11 +26,11 @@ QUIET_CMR = {
 
 
 def draw_ecg(settings, samples, *, seed=0, epoch=1, spare=100):
-    return augment.draw_ecg(samples, settings=settings, seed=seed, epoch=epoch, spare=spare)
+    return draws.draw_ecg(samples, settings=settings, seed=seed, epoch=epoch, spare=spare)
 
 
 def draw_cmr(settings, samples, *, seed=0, epoch=1, frames=50, keep=26):
-    return augment.draw_cmr(
+    return draws.draw_cmr(
         samples, settings=settings, seed=seed, epoch=epoch, frames=frames, keep=keep
     )
 
@@ -219,11 +219,11 @@ def test_crop_starts_cover_all_places(ecg_augmentation):
 
 
 def test_frames_cover_the_cycle_from_end_diastole():
-    index = augment.frame_index(50, 26)
+    index = draws.frame_index(50, 26)
     assert index[0] == 0 and index[-1] == 49 and set(np.diff(index)) <= {1, 2, 3}
-    assert np.array_equal(augment.frame_index(10, 10), np.arange(10))
+    assert np.array_equal(draws.frame_index(10, 10), np.arange(10))
     with pytest.raises(ValueError, match="51 frames"):
-        augment.frame_index(50, 51)
+        draws.frame_index(50, 51)
 
 
 def test_time_jitter_stays_within_the_stride(cmr_augmentation):
@@ -235,7 +235,7 @@ def test_time_jitter_stays_within_the_stride(cmr_augmentation):
     assert np.allclose(
         index[:, 1:-1].mean(0), middle[1:-1], atol=0.15
     )  # to both sides alike: six standard errors
-    assert (index != augment.frame_index(50, 26)).mean() > 0.3
+    assert (index != draws.frame_index(50, 26)).mean() > 0.3
 
 
 def test_resample_turns_and_flips_exactly(frames):
@@ -345,7 +345,7 @@ def test_rescaling_never_changes_the_sign_and_is_as_often_up_as_down(ecg_augment
     upside down.
     """
     settings = ecg_augmentation.model_copy(update={"rescaling": 0.5, "probability": 1.0})
-    draw = augment.draw_ecg(range(4000), settings=settings, seed=1, epoch=0, spare=0)
+    draw = draws.draw_ecg(range(4000), settings=settings, seed=1, epoch=0, spare=0)
     assert draw.factor_B.min() > 0
     logarithm = np.log(draw.factor_B)
     assert abs(logarithm.mean()) < 0.03

@@ -10,7 +10,8 @@ from ptacl import participants
 from ptacl.ecg import zscore as zscores
 from ptacl.ecg.beats import beat_matrices
 from ptacl.learning import data
-from ptacl.learning.augment import frame_index
+from ptacl.learning.draws import frame_index
+from ptacl.learning.recordings import digest, load, split_participants
 
 CPU = torch.device("cpu")
 
@@ -47,21 +48,21 @@ def test_round_trip_through_the_stores(cohort):
 
 def test_missing_visit_is_counted_not_named(cohort):
     with pytest.raises(ValueError, match=r"hold 10 of the 20 visits.*prepare") as error:
-        data.load(cohort.visits, ecg=cohort.shards("ecg")[:1], cmr=[])
+        load(cohort.visits, ecg=cohort.shards("ecg")[:1], cmr=[])
     assert "9000" not in str(error.value)
 
 
 def test_digest_sees_data_and_splits(cohort, tmp_path):
     recordings, _ = cohort.load("ecg")
     table = participants.read(cohort.participants, splits=["train", "validation"])
-    first = data.digest(recordings, table)
-    assert data.digest(cohort.load("ecg")[0], table) == first
+    first = digest(recordings, table)
+    assert digest(cohort.load("ecg")[0], table) == first
     shutil.copytree(cohort.folder / "ecg", tmp_path / "ecg")
     (tmp_path / "ecg/1.json").write_text(json.dumps({"stored": "another hash"}))
-    other = data.load(recordings.visits, ecg=[tmp_path / f"ecg/{k}.json" for k in range(2)], cmr=[])
-    assert data.digest(other, table) != first
+    other = load(recordings.visits, ecg=[tmp_path / f"ecg/{k}.json" for k in range(2)], cmr=[])
+    assert digest(other, table) != first
     moved = table.assign(split=["validation", *table["split"][1:]])
-    assert data.digest(cohort.load("ecg")[0], moved) != first
+    assert digest(cohort.load("ecg")[0], moved) != first
 
 
 def test_evaluation_view_is_the_start_of_the_record_and_the_whole_cycle(
@@ -176,9 +177,9 @@ def test_one_visit_of_a_participant_an_epoch(cohort, sizes):
     recordings, _ = cohort.load("ecg")
     people = ["a", "b", "a", "c", "b", "a"]
     table = pd.DataFrame({"participant": people, "split": ["train"] * 5 + ["test"]})
-    rows = data.split_participants(table, "train")
+    rows = split_participants(table, "train")
     assert [r.tolist() for r in rows] == [[0, 2], [1, 4], [3]]
-    assert data.split_participants(table, "validation") == []
+    assert split_participants(table, "validation") == []
     made = data.Samples(recordings, rows, sizes={"ecg": sizes["ecg"]}, seed=3)
     assert len(made) == 3
     shown = {epoch: batch(made, range(3), epoch=epoch)["ecg"] for epoch in (*range(12), None)}

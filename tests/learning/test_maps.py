@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from ptacl import config, participants
-from ptacl.learning import data, maps
+from ptacl.learning import maps
+from ptacl.learning.recordings import digest, load
 
 NAMES = ["frames", "systole"]
 
@@ -53,7 +54,7 @@ def test_a_map_is_a_copy_of_what_is_stored(cohort, tmp_path):
     assert np.array_equal(mapped.arrays["r_peaks"], cohort.r_peaks[rows])
     batches = []
     for place in (None, maps.Place(tmp_path)):
-        recordings = data.load(cohort.visits, ecg=cohort.shards("ecg"), cmr=[], place=place)
+        recordings = load(cohort.visits, ecg=cohort.shards("ecg"), cmr=[], place=place)
         batches.append(recordings.signal[recordings.at("ecg", np.arange(4))])
     assert np.array_equal(*batches)
 
@@ -62,8 +63,11 @@ def test_loaded_recordings_are_the_same_mapped_or_not(cohort, tmp_path):
     table = participants.read(cohort.participants, splits=["train", "validation"])
     visits = table["visit"].tolist()[::-1]
     how = {"ecg": cohort.shards("ecg"), "cmr": cohort.shards("cmr")}
-    memory, mapped = data.load(visits, **how), data.load(visits, **how, place=maps.Place(tmp_path))
-    assert data.digest(memory, table) == data.digest(mapped, table)
+    memory, mapped = (
+        load(visits, **how),
+        load(visits, **how, place=maps.Place(tmp_path)),
+    )
+    assert digest(memory, table) == digest(mapped, table)
     rows = np.arange(len(visits))
     for name, modality in (
         ("signal", "ecg"),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from ptacl.learning import assemble, data, fit, losses, steps
+from ptacl.learning import assemble, data, fit, losses, phases
 from ptacl.models import heads
 
 CPU = torch.device("cpu")
@@ -34,7 +34,7 @@ def test_steps_are_what_the_loops_say():
         torch.rand(2, 3 * 4, 5, generator=generator),
     )
     beats = torch.rand(2, 3, 8, generator=generator)
-    local_ecg, local_cmr = steps.ecg_steps(ecg, beats), steps.cmr_steps(cmr, steps=3)
+    local_ecg, local_cmr = phases.ecg_phases(ecg, beats), phases.cmr_phases(cmr, phases=3)
     for b in range(2):
         for t in range(3):
             by_time = [sum(ecg[b, lead * 8 + m] for lead in range(12)) / 12 for m in range(8)]

@@ -8,7 +8,8 @@ import torch
 
 from ptacl import config
 from ptacl.learning import data
-from ptacl.learning.steps import cmr_steps, ecg_steps
+from ptacl.learning.phases import cmr_phases, ecg_phases
+from ptacl.learning.recordings import Recordings
 
 STEPS, RR, PATCH = 13, 470, 50
 SIZES = {
@@ -30,7 +31,7 @@ def clock():
     frames = np.broadcast_to(
         (np.arange(50) * 5).astype(np.uint8)[None, :, None, None], (1, 50, 4, 4)
     ).copy()
-    return data.Recordings(["9000001_2"], signal, r_peaks, frames)
+    return Recordings(["9000001_2"], signal, r_peaks, frames)
 
 
 def phases(clock, cmr_augmentation, ecg_augmentation, *, epochs, time_jitter=0.0, crop=False):
@@ -55,8 +56,8 @@ def phases(clock, cmr_augmentation, ecg_augmentation, *, epochs, time_jitter=0.0
         )
         found.append(
             [
-                ecg_steps(times, batch["beats"])[0, :, 0].numpy(),
-                cmr_steps(tokens, steps=STEPS)[0, :, 0].numpy(),
+                ecg_phases(times, batch["beats"])[0, :, 0].numpy(),
+                cmr_phases(tokens, phases=STEPS)[0, :, 0].numpy(),
             ]
         )
     return np.mean(found, axis=0)

@@ -14,6 +14,7 @@ from torch import nn
 from ptacl import config
 from ptacl.ecg.zscore import Zscore
 from ptacl.learning import assemble, data, fit, processes
+from ptacl.learning.recordings import load, split_participants
 from ptacl.participants import read as read_participants
 
 
@@ -55,14 +56,12 @@ def main(participants, shards, inputs, contrastive, autoencoder, supervised, out
                 nn.init.normal_(next(part.parameters()))
         for name, (objective, entry) in cases.items():
             paths = {m: manifests[m] if m in entry.modalities else [] for m in manifests}
-            recordings = data.load(table["visit"].tolist(), **paths).standardised(
-                Zscore(inputs.zscore)
-            )
+            recordings = load(table["visit"].tolist(), **paths).standardised(Zscore(inputs.zscore))
             more = objective.needs | {"targets": labels if entry.labels else None}
             train_set, validation = (
                 data.Samples(
                     recordings,
-                    data.split_participants(table, split),
+                    split_participants(table, split),
                     sizes=sizes,
                     seed=0,
                     ecg=entry.augmentation.ecg,

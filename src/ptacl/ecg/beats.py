@@ -9,27 +9,27 @@ import numpy as np
 
 
 def beat_matrix(
-    r_peaks: np.ndarray, *, start: int, num_samples: int, patch: int, steps: int
+    r_peaks: np.ndarray, *, start: int, num_samples: int, patch: int, phases: int
 ) -> tuple[np.ndarray, int]:
     """Compute the matrix of one crop and its number of complete beats; see :func:`beat_matrices`.
 
     r_peaks : (P,) sample indices in the whole record, ascending, padded with -1. start : first
     sample of the crop.
 
-    Returns the matrix, (steps, num_samples // patch) float32, and the number of beats.
+    Returns the matrix, (phases, num_samples // patch) float32, and the number of beats.
     """
     matrices, counts = beat_matrices(
         np.asarray(r_peaks)[None],
         start=np.array([start]),
         num_samples=num_samples,
         patch=patch,
-        steps=steps,
+        phases=phases,
     )
     return matrices[0], int(counts[0])
 
 
 def beat_matrices(
-    r_peaks: np.ndarray, *, start: np.ndarray, num_samples: int, patch: int, steps: int
+    r_peaks: np.ndarray, *, start: np.ndarray, num_samples: int, patch: int, phases: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compute the interpolation matrices of a batch of crops; each row sums to 1.
 
@@ -51,14 +51,13 @@ def beat_matrices(
     record, beat = np.nonzero((first >= 0) & (last > first) & (last < num_samples))
     counts = np.bincount(record, minlength=len(peaks))
     begin, end = first[record, beat], last[record, beat]
-    position = begin[:, None] + (np.arange(steps) + 0.5) / steps * (end - begin)[:, None]
+    position = begin[:, None] + (np.arange(phases) + 0.5) / phases * (end - begin)[:, None]
     centre = np.clip((position - (patch - 1) / 2) / patch, 0, tokens - 1)
     left = np.minimum(centre.astype(np.int64), max(tokens - 2, 0))
     share = centre - left
-    cell = (record[:, None] * steps + np.arange(steps)) * tokens + left
     each = np.broadcast_to(1.0 / counts[record][:, None], share.shape)
-    size = len(peaks) * steps * tokens
-    flat = np.bincount(cell.ravel(), ((1 - share) * each).ravel(), size)
-    right = np.minimum(cell + 1, size - 1)  # with a single token, its weight is 0
-    flat += np.bincount(right.ravel(), (share * each).ravel(), size)
-    return flat.reshape(len(peaks), steps, tokens).astype(np.float32), counts
+    matrices = np.zeros((len(peaks), phases, tokens))
+    right = np.minimum(left + 1, tokens - 1)  # with a single token, its weight is 0
+    for token, weight in ((left, 1 - share), (right, share)):
+        np.add.at(matrices, (record[:, None], np.arange(phases), token), weight * each)
+    return matrices.astype(np.float32), counts

@@ -36,8 +36,8 @@ from numpy.typing import NDArray
 
 from ptacl import seeds, stage
 from ptacl.config import Alignment
-from ptacl.evaluation import heat_maps, inputs, phases, summary, uncertainty
-from ptacl.evaluation.phases import Phases
+from ptacl.evaluation import heat_maps, inputs, phase_similarity, summary, uncertainty
+from ptacl.evaluation.phase_similarity import Phases
 from ptacl.evaluation.uncertainty import Estimates
 
 Array = NDArray[np.float64]
@@ -73,22 +73,24 @@ def compare(path: Path, people: People, *, seed: int) -> Aligned:
     `path` is the embedding file of one model and seed. Raises ValueError if its test participants
     differ from `people`.
     """
-    of_model = phases.read(path)
+    of_model = phase_similarity.read(path)
     if of_model.visits != people.visits:
         raise ValueError(
             f"{path} holds other test participants than the first model: run the embedding "
             "of both again"
         )
-    cosines = phases.cosines(of_model.ecg, of_model.cmr)
-    shares = {"share": phases.share_near_diagonal(cosines)}
+    cosines = phase_similarity.cosines(of_model.ecg, of_model.cmr)
+    shares = {"share": phase_similarity.share_near_diagonal(cosines)}
     generator = seeds.generator(seed, "alignment controls")
-    shares |= phases.control_shares(of_model, generator=generator)
+    shares |= phase_similarity.control_shares(of_model, generator=generator)
     estimates = {}
     for name, values in shares.items():
         estimates[name] = uncertainty.means(values[:, None], counts=people.counts)[:, 0]
     if people.true_shifts is not None:
-        shifts = phases.phase_shifts(cosines)
-        correlation = phases.correlations(shifts, people.true_shifts, counts=people.counts)
+        shifts = phase_similarity.phase_shifts(cosines)
+        correlation = phase_similarity.correlations(
+            shifts, people.true_shifts, counts=people.counts
+        )
         estimates["shift_correlation"] = correlation
     return Aligned(of_model, cosines, estimates)
 
@@ -105,7 +107,7 @@ def evaluate(
     files = {row.model: inputs.of_model(row.model, embeddings=embeddings) for row in settings.rows}
     first = next(iter(files[settings.rows[0].model].values()))
     people = _people(first, settings, seed=seed, truth=truth)
-    num_phases = phases.read(first).ecg.shape[1]
+    num_phases = phase_similarity.read(first).ecg.shape[1]
     models: dict[str, object] = {}
     examples: dict[str, NDArray[np.float32]] = {}
     reference: Estimates | None = None
@@ -130,7 +132,7 @@ def evaluate(
         }
     result: dict[str, object] = {
         "phases": num_phases,
-        "chance": round(phases.chance(num_phases), 6),
+        "chance": round(phase_similarity.chance(num_phases), 6),
         "confidence": settings.confidence,
         "models": models,
     }
@@ -139,10 +141,12 @@ def evaluate(
 
 def _people(path: Path, settings: Alignment, *, seed: int, truth: Path | None) -> People:
     """Return the participants of an embedding file with their bootstrap draws and true shifts."""
-    visits = phases.read(path).visits
+    visits = phase_similarity.read(path).visits
     generator = seeds.generator(seed, "bootstrap", "alignment")
     counts = uncertainty.draw_counts(len(visits), draws=settings.bootstrap, generator=generator)
-    true_shifts = None if truth is None else phases.read_phase_shifts(truth, visits=visits)
+    true_shifts = (
+        None if truth is None else phase_similarity.read_phase_shifts(truth, visits=visits)
+    )
     return People(visits, counts, true_shifts)
 
 

@@ -18,9 +18,10 @@ from ptacl import files, participants, stage
 from ptacl.config import Embedding
 from ptacl.ecg.zscore import Zscore
 from ptacl.learning import processes
-from ptacl.learning.data import Samples, load, split_rows
+from ptacl.learning.data import Samples
 from ptacl.learning.maps import Place
-from ptacl.learning.steps import cmr_steps, ecg_steps
+from ptacl.learning.phases import cmr_phases, ecg_phases
+from ptacl.learning.recordings import load, split_rows
 from ptacl.models import heads, weights
 from ptacl.models.build import AnyEncoder
 from ptacl.models.vit import Encoder
@@ -119,21 +120,21 @@ def embed(
             images = images + batch["cmr"][local].mean(dim=1, dtype=torch.float64).sum(dim=0).cpu()
     arrays = {name: np.concatenate(values) for name, values in parts.items()}
     if is_local.any():
-        arrays["cmr_local_still"] = _still_steps(
+        arrays["cmr_local_still"] = _still_phases(
             model, images / is_local.sum(), batch_size=batch_size, device=device
         )
     return arrays
 
 
-def _still_steps(
+def _still_phases(
     model: Model, image_HW: torch.Tensor, *, batch_size: int, device: torch.device
 ) -> np.ndarray:
     """Return the local CMR embedding (T, D) float16 of a cine that repeats one image."""
     encoder = model.encoders["cmr"]
     assert isinstance(encoder, Encoder)
     frames = image_HW.to(device, torch.float32).expand(batch_size, *encoder.settings.shape)
-    steps_BTD = cmr_steps(encoder(frames), steps=encoder.grid[0])
-    return np.asarray(steps_BTD[0].half().cpu().numpy())
+    phases_BTD = cmr_phases(encoder(frames), phases=encoder.grid[0])
+    return np.asarray(phases_BTD[0].half().cpu().numpy())
 
 
 def _embed_batch(
@@ -147,8 +148,8 @@ def _embed_batch(
     }
     out |= {f"{name}_predicted": head.predict(tokens[name]) for name, head in model.heads.items()}
     if model.local:
-        ecg = ecg_steps(tokens["ecg"][local], batch["beats"][local])
-        cmr = cmr_steps(tokens["cmr"][local], steps=model.encoders["cmr"].grid[0])
+        ecg = ecg_phases(tokens["ecg"][local], batch["beats"][local])
+        cmr = cmr_phases(tokens["cmr"][local], phases=model.encoders["cmr"].grid[0])
         out |= {
             "ecg_local": ecg.half(),
             "cmr_local": cmr.half(),

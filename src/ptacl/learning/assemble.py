@@ -10,8 +10,8 @@ import pandas as pd
 from ptacl import config
 from ptacl.ecg import zscore as zscores
 from ptacl.ecg.zscore import Zscore
-from ptacl.learning.data import Recordings
 from ptacl.learning.objectives.base import Objective, Targets, initial_weights
+from ptacl.learning.recordings import Recordings
 from ptacl.models import weights
 from ptacl.models.build import AnyEncoder
 from ptacl.models.build import encoder as new_encoder

@@ -1,10 +1,8 @@
-"""Augment batches on the training device, with one draw per recording.
+"""Apply augmentations to batches on the training device.
 
-The draws (NumPy, on the CPU) are separate from their application (tensors, on any device). A draw
-depends only on (seed, epoch, sample), whatever the batch or process. One draw applies to a whole
-recording: all frames of a cine move together, and all leads shift alike. Changes that move a
-recording (crop, rotation, flip, choice of frames) are separate from those that corrupt it, because
-a reconstruction must not learn the corruption.
+The draws are made before, with NumPy (:mod:`ptacl.learning.draws`), and applied here, with tensors
+on any device. Changes that move a recording (crop, rotation, flip, choice of frames) are separate
+from those that corrupt it, because a reconstruction must not learn the corruption.
 
 On a GPU nothing loops over samples: noise is a window of a fixed pool, and its start is drawn. On a
 CPU each cine goes through all operations separately, because one cine fits into the cache and a
@@ -16,170 +14,17 @@ or sign, because R-peaks would move.
 
 import functools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ptacl import seeds
 from ptacl.config import CmrAugmentation, EcgAugmentation
+from ptacl.learning.draws import CmrDraw, EcgDraw
 
 JITTER_SHARE = 0.6  # share of the signal, as in the published ECG pipelines that this follows
-_SEEDS = 2**32
 _POOL = 1 << 20  # numbers in the pool; the window of a record or image can start anywhere in it
-
-
-@dataclass(frozen=True)
-class EcgDraw:
-    """Draws for B ECGs; `surrogate` and `jitter` are indices of the ECGs that are transformed."""
-
-    start_B: np.ndarray
-    noise_B: np.ndarray
-    factor_B: np.ndarray
-    surrogate: np.ndarray
-    jitter: np.ndarray
-
-
-@dataclass(frozen=True)
-class CmrDraw:
-    """Draws for B cines; Boolean masks (B,) say which cines are transformed."""
-
-    frame_BT: np.ndarray
-    noise_B: np.ndarray
-    theta_B23: np.ndarray
-    brightness_B: np.ndarray
-    contrast_B: np.ndarray
-    sigma_B: np.ndarray
-    moved_B: np.ndarray
-    coloured_B: np.ndarray
-    blurred_B: np.ndarray
-    noisy_B: np.ndarray
-
-    def part(self, rows: slice) -> "CmrDraw":
-        """Return the draws of some of the cines."""
-        return CmrDraw(**{name: values[rows] for name, values in vars(self).items()})
-
-
-def draw_ecg(
-    samples: Sequence[int], *, settings: EcgAugmentation, seed: int, epoch: int, spare: int
-) -> EcgDraw:
-    """Draw for the ECGs of these indices; a start is between 0 and `spare` samples."""
-    rows = [
-        _draw_ecg(seeds.generator(seed, "ecg augmentation", epoch, s), settings, spare)
-        for s in samples
-    ]
-    start, noise, factor, surrogate, jitter = (
-        np.array(column) for column in zip(*rows, strict=True)
-    )
-    return EcgDraw(
-        start, noise, factor.astype(np.float32), np.flatnonzero(surrogate), np.flatnonzero(jitter)
-    )
-
-
-def _draw_ecg(
-    rng: np.random.Generator, settings: EcgAugmentation, spare: int
-) -> tuple[int, int, float, bool, bool]:
-    """Draw start, noise seed and factor, and whether to apply surrogate and jitter.
-
-    Every number is drawn whatever the settings are, so that no setting changes the draw of another.
-    """
-    start, noise, factor = rng.integers(spare + 1), rng.integers(_SEEDS), rng.normal()
-    surrogate, jitter, rescaling = rng.random(3) < settings.probability
-    return (
-        int(start) if settings.random_crop else 0,
-        int(noise),
-        math.exp(settings.rescaling * factor) if rescaling else 1.0,
-        bool(surrogate) and settings.surrogate_magnitude > 0,
-        bool(jitter) and settings.jitter > 0,
-    )
-
-
-def draw_cmr(
-    samples: Sequence[int],
-    *,
-    settings: CmrAugmentation,
-    seed: int,
-    epoch: int,
-    frames: int,
-    keep: int,
-) -> CmrDraw:
-    """Draw the augmentation of cines of `frames` frames each, of which `keep` are kept."""
-    generators = [seeds.generator(seed, "cmr augmentation", epoch, s) for s in samples]
-    frame_BT = np.stack(
-        [
-            frame_index(frames, keep, jitter=settings.time_jitter * (rng.random(keep) - 0.5))
-            for rng in generators
-        ]
-    )
-    noise_B = np.array([rng.integers(_SEEDS) for rng in generators])
-    chance = [settings.flip_probability, *[settings.probability] * 4]
-    flip_B, affine_B, colour_B, blur_B, noisy_B = np.stack(
-        [rng.random(5) < chance for rng in generators], axis=1
-    )
-    unit_BU = np.stack([rng.random(8) for rng in generators])
-    moves = (
-        settings.rotation_degrees > 0
-        or settings.crop_scale != (1, 1)
-        or settings.crop_ratio != (1, 1)
-    )
-    affine_B = affine_B & moves
-    return CmrDraw(
-        frame_BT=frame_BT,
-        noise_B=noise_B,
-        theta_B23=_affine(unit_BU[:, :5], settings, move_B=affine_B, flip_B=flip_B),
-        brightness_B=_between(unit_BU[:, 5], 1 - settings.brightness, 1 + settings.brightness),
-        contrast_B=_between(unit_BU[:, 6], 1 - settings.contrast, 1 + settings.contrast),
-        sigma_B=_between(unit_BU[:, 7], *settings.blur_sigma),
-        moved_B=affine_B | flip_B,
-        coloured_B=colour_B & (settings.brightness > 0 or settings.contrast > 0),
-        blurred_B=blur_B & (settings.blur_sigma[1] > 0),
-        noisy_B=noisy_B & (settings.noise > 0),
-    )
-
-
-def frame_index(frames: int, keep: int, *, jitter: np.ndarray | float = 0.0) -> np.ndarray:
-    """Return the indices (keep,) of the frames of a cycle that are kept.
-
-    These are the frames nearest to (i + 1/2 + jitter) / keep of the cycle, and always frame 0
-    (end-diastole). The half places a token of two frames at the middle of its phase, like a phase
-    of a beat (:mod:`ptacl.ecg.beats`).
-
-    `jitter` is a share of the stride, with one number per kept frame. It must be within -1/2 and
-    1/2, so that the frames stay in the order of time.
-    """
-    if keep > frames:
-        raise ValueError(
-            f"the encoder takes {keep} frames, but the cine has {frames}: lower encoders.cmr.shape"
-        )
-    position = np.arange(keep) + 0.5 + np.broadcast_to(jitter, keep) * (np.arange(keep) > 0)
-    position[0] = 0
-    index: np.ndarray = np.minimum(np.ceil(position * frames / keep - 0.5), frames - 1).astype(
-        np.int64
-    )
-    return index
-
-
-def _between(unit: np.ndarray, low: float, high: float) -> np.ndarray:
-    return np.asarray(low + (high - low) * unit, dtype=np.float32)
-
-
-def _affine(
-    unit_B5: np.ndarray, settings: CmrAugmentation, *, move_B: np.ndarray, flip_B: np.ndarray
-) -> np.ndarray:
-    """Return crop, rotation and flip as (B, 2, 3), from output to input, for `affine_grid`."""
-    angle = np.radians(settings.rotation_degrees) * (2 * unit_B5[:, 0] - 1) * move_B
-    area = np.where(move_B, _between(unit_B5[:, 1], *settings.crop_scale), 1)
-    ratio = np.where(move_B, np.exp(_between(unit_B5[:, 2], *np.log(settings.crop_ratio))), 1)
-    width, height = np.minimum(np.sqrt(area * ratio), 1), np.minimum(np.sqrt(area / ratio), 1)
-    centre = (2 * unit_B5[:, 3:5] - 1) * (1 - np.stack([width, height], 1)) * move_B[:, None]
-    width = width * np.where(flip_B, -1, 1)
-    cos, sin = np.cos(angle), np.sin(angle)
-    rows = [[cos * width, -sin * height, centre[:, 0]], [sin * width, cos * height, centre[:, 1]]]
-    theta_B23: np.ndarray = np.array(rows, dtype=np.float32).transpose(2, 0, 1)
-    return theta_B23
 
 
 def corrupt_ecg(signal_BLS: Tensor, draw: EcgDraw, *, settings: EcgAugmentation) -> Tensor:
@@ -187,12 +32,10 @@ def corrupt_ecg(signal_BLS: Tensor, draw: EcgDraw, *, settings: EcgAugmentation)
     device = signal_BLS.device
     if len(draw.surrogate):
         rows = _index(draw.surrogate, device)
-        phase = _noise(
-            draw.noise_B[draw.surrogate], (signal_BLS.shape[-1] // 2 + 1,), device, normal=False
-        )
-        signal_BLS[rows] = surrogate(
-            signal_BLS[rows], phase * (2 * math.pi * settings.surrogate_magnitude)
-        )
+        frequencies = signal_BLS.shape[-1] // 2 + 1
+        unit = _noise(draw.noise_B[draw.surrogate], (frequencies,), device, normal=False)
+        phase = unit * (2 * math.pi * settings.surrogate_magnitude)
+        signal_BLS[rows] = surrogate(signal_BLS[rows], phase)
     if len(draw.jitter):
         rows = _index(draw.jitter, device)
         noise = _noise(draw.noise_B[draw.jitter], tuple(signal_BLS.shape[1:]), device, normal=True)
@@ -212,9 +55,8 @@ def surrogate(signal_BLS: Tensor, phase_BF: Tensor) -> Tensor:
     phase_BF[:, 0] = 0
     if signal_BLS.shape[-1] % 2 == 0:
         phase_BF[:, -1] = 0
-    spectrum = (
-        torch.fft.rfft(signal_BLS) * torch.polar(torch.ones_like(phase_BF), phase_BF)[:, None]
-    )
+    turn = torch.polar(torch.ones_like(phase_BF), phase_BF)
+    spectrum = torch.fft.rfft(signal_BLS) * turn[:, None]
     shifted_BLS: Tensor = torch.fft.irfft(spectrum, n=signal_BLS.shape[-1])
     return shifted_BLS
 
@@ -248,12 +90,9 @@ def cmr(
 def move_cmr(frames_BTHW: Tensor, draw: CmrDraw) -> Tensor:
     """Apply rotation with crop, and flip, in place."""
     if draw.moved_B.any():
-        rows, device = np.flatnonzero(draw.moved_B), frames_BTHW.device
-        _replace(
-            frames_BTHW,
-            rows,
-            resample(_rows(frames_BTHW, rows), torch.from_numpy(draw.theta_B23[rows]).to(device)),
-        )
+        rows = np.flatnonzero(draw.moved_B)
+        theta = torch.from_numpy(draw.theta_B23[rows]).to(frames_BTHW.device)
+        _replace(frames_BTHW, rows, resample(_rows(frames_BTHW, rows), theta))
     return frames_BTHW
 
 
@@ -262,22 +101,16 @@ def corrupt_cmr(frames_BTHW: Tensor, draw: CmrDraw, *, settings: CmrAugmentation
     device = frames_BTHW.device
     if draw.coloured_B.any():
         contrast = np.where(draw.coloured_B, draw.contrast_B, 1)
-        gain, share = (
-            contrast * np.where(draw.coloured_B, draw.brightness_B, 1),
-            np.where(draw.coloured_B, 1 - contrast, 0),
-        )
+        brightness = np.where(draw.coloured_B, draw.brightness_B, 1)
+        share = np.where(draw.coloured_B, 1 - contrast, 0)
         # With the mean of each frame, static parts would flicker with the parts that move.
-        mean = frames_BTHW.mean((1, 2, 3), keepdim=True) * _column(
-            np.where(draw.coloured_B, draw.brightness_B, 1), device
-        )
-        frames_BTHW.mul_(_column(gain, device)).add_(mean * _column(share, device))
+        mean = frames_BTHW.mean((1, 2, 3), keepdim=True) * _column(brightness, device)
+        frames_BTHW.mul_(_column(contrast * brightness, device))
+        frames_BTHW.add_(mean * _column(share, device))
     if draw.blurred_B.any():
         rows = np.flatnonzero(draw.blurred_B)
-        _replace(
-            frames_BTHW,
-            rows,
-            blur(_rows(frames_BTHW, rows), torch.from_numpy(draw.sigma_B[rows]).to(device)),
-        )
+        sigma = torch.from_numpy(draw.sigma_B[rows]).to(device)
+        _replace(frames_BTHW, rows, blur(_rows(frames_BTHW, rows), sigma))
     if draw.noisy_B.any():
         image = _noise(draw.noise_B, tuple(frames_BTHW.shape[2:]), device, normal=True)
         frames_BTHW.add_((image * _column(draw.noisy_B * settings.noise, device)[:, 0])[:, None])
@@ -288,11 +121,9 @@ def corrupt_cmr(frames_BTHW: Tensor, draw: CmrDraw, *, settings: CmrAugmentation
 
 def _rows(frames_BTHW: Tensor, rows: np.ndarray) -> Tensor:
     """Return some rows of a batch, or the whole batch without a copy."""
-    return (
-        frames_BTHW
-        if len(rows) == len(frames_BTHW)
-        else frames_BTHW[_index(rows, frames_BTHW.device)]
-    )
+    if len(rows) == len(frames_BTHW):
+        return frames_BTHW
+    return frames_BTHW[_index(rows, frames_BTHW.device)]
 
 
 def _replace(frames_BTHW: Tensor, rows: np.ndarray, values: Tensor) -> None:

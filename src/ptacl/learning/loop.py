@@ -256,10 +256,10 @@ class Loop:
         if math.isfinite(value):
             return
         step, per_epoch = self.progress.step, self.schedule.steps_per_epoch
-        epoch = (step - 1) // per_epoch + 1
+        where = f"step {step} of {self.schedule.total} (epoch {(step - 1) // per_epoch + 1})"
         raise FloatingPointError(
-            f"the {name} is {value} at step {step} of {self.schedule.total} (epoch {epoch}): "
-            "lower learning_rate, set clip_norm, or use precision float32"
+            f"the {name} is {value} at {where}: lower learning_rate, set clip_norm, or use "
+            "precision float32"
         )
 
 

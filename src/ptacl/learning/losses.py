@@ -97,7 +97,7 @@ def global_loss(
     ).mean()
 
 
-def alignment_matrix(steps: int, *, sigma: float) -> Tensor:
+def alignment_matrix(phases: int, *, sigma: float) -> Tensor:
     """Compute which CMR phases an ECG phase should match (Eq. 2).
 
     The cycle is not closed: as in the paper, phase 0 is the R-peak and the last phase is the end of
@@ -105,7 +105,7 @@ def alignment_matrix(steps: int, *, sigma: float) -> Tensor:
 
     Parameters
     ----------
-    steps : int
+    phases : int
         Number of phases T.
     sigma : float
         Width of the Gaussian of |k - t| / T, in cycles. 0 matches phases one to one.
@@ -123,9 +123,9 @@ def alignment_matrix(steps: int, *, sigma: float) -> Tensor:
     if sigma < 0:
         raise ValueError(f"sigma is {sigma}; it must not be negative")
     if sigma == 0:
-        return torch.eye(steps, dtype=torch.float64)
-    step = torch.arange(steps, dtype=torch.float64)
-    distance = (step[:, None] - step[None, :]).abs() / steps
+        return torch.eye(phases, dtype=torch.float64)
+    phase = torch.arange(phases, dtype=torch.float64)
+    distance = (phase[:, None] - phase[None, :]).abs() / phases
     return (-0.5 * (distance / sigma) ** 2).softmax(-1)
 
 

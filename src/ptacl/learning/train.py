@@ -22,16 +22,10 @@ from ptacl.ecg.zscore import Zscore
 from ptacl.learning import collapse, fit, processes, resume
 from ptacl.learning.assemble import build, build_encoders, read_targets, zscore_of
 from ptacl.learning.board import board
-from ptacl.learning.data import (
-    Samples,
-    digest,
-    load,
-    prepared_by,
-    split_participants,
-    split_rows,
-)
+from ptacl.learning.data import Samples
 from ptacl.learning.loop import Row
 from ptacl.learning.maps import Place
+from ptacl.learning.recordings import digest, load, prepared_by, split_participants, split_rows
 from ptacl.models import weights
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ptacl import config
 from ptacl.learning import losses, processes
 from ptacl.learning.objectives.base import Batch, Objective, Targets, initial_weights, weighted
-from ptacl.learning.steps import cmr_steps, ecg_steps
+from ptacl.learning.phases import cmr_phases, ecg_phases
 from ptacl.models import heads
 from ptacl.models.build import AnyEncoder
 
@@ -114,24 +114,22 @@ class Contrastive(Objective):
         # bfloat16 is too coarse for sums over hundreds of tokens.
         with torch.autocast(ecg_BND.device.type, enabled=False):
             dtype = torch.promote_types(ecg_BND.dtype, torch.float32)
-            steps = (
-                ecg_steps(ecg_BND.to(dtype), batch["beats"]),
-                cmr_steps(cmr_BND.to(dtype), steps=self.encoder("cmr").grid[0]),
-            )
+            ecg_BTD = ecg_phases(ecg_BND.to(dtype), batch["beats"])
+            cmr_BTD = cmr_phases(cmr_BND.to(dtype), phases=self.encoder("cmr").grid[0])
             if self.local.phases == "ed_es":
-                steps = (
-                    _two_phases(steps[0], batch["systole"]),
-                    _two_phases(steps[1], batch["systole"]),
-                )
+                ecg_BTD = _two_phases(ecg_BTD, batch["systole"])
+                cmr_BTD = _two_phases(cmr_BTD, batch["systole"])
             alignment, valid_B = self.get_buffer("alignment"), batch["valid"]
             if self.local.loss == "cosine":
-                loss = losses.cosine_loss(*steps, alignment=alignment, valid_B=valid_B)
+                loss = losses.cosine_loss(ecg_BTD, cmr_BTD, alignment=alignment, valid_B=valid_B)
             else:
                 how = {
                     "temperature": self.local.temperature,
                     "direction_weight": self.settings.direction_weight,
                 }
-                loss = losses.local_loss(*steps, alignment=alignment, valid_B=valid_B, **how)
+                loss = losses.local_loss(
+                    ecg_BTD, cmr_BTD, alignment=alignment, valid_B=valid_B, **how
+                )
         return weighted(loss, batch["valid"].sum()) if self.training else loss
 
 
@@ -141,10 +139,10 @@ def _projector(width: int, settings: config.Contrastive) -> heads.Projector:
     return heads.two_layer_projector(width, settings.projection_hidden, settings.projection_width)
 
 
-def _two_phases(steps_BTD: Tensor, systole_B: Tensor) -> Tensor:
+def _two_phases(phases_BTD: Tensor, systole_B: Tensor) -> Tensor:
     """Return the phases of end-diastole (the first) and of end-systole: (B, 2, D)."""
-    row = torch.arange(len(steps_BTD), device=steps_BTD.device)
-    return torch.stack([steps_BTD[:, 0], steps_BTD[row, systole_B]], 1)
+    row = torch.arange(len(phases_BTD), device=phases_BTD.device)
+    return torch.stack([phases_BTD[:, 0], phases_BTD[row, systole_B]], 1)
 
 
 def _chance(candidates: int, loss: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 
-def ecg_steps(tokens_BND: Tensor, beats_BTM: Tensor) -> Tensor:
+def ecg_phases(tokens_BND: Tensor, beats_BTM: Tensor) -> Tensor:
     """Compute the local ECG embedding (B, T, D), one vector per phase of the mean beat.
 
     `tokens_BND` holds L x M tokens, lead by lead. `beats_BTM` says which tokens contribute to which
@@ -22,10 +22,10 @@ def ecg_steps(tokens_BND: Tensor, beats_BTM: Tensor) -> Tensor:
     return torch.bmm(beats_BTM.to(tokens_BMD), tokens_BMD)
 
 
-def cmr_steps(tokens_BND: Tensor, *, steps: int) -> Tensor:
+def cmr_phases(tokens_BND: Tensor, *, phases: int) -> Tensor:
     """Compute the local CMR embedding (B, T, D), the mean over the image at each phase.
 
     `tokens_BND` is ordered phase by phase.
     """
     batch, tokens, width = tokens_BND.shape
-    return tokens_BND.view(batch, steps, tokens // steps, width).mean(2)
+    return tokens_BND.view(batch, phases, tokens // phases, width).mean(2)
