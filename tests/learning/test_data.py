@@ -82,7 +82,7 @@ def test_evaluation_view_is_the_start_of_the_record_and_the_whole_cycle(
     assert np.allclose(one["ecg"], zscored(cohort.signal_mv[[4, 2]])[:, :, :200], atol=1e-5)
     assert np.allclose(one["cmr"], cohort.frames[[4, 2]][:, frame_index(10, 6)] / 255, atol=1e-6)
     beats, counts = beat_matrices(
-        cohort.r_peaks[[4, 2]], start=np.zeros(2), num_samples=200, patch=25, steps=3
+        cohort.r_peaks[[4, 2]], start=np.zeros(2), num_samples=200, patch=25, phases=3
     )
     assert np.array_equal(one["beats"], beats) and np.array_equal(one["valid"], counts > 0)
     assert all(torch.equal(one[name][1:], two[name]) for name in one)
@@ -132,7 +132,7 @@ def test_r_peaks_follow_the_crop(cohort, sizes, ecg_augmentation):
         starts.append(int(np.argmin(distance)))
         assert distance[starts[-1]] < 1e-4
         beats, counts = beat_matrices(
-            cohort.r_peaks[i][None], start=np.array(starts[-1:]), num_samples=200, patch=25, steps=3
+            cohort.r_peaks[i][None], start=np.array(starts[-1:]), num_samples=200, patch=25, phases=3
         )
         assert np.array_equal(out["beats"][i], beats[0]) and out["valid"][i] == (counts[0] > 0)
     assert len(set(starts)) > 5
