@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ptacl import participants
-from ptacl.cohort import flow, manifest, pairing
+from ptacl.cohort import flow, manifest, pairing, prepared
 from ptacl.cohort.inventory import BulkFile
 from ptacl.evaluation import phase_similarity
 from ptacl.learning.recordings import split_participants
@@ -43,12 +43,12 @@ def test_pairs_are_in_the_order_of_visits() -> None:
 
 
 def test_the_first_usable_visit_is_evaluated() -> None:
-    usable = flow.Prepared(frozenset(VISITS), [], {visit: {} for visit in VISITS})
+    usable = prepared.Prepared(frozenset(VISITS), [], {visit: {} for visit in VISITS})
     rows = flow.join(table(), ecg=usable, cmr=usable)
     assert rows.loc[rows["evaluate"], "visit"].tolist() == ["9000001_2", "9000002_1"]
     excluded = [{"visit": visit, "reason": "", "detail": ""} for visit in VISITS]
     shards = [{"visits": [], "excluded": excluded, "quality": {}}]
-    assert [row["visit"] for row in flow.merge(shards).excluded] == IN_ORDER
+    assert [row["visit"] for row in prepared.merge(shards).excluded] == IN_ORDER
     unpaired = table(modality="ecg", split="train")
     joined = flow.join_pretraining(
         rows.iloc[:0], table().iloc[:0], unpaired, usable=frozenset(VISITS), modality="ecg"

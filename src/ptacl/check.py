@@ -14,7 +14,7 @@ import numpy as np
 
 from ptacl import config, operations
 from ptacl.cmr.prepare import CMR
-from ptacl.cohort import manifest, withdrawal
+from ptacl.cohort import manifest, sources, withdrawal
 from ptacl.cohort.inventory import BulkFile
 from ptacl.ecg.prepare import ECG
 from ptacl.exclusions import Excluded
@@ -46,7 +46,7 @@ def run(
         return {"cohort": cohort, "models": models} | needs(
             settings, visits=visits, seconds={}, cores=cores
         )
-    source = manifest.sources(settings.cohort, simulated=None, summary=None)
+    source = sources.locate(settings.cohort, simulated=None, summary=None)
     withdrawn = withdrawal.read_lists(source.withdrawals)
     table, paired, summary = manifest.build(settings.cohort, source, withdrawn=withdrawn)
     names = [p.name for p in settings.cohort.phenotypes]

@@ -1,8 +1,20 @@
-"""Write files that are either complete or absent."""
+"""Write files that are either complete or absent, and name the files of maps."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+MAP_PREFIX = "ptacl-map-"  # only the names of maps (:mod:`ptacl.learning.maps`) begin with this
+
+
+def map_folder(text: str) -> Path | None:
+    """Return the folder of the maps from the settings, None if maps are off.
+
+    It can contain variables such as $TMPDIR, because it differs between machines; an unset variable
+    stays in the name. Nothing else of the configuration depends on the environment.
+    """
+    return Path(os.path.expandvars(text)) if text else None
 
 
 @contextmanager

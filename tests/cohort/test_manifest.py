@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from test_withdrawal import store
 
 from ptacl import config
-from ptacl.cohort import manifest
+from ptacl.cohort import manifest, shards, sources
 from ptacl.cohort.inventory import BulkFile
 from ptacl.exclusions import Reason
 
@@ -169,14 +169,14 @@ def test_shard_lists_hold_every_pair_once_in_the_shard_of_its_participant() -> N
         {(p, i) for p in range(9000001, 9000101) for i in (2, 3)},
         {(p, 2) for p in range(9000001, 9000101)},
     ).pairs
-    texts = manifest.shard_lists(pairs, shards=5, version="v")
+    texts = shards.shard_lists(pairs, shards=5, version="v")
     rows = [
         {**row, "shard": k}
         for k, text in enumerate(texts)
         for row in csv.DictReader(text.splitlines())
     ]
     assert sorted(row["visit"] for row in rows) == [e.visit for e, _ in pairs]
-    assert all(manifest.place(str(row["visit"])[:7], shards=5) == row["shard"] for row in rows)
+    assert all(shards.place(str(row["visit"])[:7], shards=5) == row["shard"] for row in rows)
     assert {
         (row["ecg_bytes"], row["cmr_bytes"], row["segmentation"], row["version"]) for row in rows
     } == {("10", "20", "", "v")}
@@ -185,18 +185,18 @@ def test_shard_lists_hold_every_pair_once_in_the_shard_of_its_participant() -> N
 def test_only_lists_that_change_are_written_again(tmp_path: Path) -> None:
     visits = {(p, 2) for p in range(9000001, 9000041)}
     assert (
-        manifest.write_shard_lists(
-            tmp_path, manifest.shard_lists(pair(visits, visits).pairs, shards=4, version="")
+        shards.write_shard_lists(
+            tmp_path, shards.shard_lists(pair(visits, visits).pairs, shards=4, version="")
         )
         == 4
     )
     for path in tmp_path.iterdir():
         os.utime(path, (1, 1))
     more = visits | {(9000041, 2)}
-    changed = manifest.place("9000041", shards=4)
+    changed = shards.place("9000041", shards=4)
     assert (
-        manifest.write_shard_lists(
-            tmp_path, manifest.shard_lists(pair(more, more).pairs, shards=4, version="")
+        shards.write_shard_lists(
+            tmp_path, shards.shard_lists(pair(more, more).pairs, shards=4, version="")
         )
         == 1
     )
@@ -204,8 +204,8 @@ def test_only_lists_that_change_are_written_again(tmp_path: Path) -> None:
         f"{changed}.csv"
     }
     assert (
-        manifest.write_shard_lists(
-            tmp_path, manifest.shard_lists(pair(more, more).pairs, shards=2, version="")
+        shards.write_shard_lists(
+            tmp_path, shards.shard_lists(pair(more, more).pairs, shards=2, version="")
         )
         == 2
     )
@@ -339,7 +339,7 @@ def test_withdrawal_changes_the_lists_of_its_shard_alone_and_appears_nowhere(
     with caplog.at_level("INFO"):
         after = stage()
     changed = {name for name in before if name.startswith("shards") and before[name] != after[name]}
-    assert changed == {f"shards/{manifest.place('9000020', shards=4)}.csv"}
+    assert changed == {f"shards/{shards.place('9000020', shards=4)}.csv"}
     assert [name for name, content in after.items() if b"9000020" in content] == []
     assert "9000020" not in caplog.text
 
@@ -428,12 +428,12 @@ def test_files_that_do_not_pair_are_explained(stage: Callable[..., dict[str, byt
 
 def test_simulated_source_needs_its_folder(settings: config.Cohort) -> None:
     with pytest.raises(ValueError, match="--simulated-summary"):
-        manifest.sources(settings, simulated=None, summary=None)
+        sources.locate(settings, simulated=None, summary=None)
 
 
 def test_shard_lists_keep_names_that_are_not_utf8(tmp_path: Path) -> None:
     name = os.fsdecode(b"/bulk/caf\xe9/9000001_20205_2_0.xml")
-    assert manifest.write_shard_lists(tmp_path, [f"visit,ecg\n9000001_2,{name}\n"]) == 1
+    assert shards.write_shard_lists(tmp_path, [f"visit,ecg\n9000001_2,{name}\n"]) == 1
     with (tmp_path / "0.csv").open(encoding="utf-8", errors="surrogateescape") as file:
         assert name in file.read()
-    assert manifest.write_shard_lists(tmp_path, [f"visit,ecg\n9000001_2,{name}\n"]) == 0
+    assert shards.write_shard_lists(tmp_path, [f"visit,ecg\n9000001_2,{name}\n"]) == 0

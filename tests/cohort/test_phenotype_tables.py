@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from ptacl import config
-from ptacl.cohort import phenotypes, tables
+from ptacl.cohort import phenotypes
 
 HEAD = "eid,24100-2.0,24101-2.0"
 ROWS = ["9000001,150.5,60", "9000002,140,55.25", "9000003,130,50"]
@@ -127,5 +127,5 @@ def test_cells_that_cannot_be_read_are_counted_by_column_and_reason(read: Read) 
 
 
 def test_a_table_is_read_in_pieces(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "_ROWS", 2)
+    monkeypatch.setattr(csv_tables, "_ROWS", 2)
     assert read(HEAD, *ROWS).values["LVEDV"].tolist() == [150.5, 140, 130]

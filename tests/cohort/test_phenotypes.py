@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ptacl import config
-from ptacl.cohort import phenotypes, tables
+from ptacl.cohort import column_names, phenotypes
 from ptacl.config import Phenotype
 
 TITLES = {
@@ -292,7 +292,7 @@ def test_more_rows_than_one_piece(
     table.to_csv(tmp_path / "t.csv", index=False)
     table.to_parquet(tmp_path / "t.parquet")
     whole = read(settings, tmp_path / "t.csv").values
-    monkeypatch.setattr(tables, "_ROWS", 7)
+    monkeypatch.setattr(csv_tables, "_ROWS", 7)
     for name in ("t.csv", "t.parquet"):
         pd.testing.assert_frame_equal(
             read(settings, tmp_path / name).values, whole, check_names=False
@@ -369,4 +369,4 @@ def test_broken_parquet_is_named(settings: config.Cohort, tmp_path: Path) -> Non
     ],
 )
 def test_other_columns_are_not_taken(name: str) -> None:
-    assert phenotypes.parse_column(name) is None
+    assert column_names.parse(name) is None

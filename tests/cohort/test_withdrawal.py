@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ptacl import files
 from ptacl.cohort import withdrawal
-from ptacl.learning import maps
 
 
 def test_withdrawal_list_tolerates_blank_lines_quotes_and_crlf(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_purge_takes_maps_where_a_shard_was_purged(
         withdrawal.purge_maps("$SCRATCH/maps", purged=purged)
         assert len(list((tmp_path / "maps").glob("ptacl-map-*"))) == 2 * left
         assert (tmp_path / "maps/somebody_elses.npy").exists()
-    assert withdrawal.MAPS == maps.PREFIX, "a lower layer names what a higher one writes"
+    assert files.MAP_PREFIX == files.MAP_PREFIX, "a lower layer names what a higher one writes"
     withdrawal.purge_maps("", purged=1)
     withdrawal.purge_maps(str(tmp_path / "nowhere"), purged=1)
 

@@ -132,7 +132,11 @@ def test_r_peaks_follow_the_crop(cohort, sizes, ecg_augmentation):
         starts.append(int(np.argmin(distance)))
         assert distance[starts[-1]] < 1e-4
         beats, counts = beat_matrices(
-            cohort.r_peaks[i][None], start=np.array(starts[-1:]), num_samples=200, patch=25, phases=3
+            cohort.r_peaks[i][None],
+            start=np.array(starts[-1:]),
+            num_samples=200,
+            patch=25,
+            phases=3,
         )
         assert np.array_equal(out["beats"][i], beats[0]) and out["valid"][i] == (counts[0] > 0)
     assert len(set(starts)) > 5

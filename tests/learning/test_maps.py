@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from ptacl import config, participants
+from ptacl.files import MAP_PREFIX
 from ptacl.learning import maps
 from ptacl.learning.recordings import digest, load
 
@@ -101,7 +102,7 @@ def test_a_map_is_made_once_and_again_where_the_content_changes(cohort, tmp_path
 def test_the_map_that_was_not_used_for_longest_makes_room(cohort, tmp_path, oldest):
     elsewhere = shutil.copytree(cohort.folder / "cmr", tmp_path / "elsewhere")
     maps.read([elsewhere / f"{k}.json" for k in range(2)], NAMES, maps.Place(tmp_path))
-    first = [p.name for p in tmp_path.glob(f"{maps.PREFIX}*.npy")]
+    first = [p.name for p in tmp_path.glob(f"{MAP_PREFIX}*.npy")]
     for name in first:
         os.utime(tmp_path / name, (1000, 1000 if f"-{oldest}-" in name else 2000))
     kept = read(cohort, maps.Place()).arrays["frames"]
@@ -113,7 +114,7 @@ def test_the_map_that_was_not_used_for_longest_makes_room(cohort, tmp_path, olde
     changed = read(cohort, maps.Place(tmp_path, limit_bytes=used + 50))
     assert np.array_equal(changed.arrays["frames"], kept)
     assert isinstance(changed.arrays["frames"], np.memmap)
-    assert sum(p.stat().st_size for p in tmp_path.glob(f"{maps.PREFIX}*.npy")) <= used + 50
+    assert sum(p.stat().st_size for p in tmp_path.glob(f"{MAP_PREFIX}*.npy")) <= used + 50
     assert (tmp_path / "somebody_elses.npy").stat().st_size == 1000, "a folder may hold other files"
     assert np.array_equal(np.sort(held.ravel()), np.sort(kept.ravel())), (
         "who has a map open keeps it"
@@ -183,7 +184,7 @@ maps.read(shards, {NAMES}, maps.Place(Path({str(tmp_path)!r})))
 
 def test_what_a_killed_process_left_of_a_map_that_nobody_wants_now_is_removed(cohort, tmp_path):
     """No later process makes a map of that name, so none would replace it."""
-    (tmp_path / f"{maps.PREFIX}frames-of-other-content.partial").write_bytes(bytes(1000))
+    (tmp_path / f"{MAP_PREFIX}frames-of-other-content.partial").write_bytes(bytes(1000))
     (tmp_path / "somebody_elses.partial").write_bytes(bytes(1000))
     read(cohort, maps.Place(tmp_path))
     partial = [name for name in files(tmp_path) if name.endswith(".partial")]

@@ -7,70 +7,21 @@ both. No id leaves results/private.
 """
 
 import argparse
-import hashlib
 import json
 import logging
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from ptacl import files, stage
 from ptacl import participants as people
-from ptacl.exclusions import Reason
+from ptacl.cohort.flow_counts import describe
+from ptacl.cohort.prepared import Prepared, check, merge
 
 LOG = logging.getLogger(__name__)
 
-SPLITS = ("train", "validation", "test")
-_FIXED = (
-    "visit",
-    "participant",
-    "instance",
-    "split",
-    "shard",
-    "sex",
-    "age",
-    "height_cm",
-    "weight_kg",
-)
 _LISTED = ["visit", "participant", "split"]
-_ORDER = {reason.value: i for i, reason in enumerate(Reason)}
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """The merged manifests of all shards of one modality.
-
-    `usable` are visits, `excluded` are rows (visit, reason, detail), and `quality` is by visit.
-    `stored` is a digest of the visits and arrays that does not depend on their quality.
-    """
-
-    usable: frozenset[str]
-    excluded: list[dict[str, str]]
-    quality: dict[str, dict[str, Any]]
-    stored: str = ""
-
-
-def merge(shards: Iterable[Mapping[str, Any]]) -> Prepared:
-    """Merge the shards of one modality."""
-    usable: set[str] = set()
-    excluded: list[dict[str, str]] = []
-    quality: dict[str, dict[str, Any]] = {}
-    digest = hashlib.sha256()
-    for shard in shards:
-        digest.update(json.dumps([shard["visits"], shard.get("stored")]).encode())
-        usable.update(shard["visits"])
-        excluded.extend(shard["excluded"])
-        quality.update(shard["quality"])
-    return Prepared(
-        frozenset(usable),
-        sorted(excluded, key=lambda row: people.visit_order(row["visit"])),
-        quality,
-        digest.hexdigest(),
-    )
 
 
 def keep(folder: Path, texts: Mapping[str, str]) -> None:
@@ -78,21 +29,6 @@ def keep(folder: Path, texts: Mapping[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         files.write_if_other(folder / name, text.encode())
-
-
-def check(visits: Iterable[str], prepared: Prepared, *, stage: str) -> None:
-    """Raise ValueError unless the shards hold exactly the visits of the manifest.
-
-    Shards of an old run can hold more, for instance the visits of a withdrawn participant.
-    """
-    expected, seen = set(visits), prepared.usable | {row["visit"] for row in prepared.excluded}
-    if seen != expected:
-        raise ValueError(
-            f"{stage}: {len(seen - expected)} prepared visits are not in the manifest "
-            "(withdrawn, or of an old run) and "
-            f"{len(expected - seen)} visits of the manifest are not prepared: run the "
-            f"{stage} preparation of every shard again"
-        )
 
 
 def join(manifest: pd.DataFrame, *, ecg: Prepared, cmr: Prepared) -> pd.DataFrame:
@@ -125,120 +61,21 @@ def join_pretraining(
     """
     if unpaired.empty:
         return participants[_LISTED]
-    alone = unpaired.loc[unpaired["modality"] == modality, _LISTED]
+    only_this = unpaired.loc[unpaired["modality"] == modality, _LISTED]
     half = manifest.loc[
         ~manifest["visit"].isin(participants["visit"]) & (manifest["split"] != "test"), _LISTED
     ]
-    more = pd.concat([alone, half])
+    more = pd.concat([only_this, half])
     rows = pd.concat([participants[_LISTED], more[more["visit"].isin(usable)]])
     return people.in_order(rows)
 
 
 def exclusions(cohort: pd.DataFrame, *, ecg: Prepared, cmr: Prepared) -> pd.DataFrame:
     """Return the exclusions of all stages: visit, stage, reason, detail."""
-    rows = [
-        {"stage": stage, **row} for stage, p in (("ecg", ecg), ("cmr", cmr)) for row in p.excluded
-    ]
-    return pd.concat([cohort, pd.DataFrame(rows, columns=list(cohort.columns))], ignore_index=True)
-
-
-def describe(
-    manifest: pd.DataFrame,
-    participants: pd.DataFrame,
-    *,
-    ecg: Prepared,
-    cmr: Prepared,
-    summary: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Return the counts in the order of the diagram, without any ids.
-
-    `visits` of a step is the number that remains after its `excluded`. All columns of `manifest`
-    and `participants` are text; an empty cell is a missing value.
-    """
-    unpaired = summary["excluded"]
-    kept = {
-        key: summary["found"][key] - unpaired[Reason.WITHDRAWN.value][key]
-        for key in ("visits", "participants")
-    }
-    paired = set(manifest["visit"])  # leaves out visits that are only used for pre-training
-    reasons = {
-        name: {row["visit"]: row["reason"] for row in p.excluded if row["visit"] in paired}
-        for name, p in (("ecg", ecg), ("cmr", cmr))
-    }
-    with_ecg = manifest[~manifest["visit"].isin(list(reasons["ecg"]))]
-    only_cmr = {
-        visit: reason for visit, reason in reasons["cmr"].items() if visit not in reasons["ecg"]
-    }
-    single = {
-        reason: unpaired[reason]["visits"] for reason in (Reason.NO_ECG.value, Reason.NO_CMR.value)
-    }
-    steps = [
-        _step("found", "Visits with an ECG or a cine", summary["found"], {}),
-        _step(
-            "kept",
-            "Consent not withdrawn",
-            kept,
-            {"withdrawn": unpaired[Reason.WITHDRAWN.value]["visits"]},
-        ),
-        _step("paired", "ECG and cine of the same visit", summary["paired"], single),
-        _step("ecg", "ECG usable", _count(with_ecg), _tally(reasons["ecg"].values())),
-        _step("usable", "ECG and cine usable", _count(participants), _tally(only_cmr.values())),
-    ]
-    parts = {split: participants[participants["split"] == split] for split in SPLITS}
-    names = [name for name in manifest.columns if name not in _FIXED]
-    return {
-        "files": summary["files"],
-        "steps": steps,
-        "splits": {split: _count(rows) for split, rows in parts.items()},
-        "phenotypes": {
-            name: {split: int((rows[name] != "").sum()) for split, rows in parts.items()}
-            for name in names
-        },
-        "crop": dict(
-            sorted(
-                Counter(
-                    str(cmr.quality[v]["crop"]["source"]) for v in participants["visit"]
-                ).items()
-            )
-        ),
-        "flags": dict(
-            sorted(
-                Counter(
-                    f
-                    for p in (ecg, cmr)
-                    for v in participants["visit"]
-                    for f in p.quality[v].get("flags", [])
-                ).items()
-            )
-        ),
-        "exclusions": {stage: _tally(by_visit.values()) for stage, by_visit in reasons.items()},
-        "tables": summary["tables"],
-    }
-
-
-def _step(
-    name: str, title: str, left: Mapping[str, int], excluded: Mapping[str, int]
-) -> dict[str, Any]:
-    counts = {"visits": left["visits"], "participants": left["participants"]}
-    return {
-        "step": name,
-        "title": title,
-        **counts,
-        "excluded": {k: n for k, n in excluded.items() if n},
-    }
-
-
-def _count(rows: pd.DataFrame) -> dict[str, int]:
-    return {"visits": len(rows), "participants": int(rows["participant"].nunique())}
-
-
-def _tally(reasons: Iterable[str]) -> dict[str, int]:
-    """Count by reason, in the order of the enum."""
-    return dict(
-        sorted(
-            Counter(reasons).items(), key=lambda item: (_ORDER.get(item[0], len(_ORDER)), item[0])
-        )
-    )
+    rows = [{"stage": "ecg", **row} for row in ecg.excluded]
+    rows += [{"stage": "cmr", **row} for row in cmr.excluded]
+    table = pd.DataFrame(rows, columns=list(cohort.columns))
+    return pd.concat([cohort, table], ignore_index=True)
 
 
 def main() -> None:
@@ -279,34 +116,29 @@ def main() -> None:
     manifest = pd.read_csv(args.manifest / "manifest.csv", dtype=str, keep_default_na=False)
     cohort = pd.read_csv(args.manifest / "exclusions.csv", dtype=str, keep_default_na=False)
     summary = json.loads((args.manifest / "summary.json").read_text())
-    ecg, cmr = (
-        merge(json.loads(path.read_text()) for path in paths) for paths in (args.ecg, args.cmr)
-    )
+    ecg = merge(json.loads(path.read_text()) for path in args.ecg)
+    cmr = merge(json.loads(path.read_text()) for path in args.cmr)
     unpaired = pd.read_csv(args.manifest / "unpaired.csv", dtype=str, keep_default_na=False)
     for modality, prepared in (("ecg", ecg), ("cmr", cmr)):
-        alone = unpaired.loc[unpaired["modality"] == modality, "visit"]
-        check([*manifest["visit"], *alone], prepared, stage=modality)
+        only_this = unpaired.loc[unpaired["modality"] == modality, "visit"]
+        check([*manifest["visit"], *only_this], prepared, stage=modality)
     participants = join(manifest, ecg=ecg, cmr=cmr)
-    pretraining = {
-        modality: join_pretraining(
+    flow = describe(manifest, participants, ecg=ecg, cmr=cmr, summary=summary)
+    flow["pretraining"] = {}
+    lists = {"participants": participants, "visits": participants[_LISTED]}
+    for modality, prepared in (("ecg", ecg), ("cmr", cmr)):
+        table = join_pretraining(
             participants, manifest, unpaired, usable=prepared.usable, modality=modality
         )
-        for modality, prepared in (("ecg", ecg), ("cmr", cmr))
-    }
-    flow = describe(manifest, participants, ecg=ecg, cmr=cmr, summary=summary)
+        flow["pretraining"][modality] = len(table) - len(participants)
+        lists[f"visits_{modality}"] = table
     for path in (args.participants, args.exclusions, args.json):
         path.parent.mkdir(parents=True, exist_ok=True)
     participants.to_csv(args.participants, index=False, lineterminator="\n")
-    lists = {"participants": participants, "visits": participants[_LISTED]}
-    lists |= {f"visits_{modality}": table for modality, table in pretraining.items()}
-    texts = {
-        f"{name}.csv": table.to_csv(index=False, lineterminator="\n")
-        for name, table in lists.items()
-    }
-    keep(args.current, texts | {"ecg": ecg.stored, "cmr": cmr.stored})
-    flow["pretraining"] = {
-        modality: len(table) - len(participants) for modality, table in pretraining.items()
-    }
+    texts = {"ecg": ecg.stored, "cmr": cmr.stored}
+    for name, table in lists.items():
+        texts[f"{name}.csv"] = table.to_csv(index=False, lineterminator="\n")
+    keep(args.current, texts)
     exclusions(cohort, ecg=ecg, cmr=cmr).to_csv(args.exclusions, index=False, lineterminator="\n")
     args.json.write_text(json.dumps(flow, indent=1) + "\n")
     LOG.info("%d of %d paired visits are usable", len(participants), len(manifest))

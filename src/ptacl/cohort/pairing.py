@@ -67,10 +67,12 @@ def pair(
         (used["ECG"][visit], used["cine"][visit]) for visit, reason in reasons.items() if not reason
     ]
     alone = [visit for visit, reason in reasons.items() if reason in (Reason.NO_ECG, Reason.NO_CMR)]
-    by_reason = {
-        reason: [v for v in visits if reasons[v] == reason]
-        for reason in (Reason.WITHDRAWN, Reason.NO_ECG, Reason.NO_CMR)
+    by_reason: dict[Reason, list[str]] = {
+        reason: [] for reason in (Reason.WITHDRAWN, Reason.NO_ECG, Reason.NO_CMR)
     }
+    for visit, reason in reasons.items():
+        if reason is not None:
+            by_reason[reason].append(visit)
     return Pairing(
         pairs=pairs,
         single=[(used["ECG"].get(visit), used["cine"].get(visit)) for visit in alone],

@@ -1,15 +1,15 @@
 """Read the lists of withdrawn participants, and delete stored data that can hold them."""
 
 import json
-import os
 import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ptacl import files
+
 EXAMPLE = "alignment_example.png"
-MAPS = "ptacl-map-"  # only the names of maps begin with this
 
 
 def read_lists(paths: Sequence[Path | str]) -> set[str]:
@@ -79,8 +79,9 @@ def purge_maps(folder: str, *, purged: int) -> None:
 
     A map does not say which participants it holds.
     """
-    if folder and purged:
-        for path in Path(os.path.expandvars(folder)).glob(f"{MAPS}*"):
+    maps = files.map_folder(folder)
+    if maps is not None and purged:
+        for path in maps.glob(f"{files.MAP_PREFIX}*"):
             path.unlink(missing_ok=True)
 
 

@@ -16,16 +16,17 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from ptacl import config, store
+from ptacl.files import MAP_PREFIX, map_folder
 
 log = logging.getLogger(__name__)
 
-PREFIX = "ptacl-map-"  # of every map; other files in the folder are never touched
 _HEADER = 128  # bytes before the values in an .npy file
 _SLAB = 128  # visits read at a time: whole slabs are several times faster than single visits
 
@@ -44,12 +45,12 @@ class Place:
     def of(cls, text: str) -> "Place":
         """Parse the section `maps` of the configuration, given to a stage as JSON."""
         settings = config.Maps.model_validate_json(text)
-        folder = os.path.expandvars(settings.folder)
-        if "$" in folder:
+        folder = map_folder(settings.folder)
+        if "$" in str(folder):
             raise argparse.ArgumentTypeError(
                 f"maps.folder: {folder} names a variable that is not set on this machine"
             )
-        return cls(Path(folder) if folder else None, settings.max_gb * 1e9)
+        return cls(folder, settings.max_gb * 1e9)
 
 
 @dataclass(frozen=True)
@@ -84,54 +85,61 @@ def read(manifests: Sequence[Path], names: Sequence[str], place: Place) -> Array
         The arrays, the visits and the key of the content.
     """
     shards = [store.read(Path(manifest).with_suffix("")) for manifest in manifests]
-    visits = [visit for shard in shards for visit in shard.visits]
+    visits = list(chain.from_iterable(shard.visits for shard in shards))
     content = [json.loads(Path(manifest).read_text())["stored"] for manifest in manifests]
     keys = {name: _key(name, content, visits) for name in names}
     key = _key(*sorted(keys.values()))
     if place.folder is not None:
+        owner = _key(str(Path(manifests[0]).resolve()))[:8]
         try:
-            with _held(place.folder):
-                owner = _key(str(Path(manifests[0]).resolve()))[:8]
-                paths = {
-                    name: place.folder / f"{PREFIX}{name}-{owner}-{key}.npy"
-                    for name, key in keys.items()
-                }
-                missing = {name: path for name, path in paths.items() if not path.exists()}
-                dead = list(
-                    place.folder.glob(f"{PREFIX}*.partial")
-                )  # left by a killed process: only this one writes now
-                for path in [
-                    *dead,
-                    *(
-                        old
-                        for name in missing
-                        for old in place.folder.glob(f"{PREFIX}{name}-{owner}-*.npy")
-                    ),
-                ]:
-                    # a process that has mapped the file keeps it until the process ends
-                    path.unlink()
-                if _make_room(place, _bytes(shards, missing), keep=set(paths.values())):
-                    _write(shards, missing)
-                    for path in paths.values():
-                        os.utime(path)
-                    return Arrays(
-                        visits,
-                        {name: np.load(path, mmap_mode="r") for name, path in paths.items()},
-                        key,
-                    )
-                log.info(f"no room for a map in {place.folder}: recordings are read into memory")
+            mapped = _map(shards, keys, place.folder, owner, limit_bytes=place.limit_bytes)
         except OSError as error:
             log.warning(
                 "no map can be made in %s (%s): recordings are read into memory",
                 place.folder,
                 error.strerror,
             )
-    out = {
-        name: np.empty((len(visits), *shape), dtype)
-        for name, (shape, dtype) in _kinds(shards, names).items()
-    }
-    _fill(shards, out)
-    return Arrays(visits, out, key)
+        else:
+            if mapped is not None:
+                return Arrays(visits, mapped, key)
+            log.info(f"no room for a map in {place.folder}: recordings are read into memory")
+    arrays = {}
+    for name, (shape, dtype) in _kinds(shards, names).items():
+        arrays[name] = np.empty((len(visits), *shape), dtype)
+    _fill(shards, arrays)
+    return Arrays(visits, arrays, key)
+
+
+def _map(
+    shards: Sequence[store.Store],
+    keys: Mapping[str, str],
+    folder: Path,
+    owner: str,
+    *,
+    limit_bytes: float,
+) -> dict[str, np.ndarray] | None:
+    """Return the mapped arrays, writing those that are missing; None if there is no room.
+
+    keys : content of each array. owner : the stores to which the maps belong.
+    """
+    with _held(folder):
+        paths = {
+            name: folder / f"{MAP_PREFIX}{name}-{owner}-{key}.npy" for name, key in keys.items()
+        }
+        missing = {name: path for name, path in paths.items() if not path.exists()}
+        # left by a killed process: only this one writes now
+        obsolete = list(folder.glob(f"{MAP_PREFIX}*.partial"))
+        for name in missing:
+            obsolete += folder.glob(f"{MAP_PREFIX}{name}-{owner}-*.npy")
+        for path in obsolete:
+            path.unlink()  # a process that has mapped the file keeps it until the process ends
+        needed = _bytes(shards, missing)
+        if not _make_room(folder, needed, keep=set(paths.values()), limit_bytes=limit_bytes):
+            return None
+        _write(shards, missing)
+        for path in paths.values():
+            os.utime(path)
+        return {name: np.load(path, mmap_mode="r") for name, path in paths.items()}
 
 
 def _key(*parts: object) -> str:
@@ -142,9 +150,11 @@ def _kinds(
     shards: Sequence[store.Store], names: Iterable[str]
 ) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     """Return the shape of one visit and the data type, by name."""
-    return {
-        name: (a.shape[1:], a.dtype) for name in names for a in [shards[0].read(name, slice(0, 0))]
-    }
+    kinds = {}
+    for name in names:
+        nothing = shards[0].read(name, slice(0, 0))
+        kinds[name] = nothing.shape[1:], nothing.dtype
+    return kinds
 
 
 def _bytes(shards: Sequence[store.Store], names: Iterable[str]) -> int:
@@ -155,23 +165,24 @@ def _bytes(shards: Sequence[store.Store], names: Iterable[str]) -> int:
     )
 
 
-def _make_room(place: Place, needed: int, *, keep: set[Path]) -> bool:
+def _make_room(folder: Path, needed: int, *, keep: set[Path], limit_bytes: float) -> bool:
     """Remove maps, the longest unused first, until `needed` bytes fit.
 
     Returns whether they fit.
     """
-    assert place.folder is not None
-    others = sorted(
-        (p for p in place.folder.glob(f"{PREFIX}*.npy") if p not in keep),
-        key=lambda p: p.stat().st_mtime,
-    )
-    used = sum(p.stat().st_size for p in place.folder.glob(f"{PREFIX}*.npy"))
-    while others and (
-        used + needed > place.limit_bytes or shutil.disk_usage(place.folder).free < needed
-    ):
-        used -= others[0].stat().st_size
-        others.pop(0).unlink()
-    return used + needed <= place.limit_bytes and shutil.disk_usage(place.folder).free >= needed
+    maps = sorted(folder.glob(f"{MAP_PREFIX}*.npy"), key=lambda path: path.stat().st_mtime)
+    used = sum(path.stat().st_size for path in maps)
+
+    def fits() -> bool:
+        return used + needed <= limit_bytes and needed <= shutil.disk_usage(folder).free
+
+    for path in maps:
+        if fits():
+            break
+        if path not in keep:
+            used -= path.stat().st_size
+            path.unlink()
+    return fits()
 
 
 def _write(shards: Sequence[store.Store], paths: Mapping[str, Path]) -> None:
@@ -179,10 +190,9 @@ def _write(shards: Sequence[store.Store], paths: Mapping[str, Path]) -> None:
     count = sum(len(shard.visits) for shard in shards)
     partial = {name: path.with_suffix(".partial") for name, path in paths.items()}
     try:
-        out = {
-            name: np.lib.format.open_memmap(partial[name], "w+", dtype, (count, *shape))
-            for name, (shape, dtype) in _kinds(shards, paths).items()
-        }
+        out = {}
+        for name, (shape, dtype) in _kinds(shards, paths).items():
+            out[name] = np.lib.format.open_memmap(partial[name], "w+", dtype, (count, *shape))
         for path in partial.values():
             _reserve(path)
         _fill(shards, out)

@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 
 from ptacl import config
-from ptacl.cohort import tables
+from ptacl.cohort import csv_tables
+from ptacl.cohort.column_names import COVARIATES
 from ptacl.cohort.inventory import BulkFile
-from ptacl.cohort.phenotypes import COVARIATES, PhenotypeTable
+from ptacl.cohort.phenotypes import PhenotypeTable
 
 _NEEDED = ("participant", "visit", "ecg", "cine")
 _SPLITS = ("train", "validation", "test")
@@ -29,7 +30,7 @@ _PARTICIPANT = re.compile(
 
 
 @dataclass(frozen=True)
-class Listing:
+class TableSource:
     """The files, the phenotypes by visit, and the splits that the table assigns to participants."""
 
     ecgs: list[BulkFile]
@@ -38,17 +39,17 @@ class Listing:
     splits: dict[str, str]
 
 
-def read(path: Path, *, phenotypes: list[config.Phenotype]) -> Listing:
+def read(path: Path, *, phenotypes: list[config.Phenotype]) -> TableSource:
     """Read the table.
 
     An invalid table raises ValueError, which names the file, the line if there is one, and the
     remedy.
     """
     path = Path(path)
-    header = tables.header(path)
-    if missing := [
-        name for name in (*_NEEDED, *(p.name for p in phenotypes)) if name not in header
-    ]:
+    header = csv_tables.header(path)
+    needed = [*_NEEDED, *[p.name for p in phenotypes]]
+    missing = [name for name in needed if name not in header]
+    if missing:
         raise ValueError(
             f"{path}: no column {', '.join(missing)}; the table has {', '.join(header)}"
         )
@@ -62,14 +63,16 @@ def read(path: Path, *, phenotypes: list[config.Phenotype]) -> Listing:
         values.loc[wrong, p.name] = np.nan
         implausible[p.name] = int(wrong.sum())
     read = PhenotypeTable(values.sort_index(), implausible, {}, unreadable, repeated=0)
-    return Listing(_files(path, rows, "ecg"), _files(path, rows, "cine"), read, _splits(path, rows))
+    return TableSource(
+        _files(path, rows, "ecg"), _files(path, rows, "cine"), read, _splits(path, rows)
+    )
 
 
 def _text(path: Path) -> pd.DataFrame:
     if path.suffix == ".parquet":
         return pd.read_parquet(path).astype("string").fillna("").astype(str)
-    with tables.open_text(path) as file:
-        rows = pd.read_csv(file, sep=tables.separator(path), dtype=str, keep_default_na=False)
+    with csv_tables.open_text(path) as file:
+        rows = pd.read_csv(file, sep=csv_tables.separator(path), dtype=str, keep_default_na=False)
     return rows.map(str.strip)
 
 
@@ -101,7 +104,7 @@ def _numbers(
         text = (
             rows[name].replace("", np.nan) if name in rows else pd.Series(np.nan, index=rows.index)
         )
-        values[name], reasons = tables.numbers(text)
+        values[name], reasons = csv_tables.numbers(text)
         if reasons:
             unreadable[name] = dict(sorted(reasons.items()))
     return values, unreadable

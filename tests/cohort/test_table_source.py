@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from ptacl import config
-from ptacl.cohort import listing, manifest
+from ptacl.cohort import manifest, shards, sources, table_source
 
 HEAD = "participant,visit,ecg,cine,segmentation,split,sex,age,LVEF,Mass"
 ROWS = [
@@ -26,7 +26,7 @@ def written(folder: Path, *lines: str) -> Path:
 def test_files_phenotypes_and_splits(tmp_path: Path) -> None:
     (tmp_path / "c3.nii.gz").write_bytes(b"12345")
     (tmp_path / "s3.nii.gz").write_bytes(b"123")
-    found = listing.read(written(tmp_path, HEAD, *ROWS), phenotypes=PHENOTYPES)
+    found = table_source.read(written(tmp_path, HEAD, *ROWS), phenotypes=PHENOTYPES)
     assert [(f.visit, f.path) for f in found.ecgs] == [
         ("a.1_1", str(tmp_path / "e1.dcm")),
         ("a.1_2", str(tmp_path / "e2.dcm")),
@@ -75,11 +75,11 @@ def test_what_is_no_cohort_is_refused_with_its_line(
     lines: list[str], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        listing.read(written(tmp_path, *lines), phenotypes=PHENOTYPES)
+        table_source.read(written(tmp_path, *lines), phenotypes=PHENOTYPES)
 
 
 def test_cells_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
-    found = listing.read(
+    found = table_source.read(
         written(tmp_path, HEAD, ROWS[0].replace(",60,", ",60 %,"), ROWS[2]), phenotypes=PHENOTYPES
     )
     assert (
@@ -108,7 +108,7 @@ def test_the_manifest_of_a_table(tmp_path: Path, settings: Callable[..., config.
     ]
     found = settings(source="table", table=str(written(tmp_path, HEAD, *rows)))
     table, paired, summary = manifest.build(
-        found, manifest.sources(found, simulated=None, summary=None), withdrawn=set()
+        found, sources.locate(found, simulated=None, summary=None), withdrawn=set()
     )
     assert (
         table["visit"].tolist() == [f"p{k}_1" for k in range(1, 9)]
@@ -138,7 +138,7 @@ def test_visits_with_one_file_join_pre_training_where_wanted(
     for wanted, expected in (("exclude", []), ("pretrain", ["ecg", "cmr"] * 3)):
         found = settings(source="table", table=str(path), unpaired=wanted, shards=1)
         _, paired, _ = manifest.build(
-            found, manifest.sources(found, simulated=None, summary=None), withdrawn=set()
+            found, sources.locate(found, simulated=None, summary=None), withdrawn=set()
         )
         files, table = manifest.unpaired(paired.single, settings=found, given=paired.splits)
         by_visit = sorted(
@@ -147,7 +147,7 @@ def test_visits_with_one_file_join_pre_training_where_wanted(
         assert [modality for _, modality in by_visit] == expected and "test" not in set(
             table["split"]
         )
-        (text,) = manifest.shard_lists([*paired.pairs, *files], shards=1, version="")
+        (text,) = shards.shard_lists([*paired.pairs, *files], shards=1, version="")
         lines = text.splitlines()[1:]
         assert len(lines) == 3 + len(expected) and sum(",,," in line for line in lines) == len(
             expected

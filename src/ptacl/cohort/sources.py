@@ -1,0 +1,96 @@
+"""Where the input of a cohort is, and which files it has."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ptacl import config
+from ptacl.cohort import inventory, table_source
+from ptacl.cohort.inventory import BulkFile
+from ptacl.cohort.phenotypes import PhenotypeTable
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Locations of the input.
+
+    `version` changes if the files change but keep their names and sizes.
+    """
+
+    ecg_folders: Sequence[str]
+    cmr_folders: Sequence[str]
+    tables: Sequence[str]
+    withdrawals: Sequence[str]
+    version: str
+
+
+def locate(settings: config.Cohort, *, simulated: Path | None, summary: Path | None) -> Sources:
+    """Return the folders and tables of the settings, or those of the simulated cohort."""
+    if settings.source != "simulated":
+        return Sources(
+            settings.ecg_folders,
+            settings.cmr_folders,
+            settings.phenotype_tables,
+            settings.withdrawals,
+            version="",
+        )
+    if simulated is None or summary is None:
+        raise ValueError(
+            "cohort.source is simulated: give --simulated and --simulated-summary, or set "
+            "source: files"
+        )
+
+    def existing(*names: str) -> list[str]:
+        return [str(simulated / name) for name in names if (simulated / name).is_dir()]
+
+    def files_of(name: str) -> list[str]:
+        return sorted(map(str, (simulated / name).glob("*")))
+
+    return Sources(
+        existing("ecg", "Bulk/Electrocardiogram"),
+        existing("nifti", "Bulk/Heart MRI"),
+        files_of("phenotypes"),
+        [*files_of("withdrawals"), *settings.withdrawals],
+        version=simulation_version(json.loads(summary.read_text())),
+    )
+
+
+def simulation_version(summary: Mapping[str, Any]) -> str:
+    """Return a hash of everything that a simulated file depends on, except its id.
+
+    This is the code version, the seed, and all settings except the number of participants.
+    """
+    others = {name: value for name, value in summary["settings"].items() if name != "participants"}
+    text = json.dumps([summary["version"], summary["seed"], others], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The files of the input, and the values and splits that a table of files also has."""
+
+    ecgs: list[BulkFile]
+    cines: list[BulkFile]
+    instances: list[int]
+    values: PhenotypeTable | None = None
+    splits: Mapping[str, str] = field(default_factory=dict)
+    unlisted: inventory.Unlisted = field(default_factory=list)
+
+
+def list_files(settings: config.Cohort, source: Sources) -> Listed:
+    """List the ECG and cine files of a cohort, in its folders or in its table."""
+    if settings.table:
+        found = table_source.read(Path(settings.table), phenotypes=settings.phenotypes)
+        instances = sorted({file.instance for file in (*found.ecgs, *found.cines)})
+        return Listed(found.ecgs, found.cines, instances, found.values, found.splits)
+    unlisted: inventory.Unlisted = []
+    ecgs = inventory.find_ecgs(
+        source.ecg_folders, ecg_format=settings.ecg_format, unlisted=unlisted
+    )
+    cines = inventory.find_cines(
+        source.cmr_folders, default_instance=settings.default_instance, unlisted=unlisted
+    )
+    return Listed(ecgs, cines, settings.instances, unlisted=unlisted)
