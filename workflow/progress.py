@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ptacl import config, operations
+from ptacl import config, training_cost
 
 FLOPS = 50e9  # operations per second of a small training on two cores, until one has been measured
 _EVERY_S = 5  # jobs that end within this time share a line
@@ -32,7 +32,7 @@ def costs(settings: config.Config) -> dict[str, float]:
     They are computed from operation counts. Their ratios hold on any machine.
     """
     visits = settings.simulation.participants  # another cohort changes all models alike
-    works = operations.trainings(settings, visits=visits)
+    works = training_cost.trainings(settings, visits=visits)
     return {
         name: work.seconds(FLOPS) / max(len(settings.seeds_of(name)), 1)
         for name, work in works.items()

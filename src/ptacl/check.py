@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ptacl import config, operations
+from ptacl import config, training_cost
 from ptacl.cmr.prepare import CMR
 from ptacl.cohort import manifest, sources, withdrawal
 from ptacl.cohort.inventory import BulkFile
@@ -148,7 +148,7 @@ def needs(
         12 * settings.ecg.num_samples * 4,
         settings.cmr.frames * settings.cmr.size**2,
     )
-    works = operations.trainings(settings, visits=visits)
+    works = training_cost.trainings(settings, visits=visits)
     here = os.path.abspath("results" if os.path.isdir("results") else ".")
     total, rate = sum(work.flops for work in works.values()), _SHARE_CPU * _rate()
     stored = _gb(visits * (ecg_bytes + cmr_bytes))

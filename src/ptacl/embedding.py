@@ -1,12 +1,13 @@
 """Embed the inputs of a trained model: examine each, and embed the usable ones in batches."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from ptacl import config
 from ptacl.evaluation import embed
 from ptacl.learning.data import Samples
 from ptacl.learning.recordings import Recordings
@@ -17,8 +18,33 @@ _BATCH = 32  # as in the section `embedding` of the configuration: it affects th
 _AT_ONCE = 256  # records held in memory
 
 
+def preparation_settings(
+    stored: Mapping[str, Any], *, modalities: Collection[str]
+) -> dict[str, Any]:
+    """Return the preparation settings of a model, without the measurements, which it does not use.
+
+    Raises pydantic.ValidationError if this version does not know a setting.
+    """
+    settings: dict[str, Any] = {}
+    if "ecg" in modalities:
+        settings["ecg"] = config.Ecg(**stored["ecg"]).model_copy(update={"delineation": "none"})
+    if "cmr" in modalities:
+        settings["cmr"] = config.Cmr(**stored["cmr"])
+    return settings
+
+
+def device(name: str) -> torch.device:
+    """Return the device; ValueError if this machine does not have it."""
+    kind = name.partition(":")[0]
+    if kind not in ("cpu", "cuda"):
+        raise ValueError(f"device {name}: use cpu or cuda")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {name}: no CUDA GPU was found here: use device cpu")
+    return torch.device(name)
+
+
 def run(
-    model: embed.Model,
+    model: embed.LoadedEncoders,
     inputs: Sequence[Input],
     *,
     modality: str,
@@ -58,7 +84,7 @@ def run(
 
 
 def _embed(
-    model: embed.Model, records: Sequence[Examined], *, modality: str, device: torch.device
+    model: embed.LoadedEncoders, records: Sequence[Examined], *, modality: str, device: torch.device
 ) -> dict[str, np.ndarray]:
     """Embed usable records of one modality, as the pipeline embeds those of a store."""
     arrays: dict[str, np.ndarray] = {}

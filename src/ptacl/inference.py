@@ -16,9 +16,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from ptacl import config, embedding, sources
+from ptacl import embedding, sources
 from ptacl.ecg.read import LEADS
 from ptacl.evaluation import cosine, embed, probes, saved_probe
 from ptacl.gallery import Gallery
@@ -33,7 +33,7 @@ class Model:
     """A trained model, ready for use; create it with :meth:`load`."""
 
     folder: Path
-    parts: embed.Model
+    parts: embed.LoadedEncoders
     preparation: Mapping[str, Any]
     probes: Mapping[str, Any]
     device: torch.device
@@ -53,7 +53,7 @@ class Model:
         ValueError, FileNotFoundError
             The folder lacks something; the message says what, and how to create it.
         """
-        folder, on = Path(folder), _device(device)
+        folder, on = Path(folder), embedding.device(device)
         preparation = weights.description(folder).get("preparation")
         if not preparation or not all(preparation.values()):
             raise ValueError(
@@ -61,16 +61,8 @@ class Model:
                 "version of ptacl"
             )
         parts = embed.load_model(folder)
-        kinds: dict[str, TypeAdapter[Any]] = {
-            "ecg": TypeAdapter(config.Ecg),
-            "cmr": TypeAdapter(config.Cmr),
-        }
         try:
-            settings = {
-                m: kinds[m].validate_python(values)
-                for m, values in preparation.items()
-                if m in parts.encoders
-            }
+            settings = embedding.preparation_settings(preparation, modalities=parts.encoders)
         except ValidationError:
             raise ValueError(
                 f"{folder} needs preparation settings that this version of ptacl does not know: "
@@ -243,28 +235,26 @@ class Model:
             progress=progress,
         )
         kept = cosine.unit(gallery.embedding[other])
-        query = cosine.unit(
-            arrays.get(f"{modality}_projected", np.full((len(names), kept.shape[1]), np.nan))
-        )  # none usable
+        none_usable = np.full((len(names), kept.shape[1]), np.nan)
+        query = cosine.unit(arrays.get(f"{modality}_projected", none_usable))
         rows: list[pd.DataFrame] = []
         for name, reason, similarity in zip(names, reasons, query @ kept.T, strict=True):
             if reason:
                 rows.append(pd.DataFrame({"input": [name], "reason": [reason]}))
                 continue
             best = np.argsort(-similarity, kind="stable")[:num]
-            found = gallery.phenotypes.iloc[best].drop(columns=["participant"]).reset_index()
-            facts = {
-                "input": name,
-                "reason": "",
-                "rank": np.arange(1, len(best) + 1),
-                "similarity": similarity[best],
-            }
-            rows.append(pd.concat([pd.DataFrame(facts), found], axis=1))
-        return (
-            pd.concat(rows, ignore_index=True)
-            if rows
-            else pd.DataFrame(columns=["input", "reason"])
-        )
+            neighbours = gallery.phenotypes.iloc[best].drop(columns="participant").reset_index()
+            for column, value in (
+                ("similarity", similarity[best]),
+                ("rank", np.arange(1, len(best) + 1)),
+                ("reason", ""),
+                ("input", name),
+            ):
+                neighbours.insert(0, column, value)
+            rows.append(neighbours)
+        if not rows:
+            return pd.DataFrame(columns=["input", "reason"])
+        return pd.concat(rows, ignore_index=True)
 
     def _run(
         self,
@@ -300,13 +290,3 @@ class Model:
             progress=progress,
         )
         return [given.name for given in inputs], arrays, reasons
-
-
-def _device(name: str) -> torch.device:
-    """Return the device; ValueError if this machine does not have it."""
-    kind = name.partition(":")[0]
-    if kind not in ("cpu", "cuda"):
-        raise ValueError(f"device {name}: use cpu or cuda")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {name}: no CUDA GPU was found here: use device cpu")
-    return torch.device(name)

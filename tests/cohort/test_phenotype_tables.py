@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from ptacl import config
-from ptacl.cohort import phenotypes
+from ptacl.cohort import csv_tables, phenotypes
 
 HEAD = "eid,24100-2.0,24101-2.0"
 ROWS = ["9000001,150.5,60", "9000002,140,55.25", "9000003,130,50"]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ptacl import config
-from ptacl.cohort import column_names, phenotypes
+from ptacl.cohort import column_names, csv_tables, phenotypes
 from ptacl.config import Phenotype
 
 TITLES = {

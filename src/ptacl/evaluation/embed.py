@@ -31,7 +31,7 @@ _LOCAL = ("ecg_local", "cmr_local", "local_valid")  # arrays with only some samp
 
 
 @dataclass(frozen=True)
-class Model:
+class LoadedEncoders:
     """Encoders, projectors and heads of a model by modality, and the z-score of its ECGs."""
 
     encoders: dict[str, AnyEncoder]
@@ -39,9 +39,9 @@ class Model:
     heads: dict[str, heads.Head]
     zscore: Zscore
 
-    def only(self, modality: str) -> "Model":
+    def only(self, modality: str) -> "LoadedEncoders":
         """Return the parts of one modality."""
-        return Model(
+        return LoadedEncoders(
             encoders={m: part for m, part in self.encoders.items() if m == modality},
             projectors={m: part for m, part in self.projectors.items() if m == modality},
             heads={m: part for m, part in self.heads.items() if m == modality},
@@ -51,32 +51,31 @@ class Model:
     @property
     def local(self) -> bool:
         """Whether both modalities share a space of tokens, which local embeddings need."""
-        widths = {e.width for e in self.encoders.values() if isinstance(e, Encoder)}
-        return (
-            set(self.projectors) == set(MODALITIES)
-            and len(widths) == 1
-            and all(isinstance(e, Encoder) for e in self.encoders.values())
-        )
+        if set(self.projectors) != set(MODALITIES):
+            return False
+        encoders = list(self.encoders.values())
+        same_width = len({encoder.width for encoder in encoders}) == 1
+        return same_width and all(isinstance(encoder, Encoder) for encoder in encoders)
 
 
-def load_model(folder: Path) -> Model:
+def load_model(folder: Path) -> LoadedEncoders:
     """Load a model folder."""
     names = weights.modules_of(folder)
-    return Model(
-        encoders={m: weights.encoder(folder, m) for m in MODALITIES if m in names},
-        projectors={
-            m: weights.projector(folder, f"{m}_projector")
-            for m in MODALITIES
-            if f"{m}_projector" in names
-        },
-        heads={m: weights.head(folder, f"{m}_head") for m in MODALITIES if f"{m}_head" in names},
-        zscore=weights.zscore(folder),
-    )
+    loaded = LoadedEncoders({}, {}, {}, weights.zscore(folder))
+    for modality in MODALITIES:
+        if modality in names:
+            loaded.encoders[modality] = weights.encoder(folder, modality)
+        if f"{modality}_projector" in names:
+            projector = weights.projector(folder, f"{modality}_projector")
+            loaded.projectors[modality] = projector
+        if f"{modality}_head" in names:
+            loaded.heads[modality] = weights.head(folder, f"{modality}_head")
+    return loaded
 
 
 @torch.inference_mode()
 def embed(
-    model: Model,
+    model: LoadedEncoders,
     samples: Samples,
     *,
     local_rows: np.ndarray,
@@ -127,7 +126,7 @@ def embed(
 
 
 def _still_phases(
-    model: Model, image_HW: torch.Tensor, *, batch_size: int, device: torch.device
+    model: LoadedEncoders, image_HW: torch.Tensor, *, batch_size: int, device: torch.device
 ) -> np.ndarray:
     """Return the local CMR embedding (T, D) float16 of a cine that repeats one image."""
     encoder = model.encoders["cmr"]
@@ -138,7 +137,7 @@ def _still_phases(
 
 
 def _embed_batch(
-    model: Model, batch: Mapping[str, torch.Tensor], *, local: torch.Tensor
+    model: LoadedEncoders, batch: Mapping[str, torch.Tensor], *, local: torch.Tensor
 ) -> dict[str, torch.Tensor]:
     tokens = {name: encoder(batch[name]) for name, encoder in model.encoders.items()}
     out = {name: heads.pool(t) for name, t in tokens.items()}

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,18 @@ from ptacl import stage
 from ptacl.config import Config
 from ptacl.evaluation.inputs import files as files_of
 from ptacl.evaluation.summary import MEAN
-from ptacl.learning import collapse
-from ptacl.report import cells, comparison, figures, paper, provenance, records, verdict
+from ptacl.report import (
+    cells,
+    comparison,
+    figures,
+    paper,
+    provenance,
+    records,
+    training_curves,
+    verdict,
+)
 from ptacl.report.records import Record
-
-Metrics = Mapping[tuple[str, int], pd.DataFrame]  # by model and seed, one row per epoch
+from ptacl.report.training_curves import Metrics
 
 _PARTICIPANT = re.compile(r"(?<![0-9A-Za-z.#])[1-9]\d{6}(?![0-9A-Za-z.])")
 
@@ -44,7 +52,7 @@ def dot_plots(
 ) -> list[str]:
     """Draw a panel for the mean and one per phenotype, on a common axis, for all measured rows."""
     measured = [row for row in rows if row.measured]
-    shown = [cell for row in measured for cell in row.cells]
+    shown = list(chain.from_iterable(row.cells for row in measured))
     limits = figures.shared_range(shown, floor=-0.25, include=[0.0, 0.1, *ceiling.values()])
     panels = []
     for c, name in enumerate(names):
@@ -96,62 +104,6 @@ def _panel_title(name: str) -> str:
     return "Mean over phenotypes" if name == MEAN else name
 
 
-def training(metrics: Metrics, *, config: Config) -> list[tuple[str, str]]:
-    """Return panels with captions, one per training.
-
-    A contrastive training gets one panel per term of its loss.
-    """
-    panels = []
-    for (name, seed), table in metrics.items():
-        title = f"{config.models[name].title}, seed {seed}"
-        terms = collapse.terms(table.columns) or ["loss"]
-        floors = collapse.floors(config.models[name], config.inputs_of(name))
-        facts = [f"{len(table)} epochs"]
-        if "seconds" in table:
-            facts.append(provenance.duration(float(table["seconds"].sum())))
-        if "samples_per_second" in table:
-            facts.append(f"{table['samples_per_second'].median():,.0f} samples/s")
-        for term in terms:
-            lines = [
-                (s, table[f"{s}_{term}"].tolist())
-                for s in ("train", "validation")
-                if f"{s}_{term}" in table
-            ]
-            chart = figures.curves(
-                table["epoch"].tolist(),
-                title=title if term == "loss" else f"{title}: {term} loss",
-                lines=lines,
-                chance=float(table[f"train_{term}_chance"].iloc[-1]) if term != "loss" else None,
-                chosen=float(_kept(table)["epoch"]),
-                floor=floors.get(term),
-            )
-            share = [_learned(table, term, floors)] if term in floors else []
-            panels.append((chart, " · ".join([*share, *facts])))
-    return panels
-
-
-def _learned(table: pd.DataFrame, term: str, floors: Mapping[str, float]) -> str:
-    share = collapse.learned(_kept(table), term, floors)
-    return f"{100 * share:.1f} % of the reachable range"
-
-
-def unlearned(metrics: Metrics, *, config: Config) -> dict[str, list[str]]:
-    """Return warnings, by model, about trainings with a loss that was hardly learned."""
-    found: dict[str, list[str]] = {}
-    for (name, seed), table in metrics.items():
-        floors = collapse.floors(config.models[name], config.inputs_of(name))
-        for warning in collapse.warnings(_kept(table), floors):
-            found.setdefault(name, []).append(
-                f"{config.models[name].title}, seed {seed}: {warning}."
-            )
-    return found
-
-
-def _kept(table: pd.DataFrame) -> dict[str, float]:
-    """Return the metrics of the epoch whose weights were kept."""
-    return {str(k): float(v) for k, v in table[table["chosen"] == 1].iloc[0].items()}
-
-
 def table_notes(checks: Mapping[str, Any]) -> list[str]:
     """Describe problems of the phenotype tables.
 
@@ -162,21 +114,20 @@ def table_notes(checks: Mapping[str, Any]) -> list[str]:
     for name, reasons in checks.get("unreadable", {}).items():
         parts = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
         notes.append(f"{name}: {sum(reasons.values()):,} cells not read ({parts})")
-    notes += [
-        f"{name}: {count:,} implausible"
-        for name, count in checks.get("implausible", {}).items()
-        if count
-    ]
+    for name, count in checks.get("implausible", {}).items():
+        if count:
+            notes.append(f"{name}: {count:,} implausible")
     for chamber, count in checks.get("inconsistent", {}).items():
-        notes += (
-            [f"{chamber}: {count:,} visits whose volumes contradict the values derived from them"]
-            if count
-            else []
-        )
-    if unlisted := checks.get("unlisted_folders", 0):
+        if count:
+            fault = "visits whose volumes contradict the values derived from them"
+            notes.append(f"{chamber}: {count:,} {fault}")
+    unlisted = checks.get("unlisted_folders", 0)
+    if unlisted:
         notes.append(f"{unlisted:,} folders could not be listed, so their files count as missing")
     repeated = checks.get("repeated", 0)
-    return [*notes, f"{repeated:,} values that occur twice and agree"] if repeated else notes
+    if repeated:
+        notes.append(f"{repeated:,} values that occur twice and agree")
+    return notes
 
 
 def settings_text(config: Config) -> str:
@@ -207,16 +158,16 @@ def render(
 ) -> str:
     """Return the page as text; raises ValueError if it would show a participant's id."""
     rows = comparison.regression(regression)
-    warnings = unlearned(metrics, config=config)
+    warnings = training_curves.unlearned(metrics, config=config)
     verdicts = [
         verdict.of_regression(regression, unlearned=warnings),
         verdict.of_retrieval(retrieval, unlearned=warnings),
     ]
     names = [MEAN, *records.phenotypes(regression)]
     known = [ceiling[name] for name in names[1:] if name in ceiling]
-    full_ceiling = dict(ceiling) | (
-        {MEAN: sum(known) / len(known)} if len(known) == len(names) - 1 else {}
-    )
+    full_ceiling = dict(ceiling)
+    if len(known) == len(names) - 1:
+        full_ceiling[MEAN] = sum(known) / len(known)
     loader = jinja2.PackageLoader("ptacl", "report")
     environment = jinja2.Environment(
         loader=loader,
@@ -263,19 +214,18 @@ def render(
         ],
         alignment=alignment,
         alignment_image=image(alignment_svg),
-        training=training(metrics, config=config),
+        training=training_curves.panels(metrics, config=config),
         versions=provenance.versions(),
         rules=rules,
         paper=paper.SOURCE,
     )
     encoded = re.sub(r"base64,[A-Za-z0-9+/=]+", "", page)
-    if any(
-        _PARTICIPANT.search(text.replace("_", " ")) for text in (encoded, flow_svg, alignment_svg)
-    ):
-        raise ValueError(
-            "the page would show the id of a participant: an input holds more than "
-            "aggregate numbers"
-        )
+    for text in (encoded, flow_svg, alignment_svg):
+        if _PARTICIPANT.search(text.replace("_", " ")):
+            raise ValueError(
+                "the page would show the id of a participant: an input holds more than "
+                "aggregate numbers"
+            )
     return page
 
 
@@ -306,6 +256,10 @@ def main() -> None:
     )
     parser.add_argument("--out", required=True, type=Path, help="page to write")
     args = parser.parse_args()
+    metrics = {}
+    for name, of_seed in args.metrics.items():
+        for seed, path in of_seed.items():
+            metrics[name, seed] = pd.read_csv(path)
     page = render(
         Config.model_validate_json(args.config),
         flow=json.loads(args.flow.read_text()),
@@ -314,11 +268,7 @@ def main() -> None:
         retrieval=records.records(records.read(args.retrieval)),
         alignment=json.loads(args.alignment.read_text()),
         alignment_svg=args.alignment_svg.read_text(encoding="utf-8"),
-        metrics={
-            (name, seed): pd.read_csv(path)
-            for name, of in args.metrics.items()
-            for seed, path in of.items()
-        },
+        metrics=metrics,
         ceiling=json.loads(args.ceiling.read_text())["ceiling"] if args.ceiling else {},
         rules=provenance.wall_times(args.benchmarks),
     )

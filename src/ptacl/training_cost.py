@@ -3,6 +3,7 @@
 The cost is the number of operations in matrix products and the number of samples, by arithmetic.
 """
 
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,30 +29,21 @@ class Work(NamedTuple):
 
 
 def trainings(settings: config.Config, *, visits: int) -> dict[str, Work]:
-    """Return the cost of each training that the shown rows need, with those they start from."""
-    rows = [
-        row
-        for table in (settings.regression, settings.retrieval, settings.alignment)
-        for row in table.rows
-    ]
-    found: dict[str, Work] = {}
+    """Return the cost of each training that the rows need, with those they start from."""
+    tables = (settings.regression, settings.retrieval, settings.alignment)
+    rows = chain.from_iterable(table.rows for table in tables)
     share = 1 - settings.cohort.test_fraction - settings.cohort.validation_fraction
+    costs: dict[str, Work] = {}
     for name in settings.needed(rows):
         entry = settings.models[name]
         if not isinstance(entry, config.Trained):
             continue
         encoders = settings.inputs_of(name).encoders.values()
         passes = visits * share * entry.training.epochs * len(settings.seeds_of(name))
-        one = sum(
-            _forward(
-                encoder,
-                decoder=getattr(entry, "decoder", None),
-                hidden=getattr(entry, "mask_ratio", 0.0),
-            )
-            for encoder in encoders
-        )
-        found[name] = Work(_BACKWARD * one * passes, passes * len(encoders))
-    return found
+        decoder, hidden = getattr(entry, "decoder", None), getattr(entry, "mask_ratio", 0.0)
+        forward = sum(_forward(encoder, decoder=decoder, hidden=hidden) for encoder in encoders)
+        costs[name] = Work(_BACKWARD * forward * passes, passes * len(encoders))
+    return costs
 
 
 def _forward(encoder: config.AnyEncoder, *, decoder: Any, hidden: float) -> float:
@@ -61,8 +53,12 @@ def _forward(encoder: config.AnyEncoder, *, decoder: Any, hidden: float) -> floa
     """
     if isinstance(encoder, config.ResNet):
         return 8.2e9 * (encoder.base_width / 64) ** 2 * (encoder.shape[1] / 224) ** 2
-    tokens = float(np.prod([n // p for n, p in zip(encoder.shape, encoder.patch, strict=True)]))
-    parts = [((1 - hidden) * tokens, encoder)] + ([(tokens, decoder)] if decoder else [])
-    return float(
-        sum(part.depth * (24 * n * part.width**2 + 4 * n**2 * part.width) for n, part in parts)
-    )
+    tokens = float(np.prod(np.array(encoder.shape) // np.array(encoder.patch)))
+    operations = _transformer((1 - hidden) * tokens, encoder.depth, encoder.width)
+    if decoder is not None:
+        operations += _transformer(tokens, decoder.depth, decoder.width)
+    return operations
+
+
+def _transformer(tokens: float, depth: int, width: int) -> float:
+    return depth * (24 * tokens * width**2 + 4 * tokens**2 * width)
