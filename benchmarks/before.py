@@ -118,21 +118,18 @@ def rows(rounds: int) -> Iterator[Row]:
             (STEP, "contrastive step of the demonstration, a core", PAIRS, "pairs/s", 1.6),
             (SIMULATION, "simulation, a core", 1, "visits/s", 2.0),
         ):
-            pairs = [(run(code, ROOT), run(code, Path(name))) for _ in range(max(rounds // 2, 2))]
-            ours, peer = (
-                statistics.median(of[0] for of in column) for column in zip(*pairs, strict=True)
-            )
-            yield Row(
-                title,
-                count / ours,
-                count / peer,
-                unit,
-                statistics.median(b[0] / a[0] for a, b in pairs),
-                floor,
-            )
+            now, then = [], []
+            for _ in range(max(rounds // 2, 2)):
+                now.append(run(code, ROOT))
+                then.append(run(code, Path(name)))
+            ours = statistics.median(seconds for seconds, *_ in now)
+            peer = statistics.median(seconds for seconds, *_ in then)
+            ratios = [b[0] / a[0] for a, b in zip(now, then, strict=True)]
+            ratio = statistics.median(ratios)
+            yield Row(title, count / ours, count / peer, unit, ratio, floor)
             if code is STEP:
-                share, then = (
-                    statistics.median(of[1] / of[0] for of in column)
-                    for column in zip(*pairs, strict=True)
+                share = statistics.median(part / whole for whole, part in now)
+                before = statistics.median(part / whole for whole, part in then)
+                yield Row(
+                    "share of augmentation in it", share, before, "of the step", before / share
                 )
-                yield Row("share of augmentation in it", share, then, "of the step", then / share)

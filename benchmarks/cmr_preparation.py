@@ -127,9 +127,8 @@ def run(folder: Path, rows: list[dict[str, str]], settings: str) -> tuple[float,
         "sheet": "out.png",
     }
     command = [sys.executable, "-m", "ptacl.cmr.prepare", "--settings", settings]
-    command += [
-        part for name, value in arguments.items() for part in (f"--{name}", str(folder / value))
-    ]
+    for name, value in arguments.items():
+        command += [f"--{name}", str(folder / value)]
     process = subprocess.Popen(
         command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL
     )

@@ -61,7 +61,7 @@ EDITS: dict[str, set[str]] = {
     "ecg.denoise": {"prepare_ecg"},
     "ecg.rpeaks": {"prepare_ecg"},
     "cmr.crop": {"prepare_cmr"},
-    "cmr.dicom": {"prepare_cmr"},
+    "cmr.dicom.series": {"prepare_cmr"},
     # Models.
     "models.resnet": train("mmcl") | embed("mmcl"),
     "models.mae": train(*MAE, "cmae"),

@@ -68,10 +68,10 @@ class Estimate:
     ) -> None:
         self.costs = costs
         self.guess = guess  # whether operation counts predict seconds on this machine
-        self.known: dict[str, list[tuple[float, float]]] = {
-            rule: [(self._amount(rule, of.rpartition("-")[0]), s) for of, s in jobs.items()]
-            for rule, jobs in before.items()
-        }
+        self.known: dict[str, list[tuple[float, float]]] = {}
+        for rule, jobs in before.items():
+            amounts = [self._amount(rule, job.rpartition("-")[0]) for job in jobs]
+            self.known[rule] = list(zip(amounts, jobs.values(), strict=True))
         self.fresh: set[str] = set()
 
     def add(self, rule: str, model: str, seconds: float) -> None:

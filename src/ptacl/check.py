@@ -50,12 +50,11 @@ def run(
     withdrawn = withdrawal.read_lists(source.withdrawals)
     table, paired, summary = manifest.build(settings.cohort, source, withdrawn=withdrawn)
     names = [p.name for p in settings.cohort.phenotypes]
-    values = {
-        f"instance {instance}": {name: int(rows[name].notna().sum()) for name in names}
-        for instance, rows in table.groupby("instance")
-    }
-    found = {kind: {k: n for k, n in of.items() if n} for kind, of in summary["files"].items()}
-    left_out = {reason: of["visits"] for reason, of in summary["excluded"].items() if of["visits"]}
+    values = {}
+    for instance, rows in table.groupby("instance"):
+        values[f"instance {instance}"] = rows[names].notna().sum().to_dict()
+    found = {kind: _without_zeros(counts) for kind, counts in summary["files"].items()}
+    not_paired = {reason: counts["visits"] for reason, counts in summary["excluded"].items()}
     excluded, seconds, used = _sample(paired.pairs, settings, number=sample)
     reasons = Counter(error.reason.value for error in excluded)
     details = Counter(str(error) for error in excluded)
@@ -63,12 +62,12 @@ def run(
         "cohort": {
             "source": settings.cohort.source,
             **found,
-            "not paired": left_out,
+            "not paired": _without_zeros(not_paired),
             "paired visits": len(table),
         },
         "splits": {str(split): len(rows) for split, rows in table.groupby("split")},
         "phenotypes": values,
-        "tables": {k: v for k, v in summary["tables"].items() if v},
+        "tables": _without_zeros(summary["tables"]),
         "sample": {
             "visits": used,
             "usable": used - len(excluded),
@@ -77,6 +76,10 @@ def run(
         "excluded because": dict(details.most_common(_DETAILS)),
         "models": sizes(settings.encoders, demonstration=demonstration),
     } | needs(settings, visits=len(table), seconds=seconds, cores=cores)
+
+
+def _without_zeros(counts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: count for name, count in counts.items() if count}
 
 
 def _sample(

@@ -30,7 +30,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from ptacl.cmr.dicom import _open, read_folder, read_zip
+from ptacl.cmr.dicom.series import _open, read_folder, read_zip
 from ptacl.exclusions import Excluded, Reason
 
 IMAGE, _ = heart(slices=11, frames=4, shape=(20, 24), centre=(10, 12))
@@ -399,7 +399,7 @@ def test_what_would_inflate_beyond_an_image_is_not_inflated(tmp_path: Path) -> N
 def test_more_pixels_than_a_cine_has_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ptacl.cmr.dicom._MOST_PIXELS", IMAGE.size - 1)
+    monkeypatch.setattr("ptacl.cmr.dicom.series._MOST_PIXELS", IMAGE.size - 1)
     with pytest.raises(Excluded, match="short-axis pixels"):
         read_zip(zipped(tmp_path, series(IMAGE)))
 
@@ -438,9 +438,9 @@ def test_a_zip_or_folder_that_cannot_be_read_says_why(
         file.truncate(2**29 + 1)
     assert refusal(lambda: read_zip(garbage)) == (Reason.UNREADABLE, "zip: larger than 512 MiB")
     packed = zipped(tmp_path, series(IMAGE))
-    monkeypatch.setattr("ptacl.cmr.dicom._MOST_FILES", T * Z + 1)  # and the manifest
+    monkeypatch.setattr("ptacl.cmr.dicom.series._MOST_FILES", T * Z + 1)  # and the manifest
     assert read_zip(packed).num_slices == Z
-    monkeypatch.setattr("ptacl.cmr.dicom._MOST_FILES", T * Z)
+    monkeypatch.setattr("ptacl.cmr.dicom.series._MOST_FILES", T * Z)
     assert refusal(lambda: read_zip(packed)) == (Reason.UNREADABLE, f"zip: {T * Z + 1} files")
 
 
@@ -449,9 +449,9 @@ def test_as_many_pixels_as_allowed_are_read_and_no_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     packed = zipped(tmp_path, series(IMAGE))
-    monkeypatch.setattr("ptacl.cmr.dicom._MOST_PIXELS", IMAGE.size)
+    monkeypatch.setattr("ptacl.cmr.dicom.series._MOST_PIXELS", IMAGE.size)
     assert read_zip(packed).num_slices == Z
-    monkeypatch.setattr("ptacl.cmr.dicom._MOST_PIXELS", IMAGE.size - 1)
+    monkeypatch.setattr("ptacl.cmr.dicom.series._MOST_PIXELS", IMAGE.size - 1)
     detail = f"more than {IMAGE.size - 1:,} short-axis pixels"
     assert refusal(lambda: read_zip(packed)) == (Reason.UNREADABLE, detail)
 

@@ -14,7 +14,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from ptacl.cmr import elements
+from ptacl.cmr.dicom import elements
 
 
 def dataset(syntax: str = ExplicitVRLittleEndian, **changes: object) -> Dataset:

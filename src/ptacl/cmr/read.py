@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ptacl.cmr import dicom, nifti
+from ptacl.cmr import nifti
 from ptacl.cmr.cine import Cine
+from ptacl.cmr.dicom import series
 from ptacl.exclusions import Excluded, Reason, require_file
 
 _CINE, _SEGMENTATION = "sa.nii.gz", "seg_sa.nii.gz"
@@ -19,9 +20,9 @@ def read(path: Path) -> Cine:
     path = Path(path)
     match format_of(path):
         case "dicom-zip":
-            return dicom.read_zip(path)
+            return series.read_zip(path)
         case "dicom-folder":
-            return dicom.read_folder(path)
+            return series.read_folder(path)
         case _:
             return nifti.read(path / _CINE if path.is_dir() else path)
 

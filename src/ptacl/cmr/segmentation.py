@@ -44,22 +44,21 @@ def check(
     known = sum(np.count_nonzero(first == value) for value in labels.model_dump().values())
     if known < _MIN_KNOWN * np.count_nonzero(first):
         raise refuse("most labelled voxels have none of the known labels")
-    cavity_TZ = np.stack(
-        [pixels(labels_TZRC[:, z], labels.lv) for z in range(labels_TZRC.shape[1])], axis=1
-    )
+    by_slice = [pixels(labels_TZRC[:, z], labels.lv) for z in range(labels_TZRC.shape[1])]
+    cavity_TZ = np.stack(by_slice, axis=1)
     held = np.count_nonzero(cavity_TZ.any(axis=1))
     if 0 < held < _MIN_FRAMES * len(labels_TZRC):
         raise refuse(f"the cavity is labelled in {held} of {len(labels_TZRC)} frames")
     # The slices with most cavity, because it moves there; a few are enough.
     chosen = np.sort(np.argsort(-cavity_TZ.sum(0), kind="stable")[:_SOME])
     labels_TZRC, slices = labels_TZRC[:, chosen], [slices[z] for z in chosen]
-    if (
-        share := _place(labels_TZRC, slices=slices, spacing_mm=spacing_mm, labels=labels)
-    ) < _MIN_PLACE:
+    share = _place(labels_TZRC, slices=slices, spacing_mm=spacing_mm, labels=labels)
+    if share < _MIN_PLACE:
         raise refuse(
             f"it is displaced from the heart: {share:.0%} of the contrast that it has elsewhere"
         )
-    if (agreement := _time(labels_TZRC, slices=slices, lv=labels.lv)) < _MIN_TIME:
+    agreement = _time(labels_TZRC, slices=slices, lv=labels.lv)
+    if agreement < _MIN_TIME:
         raise refuse(f"its motion does not follow the image: agreement {agreement:.2f}")
 
 
@@ -74,30 +73,41 @@ def _place(
 
     Returns the share of that best contrast; 1 if the labels lack blood or muscle.
     """
-    total: np.ndarray | complex = 0j
-    shape = slices[0].shape[1:]
+    spectra = []
     for t in (0, len(labels_TZRC) // 2):
         for z, frames in enumerate(slices):
-            here = labels_TZRC[t, z]
-            muscle, bloods = here == labels.myocardium, [here == labels.lv, here == labels.rv]
-            bloods = [blood for blood in bloods if np.count_nonzero(blood) >= _MIN_PIXELS]
-            if len(frames) <= t or not bloods or np.count_nonzero(muscle) < _MIN_PIXELS:
-                continue
-            weights = sum(blood / np.count_nonzero(blood) for blood in bloods) / len(
-                bloods
-            ) - muscle / np.count_nonzero(muscle)
-            image = np.nan_to_num(frames[t].astype(np.float32), posinf=0, neginf=0)
-            total = total + np.fft.rfft2(image / (image.std() + 1e-9)) * np.conj(
-                np.fft.rfft2(weights)
-            )
-    if isinstance(total, complex):
+            weights = _blood_over_muscle(labels_TZRC[t, z], labels)
+            if weights is not None and t < len(frames):
+                image = np.nan_to_num(frames[t].astype(np.float32), posinf=0, neginf=0)
+                spectrum = np.fft.rfft2(image / (image.std() + 1e-9))
+                spectra.append(spectrum * np.conj(np.fft.rfft2(weights)))
+    if not spectra:
         return 1.0
-    contrast = np.fft.irfft2(total, shape)
-    rows_mm, columns_mm = (
-        np.fft.fftfreq(n, 1 / n) * mm for n, mm in zip(shape, spacing_mm, strict=True)
-    )
+    shape = slices[0].shape[1:]
+    contrast = np.fft.irfft2(sum(spectra), shape)  # for every displacement
+    rows_mm = np.fft.fftfreq(shape[0], 1 / shape[0]) * spacing_mm[0]
+    columns_mm = np.fft.fftfreq(shape[1], 1 / shape[1]) * spacing_mm[1]
     best = contrast[np.hypot(rows_mm[:, None], columns_mm) <= _REACH_MM].max()
     return float(contrast[0, 0] / best) if best > 0 else 0.0
+
+
+def _blood_over_muscle(labels_RC: np.ndarray, labels: config.Labels) -> np.ndarray | None:
+    """Return weights whose product with an image is the mean of blood minus the mean of muscle.
+
+    Both ventricles weigh the same. None if the labels lack blood or muscle.
+    """
+    muscle = labels_RC == labels.myocardium
+    if np.count_nonzero(muscle) < _MIN_PIXELS:
+        return None
+    means = []
+    for value in (labels.lv, labels.rv):
+        blood = labels_RC == value
+        if np.count_nonzero(blood) >= _MIN_PIXELS:
+            means.append(blood / np.count_nonzero(blood))
+    if not means:
+        return None
+    weights: np.ndarray = sum(means) / len(means) - muscle / np.count_nonzero(muscle)
+    return weights
 
 
 def _time(labels_TZRC: np.ndarray, *, slices: Sequence[np.ndarray], lv: int) -> float:
@@ -113,13 +123,10 @@ def _time(labels_TZRC: np.ndarray, *, slices: Sequence[np.ndarray], lv: int) -> 
         partly = (filled > 0) & (filled < len(cavity))
         if len(frames) != len(cavity) or not partly.any():
             continue
-        pixels, inside, times = (
-            np.nan_to_num(frames[:, partly].astype(np.float32)),
-            cavity[:, partly],
-            filled[partly],
-        )
-        change = (pixels * inside).sum(0) / times - (pixels * ~inside).sum(0) / (
-            len(cavity) - times
-        )
-        gained, total = gained + float(change.sum()), total + float(np.abs(change).sum())
+        values = np.nan_to_num(frames[:, partly].astype(np.float32))
+        inside, times = cavity[:, partly], filled[partly]
+        bright = (values * inside).sum(0) / times
+        dark = (values * ~inside).sum(0) / (len(cavity) - times)
+        gained += float((bright - dark).sum())
+        total += float(np.abs(bright - dark).sum())
     return gained / total if total else 1.0

@@ -139,9 +139,13 @@ def numbers(column: "pd.Series[float]") -> "tuple[pd.Series[float], Counter[str]
     """
     found = pd.to_numeric(column, errors="coerce").astype(float)
     text = column[column.notna() & found.isna()].astype(str).str.strip()
-    reasons = Counter(
-        next((reason for reason, form in _REASONS.items() if form.fullmatch(cell)), "not a number")
-        for cell in text
-        if cell
-    )
+    reasons = Counter(_reason(cell) for cell in text if cell)
     return found.where(np.isfinite(found)), reasons
+
+
+def _reason(cell: str) -> str:
+    """Return why a cell is not a number."""
+    for reason, form in _REASONS.items():
+        if form.fullmatch(cell):
+            return reason
+    return "not a number"

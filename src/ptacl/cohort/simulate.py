@@ -141,10 +141,9 @@ def _write_truth(path: Path, written: Sequence[Written]) -> None:
     with path.open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["visit", *written[0].truth])
-        table.writerows(
-            [f"{one.person}_{one.instance}", *(f"{v:.6g}" for v in one.truth.values())]
-            for one in written
-        )
+        for one in written:
+            numbers = [f"{value:.6g}" for value in one.truth.values()]
+            table.writerow([f"{one.person}_{one.instance}", *numbers])
 
 
 def main() -> None:

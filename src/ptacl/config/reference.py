@@ -29,6 +29,7 @@ _LIMITS = {
     "exclusiveMaximum": "<",
     "pattern": "matching",
 }
+_Row = tuple[str, Node, Any]  # key, schema and value of a setting
 _WIDTH = 100  # of a longer value, only the number of items is printed
 _HEAD = """# Settings
 
@@ -132,12 +133,17 @@ def reference(own: dict[str, Any]) -> str:
     """Return Markdown with a table of settings per section; `own` are the values of config.yaml."""
     known = _known(own)
     sections = list(_below(schema()))
-    alone = [name for name in sections if not any(k.startswith(name + ".") for k in known)]
-    text = _HEAD + "\n" + _table((key, *known[key]) for key in alone)
-    for name in [section for section in sections if section not in alone]:
-        text += f"\n## {name}\n\n{_sentence(known[name][0])}\n"
-        own_keys = ((key, *found) for key, found in known.items() if key.startswith(name + "."))
-        text += "\n" + (_of_models() if name == "models" else _table(own_keys))
+    rows_of: dict[str, list[_Row]] = {section: [] for section in sections}
+    for key, (node, value) in known.items():
+        section = key.partition(".")[0]
+        if key != section:
+            rows_of[section].append((key, node, value))
+    single = [(name, *known[name]) for name in sections if not rows_of[name]]
+    text = _HEAD + "\n" + _table(single)
+    for name, rows in rows_of.items():
+        if rows:
+            text += f"\n## {name}\n\n{_sentence(known[name][0])}\n"
+            text += "\n" + (_of_models() if name == "models" else _table(rows))
     return text
 
 
@@ -146,10 +152,10 @@ def _of_models() -> str:
     kinds = {
         rule["if"]["properties"]["kind"]["const"]: _target(rule["then"]) for rule in entry["allOf"]
     }
-    kinds_of = {
-        key: [kind for kind, node in kinds.items() if key in node["properties"]]
-        for key in entry["properties"]
-    }
+    kinds_of: dict[str, list[str]] = {key: [] for key in entry["properties"]}
+    for kind, node in kinds.items():
+        for key in node["properties"]:
+            kinds_of[key].append(kind)
     trained = [kind for kind in kinds if kind != "untrained"]
     groups = {"every entry": list(kinds), "every training": trained}
     text = _MODELS
@@ -171,7 +177,7 @@ def _rows(nodes: dict[str, Node]) -> str:
     return _table(_keys({"properties": nodes}, _ABSENT, "models.NAME."))
 
 
-def _table(rows: Iterable[tuple[str, Node, Any]]) -> str:
+def _table(rows: Iterable[_Row]) -> str:
     lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for key, node, value in rows:
         value = node.get("default", _ABSENT) if value is _ABSENT else value
@@ -220,23 +226,18 @@ def _below(node: Node, value: Any = None) -> dict[str, Node]:
         ):
             return _below(rule["then"])
     if "anyOf" in node:
-        return {
-            k: v for option in reversed(node["anyOf"]) for k, v in _below(option, value).items()
-        }
+        found: dict[str, Node] = {}
+        for option in reversed(node["anyOf"]):
+            found |= _below(option, value)
+        return found
     if "items" in node:
         return _below(node["items"])
     every = node.get("additionalProperties")
     if isinstance(every, dict) and "properties" not in node:
-        names = (
-            node["propertyNames"]["enum"]
-            if "propertyNames" in node
-            else value
-            if isinstance(value, dict)
-            else ()
-        )
-        return dict.fromkeys(names, every)
-    found: dict[str, Node] = node.get("properties", {})
-    return found
+        if "propertyNames" in node:
+            return dict.fromkeys(node["propertyNames"]["enum"], every)
+        return dict.fromkeys(value if isinstance(value, dict) else (), every)
+    return dict(node.get("properties", {}))
 
 
 def _target(node: Node) -> Node:

@@ -94,7 +94,10 @@ def _union(nodes: list[Node]) -> Node:
             "enum": [node["const"] for node in nodes],
             "description": nodes[0]["description"],
         }
-    bare = [{key: value for key, value in node.items() if key != "description"} for node in nodes]
-    options = [node for i, node in enumerate(bare) if node not in bare[:i]]
+    options: list[Node] = []
+    for node in nodes:
+        bare = {key: value for key, value in node.items() if key != "description"}
+        if bare not in options:
+            options.append(bare)
     texts = "; or: ".join(dict.fromkeys(node["description"] for node in nodes))
     return {**(options[0] if len(options) == 1 else {"anyOf": options}), "description": texts}

@@ -98,10 +98,10 @@ def read_embedding(path: Path, *, array: str, visits: Sequence[str]) -> NDArray[
 
 def files(text: str) -> dict[str, dict[int, Path]]:
     """Parse embedding files by model and seed from JSON, such as {"ptacl": {"0": "FILE.npz"}}."""
-    return {
-        str(name): {int(seed): Path(path) for seed, path in sorted(of.items())}
-        for name, of in json.loads(text).items()
-    }
+    parsed: dict[str, dict[int, Path]] = {}
+    for name, of_seed in json.loads(text).items():
+        parsed[name] = {int(seed): Path(path) for seed, path in sorted(of_seed.items())}
+    return parsed
 
 
 def of_model(name: str, *, embeddings: Files) -> dict[int, Path]:

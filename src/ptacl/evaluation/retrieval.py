@@ -27,6 +27,7 @@ is the sample itself.
 import argparse
 import logging
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -184,7 +185,7 @@ def evaluate(
     statistics_of_row = [*(f"P@{k}" for k in settings.ks), "MnR", "MdR"]
     own_statistics = [summary.OWN_RANK, *(f"{summary.OWN_RECALL}{k}" for k in settings.ks)]
     names = [*phenotypes, summary.MEAN]
-    views = [(d, own) for d in DIRECTIONS for own in (settings.own_cmr, not settings.own_cmr)]
+    views = list(product(DIRECTIONS, (settings.own_cmr, not settings.own_cmr)))
     found: list[Line] = []
     for direction, own in views:
         reference: tuple[str, Estimates] | None = None

@@ -7,6 +7,7 @@ visible tokens, P values of a patch, D width, H attention heads.
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -35,13 +36,10 @@ def patchify(x_BS: Tensor, patch: Sequence[int]) -> Tensor:
     assert len(shape) == len(patch) and not any(s % p for s, p in zip(shape, patch, strict=True)), (
         f"patch {patch} does not divide {shape}"
     )
-    axes = [n for s, p in zip(shape, patch, strict=True) for n in (s // p, p)]
+    axes = list(chain.from_iterable((s // p, p) for s, p in zip(shape, patch, strict=True)))
     grid, inner = range(1, 2 * len(patch), 2), range(2, 2 * len(patch) + 1, 2)
-    return (
-        x_BS.reshape(-1, *axes)
-        .permute(0, *grid, *inner)
-        .reshape(x_BS.shape[0], -1, math.prod(patch))
-    )
+    cut = x_BS.reshape(-1, *axes).permute(0, *grid, *inner)
+    return cut.reshape(x_BS.shape[0], -1, math.prod(patch))
 
 
 def take(x_BNP: Tensor, tokens_BV: Tensor) -> Tensor:

@@ -33,20 +33,21 @@ def save(folder: Path, modules: Mapping[str, nn.Module], *, description: Mapping
     encoders and heads are saved with their settings. description : JSON-able facts for config.json
     and the card; `title` and `summary` head the card. It must never contain a participant id.
     """
-    if dotted := [name for name in modules if "." in name]:
+    dotted = [name for name in modules if "." in name]
+    if dotted:
         raise ValueError(
             f"module names {dotted} contain a dot, which separates a module from its parameters"
         )
-    tensors = {
-        f"{name}.{key}": value
-        for name, module in modules.items()
-        for key, value in _state(module).items()
-    }
+    tensors, parameters = {}, {}
+    for name, module in modules.items():
+        parameters[name] = sum(p.numel() for p in module.parameters())
+        for key, value in _state(module).items():
+            tensors[f"{name}.{key}"] = value
     facts = {
         "format": FORMAT,
         "encoders": _settings(modules, config.Encoder, config.ResNet),
         "heads": _settings(modules, config.Head),
-        "parameters": {name: sum(p.numel() for p in m.parameters()) for name, m in modules.items()},
+        "parameters": parameters,
         "description": dict(description),
     }
     folder = Path(folder)

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import chain
 
 from ptacl.report.cells import Cell, number
 
@@ -65,12 +66,10 @@ def shared_range(
 
     It does not extend below `floor`, because one very low value would make the others unreadable.
     """
-    values = [
-        v
-        for c in cells
-        for v in (c.value, c.low, c.high, c.paper)
-        if v is not None and math.isfinite(v)
-    ]
+    values: list[float] = []
+    for cell in cells:
+        shown = (cell.value, cell.low, cell.high, cell.paper)
+        values += [value for value in shown if value is not None and math.isfinite(value)]
     low, high = min([*include, *values]), max([*include, *values])
     margin = 0.03 * (high - low)
     return max(low - margin, floor), high + margin
@@ -175,7 +174,8 @@ def curves(
     dashed lines. `chosen`, the epoch whose weights were kept, is a vertical line.
     """
     top, height, left = 26.0, 118.0, 40.0
-    finite = [v for _, values in lines for v in values if math.isfinite(v)]
+    every = chain.from_iterable(values for _, values in lines)
+    finite = [value for value in every if math.isfinite(value)]
     if not finite or not len(epochs):
         return _svg(
             [f'<text class="title" x="0" y="14">{escape(title)}: no epoch</text>'],

@@ -188,7 +188,7 @@ def render(
         config_text=settings_text(config),
         headline=verdict.headline(verdicts),
         verdicts=verdicts,
-        warnings=[warning for of_model in warnings.values() for warning in of_model],
+        warnings=list(chain.from_iterable(warnings.values())),
         num_models=len({name for name, _ in metrics}),
         cards=verdict.figures(regression, retrieval, alignment=alignment, flow=flow),
         flow=flow,

@@ -199,9 +199,9 @@ def markdown(
     if all("shift_correlation" in entry for entry in alignment["models"].values()):
         head.append("Correlation with the true shift")
         names.append("shift_correlation")
-    body = [
-        [e["title"], *(_share(e, name) for name in names)] for e in alignment["models"].values()
-    ]
+    body = []
+    for entry in alignment["models"].values():
+        body.append([entry["title"], *[_share(entry, name) for name in names]])
     parts += [
         f"Share of ECG phases within one phase of the diagonal (chance {alignment['chance']:.3f}):",
         _grid(head, body),

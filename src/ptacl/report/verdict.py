@@ -88,10 +88,12 @@ def of_retrieval(found: Sequence[Record], *, unlearned: Collection[str]) -> list
 
 def headline(of_tables: Sequence[Sequence[Verdict]]) -> str:
     """Join the sentences on PTACL of all tables; a table without PTACL gives its last sentence."""
-    leading = [
-        verdicts[_leading([v.method for v in verdicts])] for verdicts in of_tables if verdicts
-    ]
-    return " ".join(verdict.sentence for verdict in leading)
+    sentences = []
+    for verdicts in of_tables:
+        if verdicts:
+            place = _leading([verdict.method for verdict in verdicts])
+            sentences.append(verdicts[place].sentence)
+    return " ".join(sentences)
 
 
 def _leading(methods: Sequence[str]) -> int:

@@ -4,6 +4,7 @@ The document holds the rhythm strip, the median beat, and the measurements of th
 """
 
 from dataclasses import dataclass
+from itertools import chain
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -135,17 +136,11 @@ def compose(
 
 
 def _strip(recording: Recording) -> Line:
-    times = (
-        np.rint((recording.peaks * 1000 / RATE_HZ + _DETECTION_MS) / _GRID_MS).astype(int)
-        * _GRID_MS
-    )
-    last = recording.counts.shape[1] * 1000 // RATE_HZ
-    beats = [
-        leaf
-        for t in times
-        if t < last
-        for leaf in (_leaf("Time", t, units="ms"), _leaf("BeatClass", "dominant"))
-    ]
+    detected_ms = recording.peaks * 1000 / RATE_HZ + _DETECTION_MS
+    times = np.rint(detected_ms / _GRID_MS).astype(int) * _GRID_MS
+    beats: list[Line] = []
+    for time in times[times < recording.counts.shape[1] * 1000 // RATE_HZ]:
+        beats += [_leaf("Time", time, units="ms"), _leaf("BeatClass", "dominant")]
     return _node("StripData", *_signal(recording.counts), _node("ArrhythmiaResults", *beats))
 
 
@@ -264,7 +259,7 @@ def _flatten(line: Line, depth: int = 0) -> list[str]:
     if isinstance(line, str):
         return ["\t" * depth + line]
     opening, children, closing = line
-    inside = [text for child in children for text in _flatten(child, depth + 1)]
+    inside = chain.from_iterable(_flatten(child, depth + 1) for child in children)
     return [*_flatten(opening, depth), *inside, *_flatten(closing, depth)]
 
 

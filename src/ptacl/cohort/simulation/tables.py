@@ -23,7 +23,10 @@ def write_tables(folder: Path, rows: Mapping[str, Row], *, instances: Sequence[i
     The conventions are ukbconv csv, ukbconv r, Table Exporter and dx extract_dataset.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    columns = [("sex", 0), *((name, i) for i in instances for name in FIELDS if name != "sex")]
+    others = [name for name in FIELDS if name != "sex"]
+    columns = [("sex", 0)]
+    for instance in instances:
+        columns += [(name, instance) for name in others]
 
     def write(
         file: str,
@@ -34,14 +37,12 @@ def write_tables(folder: Path, rows: Mapping[str, Row], *, instances: Sequence[i
         missing: str,
         text: bool,
     ) -> None:
-        header = separator.join([eid, *(name(FIELDS[column], i) for column, i in columns)])
-        lines = [
-            separator.join(
-                [person, *(_cell(row, column, missing=missing, text=text) for column in columns)]
-            )
-            for person, row in rows.items()
-        ]
-        (folder / file).write_text("\n".join([header, *lines]) + "\n")
+        names = [name(FIELDS[column], i) for column, i in columns]
+        lines = [separator.join([eid, *names])]
+        for person, row in rows.items():
+            cells = [_cell(row, column, missing=missing, text=text) for column in columns]
+            lines.append(separator.join([person, *cells]))
+        (folder / file).write_text("\n".join(lines) + "\n")
 
     def short(field: int, i: int) -> str:
         return f"p{field}" if field == 31 else f"p{field}_i{i}"

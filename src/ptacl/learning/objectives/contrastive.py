@@ -72,13 +72,12 @@ class Contrastive(Objective):
         would be close to 1, and the model would spend hundreds of steps on separating them. (The
         paper gives no initial values.)
         """
-        pooled = [
-            tuple(heads.pool(self.encoders[m](b[m])) for m in ("ecg", "cmr")) for b in batches
-        ]
-        for projector, parts in zip(
-            (self.ecg_projector, self.cmr_projector), zip(*pooled, strict=True), strict=True
-        ):
-            heads.centre(projector, torch.cat(parts))
+        ecg_parts, cmr_parts = [], []
+        for batch in batches:
+            ecg_parts.append(heads.pool(self.encoders["ecg"](batch["ecg"])))
+            cmr_parts.append(heads.pool(self.encoders["cmr"](batch["cmr"])))
+        heads.centre(self.ecg_projector, torch.cat(ecg_parts))
+        heads.centre(self.cmr_projector, torch.cat(cmr_parts))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return `loss`, `global` and `top1` (ECG to CMR).

@@ -63,10 +63,13 @@ class CrossAutoencoder(Objective):
     @torch.no_grad()
     def begin(self, batches: Iterable[Batch]) -> None:
         """Centre both latents."""
-        pooled = [{m: heads.pool(self.encoders[m](b[m])) for m in self.encoders} for b in batches]
+        pooled: dict[str, list[Tensor]] = {m: [] for m in self.encoders}
+        for batch in batches:
+            for m, encoder in self.encoders.items():
+                pooled[m].append(heads.pool(encoder(batch[m])))
         for m, linear in self.latents.items():
             assert isinstance(linear, nn.Linear)
-            heads.centre(linear, torch.cat([p[m] for p in pooled]))
+            heads.centre(linear, torch.cat(pooled[m]))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return `loss`, the contrastive term `global` with its chance level, and both errors.

@@ -25,9 +25,9 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from ptacl.cmr import elements, stack
 from ptacl.cmr.cine import Cine, no_faults
-from ptacl.cmr.stack import Frame
+from ptacl.cmr.dicom import elements, stack
+from ptacl.cmr.dicom.stack import Frame
 from ptacl.exclusions import Excluded, Reason
 
 _SHORT_AXIS = re.compile(r"cine_?(?:segmented_)?sax(?:_b(\d*))?", re.IGNORECASE)
@@ -99,7 +99,8 @@ def _open_file(path: Path) -> IO[bytes]:
 def read_folder(path: Path) -> Cine:
     """Read a cine from a folder of DICOM files.
 
-    Raises Excluded(UNREADABLE, NO_SHORT_AXIS), and the exclusions of :func:`ptacl.cmr.stack.build`.
+    Raises Excluded(UNREADABLE, NO_SHORT_AXIS), and the exclusions of
+    :func:`ptacl.cmr.dicom.stack.build`.
     """
     try:
         files = sorted(p for p in Path(path).iterdir() if p.is_file())

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -66,29 +67,26 @@ def build(
     CONFLICTING_IMAGES if a series has two different images of a phase, because it is impossible to
     know which one is right.
     """
-    if (people := len({f.person for f in frames})) > 1:
+    people = len({f.person for f in frames})
+    if people > 1:
         raise Excluded(Reason.SEVERAL_PEOPLE, f"{people} patient ids in the short axis")
     usable = [f for f in frames if f.series is not None] or list(frames)
-    by_number = _grouped(usable, key=lambda f: f.series)
-    chosen = [
-        f
-        for number, group in by_number.items()
-        for f in (group if number is None else _last_complete(group))
-    ]
+    chosen: list[Frame] = []
+    for number, group in _grouped(usable, key=lambda f: f.series).items():
+        chosen += group if number is None else _last_complete(group)
     groups = [_last_complete(group) for group in _by_depth(chosen)]
     slices = _from_first([_phases(group) for group in groups])
     _check_phases(groups)
     _check_geometry(slices)
-    expected = max(
-        Counter(len(s) for s in slices).most_common(1)[0][0], *(s[0].expected for s in slices)
-    )
+    usual = Counter(map(len, slices)).most_common(1)[0][0]
+    expected = max(usual, *(s[0].expected for s in slices))
     counts = counts | {
         "decoys": counts["decoys"] + len(frames) - len(usable),
         "duplicates": len(usable) - sum(map(len, slices)),
         "gaps": sum(max(expected - len(s), 0) for s in slices),
     }
     return Cine(
-        slices=tuple(np.stack([f.pixels for f in s]) for s in slices),
+        slices=tuple(map(_pixels, slices)),
         spacing_mm=(*slices[0][0].spacing_mm, _slice_mm(slices)),
         positions_mm=tuple(s[0].depth_mm for s in slices),
         frame_ms=_frame_ms(slices),
@@ -96,6 +94,10 @@ def build(
         counts=counts,
         causes=causes,
     )
+
+
+def _pixels(frames: Sequence[Frame]) -> np.ndarray:
+    return np.stack([frame.pixels for frame in frames])
 
 
 def _grouped(frames: Iterable[Frame], *, key: Callable[[Frame], Any]) -> dict[Any, list[Frame]]:
@@ -107,11 +109,11 @@ def _grouped(frames: Iterable[Frame], *, key: Callable[[Frame], Any]) -> dict[An
 
 def _last_complete(frames: Sequence[Frame]) -> list[Frame]:
     """Return the series with most phases; of several such, the last acquired."""
-    series = _grouped(frames, key=lambda f: f.uid)
-    return max(
-        series.values(),
-        key=lambda group: (len(_phases(group)), max(f.acquired for f in group), group[0].uid),
-    )
+
+    def completeness(group: list[Frame]) -> tuple[int, Any, str]:
+        return len(_phases(group)), max(f.acquired for f in group), group[0].uid
+
+    return max(_grouped(frames, key=lambda f: f.uid).values(), key=completeness)
 
 
 def _phases(frames: Sequence[Frame]) -> list[Frame]:
@@ -135,12 +137,11 @@ def _check_phases(slices: Iterable[Sequence[Frame]]) -> None:
     for frames in slices:
         timed = _timed(frames)
         keys = [f.trigger_ms if timed else f.instance for f in frames]
-        first = dict(zip(reversed(keys), reversed(frames), strict=True))
-        if not all(
-            f is first[key] or np.array_equal(f.pixels, first[key].pixels)
-            for key, f in zip(keys, frames, strict=True)
-        ):
-            raise Excluded(Reason.CONFLICTING_IMAGES)
+        first: dict[Any, Frame] = {}
+        for key, frame in zip(keys, frames, strict=True):
+            same = first.setdefault(key, frame)
+            if frame is not same and not np.array_equal(frame.pixels, same.pixels):
+                raise Excluded(Reason.CONFLICTING_IMAGES)
 
 
 def _by_depth(frames: Sequence[Frame]) -> list[list[Frame]]:
@@ -159,16 +160,18 @@ def _from_first(slices: list[list[Frame]]) -> list[list[Frame]]:
 
     The result is the order of depth, upwards or downwards.
     """
-    number = np.array(
-        [min(f.instance if f.series is None else f.series for f in s) for s in slices], float
-    )
+
+    def first_number(frames: list[Frame]) -> int:
+        return min(f.instance if f.series is None else f.series for f in frames)
+
+    number = np.array([first_number(frames) for frames in slices], float)
     depth = np.arange(len(slices)) - (len(slices) - 1) / 2
     return slices[::-1] if (number - number.mean()) @ depth < 0 else slices
 
 
 def _check_geometry(slices: Sequence[Sequence[Frame]]) -> None:
     first = slices[0][0]
-    frames = [f for s in slices for f in s]
+    frames = list(chain.from_iterable(slices))
     for frame in frames:
         if frame.pixels.shape != first.pixels.shape:
             raise Excluded(
