@@ -1,13 +1,11 @@
 """How Sphinx builds the documentation: `make docs`. Nothing is fetched from the network."""
 
-import re
-
 project = "PTACL"
 html_title = "PTACL"
 html_theme = "furo"
 html_copy_source = html_show_copyright = False
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
 
@@ -16,48 +14,30 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 add_module_names = False
-# References are checked, except to other packages, whose inventories would be needed, and to what
-# the pages of the API leave out.
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+# References are checked, except to other packages, whose inventories would be needed, and to parts
+# of this package that the pages of the API leave out.
 nitpick_ignore_regex = [
     ("py:.*", r"(?!ptacl\.).*"),
-    (
-        "py:.*",
-        r"ptacl\.(config\.(\w+\.)?[A-Z]|evaluation|learning\.(data|chance)|models|ecg\.read|exclusions|cmr).*",
-    ),
+    ("py:.*", r"ptacl\.(config|evaluation|learning|models|ecg|exclusions|cmr|sources)\..*"),
+    ("py:.*", r"ptacl\.(sources|exclusions).*"),
 ]
-
-_HEADING = re.compile(r"^-+$")
-_ARGUMENT = re.compile(r"(^|(?<=[.;)] ))([a-z]\w*(?:, [a-z]\w*)*) : ")
 
 
 def setup(app):
-    """Docstrings here are plain text, with arguments as `name : meaning`."""
-    app.connect("autodoc-process-docstring", _arguments)
-    app.connect("source-read", _title)
+    """Register the functions of this file."""
+    app.connect("autodoc-process-docstring", escape_bars)
+    app.connect("source-read", add_title)
 
 
-def _title(app, name, source):
-    """Tables that the workflow wrote have no heading: that of the page is the name of the file."""
+def escape_bars(app, what, name, obj, options, lines):
+    """Escape bars, such as those of |k - t|, which reStructuredText takes for substitutions."""
+    lines[:] = [line.replace("|", r"\|") for line in lines]
+
+
+def add_title(app, name, source):
+    """Add a heading to tables that the workflow wrote: the name of the file."""
     if name.startswith("benchmark/") and not source[0].startswith("# "):
-        source[0] = (
-            f"# {name.removeprefix('benchmark/').replace('-', ' ').capitalize()}\n\n{source[0]}"
-        )
-
-
-def _arguments(app, what, name, obj, options, lines):
-    """In place: bars are no substitutions, headings go, and each argument of a paragraph that
-    begins with one has its line.
-    """
-    out = []
-    for line in (text.replace("|", r"\|") for text in lines):
-        if _HEADING.match(line):
-            out.pop()
-            continue
-        inside = bool(out) and bool(out[-1]) and out[-1].startswith(("| ", "  "))
-        if _ARGUMENT.match(line):
-            out.append("| " + _ARGUMENT.sub(r"\1**\2** : ", line))
-        elif line and inside:
-            out.append("  " + _ARGUMENT.sub(r"\1**\2** : ", line))
-        else:
-            out.append(line)
-    lines[:] = out
+        title = name.removeprefix("benchmark/").replace("-", " ").capitalize()
+        source[0] = f"# {title}\n\n{source[0]}"

@@ -45,8 +45,15 @@ class Model:
 
         Parameters
         ----------
-        folder : model folder, such as `results/models/ptacl-0`.
-        device : `cpu` or `cuda`.
+        folder : path
+            Model folder, such as `results/models/ptacl-0`.
+        device : str
+            `cpu` or `cuda`.
+
+        Returns
+        -------
+        Model
+            The model, on this device.
 
         Raises
         ------
@@ -87,19 +94,26 @@ class Model:
 
         Parameters
         ----------
-        source : files, or ECGs as an array (leads, samples) or (n, leads, samples).
-        modality : `ecg` or `cmr`.
-        rate_hz : sampling rate of an array, in Hz.
-        leads : names of the rows of an array, in any order.
-        unit : unit of an array: mV, uV, V or nV.
-        segmentation : segmentation of a single cine; by default the file next to it, if there is
-        one.
-        progress : whether to show a progress bar.
+        source : path, list of paths, or ndarray
+            Files, or ECGs of shape (leads, samples) or (n, leads, samples).
+        modality : str
+            `ecg` or `cmr`.
+        rate_hz : float
+            Sampling rate of an array, Hz.
+        leads : sequence of str
+            Names of the rows of an array, in any order.
+        unit : str
+            Unit of an array: mV, uV, V or nV.
+        segmentation : path, optional
+            Segmentation of a single cine. By default the file next to it, if it exists.
+        progress : bool
+            Whether to show a progress bar.
 
         Returns
         -------
-        One row per input, with columns `e0` to `eD-1`. `reason` says why an input cannot be used,
-        and is "" if it can be used. The embedding of an input that cannot be used is NaN.
+        DataFrame
+            One row per input, with the columns `e0` to `eD-1`. `reason` says why an input cannot be
+            used, and is "" if it can be. The embedding of an input that cannot be used is NaN.
 
         Raises
         ------
@@ -139,11 +153,12 @@ class Model:
 
         Returns
         -------
-        One row per input and phenotype. `value`, `low` and `high` are the prediction and its
-        interval, from the residuals of the test participants. `out_of_distribution` says whether
-        the embedding is farther from the mean of the training participants than 99.5 % of the test
-        participants, by Mahalanobis distance; it is missing if the input cannot be used. `reason`
-        is as in :meth:`embed`.
+        DataFrame
+            One row per input and phenotype. `value`, `low` and `high` are the prediction and its
+            interval, from the residuals of the test participants. `out_of_distribution` says
+            whether the embedding is farther from the mean of the training participants than 99.5 %
+            of the test participants, by Mahalanobis distance; it is missing if the input cannot be
+            used. `reason` is as in :meth:`embed`.
 
         Raises
         ------
@@ -205,8 +220,9 @@ class Model:
 
         Returns
         -------
-        One row per input and rank, with the similarity, the visit and its phenotypes. An input that
-        cannot be used has one row with the reason.
+        DataFrame
+            One row per input and rank, with the similarity, the visit and its phenotypes. An input
+            that cannot be used has one row with the reason.
 
         Raises
         ------
@@ -257,30 +273,16 @@ class Model:
         return pd.concat(rows, ignore_index=True)
 
     def _run(
-        self,
-        source: Files | np.ndarray,
-        modality: Modality,
-        *,
-        rate_hz: float = 500,
-        leads: Sequence[str] = LEADS,
-        unit: str = "mV",
-        segmentation: Path | None = None,
-        progress: bool = False,
+        self, source: Files | np.ndarray, modality: Modality, *, progress: bool, **how: Any
     ) -> tuple[list[str], dict[str, np.ndarray], list[str]]:
-        """Return names, arrays and reasons of all inputs; unusable inputs are NaN in the arrays."""
+        """Return names, arrays and reasons of all inputs; unusable inputs are NaN in the arrays.
+
+        `how` are the other arguments of :func:`ptacl.sources.inputs`.
+        """
         if modality not in self.preparation:
-            raise ValueError(
-                f"{self.folder} has no {modality.upper()} encoder; it has "
-                f"{', '.join(sorted(self.preparation))}"
-            )
-        inputs = sources.inputs(
-            source,
-            modality=modality,
-            rate_hz=rate_hz,
-            leads=leads,
-            unit=unit,
-            segmentation=segmentation,
-        )
+            known = ", ".join(sorted(self.preparation))
+            raise ValueError(f"{self.folder} has no {modality.upper()} encoder; it has {known}")
+        inputs = sources.inputs(source, modality=modality, **how)
         arrays, reasons = embedding.run(
             self.parts,
             inputs,
