@@ -81,7 +81,7 @@ def halves(
 
 
 def measure(step: Callable[[], None], *, steps: int, device: torch.device) -> tuple[float, float]:
-    """Median seconds a step, and peak GiB on the device."""
+    """Median seconds per step, and peak GiB on the device."""
     cuda = device.type == "cuda"
     for _ in range(3):
         step()

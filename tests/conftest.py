@@ -2,7 +2,7 @@ import fcntl
 import os
 from pathlib import Path
 
-# before NumPy and torch are imported: tests run beside one another
+# before NumPy and torch are imported: several processes run tests
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest

@@ -121,7 +121,7 @@ def test_interrupted_training_goes_on_where_it_was(scratch: Project) -> None:
 
 
 def test_a_method_from_outside_the_package_becomes_a_row(scratch: Project) -> None:
-    """docs/add-a-method.md, word for word; then a changed line of the method retrains it alone."""
+    """docs/add-a-method.md, word for word; then a changed line of the method only retrains it."""
     text = (ROOT / "docs/add-a-method.md").read_text()
     method, settings = (
         re.search(rf"```{kind}\n(.*?)```", text, flags=re.S).group(1) for kind in ("python", "yaml")

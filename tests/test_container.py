@@ -63,7 +63,7 @@ class Clean:
         found = [Path(p) for p in re.findall(r"(?<=[ '/])(/[\w/.-]+)", options) if Path(p).is_dir()]
         self.indexes = sorted(
             {str(p.parent if p.name == "simple" else p) for p in found}
-        )  # an index lies beside its files
+        )  # an index is next to its files
         values = re.findall(r"^(?::env:|global)\.([\w-]+)='(.*)'$", options, flags=re.M)
         kept = {
             key: value
@@ -154,8 +154,8 @@ def test_the_command_of_the_container_runs(clean: Clean) -> None:
 
 
 def test_pip_takes_what_conda_hands_it(clean: Clean) -> None:
-    """Conda writes these lines into a file of requirements and runs pip where environment.yaml
-    lies.
+    """Conda writes these lines into a file of requirements and runs pip in the folder of
+    environment.yaml.
     """
     entries = yaml.safe_load((ROOT / "envs/environment.yaml").read_text())["dependencies"]
     lines = next(entry["pip"] for entry in entries if isinstance(entry, dict))
@@ -165,8 +165,8 @@ def test_pip_takes_what_conda_hands_it(clean: Clean) -> None:
 
 
 def test_the_wheel_suffices_where_nothing_else_is(clean: Clean, tmp_path: Path) -> None:
-    """Built from the sdist, installed in place of the sources, beside its own dependencies
-    alone.
+    """Built from the sdist, installed in place of the sources, with only its own
+    dependencies.
     """
     checkout(tmp_path / "source")
     build = "import sys, setuptools.build_meta as b; print(b.build_sdist(sys.argv[1]))"

@@ -112,7 +112,7 @@ def workflow() -> list[Path]:
 
 @functools.cache
 def printable() -> str:
-    """All text that the sources can print, with `…` for what is filled in."""
+    """All text that the sources can print, with `…` for values that are filled in."""
     sources = [*(ROOT / "src/ptacl").rglob("*.py"), ROOT / "workflow/rules/common.smk"]
     texts = [(ROOT / "Makefile").read_text()]
     for path in sources:

@@ -67,7 +67,7 @@ print(json.dumps(found))
 
 
 def test_a_trained_model_is_used_from_its_folder_alone(finished: Project) -> None:
-    """Embeddings from files agree to the bit with those of the pipeline, whatever company a file is
+    """Embeddings from files are byte-identical to those of the pipeline, whatever company a file is
     in.
     """
     environment = os.environ | {"PYTHONPATH": str(finished.folder / "src")}
@@ -139,7 +139,7 @@ def test_commands_that_use_a_model(
     capsys.readouterr()
 
     def ptacl(*arguments: str | Path) -> tuple[int, str, str]:
-        """Exit status, and what was printed to both streams."""
+        """Exit status, and the text of both streams."""
         status = cli.main([*map(str, arguments), "--model", str(results / "models/ptacl-0")])
         return (status, *capsys.readouterr())
 
@@ -177,7 +177,7 @@ def test_commands_that_use_a_model(
 def test_the_notebook_runs_from_its_first_cell_to_its_last(
     finished: Project, tmp_path: Path
 ) -> None:
-    """Its code in order, where the results lie; each figure is drawn."""
+    """Its code in order, in the folder of the results; each figure is drawn."""
     cells = json.loads((ROOT / "docs/explore.ipynb").read_text())["cells"]
     assert all(not cell.get("outputs") for cell in cells), (
         "results belong to a run: clear the outputs"

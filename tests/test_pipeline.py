@@ -175,7 +175,7 @@ def test_withdrawal_reruns_the_shards_that_lose_it_and_leaves_nothing(bulk: Proj
 def test_a_cohort_of_another_origin_runs_from_one_table(
     finished: Project, tmp_path: Path, real_data: Path
 ) -> None:
-    """Simulated pairs under other names, beside real ECGs in WFDB that have no cine; own phenotypes
+    """Simulated pairs under other names, next to real ECGs in WFDB without a cine; own phenotypes
     and a split.
     """
     project = Project(tmp_path / "other")

@@ -12,7 +12,7 @@ from project import ROOT, checkout
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of installed packages with the wheel alone; what it depends on comes from the
+    """A folder of installed packages with only the wheel; its dependencies come from the
     environment of the tests.
     """
     folder = tmp_path_factory.mktemp("wheel")

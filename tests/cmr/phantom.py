@@ -91,7 +91,7 @@ def dicom(pixels: np.ndarray, **values: Any) -> Dataset:
         "ImagePositionPatient": [0, 0, 0],
         "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
         "PixelSpacing": [PIXEL_MM, PIXEL_MM],
-        "SpacingBetweenSlices": 5.2,  # a lie: positions tell
+        "SpacingBetweenSlices": 5.2,  # wrong on purpose: the positions are right
         "SliceLocation": 1,
         "SliceThickness": 8,
         "Rows": pixels.shape[0],
@@ -134,7 +134,7 @@ def series(
 
 
 def decoys(pixels: np.ndarray) -> dict[str, Dataset]:
-    """Files of the series that a real zip holds beside the cine."""
+    """Files of the series that a real zip holds next to the cine."""
     names = (
         "CINE_segmented_SAX_InlineVF",
         "Inline_VF_Results_AllSlices",

@@ -81,7 +81,7 @@ def test_a_shard_becomes_a_store_a_manifest_and_a_sheet(
         "9000003_2": Reason.UNREADABLE.value,
         "9000004_2": Reason.NO_SHORT_AXIS.value,
         "9000005_3": Reason.WRONG_FRAMES.value,
-    }  # and 9000006 has none: it joins the pre-training of the other modality, and is no exclusion
+    }  # 9000006 has no cine: it only joins the pre-training of the other modality
     opened = store.read(tmp_path / "0")
     assert opened.visits == manifest["visits"]
     assert opened.attributes["settings"]["size"] == settings.size

@@ -160,7 +160,7 @@ def held(*slices: int, count: int = 9, pixels: int = 30) -> np.ndarray:
     labels = np.zeros((2, count, 10, 10), np.uint8)
     for z in slices:
         labels[0, z].flat[:pixels] = LV
-    labels[1] = LV  # end-diastole alone decides
+    labels[1] = LV  # only end-diastole decides
     return labels
 
 

@@ -37,7 +37,7 @@ def test_one_frame_brighter_than_its_neighbours_is_not_taken_for_end_systole(fra
 
 
 def test_it_never_lies_at_the_end_of_the_cycle():
-    """An end of the cycle that is brighter than all else, as after an artefact, is not taken."""
+    """An end of the cycle that is brighter than the rest, as after an artefact, is not taken."""
     cine = beating()
     cine[-5:] = 255
     assert abs(end_systole(cine, volume_ml={})[0] - 18) <= 1

@@ -179,7 +179,7 @@ def test_links_that_loop_and_names_that_are_not_utf8_cost_nothing_else(tmp_path:
 def test_a_folder_that_cannot_be_listed_is_told_to_the_caller(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The right to list is taken away by a stand-in for os.scandir: nothing is closed to root, who
+    """A mock of os.scandir refuses to list a folder: no permission stops root, who
     runs tests in containers.
     """
     for name in ("10", "11"):

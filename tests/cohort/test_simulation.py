@@ -1,6 +1,4 @@
-"""The simulated cohort as a whole: what is written, that it is reproducible, and what is wrong on
-purpose.
-"""
+"""The simulated cohort as a whole: its files, their reproducibility, and faults on purpose."""
 
 import csv
 import hashlib

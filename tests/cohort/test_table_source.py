@@ -123,7 +123,7 @@ def test_the_manifest_of_a_table(tmp_path: Path, settings: Callable[..., config.
 def test_visits_with_one_file_join_pre_training_where_wanted(
     tmp_path: Path, settings: Callable[..., config.Cohort]
 ) -> None:
-    """But for those of the test split; and their files stand in the lists of the shards."""
+    """Except those of the test split; their files are in the lists of the shards."""
     kinds = [
         ("e.dcm", "c.zip", "train"),
         ("e.dcm", "", "train"),

@@ -69,7 +69,7 @@ def cardiosoft(
     leads: Mapping[str, np.ndarray], *, beats_ms: Sequence[float] = (), participant: str = "9000001"
 ) -> str:
     """A CardioSoft file with these counts, its lines broken as the device does, a median beat
-    beside the strip.
+    next to the strip.
     """
 
     def waveform(lead: str, values: np.ndarray) -> str:

@@ -55,7 +55,9 @@ def test_a_statistic_without_any_value_is_nan():
 
 
 def test_interval_of_known_draws():
-    estimates = np.concatenate([[1e9], np.arange(1001.0)])  # the sample itself is no draw
+    estimates = np.concatenate(
+        [[1e9], np.arange(1001.0)]
+    )  # the sample itself does not count as a draw
     assert uncertainty.interval(estimates, confidence=0.9) == pytest.approx((50, 950))
 
 
@@ -222,7 +224,7 @@ def test_holm_agrees_with_the_textbook():
 def test_p_by_hand() -> None:
     """Of nine draws one is at or below zero: twice (1 + 1) / (9 + 1).
 
-    The first entry is the sample, and a NaN is no draw.
+    The first entry is the sample, and a NaN does not count.
     """
     differences = np.array([-5.0, 1, 2, 3, 4, 5, 6, 7, 8, 0, np.nan])
     assert uncertainty.p_value(differences) == pytest.approx(0.4)

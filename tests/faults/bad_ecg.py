@@ -16,7 +16,7 @@ _LIMB, _CHEST = LEADS[:6], LEADS[6:]
 
 
 def strip(edit: Edit) -> Edit:
-    """An edit of the rhythm strip alone: the median beat, before it, has elements of the same
+    """An edit of the rhythm strip only: the median beat, before it, has elements of the same
     names.
     """
 

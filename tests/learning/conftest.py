@@ -63,7 +63,7 @@ DECODER = {"width": 16, "depth": 1, "heads": 2}
 
 @dataclass(frozen=True)
 class Cohort:
-    """Where the files of the cohort lie, and what was written into the stores."""
+    """The folders of the cohort, and the values in its stores."""
 
     folder: Path
     visits: list[str]

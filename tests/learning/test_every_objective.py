@@ -1,5 +1,5 @@
 """What holds for each objective: which parts learn, a handful of samples by heart, and a ResNet
-beside a transformer.
+next to a transformer.
 """
 
 import shutil
@@ -64,7 +64,7 @@ def test_a_handful_of_samples_is_learnt_by_heart(name, entries, cohort, inputs, 
     objective, samples = built(entries[name], cohort, inputs)
     few = data.Samples(**{**vars(samples), "rows": samples.rows[1 : 1 + count]})
     objective.eval().begin([few.finish(few.collect(np.arange(count), epoch=None), device=CPU)])
-    epochs = 500 if name in ("ecg", "cmr", "cmae") else 350  # what is reconstructed takes longer
+    epochs = 500 if name in ("ecg", "cmr", "cmae") else 350  # reconstructions take longer
     how = {
         "epochs": epochs,
         "batch_size": count,

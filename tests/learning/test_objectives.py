@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def contrastive(inputs, ptacl):
-    """With one frozen layer, which the settings would allow for trained weights alone."""
+    """With one frozen layer, which the settings would only allow for trained weights."""
     return assemble.build(ptacl.model_copy(update={"frozen_layers": 1}), inputs(), seed=0)
 
 
@@ -248,7 +248,7 @@ def test_training_in_bfloat16_stays_near_float32(
 
 def test_projectors_start_centred_under_bfloat16_too(contrastive, pairs):
     """Encoders whose outputs share a mean a hundred times the spread: rounded to bfloat16 it would
-    not be taken away.
+    not be removed.
     """
     for norm in (contrastive.encoders["ecg"].norm, contrastive.encoders["cmr"].norm):
         torch.nn.init.constant_(norm.weight, 0.01)

@@ -1,5 +1,5 @@
-"""Trains both objectives in double precision, alone or under torchrun, and saves weights and
-history of each process.
+"""Trains both objectives in double precision, in one process or under torchrun, and saves the
+weights and history of each process.
 
 In single precision the comparison would say little: AdamW makes a full step of a gradient that is
 zero but for rounding.

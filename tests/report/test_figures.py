@@ -47,7 +47,7 @@ def test_dots_lie_where_the_numbers_say():
     assert [float(r.get("cx")) for r in shapes(svg, "paper")] == [axis.at(0.69)]
     line = shapes(svg, "ceiling")[0]
     assert float(line.get("x1")) == axis.at(0.5)
-    assert float(line.get("y1")) > float(dots[0].get("cy"))  # beside the ECG alone
+    assert float(line.get("y1")) > float(dots[0].get("cy"))  # only next to the ECG
     assert float(line.get("y1")) < float(dots[1].get("cy")) < float(line.get("y2"))
 
 

@@ -55,10 +55,10 @@ def test_precision_falls_with_k_and_ptacl_leads_at_one():
 
 
 def test_numbers_are_those_of_the_text(root):
-    """Every number, against the text of the paper where it lies beside the project."""
+    """Every number, against the text of the paper, if it is next to the project."""
     text = root.parent / "shared" / "paper.txt"
     if not text.is_file():
-        pytest.skip("no text of the paper beside the project")
+        pytest.skip("no text of the paper next to the project")
     lines = [
         re.sub(r"\\mathbf|\\bf|\\boldsymbol|[{}$~\\]", " ", line)
         for line in Path(text).read_text().splitlines()
