@@ -52,7 +52,7 @@ def fast_bfloat16() -> bool:
 def ours(
     shape: list[int], patch: list[int], *, depth: int, mask_ratio: float, bfloat16: bool
 ) -> Callable[[], None]:
-    encoder = vit.Encoder(
+    encoder = vit.VisionTransformer(
         config.Encoder(shape=shape, patch=patch, width=WIDTH, depth=depth, heads=HEADS)
     )
     model = mae.MAE(encoder, DECODER, mask_ratio=mask_ratio)

@@ -273,7 +273,7 @@ class Model:
         return pd.concat(rows, ignore_index=True)
 
     def _run(
-        self, source: Files | np.ndarray, modality: Modality, *, progress: bool, **how: Any
+        self, source: Files | np.ndarray, modality: Modality, *, progress: bool = False, **how: Any
     ) -> tuple[list[str], dict[str, np.ndarray], list[str]]:
         """Return names, arrays and reasons of all inputs; unusable inputs are NaN in the arrays.
 

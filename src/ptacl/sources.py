@@ -10,6 +10,7 @@ import numpy as np
 from ptacl.cmr import examine as cmr
 from ptacl.cmr.read import find_labels
 from ptacl.ecg import examine as ecg
+from ptacl.ecg.read import LEADS
 from ptacl.preparation import Examined
 
 Files = str | Path | Sequence[str | Path]
@@ -29,10 +30,10 @@ def inputs(
     source: Files | np.ndarray,
     *,
     modality: str,
-    rate_hz: float,
-    leads: Sequence[str],
-    unit: str,
-    segmentation: Path | None,
+    rate_hz: float = 500,
+    leads: Sequence[str] = LEADS,
+    unit: str = "mV",
+    segmentation: Path | None = None,
 ) -> list[Input]:
     """List the inputs of a model.
 

@@ -22,7 +22,7 @@ from ptacl.cohort.simulation import (
     nifti,
 )
 from ptacl.cohort.simulation.causes import Causes
-from ptacl.cohort.simulation.cine import Cine
+from ptacl.cohort.simulation.cine import SimulatedCine
 from ptacl.cohort.simulation.defects import Defect
 from ptacl.cohort.simulation.ecg import Recording
 from ptacl.cohort.simulation.nuisance import CINE, ECG
@@ -35,7 +35,7 @@ def draw(k: int) -> Causes:
 
 
 @pytest.fixture(scope="module")
-def cines() -> list[tuple[Causes, Cine]]:
+def cines() -> list[tuple[Causes, SimulatedCine]]:
     return [
         (draw(k), cine.image(draw(k), np.random.default_rng(100 + k), nuisance=CINE))
         for k in range(PERSONS)
@@ -67,7 +67,7 @@ def read_leads(text: str, place: str) -> dict[str, list[int]]:
 
 
 def test_volumes_of_the_written_segmentation_are_the_drawn_ones(
-    cines: list[tuple[Causes, Cine]], tmp_path: Path
+    cines: list[tuple[Causes, SimulatedCine]], tmp_path: Path
 ) -> None:
     for person, drawn in cines:
         nifti.write_image(tmp_path / "seg_sa.nii.gz", drawn.labels, cine=drawn)
@@ -87,7 +87,9 @@ def test_volumes_of_the_written_segmentation_are_the_drawn_ones(
         assert lv.argmax() == 0
 
 
-def test_middle_slice_holds_the_ventricles_in_every_frame(cines: list[tuple[Causes, Cine]]) -> None:
+def test_middle_slice_holds_the_ventricles_in_every_frame(
+    cines: list[tuple[Causes, SimulatedCine]],
+) -> None:
     for _, drawn in cines:
         frames, slices = drawn.labels.shape[:2]
         middle = drawn.labels[:, slices // 2]
@@ -97,7 +99,7 @@ def test_middle_slice_holds_the_ventricles_in_every_frame(cines: list[tuple[Caus
         assert min(drawn.image.shape[2:]) >= 84 + 20
 
 
-def test_myocardium_encloses_the_cavity(cines: list[tuple[Causes, Cine]]) -> None:
+def test_myocardium_encloses_the_cavity(cines: list[tuple[Causes, SimulatedCine]]) -> None:
     for _, drawn in cines:
         for t in (0, 20):
             middle = drawn.labels[t, drawn.labels.shape[1] // 2]
@@ -110,7 +112,7 @@ def test_myocardium_encloses_the_cavity(cines: list[tuple[Causes, Cine]]) -> Non
 
 
 def test_blood_is_brighter_than_muscle_and_noise_is_rician(
-    cines: list[tuple[Causes, Cine]],
+    cines: list[tuple[Causes, SimulatedCine]],
 ) -> None:
     for _, drawn in cines:
         middle = drawn.image.shape[1] // 2
@@ -124,7 +126,7 @@ def test_blood_is_brighter_than_muscle_and_noise_is_rician(
 
 
 def test_nifti_reads_back_equal_and_left_handed(
-    cines: list[tuple[Causes, Cine]], tmp_path: Path
+    cines: list[tuple[Causes, SimulatedCine]], tmp_path: Path
 ) -> None:
     person, drawn = cines[0]
     path = tmp_path / "sa.nii.gz"
@@ -143,7 +145,9 @@ def test_nifti_reads_back_equal_and_left_handed(
     assert path.read_bytes() == first
 
 
-def test_dicom_zip_reads_back_equal(cines: list[tuple[Causes, Cine]], tmp_path: Path) -> None:
+def test_dicom_zip_reads_back_equal(
+    cines: list[tuple[Causes, SimulatedCine]], tmp_path: Path
+) -> None:
     _, drawn = cines[1]
     path = tmp_path / "9000001_20209_2_0.zip"
     dicom.write_zip(path, drawn, person="9000001", rng=np.random.default_rng(0))
@@ -293,7 +297,7 @@ def test_spoiled_limb_leads_rate_and_end(recordings: list[Recording]) -> None:
         etree.fromstring(defects.spoil_xml(text, Defect.ECG_TRUNCATED).encode("latin-1"))
 
 
-def test_spoiled_cine(cines: list[tuple[Causes, Cine]]) -> None:
+def test_spoiled_cine(cines: list[tuple[Causes, SimulatedCine]]) -> None:
     _, drawn = cines[0]
     frames, slices = drawn.image.shape[:2]
     spoiled = {defect: defects.spoil_cine(drawn, defect) for defect in defects.NIFTI}

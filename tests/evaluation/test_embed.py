@@ -9,7 +9,7 @@ import torch
 from ptacl import config, store
 from ptacl.evaluation import embed
 from ptacl.models import heads, weights
-from ptacl.models.vit import Encoder
+from ptacl.models.vit import VisionTransformer
 
 ENCODERS = config.Encoders.model_validate(
     {
@@ -92,7 +92,7 @@ def experiment(tmp_path):
     """A model folder as contrastive training leaves it, untrained."""
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        modules = {"ecg": Encoder(ENCODERS.ecg), "cmr": Encoder(ENCODERS.cmr)}
+        modules = {"ecg": VisionTransformer(ENCODERS.ecg), "cmr": VisionTransformer(ENCODERS.cmr)}
         modules |= {
             "ecg_projector": heads.projector(16, 8),
             "cmr_projector": heads.projector(16, 8),
@@ -183,7 +183,7 @@ def test_batch_size_changes_nothing(run, experiment):
 
 def test_a_supervised_model_gives_its_predictions_too(run, experiment, inputs, tmp_path):
     _, modules = experiment
-    head = heads.Head(
+    head = heads.PredictionHead(
         config.Head(width=16, pool="attention", heads=2, phenotypes=["LVEDV", "LVEF"])
     ).eval()
     head.mean.copy_(torch.tensor([150.0, 60.0]))

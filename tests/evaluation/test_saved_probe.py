@@ -8,7 +8,7 @@ from sklearn.linear_model import LinearRegression
 
 from ptacl import config
 from ptacl.evaluation import saved_probe
-from ptacl.evaluation.inputs import Samples
+from ptacl.evaluation.inputs import SplitTargets
 
 NAMES = ["LVEDV", "LVEF"]
 
@@ -32,7 +32,7 @@ def people(n: int, *, seed: int, missing: float = 0.0):
         1,
     )
     targets[rng.random(targets.shape) < missing] = np.nan
-    return features, Samples([f"{9000001 + i}_2" for i in range(n)], targets)
+    return features, SplitTargets([f"{9000001 + i}_2" for i in range(n)], targets)
 
 
 def test_the_probe_predicts_within_its_interval(settings) -> None:

@@ -11,7 +11,6 @@ from torch import nn
 
 from ptacl import config
 from ptacl.learning import assemble, data, fit, loop, resume, train
-from ptacl.learning.objectives.contrastive import Contrastive
 from ptacl.learning.objectives.reconstruction import Reconstruction
 
 CPU = torch.device("cpu")
@@ -384,5 +383,5 @@ def test_best_is_chosen_by_the_value_that_the_objective_names(go):
 
 
 def test_contrastive_arms_are_chosen_by_the_global_term_and_the_last_epoch_is_chosen_otherwise(go):
-    assert Contrastive.selection == "global" and Reconstruction.selection == "loss"
+    assert ContrastiveObjective.selection == "global" and Reconstruction.selection == "loss"
     assert [row["chosen"] for row in go()[1]] == [0, 0, 0, 1]

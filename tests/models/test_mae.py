@@ -15,7 +15,9 @@ SHAPES = {"few": [6, 30], "many": [12, 135]}
 
 def _mae(shape: list[int], depth: int, dtype: torch.dtype = torch.float64) -> MAE:
     torch.manual_seed(0)
-    encoder = vit.Encoder(config.Encoder(shape=shape, patch=[1, 5], width=16, depth=2, heads=2))
+    encoder = vit.VisionTransformer(
+        config.Encoder(shape=shape, patch=[1, 5], width=16, depth=2, heads=2)
+    )
     model = MAE(encoder, config.Decoder(width=12, depth=depth, heads=3), mask_ratio=0.75)
     for parameter in model.parameters():  # biases and norms away from 0 and 1
         parameter.data += 0.1 * torch.randn_like(parameter)
@@ -132,7 +134,9 @@ def test_size_of_the_decoder(
     shape: list[int], patch: list[int], width: int, extra_millions: float
 ) -> None:
     with torch.device("meta"):
-        encoder = vit.Encoder(config.Encoder(shape=shape, patch=patch, width=512, depth=1, heads=8))
+        encoder = vit.VisionTransformer(
+            config.Encoder(shape=shape, patch=patch, width=512, depth=1, heads=8)
+        )
         model = MAE(encoder, config.Decoder(width=width, depth=1, heads=4), mask_ratio=0.75)
     assert sum(p.numel() for p in model.decoder.parameters()) / 1e6 == pytest.approx(
         extra_millions, abs=0.005
@@ -177,7 +181,9 @@ def test_positions_of_the_decoder_start_as_in_he_et_al() -> None:
             expected += [math.sin(a) for a in angles] + [math.cos(a) for a in angles]
         torch.testing.assert_close(found[n], torch.tensor([*expected, 0.0, 0.0]), rtol=0, atol=1e-6)
     settings = config.Encoder(shape=[6, 30], patch=[1, 5], width=8, depth=1, heads=1)
-    model = MAE(vit.Encoder(settings), config.Decoder(width=8, depth=1, heads=1), mask_ratio=0.5)
+    model = MAE(
+        vit.VisionTransformer(settings), config.Decoder(width=8, depth=1, heads=1), mask_ratio=0.5
+    )
     assert (
         torch.equal(model.decoder.positions, sines((6, 6), 8))
         and model.decoder.positions.requires_grad

@@ -30,7 +30,7 @@ DECODER = config.Decoder(width=24, depth=1, heads=2)
 
 
 def _ours(settings: config.Encoder, ratio: float, dtype: torch.dtype) -> MAE:
-    return MAE(vit.Encoder(settings), DECODER, mask_ratio=ratio).to(dtype)
+    return MAE(vit.VisionTransformer(settings), DECODER, mask_ratio=ratio).to(dtype)
 
 
 def _shuffle_weights(model: nn.Module) -> None:

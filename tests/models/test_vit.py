@@ -22,9 +22,9 @@ def _count(*modules: nn.Module, trainable: bool = False) -> int:
     )
 
 
-def _encoder(settings: config.Encoder = SMALL, seed: int = 0) -> vit.Encoder:
+def _encoder(settings: config.Encoder = SMALL, seed: int = 0) -> vit.VisionTransformer:
     torch.manual_seed(seed)
-    return vit.Encoder(settings)
+    return vit.VisionTransformer(settings)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_sizes_of_the_paper(
     are frozen.
     """
     with torch.device("meta"):
-        encoder = vit.Encoder(settings)
+        encoder = vit.VisionTransformer(settings)
     assert encoder.num_tokens == math.prod(encoder.grid) == tokens
     assert round(_count(encoder) / 1e6, 3) == millions
     encoder.freeze(2)
@@ -185,7 +185,7 @@ def test_initial_weights() -> None:
             assert parameter.abs().max() <= bound and parameter.abs().max() > 0.99 * bound
 
 
-def _saved_bytes(encoder: vit.Encoder, x: Tensor) -> int:
+def _saved_bytes(encoder: vit.VisionTransformer, x: Tensor) -> int:
     """Bytes of activations kept for the backward pass, parameters apart."""
     own = {p.data_ptr() for p in encoder.parameters()}
     total = 0
@@ -246,7 +246,9 @@ def test_freezing_layers_that_do_not_exist_is_an_error(layers: int) -> None:
 @pytest.mark.parametrize("frozen", [0, 1])
 def test_recomputed_activations_give_the_same_gradients_from_less_memory(frozen: int) -> None:
     torch.manual_seed(0)
-    encoder = vit.Encoder(config.Encoder(shape=[4, 60], patch=[1, 10], width=16, depth=3, heads=2))
+    encoder = vit.VisionTransformer(
+        config.Encoder(shape=[4, 60], patch=[1, 10], width=16, depth=3, heads=2)
+    )
     encoder.freeze(frozen)
     x, kept, found = torch.randn(3, 4, 60), {}, {}
 

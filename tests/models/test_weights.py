@@ -23,7 +23,7 @@ DESCRIPTION = {
 def _modules() -> dict[str, nn.Module]:
     torch.manual_seed(0)
     return {
-        "ecg": vit.Encoder(SETTINGS),
+        "ecg": vit.VisionTransformer(SETTINGS),
         "ecg_projector": heads.projector(16, 8),
         "pool": nn.Identity(),
     }
@@ -150,12 +150,12 @@ def test_cut_weights_are_refused(folder: Path) -> None:
 
 def test_weights_of_another_model_are_refused(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
-    weights.save(other, {"cmr": vit.Encoder(SETTINGS)}, description={})
+    weights.save(other, {"cmr": vit.VisionTransformer(SETTINGS)}, description={})
     wider = SETTINGS.model_copy(update={"width": 32})
     (folder / "model.safetensors").write_bytes((other / "model.safetensors").read_bytes())
     with pytest.raises(ValueError, match=r"'cmr', which config\.json does not name"):
         weights.load(folder)
-    weights.save(other, {"ecg": vit.Encoder(wider)}, description={})
+    weights.save(other, {"ecg": vit.VisionTransformer(wider)}, description={})
     (folder / "model.safetensors").write_bytes((other / "model.safetensors").read_bytes())
     with pytest.raises(ValueError, match="do not fit"):
         weights.encoder(folder, "ecg")

@@ -12,7 +12,7 @@ from ptacl.cmr.examine import ExaminedCine, examine
 from ptacl.preparation import Examined
 
 
-class Cmr(preparation.Modality[config.Cmr]):
+class CmrPreparation(preparation.Modality[config.Cmr]):
     """The preparation of short-axis cines."""
 
     name = "cmr"
@@ -61,7 +61,7 @@ class Cmr(preparation.Modality[config.Cmr]):
         drawing.draw(examined, out_png, size=settings.size)
 
 
-CMR = Cmr()
+CMR = CmrPreparation()
 
 
 def main() -> None:

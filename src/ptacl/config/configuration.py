@@ -31,7 +31,7 @@ from ptacl.config.tables import (
     Embedding,
     Regression,
     Retrieval,
-    Row,
+    TableRow,
 )
 
 
@@ -66,7 +66,7 @@ class Config(Section):
     retrieval: Retrieval = Field(description="Table 1")
     alignment: Alignment = Field(description="Fig. 2")
 
-    def needed(self, rows: Iterable[Row]) -> list[str]:
+    def needed(self, rows: Iterable[TableRow]) -> list[str]:
         """Return the models that rows show, in their order, and the models they start from."""
         found, waiting = dict[str, None](), [row.model for row in rows if row.model]
         while waiting:

@@ -143,7 +143,7 @@ class SimCLR(Trained):
     one modality.
     """
 
-    learns = _OBJECTIVES + "simclr:SimCLR"
+    learns = _OBJECTIVES + "simclr:SimCLRObjective"
     takes = 1
     whole_batches = True
     kind: Literal["simclr"] = Field(description="kind of entry")
@@ -158,7 +158,7 @@ class Supervised(Trained):
     another entry.
     """
 
-    learns = _OBJECTIVES + "supervised:Supervised"
+    learns = _OBJECTIVES + "supervised:SupervisedObjective"
     takes = 1
     kind: Literal["supervised"] = Field(description="kind of entry")
     pool: Literal["mean", "attention"] = Field(
@@ -196,7 +196,7 @@ class Contrastive(Trained):
     3.2).
     """
 
-    learns = _OBJECTIVES + "contrastive:Contrastive"
+    learns = _OBJECTIVES + "contrastive:ContrastiveObjective"
     takes = 2
     whole_batches = True
     kind: Literal["contrastive"] = Field(description="kind of entry")
@@ -232,7 +232,7 @@ class Contrastive(Trained):
 class CrossAutoencoder(Trained):
     """One autoencoder per modality with a shared latent space (Radhakrishnan et al. 2023)."""
 
-    learns = _OBJECTIVES + "cross:CrossAutoencoder"
+    learns = _OBJECTIVES + "cross:CrossAutoencoderObjective"
     takes = 2
     whole_batches = True
     kind: Literal["cmae"] = Field(description="kind of entry")

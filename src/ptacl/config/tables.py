@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from ptacl.config.section import Count, Fraction, Positive, Section
 
 
-class Row(Section):
+class TableRow(Section):
     """The settings that every row of a table or figure has."""
 
     label: str = Field(description="name in tables and figures")
@@ -17,7 +17,7 @@ class Row(Section):
 Feature = Literal["ecg", "cmr", "sex", "age", "height_cm", "weight_kg", "measurements"]
 
 
-class RegressionRow(Row):
+class RegressionRow(TableRow):
     """One row of Table 2: a linear probe of embeddings or other features, or predictions of a
     supervised model.
     """
@@ -86,7 +86,7 @@ class Regression(Section):
     confidence: Fraction = Field(description="coverage of the intervals")
 
 
-class PairRow(Row):
+class PairRow(TableRow):
     """A row of a contrastive model."""
 
     model: str = Field(description="entry of the list of models")

@@ -13,7 +13,7 @@ from ptacl.ecg.read import LEADS
 from ptacl.preparation import Examined
 
 
-class Ecg(preparation.Modality[config.Ecg]):
+class EcgPreparation(preparation.Modality[config.Ecg]):
     """The preparation of ECGs."""
 
     name = "ecg"
@@ -72,7 +72,7 @@ class Ecg(preparation.Modality[config.Ecg]):
         drawing.draw(examined, out_png, rate_hz=settings.rate_hz)
 
 
-ECG = Ecg()
+ECG = EcgPreparation()
 
 
 def main() -> None:

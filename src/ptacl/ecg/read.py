@@ -69,7 +69,7 @@ class EcgRecord:
 
 
 @dataclass(frozen=True)
-class Header:
+class StripHeader:
     """Unchecked facts that a file gives about its strip.
 
     leads : names as written. rate_hz : sampling rate. num_samples : samples per lead. Unreadable
@@ -114,11 +114,11 @@ def parse(data: bytes) -> etree._Element:
     return root
 
 
-def header(root: etree._Element) -> Header:
+def header(root: etree._Element) -> StripHeader:
     """Read the header of the strip, whether or not the strip can be used."""
     names = tuple(str(e.get("lead", "")) for e in root.findall("StripData/WaveformData"))
     count = _number(root.find("StripData/ChannelSampleCountTotal"))
-    return Header(
+    return StripHeader(
         leads=tuple(_NAMES.get(name.strip().lower(), name) for name in names),
         rate_hz=_number(root.find("StripData/SampleRate")),
         num_samples=int(count) if count is not None else None,

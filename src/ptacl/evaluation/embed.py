@@ -24,7 +24,7 @@ from ptacl.learning.phases import cmr_phases, ecg_phases
 from ptacl.learning.recordings import load, split_rows
 from ptacl.models import heads, weights
 from ptacl.models.build import AnyEncoder
-from ptacl.models.vit import Encoder
+from ptacl.models.vit import VisionTransformer
 
 MODALITIES = ("ecg", "cmr")
 _LOCAL = ("ecg_local", "cmr_local", "local_valid")  # arrays with only some samples of a batch
@@ -36,7 +36,7 @@ class LoadedEncoders:
 
     encoders: dict[str, AnyEncoder]
     projectors: dict[str, heads.Projector]
-    heads: dict[str, heads.Head]
+    heads: dict[str, heads.PredictionHead]
     zscore: Zscore
 
     def only(self, modality: str) -> "LoadedEncoders":
@@ -55,7 +55,7 @@ class LoadedEncoders:
             return False
         encoders = list(self.encoders.values())
         same_width = len({encoder.width for encoder in encoders}) == 1
-        return same_width and all(isinstance(encoder, Encoder) for encoder in encoders)
+        return same_width and all(isinstance(encoder, VisionTransformer) for encoder in encoders)
 
 
 def load_model(folder: Path) -> LoadedEncoders:
@@ -130,7 +130,7 @@ def _still_phases(
 ) -> np.ndarray:
     """Return the local CMR embedding (T, D) float16 of a cine that repeats one image."""
     encoder = model.encoders["cmr"]
-    assert isinstance(encoder, Encoder)
+    assert isinstance(encoder, VisionTransformer)
     frames = image_HW.to(device, torch.float32).expand(batch_size, *encoder.settings.shape)
     phases_BTD = cmr_phases(encoder(frames), phases=encoder.grid[0])
     return np.asarray(phases_BTD[0].half().cpu().numpy())

@@ -17,7 +17,7 @@ Files = Mapping[str, Mapping[int, Path]]
 
 
 @dataclass(frozen=True)
-class Samples:
+class SplitTargets:
     """Participants of a split, with one visit each, in the order of the participants table.
 
     visits : n visits, as `participant_instance`.
@@ -28,7 +28,7 @@ class Samples:
     targets: NDArray[np.float64]
 
 
-def read_participants(path: Path, *, split: str, phenotypes: Sequence[str]) -> Samples:
+def read_participants(path: Path, *, split: str, phenotypes: Sequence[str]) -> SplitTargets:
     """Read the rows of one split with `evaluate` set, which mark one visit per participant.
 
     Raises ValueError if columns are missing, the split is empty, or a participant has two rows.
@@ -41,7 +41,7 @@ def read_participants(path: Path, *, split: str, phenotypes: Sequence[str]) -> S
         raise ValueError(
             f"{path} marks two visits of a participant for evaluation: rerun the cohort stages"
         )
-    return Samples(table["visit"].tolist(), table[list(phenotypes)].to_numpy(dtype=np.float64))
+    return SplitTargets(table["visit"].tolist(), table[list(phenotypes)].to_numpy(dtype=np.float64))
 
 
 def read_covariates(

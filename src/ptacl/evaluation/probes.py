@@ -108,8 +108,8 @@ def predict(
     *,
     probe: Path | None,
     participants: Path,
-    train: inputs.Samples,
-    test: inputs.Samples,
+    train: inputs.SplitTargets,
+    test: inputs.SplitTargets,
     names: Sequence[str],
 ) -> Array:
     """Return predicted phenotypes (n, P) of the test participants.
@@ -138,7 +138,7 @@ def predict(
 
 
 def _of_head(
-    embedding: Path, modality: str, *, test: inputs.Samples, names: Sequence[str]
+    embedding: Path, modality: str, *, test: inputs.SplitTargets, names: Sequence[str]
 ) -> Array:
     """Return the predictions (n, P) of a supervised model."""
     with np.load(embedding, allow_pickle=False) as stored:
@@ -155,8 +155,8 @@ def _features(
     embedding: Path | None,
     *,
     participants: Path,
-    train: inputs.Samples,
-    test: inputs.Samples,
+    train: inputs.SplitTargets,
+    test: inputs.SplitTargets,
 ) -> tuple[Array, Array]:
     """Return the features of the training participants and of the test participants."""
     visits = train.visits + test.visits

@@ -105,7 +105,7 @@ def _estimates(
     direction: str,
     own: bool,
     embeddings: inputs.Files,
-    test: inputs.Samples,
+    test: inputs.SplitTargets,
     counts: Array,
 ) -> Iterator[tuple[RetrievalRow, Estimates, Estimates]]:
     """Yield the results of each model, and then those of random retrieval.

@@ -15,7 +15,7 @@ from ptacl.learning.recordings import Recordings
 from ptacl.models import weights
 from ptacl.models.build import AnyEncoder
 from ptacl.models.build import encoder as new_encoder
-from ptacl.models.vit import Encoder
+from ptacl.models.vit import VisionTransformer
 
 
 def build_encoders(
@@ -59,7 +59,7 @@ def build(
     for modality in entry.modalities:
         frozen = entry.frozen(modality)
         encoders[modality].freeze(len(encoders[modality].blocks) if frozen == "all" else frozen)
-        if isinstance(encoder := encoders[modality], Encoder):
+        if isinstance(encoder := encoders[modality], VisionTransformer):
             encoder.recompute = entry.training.recompute
     # Imported by name, so that a change of another objective does not retrain this model.
     module, _, name = entry.objective_class.partition(":")

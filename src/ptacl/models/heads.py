@@ -97,7 +97,7 @@ class AttentionPool(nn.Module):
         return pooled
 
 
-class Head(nn.Module):
+class PredictionHead(nn.Module):
     """Map tokens to phenotypes, as z-scores of the training split: (B, N, D) to (B, P).
 
     Attributes: `settings`; `mean` and `std` (P,) of the training participants, which

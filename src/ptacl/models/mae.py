@@ -54,7 +54,7 @@ def sines(grid: Sequence[int], width: int) -> Tensor:
     return out.reshape(-1, width)
 
 
-class Decoder(nn.Module):
+class MaskedDecoder(nn.Module):
     """Predict the masked patches.
 
     The sequence is the visible tokens, then the masked ones. Attention only knows the order of
@@ -62,7 +62,7 @@ class Decoder(nn.Module):
     slice, and the last block and the head are only computed for them.
     """
 
-    def __init__(self, encoder: vit.Encoder, settings: config.Decoder) -> None:
+    def __init__(self, encoder: vit.VisionTransformer, settings: config.Decoder) -> None:
         super().__init__()
         width = settings.width
         self.embed = nn.Linear(encoder.width, width)
@@ -91,7 +91,7 @@ class LatentDecoder(nn.Module):
     """Predict all patches from one vector, which is added to the position of each."""
 
     def __init__(
-        self, encoder: vit.Encoder, settings: config.Decoder, *, latent_width: int
+        self, encoder: vit.VisionTransformer, settings: config.Decoder, *, latent_width: int
     ) -> None:
         super().__init__()
         self.embed = nn.Linear(latent_width, settings.width)
@@ -115,10 +115,12 @@ class LatentDecoder(nn.Module):
 class MAE(nn.Module):
     """Encoder and decoder, with the reconstruction loss."""
 
-    def __init__(self, encoder: vit.Encoder, decoder: config.Decoder, *, mask_ratio: float) -> None:
+    def __init__(
+        self, encoder: vit.VisionTransformer, decoder: config.Decoder, *, mask_ratio: float
+    ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.decoder = Decoder(encoder, decoder)
+        self.decoder = MaskedDecoder(encoder, decoder)
         self.num_visible = num_visible(encoder.num_tokens, mask_ratio)
 
     def reconstruct(

@@ -133,7 +133,7 @@ class Block(nn.Module):
         return F.linear(x_BND[:, start:], weight[:d], bias[:d]), k, v
 
 
-class Encoder(nn.Module):
+class VisionTransformer(nn.Module):
     """Encode patches to tokens: embedding, blocks, final norm, without a class token.
 
     Attributes: `settings`; `patch`; `grid` (tokens per axis); `num_tokens`; `width`; `frozen`
@@ -170,7 +170,7 @@ class Encoder(nn.Module):
             block.requires_grad_(i >= layers)
         self.train(self.training)
 
-    def train(self, mode: bool = True) -> "Encoder":
+    def train(self, mode: bool = True) -> "VisionTransformer":
         """Set the mode as `nn.Module.train` does, but keep fixed parts in evaluation mode."""
         super().train(mode)
         if self.frozen:

@@ -92,10 +92,13 @@ def encoder(folder: Path, name: str) -> AnyEncoder:
     return _rebuilt(folder, name, "encoders", _build)
 
 
-def head(folder: Path, name: str) -> heads.Head:
+def head(folder: Path, name: str) -> heads.PredictionHead:
     """Load the head saved under `name`, like :func:`encoder`."""
     return _rebuilt(
-        folder, name, "heads", lambda values: heads.Head(config.Head.model_validate(values))
+        folder,
+        name,
+        "heads",
+        lambda values: heads.PredictionHead(config.Head.model_validate(values)),
     )
 
 

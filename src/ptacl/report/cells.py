@@ -53,7 +53,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class MethodRow:
     """A row of a table: its cells, and the difference of its mean from the reference with p."""
 
     group: str

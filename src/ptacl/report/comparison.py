@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from ptacl.evaluation.summary import MEAN, OWN_RANK
 from ptacl.report import paper, records
-from ptacl.report.cells import Cell, Row, cell, difference
+from ptacl.report.cells import Cell, MethodRow, cell, difference
 from ptacl.report.records import Record
 
 GROUPS = ("CMR", "ECG", "ECG + clinical", "Clinical")  # inputs of the regression table, in order
@@ -18,12 +18,12 @@ RANDOM = "random"  # model of random retrieval
 
 
 def _mark_best(
-    rows: Sequence[Row],
+    rows: Sequence[MethodRow],
     *,
     lowest: Sequence[bool],
     skip: Sequence[str] = (),
     above: float = -math.inf,
-) -> list[Row]:
+) -> list[MethodRow]:
     """Mark the best value of each column, including ties after rounding.
 
     `lowest` tells for each column whether lower is better. Methods in `skip`, and values that do
@@ -48,7 +48,7 @@ def _mark_best(
     return marked
 
 
-def regression(found: Sequence[Record]) -> list[Row]:
+def regression(found: Sequence[Record]) -> list[MethodRow]:
     """Return the rows of Table 2, grouped by input; the columns are the mean and each phenotype.
 
     Within an input, the rows of the paper come first, in its order, followed by rows that only this
@@ -80,7 +80,9 @@ def regression(found: Sequence[Record]) -> list[Row]:
     return marked
 
 
-def _regression_row(record: Record, theirs: paper.Row | None, *, names: Sequence[str]) -> Row:
+def _regression_row(
+    record: Record, theirs: paper.PaperRow | None, *, names: Sequence[str]
+) -> MethodRow:
     """Return a row of this run, next to the paper's row if it has one."""
     numbers = []
     for name in names:
@@ -90,7 +92,7 @@ def _regression_row(record: Record, theirs: paper.Row | None, *, names: Sequence
     if theirs is not None and theirs.note:
         notes.append(f"paper: {theirs.note}")
     compared = record.difference("R2")
-    return Row(
+    return MethodRow(
         record.input,
         record.method,
         record.evaluation,
@@ -101,11 +103,11 @@ def _regression_row(record: Record, theirs: paper.Row | None, *, names: Sequence
     )
 
 
-def _row_to_come(theirs: paper.Row, *, names: Sequence[str]) -> Row:
+def _row_to_come(theirs: paper.PaperRow, *, names: Sequence[str]) -> MethodRow:
     """Return a row that only the paper has."""
     missing = [Cell(math.nan, math.nan, math.nan, theirs.of(name), 3) for name in names]
     note = f"paper: {theirs.note}" if theirs.note else ""
-    return Row(theirs.input, theirs.method, theirs.evaluation, tuple(missing), note=note)
+    return MethodRow(theirs.input, theirs.method, theirs.evaluation, tuple(missing), note=note)
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ def views(found: Sequence[Record]) -> list[tuple[str, str]]:
     return list(dict.fromkeys((record.direction, record.gallery) for record in found))
 
 
-def retrieval(found: Sequence[Record], view: tuple[str, str] | None = None) -> list[Row]:
+def retrieval(found: Sequence[Record], view: tuple[str, str] | None = None) -> list[MethodRow]:
     """Return the rows of Table 1 for one direction and gallery, grouped by phenotype.
 
     The mean comes first. By default, `view` is the direction and gallery that are shown.
@@ -189,7 +191,9 @@ def retrieval(found: Sequence[Record], view: tuple[str, str] | None = None) -> l
                 digits = 3 if statistic.startswith("P@") else 1
                 numbers.append(cell(number, reference=published, digits=digits))
             ahead = record.difference(compared, phenotype)
-            row = Row(phenotype, record.method, "", tuple(numbers), difference(ahead), ahead.p)
+            row = MethodRow(
+                phenotype, record.method, "", tuple(numbers), difference(ahead), ahead.p
+            )
             of_phenotype.append(row)
         lowest = [not statistic.startswith("P@") for statistic in statistics]
         rows += _mark_best(of_phenotype, lowest=lowest, skip=random)

@@ -48,7 +48,7 @@ def image(svg: str) -> str:
 
 
 def dot_plots(
-    rows: Sequence[cells.Row], *, names: Sequence[str], ceiling: Mapping[str, float]
+    rows: Sequence[cells.MethodRow], *, names: Sequence[str], ceiling: Mapping[str, float]
 ) -> list[str]:
     """Draw a panel for the mean and one per phenotype, on a common axis, for all measured rows."""
     measured = [row for row in rows if row.measured]
@@ -68,14 +68,14 @@ def dot_plots(
     return panels
 
 
-def _mark_label(row: cells.Row) -> str:
+def _mark_label(row: cells.MethodRow) -> str:
     """Return input and method, and the evaluation unless it is a linear probe."""
     other = "" if row.evaluation == "LP" else f", {row.evaluation}"
     group = "" if row.group in ("Clinical", "ECG + clinical") else f"{row.group} "
     return f"{group}{row.method}{other}"
 
 
-def precision_plots(rows: Sequence[cells.Row], *, random: str) -> list[str]:
+def precision_plots(rows: Sequence[cells.MethodRow], *, random: str) -> list[str]:
     """Draw one panel for the mean and one per phenotype.
 
     A panel shows each method's precision at the first k with its interval, and chance as a dashed

@@ -16,7 +16,7 @@ PHENOTYPES = ("LVEDV", "LVESV", "LVSV", "LVEF", "LVCO", "LVM", "RVEDV", "RVESV",
 
 
 @dataclass(frozen=True)
-class Row:
+class PaperRow:
     """A row of Table 2, with R² in the order of PHENOTYPES, None if the paper has no value."""
 
     input: str
@@ -40,26 +40,28 @@ class Row:
 
 # LP linear probe, FN full fine-tuning, AP attention pooling.
 REGRESSION = (
-    Row(
+    PaperRow(
         "CMR",
         "Random init",
         "LP",
         (0.015, 0.017, 0.009, 0.008, 0.003, 0.021, 0.018, 0.020, 0.009, 0.007),
     ),
-    Row(
+    PaperRow(
         "CMR",
         "SimCLR",
         "LP",
         (0.572, 0.612, 0.466, 0.513, 0.418, 0.628, 0.618, 0.681, 0.463, 0.520),
     ),
-    Row("CMR", "MAE", "LP", (0.809, 0.772, 0.678, 0.489, 0.571, 0.824, 0.799, 0.784, 0.657, 0.492)),
-    Row(
+    PaperRow(
+        "CMR", "MAE", "LP", (0.809, 0.772, 0.678, 0.489, 0.571, 0.824, 0.799, 0.784, 0.657, 0.492)
+    ),
+    PaperRow(
         "CMR",
         "Supervised",
         "FN",
         (0.814, 0.789, 0.665, 0.470, 0.536, 0.823, 0.801, 0.808, 0.623, 0.473),
     ),
-    Row(
+    PaperRow(
         "ECG",
         "Random init",
         "LP",
@@ -76,62 +78,64 @@ REGRESSION = (
             0.983e-5,
         ),
     ),
-    Row(
+    PaperRow(
         "ECG",
         "SimCLR",
         "LP",
         (0.278, 0.261, 0.196, 0.085, 0.156, 0.343, 0.308, 0.317, 0.205, 0.130),
     ),
-    Row("ECG", "MAE", "LP", (0.439, 0.425, 0.332, 0.218, 0.252, 0.524, 0.466, 0.481, 0.333, 0.254)),
-    Row(
+    PaperRow(
+        "ECG", "MAE", "LP", (0.439, 0.425, 0.332, 0.218, 0.252, 0.524, 0.466, 0.481, 0.333, 0.254)
+    ),
+    PaperRow(
         "ECG",
         "Supervised",
         "FN",
         (0.458, 0.443, 0.333, 0.198, 0.252, 0.516, 0.481, 0.491, 0.340, 0.237),
     ),
-    Row(
+    PaperRow(
         "ECG",
         "ECCL (Ding et al. 2024)",
         "FN",
         (0.372, 0.348, 0.270, 0.176, 0.212, 0.449, 0.397, 0.397, 0.281, 0.203),
         "R² as the square of the published correlation",
     ),
-    Row(
+    PaperRow(
         "ECG",
         "CMAE (Radhakrishnan et al. 2023)",
         "LP",
         (0.451, 0.380, 0.316, 0.103, 0.281, 0.536, 0.490, 0.445, 0.320, 0.129),
         "trained on long-axis slices",
     ),
-    Row(
+    PaperRow(
         "ECG",
         "MMCL (Turgut et al. 2025)",
         "FN + AP",
         (0.498, 0.497, 0.360, 0.245, None, 0.597, 0.527, 0.534, 0.375, 0.248),
         "trained on three short-axis slices",
     ),
-    Row(
+    PaperRow(
         "ECG",
         "PTACL without single-modality pre-training",
         "LP",
         (0.359, 0.334, 0.256, 0.114, 0.187, 0.406, 0.381, 0.386, 0.253, 0.149),
     ),
-    Row(
+    PaperRow(
         "ECG",
         "PTACL with CosSim++",
         "LP",
         (0.509, 0.496, 0.383, 0.252, 0.286, 0.614, 0.537, 0.553, 0.387, 0.295),
     ),
-    Row(
+    PaperRow(
         "ECG",
         "Global",
         "LP",
         (0.507, 0.499, 0.377, 0.258, 0.281, 0.612, 0.534, 0.553, 0.380, 0.297),
     ),
-    Row(
+    PaperRow(
         "ECG", "PTACL", "LP", (0.514, 0.500, 0.386, 0.255, 0.289, 0.616, 0.540, 0.557, 0.389, 0.299)
     ),
-    Row(
+    PaperRow(
         "ECG",
         "PTACL",
         "FN + AP",

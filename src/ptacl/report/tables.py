@@ -92,7 +92,7 @@ def regression(found: Sequence[Record]) -> str:
     )
 
 
-def _difference(row: cells.Row) -> str:
+def _difference(row: cells.MethodRow) -> str:
     if row.difference is None or not row.difference.measured:
         return "--"
     p = rf"{{\tiny $p {cells.probability(row.p)}$}}"

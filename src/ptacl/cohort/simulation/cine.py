@@ -28,7 +28,7 @@ _RIGHT_LPS = np.array([0.62, 0.72, -0.10])  # image right: left and to the back 
 
 
 @dataclass(frozen=True)
-class Cine:
+class SimulatedCine:
     """A cine with its segmentation and geometry.
 
     `image` is (T, Z, Y, X) int16 and `labels` is (T, Z, Y, X) uint8; frame 0 is at the R-peak and
@@ -43,7 +43,7 @@ class Cine:
     rr_ms: float
 
 
-def image(causes: Causes, rng: np.random.Generator, *, nuisance: CineNuisance) -> Cine:
+def image(causes: Causes, rng: np.random.Generator, *, nuisance: CineNuisance) -> SimulatedCine:
     """Generate the cine of one visit with its segmentation."""
     counts = heart.count(causes, rng, nuisance=nuisance)
     slices = counts.cavity.shape[0]
@@ -79,7 +79,7 @@ def image(causes: Causes, rng: np.random.Generator, *, nuisance: CineNuisance) -
         box, still = _moved(layers.box, corner), ground * scanner.gain
         for frames in _BLOCKS:
             scanner.receive(pixels[frames, z], still, layers.paint(ground[box], frames), box, rng)
-    return Cine(pixels, labels, axes, origin, 60000 / float(causes.heart_rate_bpm))
+    return SimulatedCine(pixels, labels, axes, origin, 60000 / float(causes.heart_rate_bpm))
 
 
 def _moved(box: Box, corner: np.ndarray) -> Box:

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from ptacl.cohort.simulation.cine import Cine
+from ptacl.cohort.simulation.cine import SimulatedCine
 
 
 class Defect(StrEnum):
@@ -88,7 +88,7 @@ def spoil_xml(text: str, defect: Defect | None) -> str:
     return text
 
 
-def spoil_cine(cine: Cine, defect: Defect | None) -> tuple[np.ndarray, np.ndarray]:
+def spoil_cine(cine: SimulatedCine, defect: Defect | None) -> tuple[np.ndarray, np.ndarray]:
     """Return the image and labels (T, Z, Y, X) with their defect."""
     image, labels = cine.image, cine.labels
     if defect is Defect.CINE_FEW_SLICES:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ptacl.cohort.simulation.archive import Archive
-from ptacl.cohort.simulation.cine import Cine
+from ptacl.cohort.simulation.cine import SimulatedCine
 from ptacl.cohort.simulation.heart import FRAMES, PIXEL_MM, SPACING_MM
 
 DECOYS = (
@@ -42,7 +42,12 @@ class Series:
 
 
 def write_zip(
-    path: Path, cine: Cine, *, person: str, rng: np.random.Generator, short_axis: bool = True
+    path: Path,
+    cine: SimulatedCine,
+    *,
+    person: str,
+    rng: np.random.Generator,
+    short_axis: bool = True,
 ) -> None:
     """Write the zip; with `short_axis=False` it holds only the decoys.
 
@@ -69,13 +74,13 @@ def write_zip(
         archive.finish()
 
 
-def _short_axis(cine: Cine) -> Iterator[Series]:
+def _short_axis(cine: SimulatedCine) -> Iterator[Series]:
     for z in range(cine.image.shape[1]):
         origin = cine.origin_mm + cine.axes[:, 2] * SPACING_MM * z
         yield Series(z + 1, f"CINE_segmented_SAX_b{z + 1}", cine.image[:, z], origin)
 
 
-def _decoys(cine: Cine, rng: np.random.Generator) -> Iterator[Series]:
+def _decoys(cine: SimulatedCine, rng: np.random.Generator) -> Iterator[Series]:
     middle = cine.image.shape[1] // 2
     for k, (description, files) in enumerate(DECOYS):
         frames = cine.image[rng.integers(0, FRAMES, files), middle]
@@ -84,7 +89,7 @@ def _decoys(cine: Cine, rng: np.random.Generator) -> Iterator[Series]:
 
 
 def _files(
-    series: Series, cine: Cine, *, person: str, uid: str, day: tuple[int, int, int]
+    series: Series, cine: SimulatedCine, *, person: str, uid: str, day: tuple[int, int, int]
 ) -> Iterator[bytes]:
     """Yield DICOM files in the order of trigger time.
 
@@ -119,7 +124,7 @@ def _element(tag: bytes, value: str) -> bytes:
 
 
 def _data_set(
-    series: Series, cine: Cine, *, person: str, uid: str, day: tuple[int, int, int]
+    series: Series, cine: SimulatedCine, *, person: str, uid: str, day: tuple[int, int, int]
 ) -> Any:
     from pydicom.dataset import Dataset, FileMetaDataset
 

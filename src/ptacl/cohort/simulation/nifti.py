@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ptacl.cohort.simulation.cine import Cine
+from ptacl.cohort.simulation.cine import SimulatedCine
 from ptacl.cohort.simulation.heart import PIXEL_MM, SPACING_MM
 
 CINE, SEGMENTATION = "sa.nii.gz", "seg_sa.nii.gz"
@@ -15,7 +15,7 @@ CINE, SEGMENTATION = "sa.nii.gz", "seg_sa.nii.gz"
 _COMPRESSION = 1
 
 
-def write_image(path: Path, image: np.ndarray, *, cine: Cine) -> None:
+def write_image(path: Path, image: np.ndarray, *, cine: SimulatedCine) -> None:
     """Write `image` (T, Z, Y, X), of any NIfTI data type, with the geometry of `cine`.
 
     The same input gives the same bytes.
@@ -36,7 +36,7 @@ def write_image(path: Path, image: np.ndarray, *, cine: Cine) -> None:
         file.write(np.ascontiguousarray(image).data)
 
 
-def affine(cine: Cine) -> np.ndarray:
+def affine(cine: SimulatedCine) -> np.ndarray:
     """Return the affine (4, 4) from voxel indices X, Y, Z to RAS in mm."""
     out = np.eye(4)
     out[:3, :3] = cine.axes * [PIXEL_MM, PIXEL_MM, SPACING_MM]

@@ -73,7 +73,7 @@ class Objective(nn.Module):
         self.settings, self.encoders = settings, nn.ModuleDict(encoders)
         self.needs: dict[str, Any] = {}
 
-    def encoder(self, modality: str) -> vit.Encoder:
+    def encoder(self, modality: str) -> vit.VisionTransformer:
         """Return the encoder of a modality.
 
         Parameters
@@ -87,7 +87,7 @@ class Objective(nn.Module):
             Encoder of patches.
         """
         found = self.encoders[modality]
-        assert isinstance(found, vit.Encoder)
+        assert isinstance(found, vit.VisionTransformer)
         return found
 
     def saved(self) -> dict[str, nn.Module]:

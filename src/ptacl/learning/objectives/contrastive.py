@@ -18,7 +18,7 @@ from ptacl.models import heads
 from ptacl.models.build import AnyEncoder
 
 
-class Contrastive(Objective):
+class ContrastiveObjective(Objective):
     """Global and local contrastive learning of ECG and CMR (Sec. 3.2).
 
     The loss is L = L_global + beta L_local. A batch has "ecg" (B, L, S) and "cmr" (B, F, H, W).

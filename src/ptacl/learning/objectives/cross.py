@@ -22,7 +22,7 @@ from ptacl.models.build import AnyEncoder
 from ptacl.models.mae import LatentDecoder
 
 
-class CrossAutoencoder(Objective):
+class CrossAutoencoderObjective(Objective):
     """Cross-modal autoencoder of ECG and CMR.
 
     A batch has "ecg" and "cmr", both again without corruption, and "noise" (B, latent width). A

@@ -29,7 +29,7 @@ class Reconstruction(Objective):
     ) -> None:
         super().__init__(settings, {}, seed=seed)
         ((self.modality, encoder),) = encoders.items()
-        if not isinstance(encoder, vit.Encoder):
+        if not isinstance(encoder, vit.VisionTransformer):
             raise ValueError(
                 "a masked autoencoder needs an encoder of patches: remove `encoders` from "
                 "this entry"

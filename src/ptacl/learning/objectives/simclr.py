@@ -13,7 +13,7 @@ from ptacl.models import heads
 from ptacl.models.build import AnyEncoder
 
 
-class SimCLR(Objective):
+class SimCLRObjective(Objective):
     """Contrastive learning from two views of each sample.
 
     A batch has one view of each sample of the modality, followed by a second view of each in the

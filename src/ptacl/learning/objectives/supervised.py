@@ -14,7 +14,7 @@ from ptacl.models import heads
 from ptacl.models.build import AnyEncoder
 
 
-class Supervised(Objective):
+class SupervisedObjective(Objective):
     """Regression of phenotypes.
 
     A batch has the modality and "targets" (B, P), z-scored over the training participants, NaN if a
@@ -38,7 +38,7 @@ class Supervised(Objective):
             width=encoder.width, pool=settings.pool, heads=attention_heads, phenotypes=targets.names
         )
         with initial_weights(seed, "head"):
-            self.head = heads.Head(head)
+            self.head = heads.PredictionHead(head)
         self.head.mean.copy_(torch.tensor(targets.mean))
         self.head.std.copy_(torch.tensor(targets.std))
 
