@@ -11,6 +11,7 @@ from torch import nn
 
 from ptacl import config
 from ptacl.learning import assemble, data, fit, loop, resume, train
+from ptacl.learning.objectives.contrastive import ContrastiveObjective
 from ptacl.learning.objectives.reconstruction import Reconstruction
 
 CPU = torch.device("cpu")
