@@ -13,6 +13,7 @@ import torch
 
 from ptacl import config, embedding
 from ptacl.cmr.examine import examine
+from ptacl.ecg.examine import examine_array
 from ptacl.ecg.read import LEADS
 from ptacl.ecg.zscore import Zscore
 from ptacl.evaluation import saved_probe
@@ -90,7 +91,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         modules,
         description={"preparation": preparation, "zscore": asdict(Zscore("sample"))},
     )
-    (folder / saved_probe.NAME).write_text(json.dumps({"ecg": PROBE | {"limit": 1e9}}))
+    (folder / saved_probe.NAME).write_text(json.dumps({"ecg_whole": PROBE | {"limit": 1e9}}))
     return folder
 
 
@@ -124,6 +125,34 @@ def test_a_prediction_is_the_intercept_plus_the_weighted_embedding(model: Model)
     assert len(set(volume["value"])) == 3
 
 
+def test_an_ecg_is_embedded_with_the_crops_of_the_probe(model: Model) -> None:
+    """The embedding is the mean over three crops of 1,500 of the 5,000 samples."""
+    made = signals(2)
+    three = replace(model, probes={"ecg_whole": PROBE | {"limit": 1e9, "crops": 3}})
+    _, arrays, _ = three._run(made, "ecg")
+    examined = []
+    for one in made:
+        examined.append(
+            examine_array(
+                one, names=LEADS, rate_hz=500, unit="mV", settings=model.preparation["ecg"]
+            ).arrays["signal_mv"]
+        )
+    signal = np.stack(examined).astype(np.float32)
+    signal = (signal - signal.mean((1, 2), keepdims=True)) / signal.std((1, 2), keepdims=True)
+    encoder = model.parts.encoders["ecg"]
+    of_crop = []
+    with torch.inference_mode():
+        for start in (0, 1750, 3500):
+            crop = torch.from_numpy(signal[:, :, start : start + 1500])
+            of_crop.append(encoder(crop).mean(dim=1).numpy())
+    np.testing.assert_allclose(arrays["ecg"], of_crop[0], atol=1e-4)
+    embedded = three.embed(made).filter(regex=r"^e\d$").to_numpy()
+    np.testing.assert_allclose(embedded, np.mean(of_crop, axis=0), atol=1e-4)
+    first = model.embed(made).filter(regex=r"^e\d$").to_numpy()
+    np.testing.assert_allclose(first, of_crop[0], atol=1e-4)
+    assert not np.allclose(embedded, first, atol=1e-3)
+
+
 def test_the_flag_is_for_embeddings_beyond_the_limit(model: Model) -> None:
     made = signals(3)
     embedding = model.embed(made).filter(regex=r"^e\d$").to_numpy(np.float64)
@@ -132,10 +161,10 @@ def test_the_flag_is_for_embeddings_beyond_the_limit(model: Model) -> None:
         (distance.min() - 1e-6, [True] * 3),
         (distance.max() + 1e-6, [False] * 3),
     ):
-        strict = replace(model, probes={"ecg": PROBE | {"limit": limit}})
+        strict = replace(model, probes={"ecg_whole": PROBE | {"limit": limit}})
         flags = strict.predict(made).drop_duplicates("input")["out_of_distribution"]
         assert flags.tolist() == expected
-    middle = replace(model, probes={"ecg": PROBE | {"limit": float(np.median(distance))}})
+    middle = replace(model, probes={"ecg_whole": PROBE | {"limit": float(np.median(distance))}})
     flags = middle.predict(made).drop_duplicates("input")["out_of_distribution"]
     assert flags.tolist() == (distance > np.median(distance)).tolist()
 
@@ -156,7 +185,7 @@ def test_neighbours_are_in_the_order_of_the_cosine(model: Model) -> None:
     """Neither the length of an embedding nor the order of the gallery matters."""
     made = signals(2)
     _, arrays, _ = model._run(made, "ecg")
-    query = arrays["ecg_projected"].astype(np.float64)
+    query = arrays["ecg_whole_projected"].astype(np.float64)
     for i in range(2):
         across = np.array([-query[i, 1], query[i, 0]])
         directions = np.stack(
@@ -374,7 +403,7 @@ def test_a_gallery_is_of_the_visits_of_its_table(folder: Path, tmp_path: Path) -
     table.to_csv(tmp_path / "participants.csv", index=False)
     path = tmp_path / "embeddings/m-0.npz"
     made = np.arange(6, dtype=np.float32).reshape(3, 2)
-    np.savez(path, visits=np.array(visits), ecg_projected=made, model=np.array("m"))
+    np.savez(path, visits=np.array(visits), ecg_whole_projected=made, model=np.array("m"))
     found = Gallery.load(path)
     assert found.visits == [visits[0], visits[2]]
     np.testing.assert_array_equal(found.embedding["ecg"], made[[0, 2]])

@@ -72,10 +72,10 @@ def used(
 
 
 def embeddings(results: Path, visits: pd.Index) -> np.ndarray:
-    """ECG embeddings of some visits as the pipeline wrote them."""
+    """Embeddings of the whole ECGs of some visits, as the pipeline wrote them."""
     with np.load(results / "private/embeddings/ptacl-0.npz") as stored:
         place = {visit: row for row, visit in enumerate(stored["visits"].tolist())}
-        rows = stored["ecg"][[place[visit] for visit in visits]]
+        rows = stored["ecg_whole"][[place[visit] for visit in visits]]
     return rows.astype(np.float64)
 
 
@@ -87,7 +87,7 @@ def test_predictions_are_those_behind_the_table(
         index="visit", columns="phenotype", values="value"
     )
     table = wide(pd.read_csv(results / "tables/regression.csv"))
-    row = table[(table["model"] == "ptacl") & (table["input"] == "ECG")].iloc[0]
+    row = table[(table["model"] == "ptacl") & (table["input"] == "Whole ECG")].iloc[0]
     compared = 0
     for name in predicted:
         truth = participants.loc[predicted.index, name]
@@ -137,9 +137,8 @@ def test_neighbours_have_the_ranks_of_the_evaluation(used: Path, results: Path) 
     assert own["query"].is_unique
     assert len(own) == found["query"].nunique()
     table = wide(pd.read_csv(results / "tables/retrieval.csv"))
-    row = table[(table["model"] == "ptacl_retrieval") & (table["direction"] == "ECG to CMR")].iloc[
-        0
-    ]
+    whole = table["method"] == "PTACL (retrieval), whole ECG"
+    row = table[whole & (table["direction"] == "ECG to CMR")].iloc[0]
     assert row["own_MdR"] == own["rank"].median()
     for k in (1, 3):
         assert row[f"own_R@{k}"] == pytest.approx((own["rank"] <= k).mean(), rel=1e-4)

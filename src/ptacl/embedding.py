@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from ptacl import config
 from ptacl.evaluation import embed
+from ptacl.evaluation.inputs import used
 from ptacl.learning.data import Samples
 from ptacl.learning.recordings import Recordings
 from ptacl.preparation import Examined
@@ -50,13 +51,14 @@ def run(
     modality: str,
     settings: Any,
     device: torch.device,
+    crops: int,
     progress: bool,
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Examine and embed all inputs.
 
-    settings : preparation settings of the modality. Returns the arrays of
-    :func:`ptacl.evaluation.embed.embed`, in which unusable inputs are NaN, and the reason of each
-    input, "" if it is usable.
+    settings : preparation settings of the modality. crops : number of crops of an ECG that are
+    averaged for `ecg_whole`. Returns the arrays of :func:`ptacl.evaluation.embed.embed`, in which
+    unusable inputs are NaN, and the reason of each input, "" if it is usable.
     """
     reasons: list[str] = []
     waiting: list[Examined] = []
@@ -67,13 +69,13 @@ def run(
         if not examined.excluded:
             waiting.append(examined)
         if len(waiting) == _AT_ONCE:
-            batches.append(_embed(model, waiting, modality=modality, device=device))
+            batches.append(_embed(model, waiting, modality=modality, device=device, crops=crops))
             waiting = []
     if waiting:
-        batches.append(_embed(model, waiting, modality=modality, device=device))
+        batches.append(_embed(model, waiting, modality=modality, device=device, crops=crops))
     if not batches:
-        width = model.encoders[modality].width
-        return {modality: np.full((len(inputs), width), np.nan, np.float32)}, reasons
+        nothing = np.full((len(inputs), model.encoders[modality].width), np.nan, np.float32)
+        return {modality: nothing, used(modality): nothing}, reasons
     usable = [i for i, reason in enumerate(reasons) if not reason]
     arrays: dict[str, np.ndarray] = {}
     for name in batches[0]:
@@ -84,7 +86,12 @@ def run(
 
 
 def _embed(
-    model: embed.LoadedEncoders, records: Sequence[Examined], *, modality: str, device: torch.device
+    model: embed.LoadedEncoders,
+    records: Sequence[Examined],
+    *,
+    modality: str,
+    device: torch.device,
+    crops: int,
 ) -> dict[str, np.ndarray]:
     """Embed usable records of one modality, as the pipeline embeds those of a store."""
     arrays: dict[str, np.ndarray] = {}
@@ -96,7 +103,7 @@ def _embed(
     sizes = {modality: model.encoders[modality].settings}
     return embed.embed(
         model.only(modality),
-        Samples(recordings, rows, sizes=sizes, seed=0),
+        Samples(recordings, rows, sizes=sizes, seed=0, crops=crops),
         local_rows=np.zeros(0, np.int64),
         batch_size=_BATCH,
         device=device,

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ptacl import participants
+from ptacl.evaluation import inputs
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,11 @@ class Gallery:
         """
         table = table or Path(embeddings).parents[1] / "participants.csv"
         with np.load(embeddings, allow_pickle=False) as stored:
-            found = {
-                m: stored[f"{m}_projected"] for m in ("ecg", "cmr") if f"{m}_projected" in stored
-            }
+            found: dict[str, np.ndarray] = {}
+            for modality in ("ecg", "cmr"):
+                name = f"{inputs.used(modality)}_projected"
+                if name in stored:
+                    found[modality] = stored[name]
             visits = stored["visits"].tolist()
             model = str(stored["model"]) if "model" in stored else ""
         if not model:

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from ptacl import embedding, sources
 from ptacl.ecg.read import LEADS
 from ptacl.evaluation import cosine, embed, probes, saved_probe
+from ptacl.evaluation.inputs import WHOLE, used
 from ptacl.gallery import Gallery
 from ptacl.models import weights
 from ptacl.sources import Files
@@ -129,7 +130,7 @@ class Model:
             segmentation=segmentation,
             progress=progress,
         )
-        values = arrays[modality]
+        values = arrays[used(modality)]
         table = pd.DataFrame(
             values,
             index=pd.Index(names, name="input"),
@@ -165,12 +166,12 @@ class Model:
         ValueError
             The model has no probe of this modality, or the input is of another modality.
         """
-        if modality not in self.probes:
+        if used(modality) not in self.probes:
             raise ValueError(
                 f"{self.folder} has no {modality.upper()} probe: run the pipeline to "
                 "results/report.html"
             )
-        stored = self.probes[modality]
+        stored = self.probes[used(modality)]
         embedded = self.embed(
             source,
             modality=modality,
@@ -188,17 +189,16 @@ class Model:
             features, mean=np.array(stored["mean"]), precision=np.array(stored["precision"])
         )
         outside = pd.Series(distance > stored["limit"], dtype="boolean").mask(np.isnan(distance))
-        count = len(names)
         return pd.DataFrame(
             {
-                "input": np.repeat(embedded.index, count),
+                "input": np.repeat(embedded.index, len(names)),
                 "phenotype": names * len(embedded),
                 "unit": [phenotype["unit"] for phenotype in stored["phenotypes"]] * len(embedded),
                 "value": values.ravel(),
                 "low": (values + residuals[:, 0]).ravel(),
                 "high": (values + residuals[:, 1]).ravel(),
-                "out_of_distribution": outside.repeat(count).array,
-                "reason": np.repeat(embedded["reason"].to_numpy(), count),
+                "out_of_distribution": outside.repeat(len(names)).array,
+                "reason": np.repeat(embedded["reason"].to_numpy(), len(names)),
             }
         )
 
@@ -236,7 +236,7 @@ class Model:
                 f"results/private/embeddings/{self.folder.name}.npz of the same run"
             )
         other = "cmr" if modality == "ecg" else "ecg"
-        if other not in gallery.embedding or f"{modality}" not in self.parts.projectors:
+        if other not in gallery.embedding or modality not in self.parts.projectors:
             raise ValueError(
                 f"{self.folder} or the gallery has no shared space of ECG and CMR: use a "
                 "contrastive model"
@@ -252,7 +252,7 @@ class Model:
         )
         kept = cosine.unit(gallery.embedding[other])
         none_usable = np.full((len(names), kept.shape[1]), np.nan)
-        query = cosine.unit(arrays.get(f"{modality}_projected", none_usable))
+        query = cosine.unit(arrays.get(f"{used(modality)}_projected", none_usable))
         rows: list[pd.DataFrame] = []
         for name, reason, similarity in zip(names, reasons, query @ kept.T, strict=True):
             if reason:
@@ -289,6 +289,12 @@ class Model:
             modality=modality,
             settings=self.preparation[modality],
             device=self.device,
+            crops=self.crops,
             progress=progress,
         )
         return [given.name for given in inputs], arrays, reasons
+
+    @property
+    def crops(self) -> int:
+        """Number of crops of an ECG, as of the model's probe; 1 without a probe."""
+        return int(self.probes.get(WHOLE, {}).get("crops", 1))

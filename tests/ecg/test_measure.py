@@ -7,7 +7,7 @@ from recordings import RATE_HZ, beat_times, synthetic_mv, wfdb_counts, wfdb_inte
 from ptacl import config
 from ptacl.ecg import rpeaks
 from ptacl.ecg.denoise import denoise
-from ptacl.ecg.measure import intervals, measure
+from ptacl.ecg.measure import intervals, measure, rhythm
 from ptacl.ecg.read import LEADS
 
 
@@ -48,7 +48,7 @@ def test_without_a_whole_beat_the_device_fields_remain():
         device={"qt_ms": 400.0},
         delineation="none",
     )
-    assert found == {"qt_ms": 400.0}
+    assert found == {"qt_ms": 400.0, "own_rr_ms": 984.0, "own_rr_sd_ms": None}
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,14 @@ def test_our_intervals_of_a_record_of_known_waves() -> None:
         400, abs=80
     )
     assert found["own_qtc_ms"] == pytest.approx(found["own_qt_ms"], rel=0.02)
+
+
+def test_rr_intervals_have_a_mean_and_a_standard_deviation() -> None:
+    """Of 800, 900 and 1,000 ms at 500 Hz; with two beats there is no deviation."""
+    peaks = np.array([100, 500, 950, 1450])
+    assert rhythm(peaks, rate_hz=500) == {"own_rr_ms": 900.0, "own_rr_sd_ms": 100.0}
+    assert rhythm(peaks[:2], rate_hz=500) == {"own_rr_ms": 800.0, "own_rr_sd_ms": None}
+    assert rhythm(peaks[:1], rate_hz=500) == {"own_rr_ms": None, "own_rr_sd_ms": None}
 
 
 @pytest.mark.parametrize("bpm", [50, 75, 100, 120])

@@ -63,11 +63,11 @@ def inputs(tmp_path_factory):
 
 @pytest.fixture
 def run(inputs, tmp_path, monkeypatch):
-    def call(model, batch_size=4):
+    def call(model, batch_size=4, crops=1):
         folder, out = inputs[0], tmp_path / "out" / "model.npz"
         common = [
             "--settings",
-            config.dump(batch_size=batch_size),
+            config.dump(batch_size=batch_size, crops=crops),
             "--model",
             model,
             "--participants",
@@ -118,7 +118,7 @@ def test_model_of_one_modality_gives_that_alone(run, experiment, tmp_path):
         description=DESCRIPTION,
     )
     arrays, _ = run(tmp_path / "mae")
-    assert set(arrays) == {"model", "visits", "split", "cmr"}
+    assert set(arrays) == {"model", "visits", "split", "crops", "cmr"}
     assert str(arrays["model"]) == weights.digest(tmp_path / "mae")
 
 
@@ -192,11 +192,35 @@ def test_a_supervised_model_gives_its_predictions_too(run, experiment, inputs, t
         tmp_path / "fn", {"ecg": modules["ecg"], "ecg_head": head}, description=DESCRIPTION
     )
     arrays, _ = run(tmp_path / "fn")
-    assert set(arrays) == {"model", "visits", "split", "ecg", "ecg_predicted", "ecg_phenotypes"}
+    ecg = {"ecg", "ecg_whole", "ecg_predicted", "ecg_phenotypes"}
+    assert set(arrays) == {"model", "visits", "split", "crops"} | ecg
     tokens, _ = expected_tokens(modules, inputs)
     expected = head(tokens).detach() * torch.tensor([30.0, 6.0]) + torch.tensor([150.0, 60.0])
     assert np.allclose(arrays["ecg_predicted"], expected, rtol=1e-5)
     assert arrays["ecg_phenotypes"].tolist() == ["LVEDV", "LVEF"]
+
+
+@torch.no_grad()
+def test_a_whole_ecg_is_the_mean_over_crops_that_cover_it(run, experiment, inputs):
+    folder, modules = experiment
+    _, signal, _ = inputs
+    first, _ = run(folder, crops=1)
+    arrays, _ = run(folder, crops=3)
+    assert int(arrays["crops"]) == 3
+    assert np.array_equal(arrays["ecg"], first["ecg"])
+    assert np.array_equal(first["ecg_whole"], first["ecg"])
+    spare = signal.shape[2] - 200
+    assert spare >= 2
+    scaled = (signal - signal.mean(2, keepdims=True)) / signal.std(2, keepdims=True)
+    of_crop = []
+    for start in (0, round(spare / 2), spare):
+        crop = torch.from_numpy(scaled[:, :, start : start + 200])
+        of_crop.append(modules["ecg"](crop).mean(1))
+    expected = torch.stack(of_crop).mean(0)
+    assert np.allclose(arrays["ecg_whole"], expected, atol=1e-5)
+    assert not np.allclose(arrays["ecg_whole"], arrays["ecg"], atol=1e-3)
+    projected = modules["ecg_projector"](expected)
+    assert np.allclose(arrays["ecg_whole_projected"], projected, atol=1e-5)
 
 
 def test_embedding_is_the_same_bytes_twice(run, experiment):

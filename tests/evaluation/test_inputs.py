@@ -74,6 +74,21 @@ def test_measurements_are_all_columns_of_the_ecg_that_have_a_training_value(path
     np.testing.assert_array_equal(found, [[400, 70], [400, 50], [420, 55]])
 
 
+def test_heart_rate_is_mean_and_deviation_of_the_rr_intervals(
+    path: Path, table: pd.DataFrame
+) -> None:
+    with pytest.raises(ValueError, match="has no column ecg_own_rr_ms"):
+        inputs.read_covariates(path, names=["heart_rate"], train=TRAIN, visits=VISITS)
+    rows = table.set_index("visit").index
+    for name, first in (("ecg_own_rr_ms", 900.0), ("ecg_own_rr_sd_ms", 20.0)):
+        table[name] = first + np.arange(len(rows))
+    table.to_csv(path, index=False)
+    found = inputs.read_covariates(path, names=["heart_rate", "age"], train=TRAIN, visits=VISITS)
+    expected = [[900.0 + i, 20.0 + i] for i in map(rows.get_loc, VISITS)]
+    np.testing.assert_array_equal(found[:, :2], expected)
+    assert found.shape == (len(VISITS), 3)
+
+
 def test_text_in_a_covariate_counts_as_missing(path: Path, table: pd.DataFrame) -> None:
     table["age"] = ["50", "60", "unknown", "70", "80", "90"]
     table.to_csv(path, index=False)

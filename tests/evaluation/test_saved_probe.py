@@ -108,7 +108,8 @@ def test_the_stage_writes_a_probe_for_each_modality_and_seed(
     )
     table.to_csv(tmp_path / "participants.csv", index=False)
     features = np.concatenate([seen, unseen]).astype(np.float32)
-    np.savez(tmp_path / "e.npz", ecg=features, cmr=features, visits=np.array(visits))
+    arrays = {"ecg": features, "ecg_whole": features[:, ::-1], "cmr": features}
+    np.savez(tmp_path / "e.npz", **arrays, visits=np.array(visits), crops=np.array(5))
     out = tmp_path / "probe.json"
     arguments = {
         "settings": config.dump(settings),
@@ -123,9 +124,11 @@ def test_the_stage_writes_a_probe_for_each_modality_and_seed(
     )
     saved_probe.main()
     probes = json.loads(out.read_text())
-    assert sorted(probes) == ["cmr", "ecg"] and [
-        p["unit"] for p in probes["ecg"]["phenotypes"]
-    ] == ["mL", "%"]
+    assert sorted(probes) == ["cmr", "ecg", "ecg_whole"]
+    assert [p["unit"] for p in probes["ecg"]["phenotypes"]] == ["mL", "%"]
+    assert probes["ecg_whole"]["crops"] == 5
+    of_whole, of_first = (np.array(probes[n]["coefficients"]) for n in ("ecg_whole", "ecg"))
+    np.testing.assert_allclose(of_whole, of_first[::-1], rtol=1e-6)
     assert "9000" not in out.read_text()
 
 

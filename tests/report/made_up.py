@@ -128,9 +128,11 @@ def _embeddings(folder: Path, names: list[str]) -> tuple[Path, dict[str, dict[in
             "ecg": cause + ecg * rng.normal(size=cause.shape),
             "cmr": cause + cmr * rng.normal(size=cause.shape),
         }
+        arrays["ecg_whole"] = cause + 0.8 * (arrays["ecg"] - cause)
         if steps is not None:
             arrays |= {
                 "ecg_projected": arrays["ecg"],
+                "ecg_whole_projected": arrays["ecg_whole"],
                 "cmr_projected": arrays["cmr"],
                 "test_visits": visits[TRAIN:],
             }

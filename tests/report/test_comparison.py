@@ -31,10 +31,10 @@ def test_numbers_have_a_true_minus_and_none_before_zero(value, digits, text):
 
 def test_rows_still_to_come_keep_the_papers_numbers(regression):
     rows = comparison.regression(records.records(regression))
-    assert [(r.group, r.method, r.evaluation) for r in rows] == [
-        (r.input, r.method, r.evaluation) for r in paper.REGRESSION
-    ]
-    measured = {(r.group, r.method) for r in rows if r.measured}
+    of_paper = [(r.input, r.method, r.evaluation) for r in paper.REGRESSION]
+    whole = [("Whole ECG", f"{name}, whole ECG", "LP") for name in ("MAE", "Global", "PTACL")]
+    assert [(r.group, r.method, r.evaluation) for r in rows] == of_paper + whole
+    measured = {(r.group, r.method) for r in rows if r.measured and r.group != "Whole ECG"}
     expected = {
         ("CMR", "Random init"),
         ("CMR", "MAE"),
@@ -56,14 +56,16 @@ def test_our_own_rows_come_after_those_of_the_paper(regression):
         paper=regression["paper"].mask(ours, float("nan")),
     )
     rows = comparison.regression(records.records(more))
-    assert [r.method for r in rows].count("Age and sex") == 1 and rows[-1].method == "Age and sex"
-    assert rows[-1].cells[1].paper is None
+    of_ecgs = [r for r in rows if r.group == "ECG"]
+    assert [r.method for r in rows].count("Age and sex") == 1
+    assert of_ecgs[-1].method == "Age and sex"
+    assert of_ecgs[-1].cells[1].paper is None
     assert not next(r for r in rows if (r.method, r.evaluation) == ("PTACL", "LP")).measured
 
 
 def test_the_best_of_each_input_is_marked(regression):
     rows = comparison.regression(records.records(regression))
-    for group in ("CMR", "ECG"):
+    for group in ("CMR", "ECG", "Whole ECG"):
         of_group = [r for r in rows if r.group == group and r.measured]
         for c in range(11):
             best = max(of_group, key=lambda r: r.cells[c].value)
@@ -86,16 +88,28 @@ def test_ties_as_shown_are_both_best(regression):
     assert best == ["Global", "PTACL"]
 
 
+def test_rows_name_the_row_that_they_are_compared_with(regression):
+    rows = comparison.regression(records.records(regression))
+    of_whole = {r.method: r.reference for r in rows if r.group == "Whole ECG"}
+    assert of_whole == {
+        "MAE, whole ECG": "Global, whole ECG",
+        "Global, whole ECG": "",
+        "PTACL, whole ECG": "Global, whole ECG",
+    }
+    of_first = {r.method: r.reference for r in rows if r.group == "ECG" and r.measured}
+    assert of_first == {"Random init": "Global", "MAE": "Global", "Global": "", "PTACL": "Global"}
+
+
 def test_random_retrieval_is_never_best_and_ranks_are_best_low(retrieval):
     table = retrieval.copy()
     random = (table["model"] == "random") & (table["statistic"] == "P@1")
     table.loc[random, "value"] = 0.99
     rows = comparison.retrieval(records.records(table))
-    assert len(rows) == 11 * 3 and rows[0].group == "mean"
+    assert len(rows) == 11 * 5 and rows[0].group == "mean"
     assert not any(cell.best for r in rows if r.method == "Random" for cell in r.cells)
     rank = records.statistics(records.records(table)).index("MnR")
-    for start in range(0, len(rows), 3):
-        methods = rows[start : start + 2]
+    for start in range(0, len(rows), 5):
+        methods = rows[start : start + 4]
         assert min(methods, key=lambda r: r.cells[rank].value).cells[rank].best
 
 
@@ -123,19 +137,20 @@ def test_nothing_below_zero_is_best(regression):
     assert [
         r.cells[column].value
         for r in comparison.regression(records.records(table))
-        if r.cells[column].best
+        if r.cells[column].best and r.group != "Whole ECG"
     ] == [0.1]
 
 
 def test_own_partners_come_with_their_share_of_the_gallery_and_recall(retrieval):
     partners = comparison.own_partners(records.records(retrieval))
-    methods = ["Global (retrieval)", "PTACL (retrieval)", "Random"]
+    trained = ["Global (retrieval)", "PTACL (retrieval)"]
+    methods = [*trained, *(f"{name}, whole ECG" for name in trained), "Random"]
     assert [(o.direction, o.method) for o in partners] == [
         (d, m) for d in ("ECG to CMR", "CMR to ECG") for m in methods
     ]
-    assert partners[2].rank.value == 75.5 and partners[2].share == pytest.approx(75.5 / 150)
-    assert partners[2].recalls["R@15"].value == pytest.approx(15 / 150)
-    for own in (*partners[:2], *partners[3:5]):
+    assert partners[4].rank.value == 75.5 and partners[4].share == pytest.approx(75.5 / 150)
+    assert partners[4].recalls["R@15"].value == pytest.approx(15 / 150)
+    for own in (*partners[:4], *partners[5:9]):
         values = [cell.value for cell in own.recalls.values()]
         assert (
             own.rank.low <= own.rank.value <= own.rank.high

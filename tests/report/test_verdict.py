@@ -79,6 +79,7 @@ def test_a_precision_at_chance_forbids_a_verdict(tables):
 def test_without_ptacl_the_rules_are_the_same(tables):
     """As in docs/add-a-method.md: another row, one seed and a small lead give no verdict."""
     regression, retrieval = tables
+    regression = regression[regression["input"] != "Whole ECG"]
     regression = regression.assign(method=regression["method"].replace("PTACL", "ECG Order"))
     text = headline(regression, retrieval)
     assert text.startswith("ECG Order and Global cannot be ranked by linear probe yet")
@@ -88,6 +89,7 @@ def test_without_ptacl_the_rules_are_the_same(tables):
 
 def test_another_reference_is_held_to_the_same_rules(tables):
     regression, retrieval = tables
+    regression = regression[regression["input"] != "Whole ECG"].copy()
     compared = regression["reference"] != ""
     ahead = compared & (regression["method"] == "PTACL")
     regression.loc[ahead, ["model", "method", "reference"]] = "global", "Global", "PTACL"
@@ -100,14 +102,17 @@ def test_another_reference_is_held_to_the_same_rules(tables):
 def test_every_row_is_compared_with_the_reference(tables):
     regression, retrieval = with_seeds(tables)
     found = verdict.of_regression(records.records(regression), unlearned=[])
-    assert [v.method for v in found] == ["Random init", "MAE", "PTACL"]
+    whole = ["MAE, whole ECG", "PTACL, whole ECG"]
+    assert [v.method for v in found] == ["Random init", "MAE", "PTACL", *whole]
+    assert found[-1].sentence.startswith("PTACL, whole ECG is better than Global, whole ECG by")
     assert found[0].sentence.startswith(
         "Random init and Global cannot be ranked by linear probe yet"
     )
     assert found[0].sentence.endswith("A verdict needs a mean R² above zero.")
     assert found[1].sentence.startswith("MAE does not clearly differ from Global by linear probe")
     assert [v.method for v in verdict.of_retrieval(records.records(retrieval), unlearned=[])] == [
-        "PTACL (retrieval)"
+        "PTACL (retrieval)",
+        "PTACL (retrieval), whole ECG",
     ]
 
 

@@ -93,6 +93,7 @@ def _predict(args: argparse.Namespace) -> int:
     table = model.predict(args.files, modality=args.modality, progress=True)
     if args.plot:
         from ptacl.ecg import predicted
+        from ptacl.evaluation.inputs import used
 
         args.plot.mkdir(parents=True, exist_ok=True)
         for path in args.files if args.modality == "ecg" else []:
@@ -102,7 +103,7 @@ def _predict(args: argparse.Namespace) -> int:
                     path,
                     rows,
                     out_png=args.plot / f"{path.stem}.png",
-                    phenotypes=model.probes["ecg"]["phenotypes"],
+                    phenotypes=model.probes[used("ecg")]["phenotypes"],
                     settings=model.preparation["ecg"],
                 )
     return _finish(args, table)

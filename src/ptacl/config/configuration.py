@@ -157,11 +157,13 @@ class Config(Section):
                     "contrastive model"
                 )
         labels = [row.label for row in self.regression.rows if row.input == "ecg"]
-        if self.regression.reference not in labels:
-            raise ValueError(
-                f"regression.reference {self.regression.reference} is not an ECG row of "
-                f"regression.rows: {labels}"
-            )
+        named = [row.reference for row in self.regression.rows if row.reference]
+        for reference in (self.regression.reference, *named):
+            if reference not in labels:
+                raise ValueError(
+                    f"regression.reference {reference} is not an ECG row of regression.rows: "
+                    f"{labels}"
+                )
 
     def _check_shapes(self) -> "Config":
         for modality in ("ecg", "cmr"):

@@ -14,7 +14,17 @@ class TableRow(Section):
     model: str | None = Field(description="entry of the list of models")
 
 
-Feature = Literal["ecg", "cmr", "sex", "age", "height_cm", "weight_kg", "measurements"]
+Feature = Literal[
+    "ecg",
+    "ecg_whole",
+    "cmr",
+    "sex",
+    "age",
+    "height_cm",
+    "weight_kg",
+    "heart_rate",
+    "measurements",
+]
 
 
 class RegressionRow(TableRow):
@@ -29,7 +39,9 @@ class RegressionRow(TableRow):
     features: list[Feature] = Field(
         default=[],
         description=(
-            "features to probe: embeddings of modalities, covariates, ECG measurements, or several"
+            "features to probe: embeddings (ecg of the first samples as in the paper, ecg_whole "
+            "of the whole record, cmr), covariates, heart_rate (mean and standard deviation of "
+            "the RR intervals), all ECG measurements, or several"
         ),
     )
     predictions: Literal["ecg", "cmr"] | None = Field(
@@ -41,24 +53,27 @@ class RegressionRow(TableRow):
     )
     paper: str | None = Field(default=None, description="method of the paper's row, if it has one")
     note: str = Field(default="", description="footnote")
+    reference: str | None = Field(
+        default=None,
+        description="label of the ECG row with which this one is compared, if not the table's",
+    )
 
     @property
     def input(self) -> str:
         """The modality of the input: cmr, ecg, or clinical without an embedding."""
-        seen = [self.predictions, *self.features]
+        seen = {self.predictions, *(name.removesuffix("_whole") for name in self.features)}
         return next((modality for modality in ("cmr", "ecg") if modality in seen), "clinical")
 
     @property
     def group(self) -> str:
-        """The input as tables name it; an embedding together with other features is a group of its
-        own.
+        """The input as tables name it: CMR, ECG, whole ECG, each with or without clinical features,
+        or clinical features alone.
         """
-        clinical = not {"ecg", "cmr"}.issuperset(self.features)
-        return (
-            "Clinical"
-            if self.input == "clinical"
-            else self.input.upper() + (" + clinical" if clinical else "")
-        )
+        if self.input == "clinical":
+            return "Clinical"
+        name = "Whole ECG" if "ecg_whole" in self.features else self.input.upper()
+        clinical = not {"ecg", "ecg_whole", "cmr"}.issuperset(self.features)
+        return f"{name} + clinical" if clinical else name
 
     @model_validator(mode="after")
     def _check(self) -> "RegressionRow":
@@ -95,6 +110,10 @@ class PairRow(TableRow):
 class RetrievalRow(PairRow):
     """One row of Table 1."""
 
+    whole_ecg: bool = Field(
+        default=False,
+        description="use the whole ECG (ecg_whole), not only its first samples as in the paper",
+    )
     paper: str | None = Field(default=None, description="method of the paper's row, if it has one")
 
 
@@ -132,3 +151,9 @@ class Embedding(Section):
     """Inference."""
 
     batch_size: Count = Field(description="samples per forward pass")
+    crops: Count = Field(
+        description=(
+            "crops of an ECG, evenly spaced over the record, whose embeddings are averaged for "
+            "ecg_whole"
+        )
+    )

@@ -32,7 +32,7 @@ def measure(
     (Sokolow and Lyon 1949). Cornell is R in aVL plus S in V3 (Casale 1985). Device values that are
     blank are None, and voltages are left out if no beat is complete.
     """
-    found: dict[str, float | None] = dict(device)
+    found: dict[str, float | None] = dict(device) | rhythm(r_peaks, rate_hz=rate_hz)
     if delineation != "none":
         found |= intervals(
             signal_mv[LEADS.index("II")], r_peaks=r_peaks, rate_hz=rate_hz, method=delineation
@@ -52,6 +52,15 @@ def measure(
         "cornell_mv": high["aVL"] + low["V3"],
     }
     return found | {name: round(float(value), 4) for name, value in voltages.items()}
+
+
+def rhythm(r_peaks: np.ndarray, *, rate_hz: int) -> dict[str, float | None]:
+    """Return mean and standard deviation of the RR intervals in ms; None with too few beats."""
+    rr_ms = np.diff(r_peaks) * 1000 / rate_hz
+    return {
+        "own_rr_ms": round(float(rr_ms.mean()), 1) if len(rr_ms) else None,
+        "own_rr_sd_ms": round(float(rr_ms.std(ddof=1)), 1) if len(rr_ms) > 1 else None,
+    }
 
 
 def intervals(

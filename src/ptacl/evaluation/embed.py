@@ -17,8 +17,9 @@ from tqdm import tqdm
 from ptacl import files, participants, stage
 from ptacl.config import Embedding
 from ptacl.ecg.zscore import Zscore
+from ptacl.evaluation.inputs import WHOLE
 from ptacl.learning import processes
-from ptacl.learning.data import Samples
+from ptacl.learning.data import MORE_CROPS, Samples
 from ptacl.learning.maps import Place
 from ptacl.learning.phases import cmr_phases, ecg_phases
 from ptacl.learning.recordings import load, split_rows
@@ -89,6 +90,9 @@ def embed(
     projectors add `ecg_projected` and `cmr_projected` (n, P) float32. Supervised models add
     `ecg_predicted` or `cmr_predicted` (n, phenotypes), in the units of the phenotypes.
 
+    `ecg` sees the first samples of the record. `ecg_whole` is the mean over all crops of `samples`,
+    which cover the record, and `ecg_whole_projected` its projection.
+
     Contrastive models add local embeddings of the samples in `local_rows`, in their order:
     `ecg_local` and `cmr_local` (m, T, D) float16, and `local_valid` (m,). They also add
     `cmr_local_still` (T, D) float16, the local embedding of a cine that repeats the mean image of
@@ -141,10 +145,16 @@ def _embed_batch(
 ) -> dict[str, torch.Tensor]:
     tokens = {name: encoder(batch[name]) for name, encoder in model.encoders.items()}
     out = {name: heads.pool(t) for name, t in tokens.items()}
-    out |= {
-        f"{name}_projected": heads.project(tokens[name], projector)
-        for name, projector in model.projectors.items()
-    }
+    for name, projector in model.projectors.items():
+        out[f"{name}_projected"] = heads.project(tokens[name], projector)
+    if "ecg" in tokens:
+        crops = [out["ecg"]]
+        if MORE_CROPS in batch:
+            for crop in batch[MORE_CROPS].unbind(1):
+                crops.append(heads.pool(model.encoders["ecg"](crop)))
+        out[WHOLE] = torch.stack(crops).mean(dim=0)
+        if "ecg" in model.projectors:
+            out[f"{WHOLE}_projected"] = model.projectors["ecg"](out[WHOLE])
     out |= {f"{name}_predicted": head.predict(tokens[name]) for name, head in model.heads.items()}
     if model.local:
         ecg = ecg_phases(tokens["ecg"][local], batch["beats"][local])
@@ -199,14 +209,19 @@ def main() -> None:
     ).standardised(model.zscore)
     sizes = {name: encoder.settings for name, encoder in model.encoders.items()}
     samples = Samples(
-        recordings, list(np.arange(len(table))[:, None]), sizes=sizes, seed=0, beats=model.local
+        recordings,
+        list(np.arange(len(table))[:, None]),
+        sizes=sizes,
+        seed=0,
+        beats=model.local,
+        crops=settings.crops,
     )
     test = split_rows(table, "test")
     with processes.started() as device:
         arrays = embed(
             model, samples, local_rows=test, batch_size=settings.batch_size, device=device
         )
-    arrays |= {"model": np.array(weights.digest(options.model))}
+    arrays |= {"model": np.array(weights.digest(options.model)), "crops": np.array(settings.crops)}
     arrays |= {"visits": table["visit"].to_numpy(str), "split": table["split"].to_numpy(str)}
     arrays |= {
         f"{name}_phenotypes": np.array(head.settings.phenotypes)

@@ -12,8 +12,15 @@ from numpy.typing import NDArray
 
 from ptacl import participants
 
+WHOLE = "ecg_whole"  # embedding of a whole ECG: the mean over crops that cover the record
 MEASUREMENT = "ecg_"  # prefix of the columns with ECG measurements
+_HEART_RATE = ["ecg_own_rr_ms", "ecg_own_rr_sd_ms"]
 Files = Mapping[str, Mapping[int, Path]]
+
+
+def used(modality: str) -> str:
+    """Return the name of the embeddings that users of a model get: of ECGs, those of whole ECGs."""
+    return WHOLE if modality == "ecg" else modality
 
 
 @dataclass(frozen=True)
@@ -50,19 +57,19 @@ def read_covariates(
     """Read columns (n, C) of the participants table in the order of `visits`.
 
     Missing values are replaced by the mean over the training visits. `names` lists columns;
-    `measurements` selects all ECG measurements. Columns without any training value are omitted.
-    Raises ValueError if no column remains or if a column does not exist.
+    `measurements` selects all ECG measurements, and `heart_rate` mean and standard deviation of the
+    RR intervals. Columns without any training value are omitted. Raises ValueError if no column
+    remains or if a column does not exist.
     """
-    table = participants.read(
-        path, columns=[name for name in names if name != "measurements"]
-    ).set_index("visit")
     columns: list[str] = []
     for name in names:
-        columns += (
-            [c for c in table.columns if c.startswith(MEASUREMENT)]
-            if name == "measurements"
-            else [name]
-        )
+        columns += _HEART_RATE if name == "heart_rate" else [name]
+    single = [column for column in columns if column != "measurements"]
+    table = participants.read(path, columns=single).set_index("visit")
+    if "measurements" in columns:
+        place = columns.index("measurements")
+        measured = [column for column in table.columns if column.startswith(MEASUREMENT)]
+        columns[place : place + 1] = measured
     values = table[columns].apply(pd.to_numeric, errors="coerce")
     means = values.loc[list(train)].mean()
     kept = means.index[means.notna()]

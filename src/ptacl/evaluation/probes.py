@@ -163,7 +163,7 @@ def _features(
     parts: list[Array] = []
     covariates = []
     for feature in row.features:
-        if feature in ("ecg", "cmr") and embedding is not None:
+        if feature in ("ecg", inputs.WHOLE, "cmr") and embedding is not None:
             values = inputs.read_embedding(embedding, array=feature, visits=visits)
             parts.append(values.astype(np.float64))
         else:

@@ -46,7 +46,7 @@ def evaluate(
     ECG rows are also evaluated by sex and age group. Raises ValueError if the reference is not the
     label of an ECG row.
     """
-    reference_row = _reference(settings)
+    _check_references(settings)
     train = inputs.read_participants(participants, split="train", phenotypes=phenotypes)
     test = inputs.read_participants(participants, split="test", phenotypes=phenotypes)
     generator = seeds.generator(seed, "bootstrap", "regression")
@@ -79,8 +79,10 @@ def evaluate(
     for model_seeds, predictions in predicted:
         of_seed = np.stack([r2(test.targets, found, counts=counts) for found in predictions])
         estimates.append(Estimates(of_seed, model_seeds, len(test.visits)).with_mean())
-    place = settings.rows.index(reference_row)
-    reference = Reference(reference_row.label, estimates[place])
+    places: dict[str, int] = {}
+    for i, row in enumerate(settings.rows):
+        if row.input == "ecg":
+            places.setdefault(row.label, i)
     lines: list[Line] = []
     for i, row in enumerate(settings.rows):
         columns = {
@@ -95,13 +97,15 @@ def evaluate(
             "seeds": estimates[i].num_seeds,
             "confidence": settings.confidence,
         }
+        compared_with = row.reference or settings.reference
+        place = places[compared_with]
         of_all = list(
             results.lines(
                 columns,
                 "R2",
                 estimates[i],
                 phenotypes=names,
-                reference=None if i == place else reference,
+                reference=None if i == place else Reference(compared_with, estimates[place]),
                 confidence=settings.confidence,
             )
         )
@@ -130,14 +134,15 @@ def evaluate(
     return results.table(lines)
 
 
-def _reference(settings: Regression) -> RegressionRow:
+def _check_references(settings: Regression) -> None:
+    labels = [row.label for row in settings.rows if row.input == "ecg"]
     for row in settings.rows:
-        if row.label == settings.reference and row.input == "ecg":
-            return row
-    raise ValueError(
-        f"regression.reference {settings.reference} is not the label of an ECG row of "
-        "regression.rows"
-    )
+        reference = row.reference or settings.reference
+        if reference not in labels:
+            raise ValueError(
+                f"regression.reference {reference} is not the label of an ECG row of "
+                "regression.rows"
+            )
 
 
 def main() -> None:

@@ -119,8 +119,12 @@ def _estimates(
         files = inputs.of_model(row.model, embeddings=embeddings)
         of_seed, own_of_seed = [], []
         for path in files.values():
-            query = inputs.read_embedding(path, array=f"{asks}_projected", visits=test.visits)
-            gallery = inputs.read_embedding(path, array=f"{searched}_projected", visits=test.visits)
+            query = inputs.read_embedding(
+                path, array=_array(asks, whole_ecg=row.whole_ecg), visits=test.visits
+            )
+            gallery = inputs.read_embedding(
+                path, array=_array(searched, whole_ecg=row.whole_ecg), visits=test.visits
+            )
             found = ranking.find(
                 query,
                 gallery,
@@ -150,6 +154,11 @@ def _estimates(
     )
 
 
+def _array(modality: str, *, whole_ecg: bool) -> str:
+    name = inputs.used(modality) if whole_ecg else modality
+    return f"{name}_projected"
+
+
 def _own_statistics(ranks_n: Array, *, ks: Sequence[int], counts: Array) -> Array:
     """Return median rank of the own partner and recall at each k, (B, 1 + K).
 
@@ -174,8 +183,8 @@ def evaluate(
 ) -> pd.DataFrame:
     """Compute Table 1 as a long table, for both directions and galleries.
 
-    The version that is shown comes first. The first model is the reference within each direction
-    and gallery. The lines of the own partner have no phenotype.
+    The version that is shown comes first. Within each direction and gallery, the reference is the
+    first row that sees the same part of the ECG. The lines of the own partner have no phenotype.
     """
     test = inputs.read_participants(participants, split="test", phenotypes=phenotypes)
     generator = seeds.generator(seed, "bootstrap", "retrieval")
@@ -188,12 +197,13 @@ def evaluate(
     views = list(product(DIRECTIONS, (settings.own_cmr, not settings.own_cmr)))
     found: list[Line] = []
     for direction, own in views:
-        reference: tuple[str, Estimates] | None = None
+        references: dict[bool, tuple[str, Estimates]] = {}  # by whole_ecg
         rows = _estimates(
             settings, direction=direction, own=own, embeddings=embeddings, test=test, counts=counts
         )
         for row, of_phenotypes, own_partner in rows:
             estimates = of_phenotypes.with_mean()
+            reference = references.get(row.whole_ecg)
             columns = {
                 "method": row.label,
                 "model": row.model,
@@ -226,8 +236,7 @@ def evaluate(
                     reference=other,
                     confidence=settings.confidence,
                 )
-            if reference is None:
-                reference = row.label, estimates
+            references.setdefault(row.whole_ecg, (row.label, estimates))
             first = statistics_of_row[0], estimates.value[-1, 0]
             log.info("%s, %s, %s: mean %s %.3f", row.label, direction, GALLERIES[own], *first)
     return results.table(found)

@@ -1,6 +1,7 @@
 """Stage: write the linear probe of each model to probe.json in its folder.
 
-With this file, the model can predict phenotypes. For each modality it contains:
+With this file, the model can predict phenotypes. For each modality, and for whole ECGs, it
+contains:
 
 - the least-squares fit of all phenotypes on the training split,
 - the performance on the test split: R² with its interval, and quantiles of the residuals, from
@@ -131,6 +132,8 @@ def main() -> None:
                 )
                 for phenotype in probe["phenotypes"]:
                     phenotype["unit"] = units[phenotype["name"]]
+                if modality == inputs.WHOLE:
+                    probe["crops"] = _crops(embedding)
                 probes_of_model[modality] = probe
             path.write_text(json.dumps(probes_of_model, sort_keys=True) + "\n")
     log.info("wrote %d probes", sum(map(len, args.models.values())))
@@ -138,7 +141,12 @@ def main() -> None:
 
 def _modalities(embedding: Path) -> list[str]:
     with np.load(embedding, allow_pickle=False) as stored:
-        return [modality for modality in ("ecg", "cmr") if modality in stored]
+        return [name for name in ("ecg", inputs.WHOLE, "cmr") if name in stored]
+
+
+def _crops(embedding: Path) -> int:
+    with np.load(embedding, allow_pickle=False) as stored:
+        return int(stored["crops"])
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ptacl import seeds
@@ -20,6 +21,7 @@ from ptacl.learning import augment, draws
 from ptacl.learning.recordings import Recordings
 
 _FIXED_EPOCH = -1  # epoch that seeds the augmented views in evaluation
+MORE_CROPS = "ecg_more"  # key in a batch of the ECGs' further crops
 _SCALE = "ecg scale, mV"  # key in a batch until its ECGs are standardised
 
 
@@ -50,6 +52,9 @@ class Samples:
     views : number of differently augmented views of each sample, one after the other: (views x B,
     ...). With two or more, the evaluation view is augmented too, always in the same way.
     systole : add "systole" (B,), the phase of end-systole.
+    crops : number of crops of an ECG in the evaluation view, evenly spaced over the record. The
+    first is "ecg"; the others are added as "ecg_more" (B, crops - 1, L, S). There are fewer if the
+    record is hardly longer than a crop.
     targets : (n, P) float32 of the rows of the recordings, added as "targets" (B, P).
     """
 
@@ -63,6 +68,7 @@ class Samples:
     masked: int = 0
     views: int = 1
     systole: bool = False
+    crops: int = 1
     targets: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -104,6 +110,12 @@ class Samples:
         for row, start in zip(self.recordings.at("ecg", rows), start_B, strict=True):
             crops.append(signal[row, :, start : start + size])
         arrays = {"ecg": np.stack(crops)}
+        starts = crop_starts(signal.shape[2], size=size, count=self.crops)
+        if epoch is None and len(starts) > 1:
+            more = []
+            for row in self.recordings.at("ecg", rows):
+                more.append([signal[row, :, start : start + size] for start in starts[1:]])
+            arrays[MORE_CROPS] = np.array(more)
         if self.recordings.scale_mv is not None:
             arrays[_SCALE] = self.recordings.scale_mv[rows]
         if self.beats:
@@ -171,6 +183,8 @@ class Samples:
         if _SCALE in batch:
             mean_BL1, sd_BL1 = batch.pop(_SCALE)[..., None].unbind(1)
             batch["ecg"].sub_(mean_BL1).div_(sd_BL1)
+            if MORE_CROPS in batch:
+                batch[MORE_CROPS].sub_(mean_BL1[:, None]).div_(sd_BL1[:, None])
         if "ecg" in batch and self.masked:
             batch["ecg_clean"] = batch["ecg"].clone()
         if host.ecg is not None and self.ecg is not None:
@@ -181,6 +195,11 @@ class Samples:
             )
             batch |= {} if clean is None else {"cmr_clean": clean}
         return batch
+
+
+def crop_starts(samples: int, *, size: int, count: int) -> NDArray[np.int64]:
+    """Return the starts of evenly spaced crops of a record, from 0 on; equal ones only once."""
+    return np.unique(np.linspace(0, samples - size, count).round().astype(np.int64))
 
 
 def _to(tensor: Tensor, device: torch.device) -> Tensor:

@@ -54,7 +54,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class MethodRow:
-    """A row of a table: its cells, and the difference of its mean from the reference with p."""
+    """A row of a table: its cells, and how much its mean differs from that of `reference`."""
 
     group: str
     method: str
@@ -63,6 +63,7 @@ class MethodRow:
     difference: Cell | None = None
     p: float = math.nan
     note: str = ""
+    reference: str = ""
 
     @property
     def measured(self) -> bool:

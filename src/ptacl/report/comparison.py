@@ -13,7 +13,14 @@ from ptacl.report import paper, records
 from ptacl.report.cells import Cell, MethodRow, cell, difference
 from ptacl.report.records import Record
 
-GROUPS = ("CMR", "ECG", "ECG + clinical", "Clinical")  # inputs of the regression table, in order
+GROUPS = (  # inputs of the regression table, in order
+    "CMR",
+    "ECG",
+    "ECG + clinical",
+    "Whole ECG",
+    "Whole ECG + clinical",
+    "Clinical",
+)
 RANDOM = "random"  # model of random retrieval
 
 
@@ -100,6 +107,7 @@ def _regression_row(
         difference(compared),
         compared.p,
         "; ".join(notes),
+        record.reference,
     )
 
 
@@ -142,11 +150,6 @@ def own_partners(found: Sequence[Record]) -> list[OwnPartner]:
         own = OwnPartner(record.direction, record.method, rank, share, recalls)
         partners.setdefault((record.direction, record.method), own)
     return list(partners.values())
-
-
-def reference(found: Sequence[Record]) -> str:
-    """Return the name of the method that the others are compared with."""
-    return next(record.reference for record in found if record.reference)
 
 
 def decisive(found: Sequence[Record]) -> str:

@@ -56,10 +56,7 @@ def dot_plots(
     limits = figures.shared_range(shown, floor=-0.25, include=[0.0, 0.1, *ceiling.values()])
     panels = []
     for c, name in enumerate(names):
-        marks = [
-            figures.Mark(_mark_label(row), row.group.split()[0].lower(), row.cells[c])
-            for row in measured
-        ]
+        marks = [figures.Mark(_mark_label(row), _mark_kind(row), row.cells[c]) for row in measured]
         panels.append(
             figures.dot_plot(
                 marks, title=_panel_title(name), limits=limits, dashed=ceiling.get(name)
@@ -71,8 +68,13 @@ def dot_plots(
 def _mark_label(row: cells.MethodRow) -> str:
     """Return input and method, and the evaluation unless it is a linear probe."""
     other = "" if row.evaluation == "LP" else f", {row.evaluation}"
-    group = "" if row.group in ("Clinical", "ECG + clinical") else f"{row.group} "
+    group = f"{row.group} " if row.group in ("CMR", "ECG") else ""
     return f"{group}{row.method}{other}"
+
+
+def _mark_kind(row: cells.MethodRow) -> str:
+    """Return the input as the style of the mark names it."""
+    return "ecg" if "ECG" in row.group else row.group.lower()
 
 
 def precision_plots(rows: Sequence[cells.MethodRow], *, random: str) -> list[str]:

@@ -83,7 +83,7 @@ def regression(found: Sequence[Record]) -> str:
         rf"$R^2$ on {found[0].n_test:,} test participants with "
         rf"{_percent(found)}\,\% intervals. LP linear "
         r"probe, FN full fine-tuning, AP attention pooling. $\Delta$: difference of the mean from "
-        rf"{escape(comparison.reference(found))}, with $p$ over the same draws. Bold: "
+        r"that of the row named below it, with $p$ over the same draws. Bold: "
         r"largest value above zero within "
         r"each input, which does not imply a significant difference."
     )
@@ -96,7 +96,10 @@ def _difference(row: cells.MethodRow) -> str:
     if row.difference is None or not row.difference.measured:
         return "--"
     p = rf"{{\tiny $p {cells.probability(row.p)}$}}"
-    return rf"\begin{{tabular}}[c]{{@{{}}c@{{}}}}{_cell(row.difference)}\\{p}\end{{tabular}}"
+    lines = [_cell(row.difference), p]
+    if row.reference:
+        lines.append(rf"{{\tiny to {escape(row.reference)}}}")
+    return r"\begin{tabular}[c]{@{}c@{}}" + r"\\".join(lines) + r"\end{tabular}"
 
 
 def retrieval(found: Sequence[Record]) -> str:
@@ -125,7 +128,7 @@ def retrieval(found: Sequence[Record]) -> str:
         rf"gallery {escape(gallery)}, with {_percent(found)}\,\% intervals. MnR and MdR: "
         r"mean and median rank of the "
         rf"first match. $\Delta$: difference of {comparison.decisive(found)} from the "
-        r"first method, with $p$ over the same "
+        r"first method that sees the same part of the ECG, with $p$ over the same "
         r"draws. Intervals resample the queries and keep the gallery. Bold: best value, "
         r"which does not imply a "
         r"significant difference."
@@ -149,16 +152,23 @@ def markdown(
     """
     probes = comparison.regression(regression)
     body = [
-        [r.group, r.method, r.evaluation, _plain(r.cells[0]), _plain(r.difference), r.p_text]
+        [
+            r.group,
+            r.method,
+            r.evaluation,
+            _plain(r.cells[0]),
+            _plain(r.difference),
+            r.p_text,
+            r.reference,
+        ]
         for r in probes
         if r.measured
     ]
-    reference = comparison.reference(regression)
     parts = [
         f"{_seeds(regression)}; {regression[0].n_train:,} training and "
         f"{regression[0].n_test:,} test "
         f"participants; {_percent(regression)} % intervals.",
-        _grid(["Input", "Method", "Eval", "Mean R²", f"Δ {reference}", "p"], body),
+        _grid(["Input", "Method", "Eval", "Mean R²", "Δ", "p", "Δ to"], body),
     ]
     statistics = records.statistics(retrieval)
     means = [r for r in comparison.retrieval(retrieval) if r.group == MEAN]

@@ -29,17 +29,16 @@ class Verdict:
 
 
 def of_regression(found: Sequence[Record], *, unlearned: Collection[str]) -> list[Verdict]:
-    """Compare each ECG row of Table 2 with the reference.
+    """Compare each ECG row of Table 2 with its reference.
 
     `unlearned` lists models with a training loss that was hardly learned
     (:mod:`ptacl.learning.collapse`).
     """
-    reference = _reference(found)
-    if reference is None:
-        return []
+    of_ecgs = [record for record in found if "ECG" in record.input]
     verdicts = []
-    for record in found:
-        if not (record.input.startswith("ECG") and records.finite(record.difference("R2"))):
+    for record in of_ecgs:
+        reference = next((other for other in of_ecgs if other.method == record.reference), None)
+        if reference is None or not records.finite(record.difference("R2")):
             continue
         missing = _missing(record, reference, unlearned=unlearned)
         if min(record.value("R2").value, reference.value("R2").value) <= 0:
@@ -50,33 +49,28 @@ def of_regression(found: Sequence[Record], *, unlearned: Collection[str]) -> lis
     return verdicts
 
 
-def _reference(found: Sequence[Record]) -> Record | None:
-    """Return the record that the others are compared with."""
-    for record in found:
-        if record.input == "ECG" and not records.finite(record.difference("R2")):
-            return record
-    return None
-
-
 def of_retrieval(found: Sequence[Record], *, unlearned: Collection[str]) -> list[Verdict]:
-    """Compare each model of Table 1 with the first one, in the direction and gallery shown.
+    """Compare each model of Table 1 with its reference, in the direction and gallery shown.
 
     The statistic is that of :func:`ptacl.report.comparison.decisive`, which is P@10 by default.
     """
     shown = [record for record in found if record.shown]
-    models = [record for record in shown if record.model != RANDOM]
+    models = {record.method: record for record in shown if record.model != RANDOM}
     statistic = comparison.decisive(found)
     by_chance = [record.value(statistic).value for record in shown if record.model == RANDOM]
     chance = max(by_chance, default=0.0)
     verdicts = []
-    for record in models[1:]:
-        missing = _missing(record, models[0], unlearned=unlearned)
-        lowest = min(record.value(statistic).low, models[0].value(statistic).low)
+    for record in models.values():
+        reference = models.get(record.reference)
+        if reference is None:
+            continue
+        missing = _missing(record, reference, unlearned=unlearned)
+        lowest = min(record.value(statistic).low, reference.value(statistic).low)
         if lowest <= chance:
             missing.append(f"a {statistic} clearly above chance")
         sentence = _sentence(
             record,
-            models[0],
+            reference,
             statistic,
             name=f"mean {statistic}",
             place="in retrieval",
