@@ -175,3 +175,7 @@ def locked(archive: bytes) -> bytes:
             out[start + at] |= 1
             start = out.find(signature, start + 4)
     return bytes(out)
+
+
+IMAGE, LABELS = heart()
+T, Z = IMAGE.shape[:2]  # frames and slices

@@ -5,10 +5,14 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from examined_cine import examined, reason
 from phantom import (
-    LV,
+    IMAGE,
+    LABELS,
     PIXEL_MM,
     SLICE_MM,
+    T,
+    Z,
     decoys,
     heart,
     rotation,
@@ -19,71 +23,8 @@ from phantom import (
 
 from ptacl import config
 from ptacl.cmr import examine as module
-from ptacl.cmr.examine import ExaminedCine, describe, examine, flags
-from ptacl.cmr.read import find_labels
+from ptacl.cmr.examine import describe, examine, flags
 from ptacl.exclusions import Reason
-
-IMAGE, LABELS = heart()
-T, Z = IMAGE.shape[:2]
-
-
-def nifti(
-    folder: Path, image: np.ndarray, labels: np.ndarray | None = None
-) -> tuple[Path, Path | None]:
-    segmentation = None if labels is None else write_nifti(folder / "seg_sa.nii.gz", labels)
-    return write_nifti(folder / "sa.nii.gz", image), segmentation
-
-
-def examined(
-    folder: Path,
-    image: np.ndarray,
-    settings: config.Cmr,
-    *,
-    labels: np.ndarray | None = None,
-    **changes: object,
-) -> ExaminedCine:
-    path, segmentation = nifti(folder, image, labels)
-    return examine(path, segmentation=segmentation, settings=settings.model_copy(update=changes))
-
-
-def reason(found: ExaminedCine) -> Reason | None:
-    return found.excluded and found.excluded.reason
-
-
-def test_a_good_cine_with_its_segmentation(tmp_path: Path, settings: config.Cmr) -> None:
-    found = examined(tmp_path, IMAGE, settings, labels=LABELS)
-    assert found.excluded is None
-    assert "frames" in found.arrays
-    assert found.arrays["frames"].shape == (T, settings.size, settings.size)
-    assert (found.arrays["frames"].min(), found.arrays["frames"].max()) == (0, 255)
-    assert found.facts["crop"]["source"] == found.facts["middle_slice_source"] == "segmentation"
-    assert found.volumes["LVEDV"] == pytest.approx(
-        np.count_nonzero(LABELS[0] == LV) * 4 * 4 * 9 / 1000, rel=1e-5
-    )
-
-
-def test_a_segmentation_moves_the_middle_slice_and_the_crop_and_settings_may_forbid_it(
-    tmp_path: Path, settings: config.Cmr
-) -> None:
-    labels = LABELS.copy()
-    labels[:, :4] = 0
-    auto = examined(tmp_path, IMAGE, settings, labels=labels).location
-    assert (auto.slice, auto.slice_source, auto.source) == (5, "segmentation", "segmentation")
-    plain = examined(
-        tmp_path, IMAGE, settings, labels=labels, middle_slice="stack", crop="motion"
-    ).location
-    assert (plain.slice, plain.slice_source, plain.source) == (Z // 2, "stack", "motion")
-    assert plain == examined(tmp_path, IMAGE, settings).location
-    empty = examined(tmp_path, IMAGE, settings, labels=labels * 0).location
-    assert empty == plain
-
-
-def test_settings_that_want_a_segmentation_refuse_a_cine_without(
-    tmp_path: Path, settings: config.Cmr
-) -> None:
-    for wanted in ({"crop": "segmentation"}, {"middle_slice": "segmentation"}):
-        assert reason(examined(tmp_path, IMAGE, settings, **wanted)) is Reason.SEGMENTATION_MISMATCH
-        assert reason(examined(tmp_path, IMAGE, settings, labels=LABELS, **wanted)) is None
 
 
 def test_what_forbids_to_use_a_cine(tmp_path: Path, settings: config.Cmr) -> None:
@@ -117,55 +58,6 @@ def test_spacing_that_no_body_fits(
     nib.save(nib.Nifti1Image(IMAGE.T, np.diag([*spacing, 1])), tmp_path / "sa.nii.gz")
     found = examine(tmp_path / "sa.nii.gz", segmentation=None, settings=settings)
     assert found.excluded.reason is Reason.WRONG_UNIT
-
-
-def moved(labels: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    return np.roll(labels, (rows, columns), (2, 3))
-
-
-REFUSED = {
-    "another shape": (LABELS[:, 1:], "8x6x48x56 for a cine of 8x7x48x56"),
-    "the cine itself": (np.clip(IMAGE // 3, 0, 255), "none of the known labels"),
-    "unknown labels": (np.where(LABELS == 0, 0, LABELS + 40), "none of the known labels"),
-    "end-diastole alone": (
-        LABELS * (np.arange(T) == 0)[:, None, None, None],
-        "labelled in 1 of 8 frames",
-    ),
-    "upside down": (LABELS[:, :, ::-1], "displaced from the heart"),
-    "mirrored": (LABELS[..., ::-1], "displaced from the heart"),
-    "displaced": (moved(LABELS, 5, 0), "displaced from the heart"),
-    "at another time": (np.roll(LABELS, T // 2, axis=0), "motion does not follow the image"),
-    "not finite": (
-        np.where(LABELS == 0, np.nan, LABELS.astype(np.float32)),
-        "segmentation labels outside",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_a_segmentation_that_cannot_be_right_is_refused_and_the_cine_kept(
-    case: str, tmp_path: Path, settings: config.Cmr
-) -> None:
-    labels, why = REFUSED[case]
-    found = examined(
-        tmp_path,
-        IMAGE,
-        settings,
-        labels=labels.astype(np.float32 if labels.dtype.kind == "f" else np.uint8),
-    )
-    assert found.excluded is None and "frames" in found.arrays
-    assert why in found.facts["segmentation_refused"]
-    assert found.flags == ["segmentation refused"]
-    assert found.location == examined(tmp_path, IMAGE, settings).location
-    assert "volumes" not in found.facts
-
-
-def test_labels_moved_by_a_pixel_are_those_of_the_cine(
-    tmp_path: Path, settings: config.Cmr
-) -> None:
-    """Segmentations are never exact."""
-    assert examined(tmp_path, IMAGE, settings, labels=LABELS).facts["segmentation_refused"] == ""
-    assert examined(tmp_path, IMAGE, settings, labels=moved(LABELS, 0, 1)).flags == []
 
 
 def test_a_small_image_is_padded_and_not_refused(tmp_path: Path, settings: config.Cmr) -> None:
@@ -209,17 +101,6 @@ def test_a_zip_and_its_conversion_give_the_same_sequence(
     assert one.excluded is other.excluded is None
     assert np.array_equal(one.arrays["frames"], other.arrays["frames"])
     assert one.location == other.location
-
-
-def test_a_segmentation_fits_a_zip_slice_by_slice(tmp_path: Path, settings: config.Cmr) -> None:
-    labels = LABELS.copy()
-    labels[:, :3] = 0
-    packed = write_zip(tmp_path / "a.zip", series(IMAGE, axes=rotation(2) * [1, 1, -1]))
-    found = examine(
-        packed, segmentation=write_nifti(tmp_path / "seg.nii.gz", labels), settings=settings
-    )
-    assert found.location.slice == 5
-    assert found.facts["volumes"]["LVEDV"] > 0
 
 
 @pytest.mark.parametrize(
@@ -382,16 +263,6 @@ def test_files_without_an_image_are_flagged(tmp_path: Path, settings: config.Cmr
     assert flags(damaged, hot=0, refused="") == ["files without an image"]
     facts = describe(damaged, found.location, hot=0, refused="")
     assert facts["unreadable"] == {"EOFError": 2}
-
-
-def test_a_segmentation_next_to_the_cine_is_the_one_that_is_named(
-    tmp_path: Path, settings: config.Cmr
-) -> None:
-    path, segmentation = nifti(tmp_path, IMAGE, LABELS)
-    assert find_labels(path) == segmentation
-    found = examine(path, segmentation=segmentation, settings=settings)
-    assert found.facts["crop"]["source"] == "segmentation"
-    assert set(found.facts["volumes"]) >= {"LVEDV", "LVESV", "LVEF", "LVM", "RVEDV"}
 
 
 def test_facts_are_json_values(tmp_path: Path, settings: config.Cmr) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from recordings import beat_times, cardiosoft, counts, synthetic_mv
+from recordings import any_record, beat_times, cardiosoft, counts, synthetic_mv
 
 from ptacl import config
 from ptacl.ecg import examine as examine_module
@@ -188,3 +188,45 @@ def test_a_drawing_says_why_a_record_is_excluded(
     assert axes.get_title() == title
     texts = [text.get_text() for text in axes.texts]
     assert texts == (list(LEADS) if leads else ["no rhythm strip that can be drawn"])
+
+
+def test_a_record_of_more_beats_than_the_store_holds_is_excluded(
+    example: Path,
+    settings: config.Ecg,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    quality = {
+        "num_beats": 65,
+        "heart_rate_bpm": 150.0,
+        "device": None,
+        "likeness": 1.0,
+        "irregular": False,
+    }
+    for number, refused in ((64, False), (65, True)):
+        peaks = 70 * np.arange(1, number + 1)
+        monkeypatch.setattr(
+            examine_module.rpeaks, "find", lambda *_, found=peaks, **__: (found, quality)
+        )
+        examined = examine(example, settings=settings)
+        if refused:
+            assert examined.excluded.reason is Reason.IMPLAUSIBLE_RATE
+            assert examined.excluded.detail == "65 R-peaks, but the store holds at most 64"
+        else:
+            assert examined.excluded is None
+            assert examined.arrays["r_peaks"].tolist() == peaks.tolist()
+
+
+def test_a_prepared_record_keeps_what_the_device_says(example: Path, settings: config.Ecg) -> None:
+    record = any_record(example, settings=settings)
+    quality = examine(example, settings=settings).facts
+    assert quality["software"] == record.software
+    assert quality["resolution_mv"] == record.resolution_mv
+    assert quality["filters"] == record.filters
+    assert record.measurements.items() <= quality["measurements"].items()
+    assert quality["measurements"]["own_qt_ms"] > 0
+
+
+def test_settings_choose_how_waves_are_delineated(example: Path, settings: config.Ecg) -> None:
+    without = settings.model_copy(update={"delineation": "none"})
+    quality = examine(example, settings=without).facts
+    assert "own_qt_ms" not in quality["measurements"]

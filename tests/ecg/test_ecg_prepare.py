@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from recordings import any_record, beat_times, cardiosoft, counts, noise_mv, synthetic_mv
 
 from ptacl import config, preparation, store
-from ptacl.ecg import examine as examine_module
 from ptacl.ecg.denoise import denoise
 from ptacl.ecg.examine import MAX_PEAKS, examine
 from ptacl.ecg.prepare import ECG
@@ -181,48 +180,6 @@ def test_real_file(example: Path, settings: config.Ecg) -> None:
     assert examined.arrays["signal_mv"].dtype == np.float32
     assert examined.facts["device"]["matched"] == 8
     assert examined.facts["filters"]["notch_50_hz"] is True
-
-
-def test_a_record_of_more_beats_than_the_store_holds_is_excluded(
-    example: Path,
-    settings: config.Ecg,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    quality = {
-        "num_beats": 65,
-        "heart_rate_bpm": 150.0,
-        "device": None,
-        "likeness": 1.0,
-        "irregular": False,
-    }
-    for number, refused in ((64, False), (65, True)):
-        peaks = 70 * np.arange(1, number + 1)
-        monkeypatch.setattr(
-            examine_module.rpeaks, "find", lambda *_, found=peaks, **__: (found, quality)
-        )
-        examined = examine(example, settings=settings)
-        if refused:
-            assert examined.excluded.reason is Reason.IMPLAUSIBLE_RATE
-            assert examined.excluded.detail == "65 R-peaks, but the store holds at most 64"
-        else:
-            assert examined.excluded is None
-            assert examined.arrays["r_peaks"].tolist() == peaks.tolist()
-
-
-def test_a_prepared_record_keeps_what_the_device_says(example: Path, settings: config.Ecg) -> None:
-    record = any_record(example, settings=settings)
-    quality = examine(example, settings=settings).facts
-    assert quality["software"] == record.software
-    assert quality["resolution_mv"] == record.resolution_mv
-    assert quality["filters"] == record.filters
-    assert record.measurements.items() <= quality["measurements"].items()
-    assert quality["measurements"]["own_qt_ms"] > 0
-
-
-def test_settings_choose_how_waves_are_delineated(example: Path, settings: config.Ecg) -> None:
-    without = settings.model_copy(update={"delineation": "none"})
-    quality = examine(example, settings=without).facts
-    assert "own_qt_ms" not in quality["measurements"]
 
 
 def test_participants_in_the_file_and_in_its_name_are_compared(

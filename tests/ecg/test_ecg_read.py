@@ -1,28 +1,16 @@
-import os
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from bad_ecg import HARMLESS, Edit, removed, strip, wave, without
-from hypothesis import HealthCheck, given
-from hypothesis import settings as limits
-from hypothesis import strategies as st
-from recordings import any_record, beat_times, cardiosoft, counts, synthetic_mv
+from bad_ecg import HARMLESS, removed, strip, without
+from cardiosoft_file import COUNTS, TEXT, written
+from recordings import any_record, cardiosoft
 
 from ptacl import config
 from ptacl.ecg.formats import read_cardiosoft as open_document
 from ptacl.ecg.read import LEADS, header, record
-from ptacl.exclusions import Excluded, Reason
-
-COUNTS = counts(synthetic_mv(beat_times(60), noise_mv=0.02))
-TEXT = cardiosoft(COUNTS, beats_ms=[515, 1515])
-
-
-def written(folder: Path, text: str, *, encoding: str = "latin-1") -> Path:
-    path = folder / "9000001_20205_2_0.xml"
-    path.write_bytes(text.encode(encoding))
-    return path
+from ptacl.exclusions import Excluded
 
 
 @pytest.mark.parametrize("source", ["synthetic", "real"])
@@ -88,24 +76,6 @@ def test_limb_leads_agree_within_one_count(
         any_record(path, settings=settings)
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
-def test_entities_are_refused_before_parsing(
-    encoding: str, tmp_path: Path, settings: config.Ecg
-) -> None:
-    (tmp_path / "secret").write_text("1")
-    bomb = "".join(f'<!ENTITY e{k} "{f"&e{k - 1};" * 10}">' for k in range(1, 10))
-    outside = f'<!ENTITY outside SYSTEM "{(tmp_path / "secret").as_uri()}">'
-    for entities, use in ((f'<!ENTITY e0 "1">{bomb}', "&e9;"), (outside, "&outside;")):
-        text = TEXT.replace(
-            "<CardiologyXML>", f"<!DOCTYPE CardiologyXML [{entities}]><CardiologyXML>"
-        ).replace("RestECG", use)
-        with pytest.raises(Excluded, match="document type"):
-            any_record(
-                written(tmp_path, text.replace("ISO-8859-1", encoding), encoding=encoding),
-                settings=settings,
-            )
-
-
 @pytest.mark.parametrize("encoding", ["ISO-8859-1", "UTF-8", "UTF-16"])
 def test_the_encoding_is_that_which_the_file_names(
     encoding: str, tmp_path: Path, settings: config.Ecg
@@ -118,33 +88,6 @@ def test_the_encoding_is_that_which_the_file_names(
     np.testing.assert_array_equal(
         any_record(accented, settings=settings).signal_mv, plain.signal_mv
     )
-
-
-def test_a_false_encoding_is_refused(tmp_path: Path, settings: config.Ecg) -> None:
-    with pytest.raises(Excluded):
-        any_record(
-            written(tmp_path, TEXT.replace("ISO-8859-1", "UTF-16"), encoding="latin-1"),
-            settings=settings,
-        )
-
-
-@pytest.mark.parametrize("path", ["missing.xml", "."])
-def test_no_file(path: str, tmp_path: Path, settings: config.Ecg) -> None:
-    with pytest.raises(Excluded) as caught:
-        any_record(tmp_path / path, settings=settings)
-    assert caught.value.reason == Reason.UNREADABLE and str(tmp_path) not in str(caught.value)
-
-
-@limits(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(where=st.floats(0, 1), bytes_there=st.binary(max_size=3))
-def test_damage_neither_passes_nor_raises_anything_else(
-    where: float, bytes_there: bytes, tmp_path: Path, settings: config.Ecg
-) -> None:
-    data = TEXT.encode("latin-1").rstrip()
-    path = tmp_path / "cut.xml"
-    path.write_bytes(data[: int(where * (len(data) - 4))] + bytes_there)
-    with pytest.raises(Excluded):
-        any_record(path, settings=settings)
 
 
 def test_header_tells_what_an_unusable_file_has(tmp_path: Path, settings: config.Ecg) -> None:
@@ -168,147 +111,6 @@ def test_real_file(example: Path, settings: config.Ecg) -> None:
         and found.filters["high_pass_hz"] == 0.01
         and found.filters["notch_60_hz"] is False
     )
-
-
-@pytest.mark.parametrize("kind", ["pipe", "loop", "nothing"])
-def test_what_is_no_file_is_unreadable_and_is_not_waited_for(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "9000001_20205_2_0.xml"
-    if kind == "pipe":
-        os.mkfifo(path)
-    elif kind == "loop":
-        path.symlink_to(path)
-    with pytest.raises(Excluded) as error:
-        open_document(path)
-    assert error.value.reason is Reason.UNREADABLE
-    assert error.value.detail == ("not a regular file" if kind == "pipe" else "no such file")
-
-
-def in_v1(samples: str) -> Edit:
-    """Lead V1 begins with these samples instead of its first."""
-    return wave("V1", lambda text: samples + text[text.index(",") :])
-
-
-@pytest.mark.parametrize(
-    ("edit", "reason", "detail"),
-    [
-        (
-            lambda text: text.replace("StripData", "BikeData"),
-            Reason.MISSING_LEAD,
-            "0 rhythm strips instead of one",
-        ),
-        (
-            strip(lambda s: s.replace('"Hz">500<', '"Hz">1000<')),
-            Reason.WRONG_RATE,
-            "1000 hz, not 500 Hz",
-        ),
-        (
-            strip(lambda s: s.replace('"Hz">500<', '"kHz">500<')),
-            Reason.WRONG_RATE,
-            "500 khz, not 500 Hz",
-        ),
-        (
-            strip(lambda s: s.replace('"Hz">500<', '"Hz">fast<')),
-            Reason.WRONG_RATE,
-            "0 hz, not 500 Hz",
-        ),
-        (
-            strip(lambda s: s.replace("uVperLsb", "furlong")),
-            Reason.WRONG_UNIT,
-            "resolution 5.0 furlong",
-        ),
-        (
-            strip(lambda s: s.replace(' units="uVperLsb"', "")),
-            Reason.WRONG_UNIT,
-            "resolution 5.0 without unit",
-        ),
-        (
-            strip(lambda s: s.replace('uVperLsb">5<', 'uVperLsb">0<')),
-            Reason.WRONG_UNIT,
-            "resolution 0.0 uvperlsb",
-        ),
-        (
-            strip(lambda s: s.replace('uVperLsb">5<', 'uVperLsb"><')),
-            Reason.WRONG_UNIT,
-            "resolution None uvperlsb",
-        ),
-        (
-            strip(lambda s: s.replace('"V6"', '"V9"')),
-            Reason.MISSING_LEAD,
-            "a lead has an unknown name",
-        ),
-        (strip(lambda s: s.replace('"V6"', '"v5"')), Reason.MISSING_LEAD, "lead V5 occurs twice"),
-        (
-            lambda text: without("V5")(without("V6")(text)),
-            Reason.MISSING_LEAD,
-            "missing lead V5, V6",
-        ),
-        (
-            strip(lambda s: s.replace(">5000<", ">4999<")),
-            Reason.WRONG_LENGTH,
-            "4999 samples declared, not 5000",
-        ),
-        (
-            strip(lambda s: s.replace(">5000<", "><")),
-            Reason.WRONG_LENGTH,
-            "0 samples declared, not 5000",
-        ),
-        (in_v1("1,2"), Reason.WRONG_LENGTH, "lead V1 has 5001 samples, not 5000"),
-        (in_v1("1 2"), Reason.UNREADABLE, "lead V1 has values without a comma between them"),
-        (in_v1("x"), Reason.UNREADABLE, "lead V1 is not a list of integers"),
-        (in_v1("NaN"), Reason.NOT_FINITE, "lead V1 is not a list of integers"),
-        (in_v1("-inf"), Reason.NOT_FINITE, "lead V1 is not a list of integers"),
-        (in_v1("32768"), Reason.UNREADABLE, "lead V1 has a value beyond 16 bits"),
-        (in_v1("-32769"), Reason.UNREADABLE, "lead V1 has a value beyond 16 bits"),
-        (in_v1("32767"), Reason.VOLTAGE, None),
-        (in_v1("-32768"), Reason.VOLTAGE, None),
-        (lambda _: "<html/>", Reason.UNREADABLE, "not a CardioSoft file"),
-        (lambda _: "<CardiologyXML>", Reason.UNREADABLE, "XMLSyntaxError"),
-        (
-            lambda text: text.replace("<Card", "<!DOCTYPE a><Card", 1),
-            Reason.UNREADABLE,
-            "document type declaration",
-        ),
-    ],
-)
-def test_an_exclusion_says_what_is_wrong(
-    edit: Edit,
-    reason: Reason,
-    detail: str | None,
-    tmp_path: Path,
-    settings: config.Ecg,
-) -> None:
-    with pytest.raises(Excluded) as error:
-        any_record(written(tmp_path, edit(TEXT)), settings=settings)
-    assert error.value.reason is reason
-    if detail is not None:
-        assert error.value.detail == detail
-
-
-def test_a_file_larger_than_16_mib_is_not_read(tmp_path: Path) -> None:
-    path = tmp_path / "9000001_20205_2_0.xml"
-    for size, detail in ((2**24 + 1, "larger than 16 MiB"), (2**24, "XMLSyntaxError")):
-        with path.open("wb") as file:
-            file.truncate(size)
-        with pytest.raises(Excluded) as error:
-            open_document(path)
-        assert error.value.reason is Reason.UNREADABLE
-        assert error.value.detail == detail
-
-
-def test_a_file_that_cannot_be_opened_is_unreadable(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    path = written(tmp_path, TEXT)
-
-    def forbidden(*_: object) -> bytes:
-        raise PermissionError(path)
-
-    monkeypatch.setattr(Path, "open", forbidden)
-    with pytest.raises(Excluded) as error:
-        open_document(path)
-    assert error.value.reason is Reason.UNREADABLE
-    assert error.value.detail == "PermissionError"
 
 
 def test_beats_of_the_device_are_ordered_and_those_without_a_time_in_ms_are_left_out(

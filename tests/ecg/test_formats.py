@@ -1,21 +1,17 @@
-"""Every format to one contract: real files where there are some, else files of an independent
-writer; and damaged ones.
+"""Every format follows the same contract: real files if they are available, otherwise files of an
+independent writer, and damaged files.
 """
 
-import json
 import shutil
 import subprocess
 import sys
-import warnings
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
-import edfio
 import numpy as np
 import pydicom
 import pytest
-from recordings import any_record, beat_times, cardiosoft, counts, synthetic_mv
+from other_formats import SIGNAL_MV, edf, table
+from recordings import any_record, cardiosoft, counts
 
 from ptacl import config
 from ptacl.cohort import inventory
@@ -24,14 +20,7 @@ from ptacl.ecg.examine import examine
 from ptacl.ecg.read import LEADS
 from ptacl.exclusions import Excluded, Reason
 
-SIGNAL_MV = np.round(synthetic_mv(beat_times(60)), 4)
-
-
-@pytest.fixture(autouse=True)
-def _quiet():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 def test_a_cardiosoft_file_is_read_by_its_own_reader(tmp_path: Path, settings: config.Ecg) -> None:
@@ -101,17 +90,6 @@ def test_physical_values_that_are_scaled_lead_by_lead_are_refused(
     assert error.value.reason is Reason.EINTHOVEN
 
 
-def edf(path: Path, *, rate_hz: int = 500, leads: tuple[str, ...] = LEADS) -> Path:
-    grid = np.arange(10 * rate_hz) / rate_hz
-    rows = [np.interp(grid, np.arange(5000) / 500, SIGNAL_MV[LEADS.index(lead)]) for lead in leads]
-    signals = [
-        edfio.EdfSignal(row, rate_hz, label=lead, physical_dimension="mV", physical_range=(-5, 5))
-        for row, lead in zip(rows, leads, strict=True)
-    ]
-    edfio.Edf(signals).write(path)
-    return path
-
-
 @pytest.mark.parametrize(
     "leads", [LEADS, ("I", "II", *LEADS[6:])], ids=["twelve leads", "eight leads"]
 )
@@ -131,57 +109,6 @@ def test_hl7_aecg_of_an_independent_writer(tmp_path: Path, settings: config.Ecg)
     found = any_record(tmp_path / "a.xml", settings=settings)
     np.testing.assert_allclose(found.signal_mv, SIGNAL_MV, atol=2e-3)
     assert examine(tmp_path / "a.xml", settings=settings).facts["num_beats"] == 10
-
-
-def table(path: Path, values: np.ndarray, **facts: object) -> Path:
-    if path.suffix == ".npy":
-        np.save(path, values)
-    else:
-        np.savetxt(path, values.T, delimiter=",", header=",".join(LEADS), comments="")
-    path.with_suffix(".json").write_text(
-        json.dumps({"rate_hz": 500, "unit": "mV", "leads": LEADS} | facts)
-    )
-    return path
-
-
-@pytest.mark.parametrize("name", ["a.csv", "a.npy"])
-def test_a_table_with_its_sidecar(name: str, tmp_path: Path, settings: config.Ecg) -> None:
-    np.testing.assert_allclose(
-        any_record(table(tmp_path / name, SIGNAL_MV), settings=settings).signal_mv,
-        SIGNAL_MV,
-        atol=1e-6,
-    )
-    scaled = table(tmp_path / name, SIGNAL_MV * 1000, unit="uV")
-    np.testing.assert_allclose(
-        any_record(scaled, settings=settings).signal_mv, SIGNAL_MV, atol=1e-6
-    )
-
-
-BAD_TABLES: dict[str, tuple[Callable[[Path], object], Reason]] = {
-    "no sidecar": (lambda p: p.with_suffix(".json").unlink(), Reason.UNREADABLE),
-    "a sidecar without a rate": (
-        lambda p: p.with_suffix(".json").write_text('{"unit": "mV", "leads": []}'),
-        Reason.UNREADABLE,
-    ),
-    "a sidecar that is no object": (
-        lambda p: p.with_suffix(".json").write_text("[1]"),
-        Reason.UNREADABLE,
-    ),
-    "text": (lambda p: p.write_text("I,II\na,b\n"), Reason.UNREADABLE),
-    "cut": (lambda p: p.write_bytes(p.read_bytes()[:-3]), Reason.WRONG_LENGTH),
-    "three leads": (lambda p: np.savetxt(p, SIGNAL_MV[:3].T, delimiter=","), Reason.MISSING_LEAD),
-    "empty": (lambda p: p.write_text(""), Reason.MISSING_LEAD),
-}
-
-
-@pytest.mark.parametrize("case", BAD_TABLES)
-def test_a_bad_table_is_excluded(case: str, tmp_path: Path, settings: config.Ecg) -> None:
-    path = table(tmp_path / "a.csv", SIGNAL_MV)
-    spoil, reason = BAD_TABLES[case]
-    spoil(path)
-    with pytest.raises(Excluded) as error:
-        any_record(path, settings=settings)
-    assert error.value.reason in (reason, Reason.UNREADABLE)
 
 
 @pytest.mark.parametrize("form", ["dcm", "edf", "hea", "scp", "xml"])
@@ -243,97 +170,6 @@ def test_files_of_any_format_are_found_where_the_settings_want_them(tmp_path: Pa
     ]
 
 
-def test_a_table_may_begin_with_numbers_in_any_notation(
-    tmp_path: Path,
-    settings: config.Ecg,
-) -> None:
-    """Neither 1e-3 nor 1E-3 is a line of names."""
-    for number_format in ("%.9f", "%.9e", "%.9E"):
-        path = table(tmp_path / "a.csv", SIGNAL_MV)
-        np.savetxt(path, SIGNAL_MV.T, delimiter=",", fmt=number_format)
-        np.testing.assert_allclose(
-            any_record(path, settings=settings).signal_mv,
-            SIGNAL_MV,
-            atol=1e-6,
-        )
-
-
-def test_a_table_may_have_one_row_per_lead(tmp_path: Path, settings: config.Ecg) -> None:
-    for values in (SIGNAL_MV, SIGNAL_MV.T):
-        path = table(tmp_path / "a.npy", values)
-        np.testing.assert_allclose(
-            any_record(path, settings=settings).signal_mv,
-            SIGNAL_MV,
-            atol=1e-6,
-        )
-
-
-EXAMPLE = '{"rate_hz": 500, "unit": "mV", "leads": ["I", ...]}'
-SIDECAR = f"a table needs a file of the same name with .json: {EXAMPLE}"
-
-
-@pytest.mark.parametrize(
-    ("spoil", "reason", "detail"),
-    [
-        (lambda p: p.with_suffix(".json").unlink(), Reason.UNREADABLE, SIDECAR),
-        (lambda p: p.write_text("I,II\na,b\n"), Reason.UNREADABLE, "table: ValueError"),
-        (
-            lambda p: np.savetxt(p, SIGNAL_MV[:3].T, delimiter=","),
-            Reason.MISSING_LEAD,
-            "a table of 5000x3 for 12 leads",
-        ),
-    ],
-    ids=["no sidecar", "text", "three leads"],
-)
-def test_a_bad_table_says_what_is_wrong(
-    spoil: Callable[[Path], object],
-    reason: Reason,
-    detail: str,
-    tmp_path: Path,
-    settings: config.Ecg,
-) -> None:
-    path = table(tmp_path / "a.csv", SIGNAL_MV)
-    spoil(path)
-    with pytest.raises(Excluded) as error:
-        any_record(path, settings=settings)
-    assert error.value.reason is reason
-    assert error.value.detail == detail
-
-
-@pytest.mark.parametrize(
-    "values",
-    [SIGNAL_MV[None], SIGNAL_MV.astype(str), SIGNAL_MV.astype(complex)],
-    ids=["three axes", "text", "complex"],
-)
-def test_an_array_that_is_no_table_of_numbers_is_refused(
-    values: np.ndarray,
-    tmp_path: Path,
-    settings: config.Ecg,
-) -> None:
-    with pytest.raises(Excluded) as error:
-        any_record(table(tmp_path / "a.npy", values), settings=settings)
-    assert error.value.reason is Reason.MISSING_LEAD
-
-
-def test_an_array_of_objects_is_not_unpickled(tmp_path: Path, settings: config.Ecg) -> None:
-    path = table(tmp_path / "a.npy", SIGNAL_MV)
-    np.save(path, np.array([{"a": 1}]), allow_pickle=True)
-    with pytest.raises(Excluded) as error:
-        any_record(path, settings=settings)
-    assert error.value.detail == "table: ValueError"
-
-
-def test_a_file_larger_than_64_mib_is_not_read(tmp_path: Path, settings: config.Ecg) -> None:
-    path = tmp_path / "a.csv"
-    for size, detail in ((2**26 + 1, "larger than 64 MiB"), (2**26, SIDECAR)):
-        with path.open("wb") as file:
-            file.truncate(size)
-        with pytest.raises(Excluded) as error:
-            any_record(path, settings=settings)
-        assert error.value.reason is Reason.UNREADABLE
-        assert error.value.detail == detail
-
-
 def test_a_file_that_cannot_be_opened_is_unreadable(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -385,89 +221,3 @@ def test_the_root_tells_whose_xml_it_is(
     for encoding in ("utf-8", "utf-16"):
         path.write_text(content, encoding=encoding)
         assert is_cardiosoft(path) is expected
-
-
-def recorded(**changes: object) -> SimpleNamespace:
-    """What ecgdatakit gives for a good recording, with other facts of lead V6."""
-    facts = {
-        "sampling_rate": 500,
-        "units": "mV",
-        "is_raw": False,
-        "resolution": 2.0,
-        "resolution_unit": "uV",
-    }
-    leads = []
-    for lead, row in zip(LEADS, SIGNAL_MV, strict=True):
-        leads.append(SimpleNamespace(label=lead, samples=row, **facts))
-    for name, value in changes.items():
-        setattr(leads[-1], name, value)
-    return SimpleNamespace(leads=leads)
-
-
-def by_ecgdatakit(
-    found: SimpleNamespace,
-    folder: Path,
-    settings: config.Ecg,
-    monkeypatch: pytest.MonkeyPatch,
-) -> read.EcgRecord:
-    parser = SimpleNamespace(parse=lambda _: found)
-    monkeypatch.setitem(sys.modules, "ecgdatakit", SimpleNamespace(FileParser=lambda: parser))
-    path = folder / "a.edf"
-    path.touch()
-    return any_record(path, settings=settings)
-
-
-@pytest.mark.parametrize(
-    ("change", "reason", "detail"),
-    [
-        ({"label": "V5"}, Reason.MISSING_LEAD, "a lead occurs twice"),
-        ({"sampling_rate": 250}, Reason.WRONG_RATE, "the leads have 2 different rates"),
-        ({"units": ""}, Reason.WRONG_UNIT, "the file does not give the size of a count"),
-        ({"is_raw": True}, Reason.WRONG_UNIT, "the file does not give the size of a count"),
-    ],
-)
-def test_what_a_reader_of_other_formats_finds_is_checked(
-    change: dict[str, object],
-    reason: Reason,
-    detail: str,
-    tmp_path: Path,
-    settings: config.Ecg,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with pytest.raises(Excluded) as error:
-        by_ecgdatakit(recorded(**change), tmp_path, settings, monkeypatch)
-    assert error.value.reason is reason
-    assert error.value.detail == detail
-
-
-@pytest.mark.parametrize(
-    ("change", "resolution_mv"),
-    [
-        ({}, 0.002),
-        ({"resolution": 4.0}, 0.004),
-        ({"resolution": 0.004, "resolution_unit": "MV"}, 0.004),
-        ({"resolution": 9.0, "resolution_unit": "furlong"}, 0.002),
-        ({"resolution": -9.0}, 0.002),
-    ],
-)
-def test_the_resolution_is_the_coarsest_that_a_lead_names(
-    change: dict[str, object],
-    resolution_mv: float,
-    tmp_path: Path,
-    settings: config.Ecg,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    found = by_ecgdatakit(recorded(**change), tmp_path, settings, monkeypatch)
-    assert found.resolution_mv == pytest.approx(resolution_mv)
-    np.testing.assert_array_equal(found.signal_mv, SIGNAL_MV.astype(np.float32))
-
-
-def test_without_a_named_resolution_it_is_that_of_the_device_of_uk_biobank(
-    tmp_path: Path,
-    settings: config.Ecg,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    found = recorded()
-    for lead in found.leads:
-        lead.resolution = 0
-    assert by_ecgdatakit(found, tmp_path, settings, monkeypatch).resolution_mv == 0.005

@@ -9,10 +9,11 @@ from typing import Any
 
 import bad_cine
 import bad_ecg
+import bad_segmentation
 import bad_tables
 import numpy as np
 import pytest
-from phantom import write_nifti
+from phantom import IMAGE, T, write_nifti
 from recordings import beat_times, cardiosoft, counts, synthetic_mv
 
 from ptacl import cli, config, preparation, store
@@ -30,7 +31,7 @@ GOOD = cardiosoft(
 ECG = {name: (edit, verdict) for name, edit, verdict in bad_ecg.cases()}
 CINES = {name: (write, verdict) for name, write, verdict in bad_cine.cases()}
 ODD = dict(bad_cine.harmless())
-LABELS = dict(bad_cine.bad_labels())
+LABELS = dict(bad_segmentation.cases())
 STOPS = dict(bad_tables.stops())
 COUNTED = {name: (text, column) for name, text, column in bad_tables.counted()}
 
@@ -42,7 +43,7 @@ def loaded(root: Path) -> config.Config:
 
 @pytest.fixture(scope="session")
 def phantom_settings(loaded: config.Config) -> config.Cmr:
-    return loaded.cmr.model_copy(update={"frames": bad_cine.T, "min_slices": 6, "size": 32})
+    return loaded.cmr.model_copy(update={"frames": T, "min_slices": 6, "size": 32})
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +119,7 @@ def test_an_odd_cine_is_used(case: str, tmp_path: Path, phantom_settings: config
 def test_a_bad_segmentation_is_refused_and_its_cine_used(
     case: str, tmp_path: Path, phantom_settings: config.Cmr
 ) -> None:
-    cine = write_nifti(tmp_path / "sa.nii.gz", bad_cine.IMAGE)
+    cine = write_nifti(tmp_path / "sa.nii.gz", IMAGE)
     labels = write_nifti(tmp_path / "seg_sa.nii.gz", LABELS[case])
     found = examine(cine, segmentation=labels, settings=phantom_settings)
     assert found.excluded is None

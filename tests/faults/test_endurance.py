@@ -15,11 +15,10 @@ import time
 import zipfile
 from pathlib import Path
 
-import bad_cine
 import numpy as np
 import pandas as pd
 import pytest
-from phantom import encode, series, write_nifti
+from phantom import IMAGE, T, encode, series, write_nifti
 from project import Project
 
 from ptacl import config
@@ -178,7 +177,7 @@ def cine_stage(
 @pytest.fixture
 def settings(root: Path) -> config.Cmr:
     return config.load(root / "config.yaml").cmr.model_copy(
-        update={"frames": bad_cine.T, "min_slices": 6, "size": 32}
+        update={"frames": T, "min_slices": 6, "size": 32}
     )
 
 
@@ -188,7 +187,7 @@ def test_a_full_disk_ends_in_one_line_and_the_next_run_finishes(
     rng = np.random.default_rng(0)
     members = []
     for number in range(400):
-        image = bad_cine.IMAGE + rng.integers(0, 200, bad_cine.IMAGE.shape, dtype=np.int16)
+        image = IMAGE + rng.integers(0, 200, IMAGE.shape, dtype=np.int16)
         path = write_nifti(tmp_path / f"{9000001 + number}" / "sa.nii.gz", image)
         members.append({"visit": f"{9000001 + number}_2", "cmr": str(path), "segmentation": ""})
     run = cine_stage(tmp_path, members, small_disk, settings=settings)
@@ -210,7 +209,7 @@ def bombs(folder: Path) -> dict[str, Path]:
         "zip": folder / "a.zip",
         "images": folder / "b.zip",
     }
-    path = write_nifti(folder / "good.nii.gz", bad_cine.IMAGE)
+    path = write_nifti(folder / "good.nii.gz", IMAGE)
     subprocess.run(
         f"(gzip -dc '{path}'; head -c 3500000000 /dev/zero) | gzip -1 > '{found['padded']}'",
         shell=True,
@@ -221,7 +220,7 @@ def bombs(folder: Path) -> dict[str, Path]:
     )
     raw[42:50] = np.array([2000, 2000, 20, 50], "<i2").tobytes()
     found["header"].write_bytes(raw)
-    files = list(series(bad_cine.IMAGE).items())
+    files = list(series(IMAGE).items())
     with zipfile.ZipFile(found["zip"], "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for number in range(60):
             archive.writestr(f"{number}.dcm", encode(files[number % len(files)][1]) + bytes(2**26))
@@ -247,7 +246,7 @@ def test_bad_files_stay_within_the_memory_of_the_rule(
     declared = re.search(r"mem_mb=(\d+)", (root / "workflow/rules/cmr.smk").read_text())
     assert declared
     paths = bombs(tmp_path / "bombs") | {
-        "good": write_nifti(tmp_path / "good" / "sa.nii.gz", bad_cine.IMAGE)
+        "good": write_nifti(tmp_path / "good" / "sa.nii.gz", IMAGE)
     }
     members = [
         {"visit": f"{9000001 + k}_2", "cmr": str(path), "segmentation": ""}

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from ptacl import participants, store
 from ptacl.config import (
@@ -267,3 +268,8 @@ def entries(
         "edes": changed(ptacl, local_phases="ed_es"),
         "cmae": cmae,
     }
+
+
+@pytest.fixture
+def frames():
+    return torch.rand(6, 4, 20, 20, generator=torch.Generator().manual_seed(0))

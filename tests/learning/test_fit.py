@@ -7,54 +7,11 @@ import signal
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from least_squares import CPU, Fit, Points
 
-from ptacl import config
-from ptacl.learning import assemble, data, fit, loop, resume, train
+from ptacl.learning import fit, resume, train
 from ptacl.learning.objectives.contrastive import ContrastiveObjective
 from ptacl.learning.objectives.reconstruction import Reconstruction
-
-CPU = torch.device("cpu")
-
-
-class Points:
-    """Points of a line with noise; notes what was collected, and may do something from one step
-    on.
-    """
-
-    def __init__(self, count=10, *, slope=2.0, dtype=torch.float32):
-        self.x = torch.linspace(-1, 1, count, dtype=dtype)[:, None]
-        self.y = slope * self.x + 0.1 * torch.sin(20 * self.x)
-        self.seen, self.steps, self.at, self.does = [], 0, -1, None
-
-    def __len__(self):
-        return len(self.x)
-
-    def collect(self, samples, *, epoch):
-        self.seen.append((epoch, samples.tolist()))
-        return samples
-
-    def finish(self, host, *, device):
-        self.steps += 1
-        if self.does is not None and self.steps >= self.at:
-            self.does()
-        return {"x": self.x[host], "y": self.y[host]}
-
-
-class Fit(nn.Module):
-    """Least squares of a small network."""
-
-    def __init__(self, dtype=torch.float32):
-        super().__init__()
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            self.net = nn.Sequential(
-                nn.Linear(1, 8), nn.Tanh(), nn.LayerNorm(8), nn.Linear(8, 1)
-            ).to(dtype)
-
-    def forward(self, batch):
-        error = self.net(batch["x"]) - batch["y"]
-        return {"loss": error.square().mean(), "error": error.detach().abs().mean()}
 
 
 @pytest.fixture
@@ -80,60 +37,11 @@ def go(tmp_path, training):
     return fresh
 
 
-def built(entry, inputs):
-    """With frozen layers, which the settings allow for trained weights alone."""
-    return assemble.build(entry, inputs, seed=0)
-
-
 def same(one, two):
     return all(
         torch.equal(a, b)
         for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True)
     )
-
-
-def test_learning_rate_warms_up_and_falls_to_zero(training):
-    settings = training.model_copy(update={"epochs": 10, "warmup_epochs": 2, "learning_rate": 3.0})
-    rates = [loop.learning_rate(step, steps_per_epoch=5, training=settings) for step in range(50)]
-    assert (
-        np.allclose(np.diff(rates[:11]), 3 / 11)
-        and rates[10] == 3.0
-        and rates[0] == pytest.approx(3 / 11)
-    )
-    assert (np.diff(rates[10:]) < 0).all() and 0 < rates[-1] < 0.01
-    assert loop.learning_rate(30, steps_per_epoch=5, training=settings) == pytest.approx(1.5)
-    flat = settings.model_copy(update={"warmup_epochs": 0})
-    assert loop.learning_rate(0, steps_per_epoch=5, training=flat) == 3.0
-
-
-def decayed(objective, training):
-    """Names of the parameters with and without weight decay."""
-    groups = loop.build_optimizer(objective, training).param_groups
-    assert [group["weight_decay"] for group in groups] == [training.weight_decay, 0]
-    names = {id(p): name for name, p in objective.named_parameters()}
-    return [{names[id(p)] for p in group["params"]} for group in groups]
-
-
-def test_weight_decay_is_for_tensors_of_two_or_more_dimensions(inputs, ptacl, ecg_mae):
-    frozen = ptacl.model_copy(update={"frozen_layers": 1})
-    for objective in (built(frozen, inputs()), assemble.build(ecg_mae, inputs("ecg"), seed=0)):
-        with_decay, without = decayed(objective, ptacl.training)
-        learning = {name: p for name, p in objective.named_parameters() if p.requires_grad}
-        assert with_decay == {name for name, p in learning.items() if p.ndim >= 2}
-        assert without == {name for name, p in learning.items() if p.ndim < 2}
-        assert without
-        assert with_decay | without == learning.keys()
-
-
-def test_convolutions_decay(inputs, ptacl, change):
-    resnet = config.ResNet(shape=[3, 12, 12], base_width=4)
-    sizes = inputs().model_copy(update={"encoders": {**inputs().encoders, "cmr": resnet}})
-    objective = assemble.build(change(ptacl, local=None, encoders={"cmr": resnet}), sizes, seed=0)
-    with_decay, without = decayed(objective, ptacl.training)
-    kernels = {name for name, p in objective.named_parameters() if p.ndim == 4}
-    assert len(kernels) == 53
-    assert kernels <= with_decay
-    assert all(p.ndim == 1 for name, p in objective.named_parameters() if name in without)
 
 
 def test_epochs_are_permutations_without_the_last_incomplete_batch(go):
@@ -344,20 +252,6 @@ def test_a_signal_saves_and_the_next_run_ends_with_the_same_weights(
     for row, expected in zip(rows, history, strict=True):
         for name in set(row) - {"seconds", "samples_per_second"}:
             assert row[name] == expected[name], name
-
-
-def test_frozen_parts_do_not_move(cohort, inputs, sizes, ptacl, tmp_path):
-    recordings, rows = cohort.load("ecg", "cmr")
-    augmentation = {"ecg": ptacl.augmentation.ecg, "cmr": ptacl.augmentation.cmr}
-    samples = data.Samples(recordings, rows, sizes=sizes, seed=0, beats=True, **augmentation)
-    frozen = ptacl.model_copy(update={"frozen_layers": 1})
-    before, after = (built(frozen, inputs()) for _ in range(2))
-    fit.fit(
-        after, samples, validation=None, training=ptacl.training, seed=0, state=tmp_path, device=CPU
-    )
-    for name, value in before.state_dict().items():
-        fixed = ".embedding." in name or ".blocks.0." in name
-        assert torch.equal(value, after.state_dict()[name]) == fixed, name
 
 
 class Apart(Fit):
