@@ -32,7 +32,7 @@ simulated = results / "private/simulated"
 ecgs = sorted([*simulated.rglob("*_20205_*.xml")])
 cines = sorted(p for p in (simulated / "nifti").iterdir())
 found = {"bad": 0}
-for modality, files in (("ecg", ecgs), ("cmr", cines)):
+for modality, array, files in (("ecg", "ecg_whole", ecgs), ("cmr", "cmr", cines)):
     table = model.embed(files, modality=modality)
     same = []
     for path, (_, line) in zip(files, table.iterrows(), strict=True):
@@ -41,7 +41,7 @@ for modality, files in (("ecg", ecgs), ("cmr", cines)):
             found["bad"] += 1
             assert line.drop("reason").isna().all()
         elif f"{participant}_{instance}" in row:
-            expected = stored[modality][row[f"{participant}_{instance}"]]
+            expected = stored[array][row[f"{participant}_{instance}"]]
             same.append(bool(np.array_equal(line.drop("reason").to_numpy(np.float32), expected)))
     found[modality] = [len(same), sum(same)]
 good = [p for p, reason in zip(ecgs, model.embed(ecgs)["reason"], strict=True) if not reason]

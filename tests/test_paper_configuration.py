@@ -45,6 +45,9 @@ cmr_supervised   | 100    | 256   | 1e-4 | 10      | best | 0       | -      | s
 ptacl_raw        | 200    | 256   | 1e-4 | 20      | best | 0       | strong | strong
 ptacl_cosine     | 200    | 256   | 1e-4 | 20      | best | 2       | strong | strong
 ptacl_edes       | 200    | 256   | 1e-4 | 20      | best | 2       | strong | strong
+ptacl_centred    | 200    | 256   | 1e-4 | 20      | best | 2       | strong | strong
+phasewise        | 200    | 256   | 1e-4 | 20      | best | 2       | strong | strong
+ptacl_phasewise  | 200    | 256   | 1e-4 | 20      | best | 2       | strong | strong
 ptacl_fn         | 50     | 256   | 3e-5 | 5       | best | 0       | light  | -
 eccl             | 200    | 256   | 1e-4 | 20      | best | cmr:all | strong | strong
 eccl_fn          | 50     | 256   | 3e-5 | 5       | best | 0       | light  | -
@@ -127,13 +130,16 @@ def test_sizes_and_split_are_those_of_the_paper(paper: config.Config) -> None:
         ("ptacl_raw", 0.1, ("infonce", 1.0, 0.1, "all")),
         ("ptacl_cosine", 0.1, ("cosine", 1.0, 0.1, "all")),
         ("ptacl_edes", 0.1, ("infonce", 1.0, 0.0, "ed_es")),
+        ("ptacl_centred", 0.1, ("infonce", 0.1, 0.1, "all")),
+        ("ptacl_phasewise", 0.1, ("infonce", 0.1, 0.1, "all")),
+        ("phasewise", 0.1, None),
         ("global_retrieval", 0.07, None),
         ("ptacl_retrieval", 0.07, ("infonce", 0.07, 0.0, "all")),
         ("eccl", 0.1, None),
         ("mmcl", 0.1, None),
     ],
 )
-def test_losses_are_those_of_the_paper(
+def test_losses_have_these_settings(
     paper: config.Config, name: str, temperature: float, local: tuple[object, ...] | None
 ) -> None:
     entry = paper.models[name]

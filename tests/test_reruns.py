@@ -25,6 +25,9 @@ CONTRASTIVE = {
     "ptacl_raw",
     "ptacl_cosine",
     "ptacl_edes",
+    "ptacl_centred",
+    "phasewise",
+    "ptacl_phasewise",
     "eccl",
     "mmcl",
 }

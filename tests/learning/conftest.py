@@ -247,13 +247,25 @@ def changed(entry: Any, **changes: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
+def phasewise(ptacl: Contrastive) -> Contrastive:
+    """With centred phases and the contrast between people at each phase."""
+    return changed(ptacl, local_centre=True, phasewise={"beta": 1.0, "temperature": 0.1})
+
+
+@pytest.fixture(scope="session")
 def change() -> Callable[..., Any]:
     return changed
 
 
 @pytest.fixture(scope="session")
 def entries(
-    ecg_mae: Any, cmr_mae: Any, ptacl: Any, simclr: Any, supervised: Any, cmae: Any
+    ecg_mae: Any,
+    cmr_mae: Any,
+    ptacl: Any,
+    phasewise: Any,
+    simclr: Any,
+    supervised: Any,
+    cmae: Any,
 ) -> dict[str, Any]:
     """One entry of every objective and of its variants."""
     found = {
@@ -266,6 +278,7 @@ def entries(
     return found | {
         "cosine": changed(ptacl, local_loss="cosine"),
         "edes": changed(ptacl, local_phases="ed_es"),
+        "phasewise": phasewise,
         "cmae": cmae,
     }
 

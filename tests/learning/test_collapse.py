@@ -66,6 +66,25 @@ def test_the_floor_of_thirteen_phases(sigma, temperature, lowest):
     assert found == pytest.approx(lowest, abs=6e-4)
 
 
+def test_centred_phases_reach_the_same_floor():
+    lowest = collapse.local_floor(5, sigma=0.1, temperature=0.1, direction_weight=0.5)
+    alignment = losses.alignment_matrix(5, sigma=0.1)
+    embedding = torch.randn(2, 1, 5, 10, generator=torch.Generator().manual_seed(0))
+    embedding.requires_grad_()
+    optimizer = torch.optim.LBFGS([embedding], max_iter=500, line_search_fn="strong_wolfe")
+    how = {"alignment": alignment, "temperature": 0.1, "direction_weight": 0.5}
+
+    def loss():
+        optimizer.zero_grad()
+        centred = embedding - embedding.mean(dim=2, keepdim=True)
+        value = losses.local_loss(*centred, valid_B=torch.ones(1, dtype=torch.bool), **how)
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    assert loss().item() == pytest.approx(lowest, abs=1e-3)
+
+
 @pytest.mark.parametrize("phases", [2, 5])
 def test_one_to_one_the_floor_is_that_of_a_simplex(phases):
     """The other phases are as far away as they can all be at once: their cosine is -1 / (T - 1)."""

@@ -13,7 +13,7 @@ from ptacl import config, participants
 from ptacl.learning import assemble, data, fit, losses
 
 CPU = torch.device("cpu")
-NAMES = ["ecg", "cmr", "ptacl", "simclr", "supervised", "cosine", "edes", "cmae"]
+NAMES = ["ecg", "cmr", "ptacl", "simclr", "supervised", "cosine", "edes", "phasewise", "cmae"]
 # which value shows that the samples are known by heart, and below what; a contrast that is solved
 # is far below chance
 LEARNT = {
@@ -26,6 +26,7 @@ LEARNT |= {
     "supervised": ("loss", 0.05),
     "cosine": ("loss", 0.4),
     "edes": ("local", 0.3),
+    "phasewise": ("phasewise", 0.3),
     "cmae": ("loss", 1.2),
 }
 

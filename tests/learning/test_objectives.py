@@ -61,6 +61,24 @@ def test_total_is_global_plus_beta_local(inputs, ptacl, change, pairs):
         )
 
 
+def test_a_centred_local_loss_subtracts_the_mean_over_phases(inputs, phasewise, pairs, monkeypatch):
+    objective = assemble.build(phasewise, inputs(), seed=0).eval()
+    seen = []
+    local_loss = losses.local_loss
+
+    def spy(ecg_BTD, cmr_BTD, **how):
+        seen.extend([ecg_BTD.detach(), cmr_BTD.detach()])
+        return local_loss(ecg_BTD, cmr_BTD, **how)
+
+    monkeypatch.setattr(losses, "local_loss", spy)
+    made = objective(batch(pairs, [0, 1, 2, 3]))
+    for phases_BTD in seen:
+        assert phases_BTD.mean(1).abs().max() < 1e-5 < phases_BTD.abs().max()
+    expected = made["global"] + made["local"] + made["phasewise"]
+    assert made["loss"].item() == pytest.approx(expected.item())
+    assert made["phasewise_chance"].item() == pytest.approx(np.log(made["valid"].item() * 4))
+
+
 def test_without_beta_the_local_loss_is_never_computed(inputs, ptacl, change, pairs, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("computed")

@@ -24,7 +24,7 @@ def test_alone_nothing_is_exchanged():
 
 
 @pytest.fixture(scope="module")
-def results(cohort, inputs, ptacl, ecg_mae, supervised, tmp_path_factory):
+def results(cohort, inputs, ptacl, phasewise, ecg_mae, supervised, tmp_path_factory):
     """By one process and by two: 20 steps of 7 samples, so that processes have unequal parts; some
     samples have no beat.
     """
@@ -43,6 +43,7 @@ def results(cohort, inputs, ptacl, ecg_mae, supervised, tmp_path_factory):
         str(cohort.folder),
         config.dump(inputs()),
         config.dump(ptacl.model_copy(update={"training": training})),
+        config.dump(phasewise.model_copy(update={"training": training})),
         config.dump(
             ecg_mae.model_copy(update={"training": training.model_copy(update={"accumulate": 2})})
         ),
@@ -66,11 +67,11 @@ def results(cohort, inputs, ptacl, ecg_mae, supervised, tmp_path_factory):
             torch.load(out / path, weights_only=True)
             for path in (f"one/{name}-0.pt", f"two/{name}-0.pt", f"two/{name}-1.pt")
         ]
-        for name in ("align", "pretrain", "supervised")
+        for name in ("align", "phasewise", "pretrain", "supervised")
     }
 
 
-@pytest.mark.parametrize("name", ["align", "pretrain", "supervised"])
+@pytest.mark.parametrize("name", ["align", "phasewise", "pretrain", "supervised"])
 def test_two_processes_train_the_same_weights_as_one(results, name):
     one, first, second = results[name]
     assert [r["processes"] for r in (one, first, second)] == [1, 2, 2] and one["history"][-1][
@@ -87,7 +88,7 @@ def test_two_processes_train_the_same_weights_as_one(results, name):
     assert min(losses) < losses[0]
 
 
-@pytest.mark.parametrize("name", ["align", "pretrain", "supervised"])
+@pytest.mark.parametrize("name", ["align", "phasewise", "pretrain", "supervised"])
 def test_two_processes_tell_the_same_history_as_one(results, name):
     one, first, second = (r["history"] for r in results[name])
     for row, other, third in zip(one, first, second, strict=True):

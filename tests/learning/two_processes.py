@@ -34,7 +34,7 @@ class Double(nn.Module):
         )
 
 
-def main(participants, shards, inputs, contrastive, autoencoder, supervised, out):
+def main(participants, shards, inputs, contrastive, phasewise, autoencoder, supervised, out):
     out = Path(out)
     inputs = config.Inputs.model_validate_json(inputs)
     sizes = dict(inputs.encoders)
@@ -43,6 +43,7 @@ def main(participants, shards, inputs, contrastive, autoencoder, supervised, out
     targets, labels = assemble.read_targets(table, ["LVEDV", "LVEF"])
     entries = {
         "align": config.Contrastive.model_validate_json(contrastive),
+        "phasewise": config.Contrastive.model_validate_json(phasewise),
         "pretrain": config.Autoencoder.model_validate_json(autoencoder),
         "supervised": config.Supervised.model_validate_json(supervised),
     }

@@ -24,7 +24,6 @@ from ptacl.config.models import (
     Contrastive,
     CrossAutoencoder,
     Entry,
-    Local,
     Model,
     Other,
     SimCLR,
@@ -47,6 +46,7 @@ from ptacl.config.parts import (
     ResNet,
     Training,
 )
+from ptacl.config.phase_losses import Local, Phasewise
 from ptacl.config.section import Section
 from ptacl.config.tables import (
     Alignment,
@@ -85,6 +85,7 @@ __all__ = [
     "Modality",
     "Model",
     "Other",
+    "Phasewise",
     "Phenotype",
     "RPeaks",
     "Regression",

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from ptacl.config.parts import AnyEncoder, Augmentation, Decoder, Modality, Training
+from ptacl.config.phase_losses import Local, Phasewise
 from ptacl.config.section import Count, Fraction, Positive, Section
 
 Layers = Annotated[int, Field(ge=0)] | Literal["all"]
@@ -171,26 +172,6 @@ class Supervised(Trained):
         return True
 
 
-class Local(Section):
-    """The local loss (Sec. 3.2)."""
-
-    loss: Literal["infonce", "cosine"] = Field(
-        description=(
-            "infonce: Eq. 3; cosine: only the mean cosine of matching phases, without "
-            "negatives (CosSim++)"
-        )
-    )
-    beta: Positive = Field(description="weight relative to the global loss")
-    temperature: Positive = Field(description="temperature; cosine does not use it")
-    sigma: float = Field(
-        ge=0, description="width of the temporal alignment, in cycles; 0 matches phases one to one"
-    )
-    phases: Literal["all", "ed_es"] = Field(
-        default="all",
-        description="all phases of the cycle, or only end-diastole and end-systole, one to one",
-    )
-
-
 class Contrastive(Trained):
     """Contrastive training of both encoders: global InfoNCE, and a local loss or none (Sec.
     3.2).
@@ -214,17 +195,28 @@ class Contrastive(Trained):
     local: Local | None = Field(
         default=None, description="the local loss; null: the Global baseline"
     )
+    phasewise: Phasewise | None = Field(
+        default=None,
+        description=(
+            "at each phase, the ECG must find its cine among those of the batch; not in the paper"
+        ),
+    )
+
+    @property
+    def uses_phases(self) -> bool:
+        """Whether a loss compares phases of the cycle, which need R-peaks."""
+        return self.local is not None or self.phasewise is not None
 
     @model_validator(mode="after")
     def _check(self) -> "Contrastive":
         if (
-            self.local
+            self.uses_phases
             and self.augmentation.ecg
             and self.augmentation.ecg.surrogate_magnitude > 0.15
         ):
             raise ValueError(
-                "surrogate_magnitude above 0.15 moves R-peaks, on which the local loss "
-                "depends: lower it, or set local to null"
+                "surrogate_magnitude above 0.15 moves R-peaks, on which the local and the "
+                "phase-wise loss depend: lower it, or set local and phasewise to null"
             )
         return self
 

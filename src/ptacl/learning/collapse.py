@@ -54,7 +54,8 @@ def local_floor(phases: int, *, sigma: float, temperature: float, direction_weig
 
     The embeddings are those of `phases` ECG and as many CMR phases. The loss is convex in the
     matrix of cosines. With twice as many dimensions as phases, unit vectors can produce every such
-    matrix, so a descent from any start ends at the lowest value.
+    matrix, so a descent from any start ends at the lowest value. Phases whose mean is subtracted
+    first (`local.centre`) reach the same value.
     """
     alignment = losses.alignment_matrix(phases, sigma=sigma)
     shape = (2, 1, phases, 2 * phases)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+_NOT_A_CANDIDATE = -1e4  # in place of a cosine
+
 
 def cosine_similarity(a_ND: Tensor, b_MD: Tensor) -> Tensor:
     """Compute the cosine of every row of `a` with every row of `b`.
@@ -173,6 +175,55 @@ def local_loss(
         cosine_BTT, alignment, temperature=temperature, direction_weight=direction_weight
     )
     return loss_BT.mean(1).where(valid_B, 0).sum() / valid_B.sum().clamp(min=1)
+
+
+def phasewise_loss(
+    z_ecg_BTP: Tensor,
+    z_cmr_BTP: Tensor,
+    *,
+    temperature: float,
+    direction_weight: float,
+    valid_B: Tensor,
+) -> Tensor:
+    """Compute InfoNCE over the patients of a batch at each phase of the cycle, in both directions.
+
+    At each phase, the mean over the valid patients is subtracted first. What all patients have in
+    common at this phase therefore does not help.
+
+    Parameters
+    ----------
+    z_ecg_BTP, z_cmr_BTP : Tensor, shape (B, T, P)
+        Projected local embeddings. Row i of both belongs to patient i.
+    temperature : float
+        Divisor of the cosines.
+    direction_weight : float
+        Weight of ECG -> CMR (lambda).
+    valid_B : Tensor of bool, shape (B,)
+        Patients who count, also as candidates. The others contribute neither loss nor gradient.
+
+    Returns
+    -------
+    Tensor, shape ()
+        Mean over phases and valid patients; 0 with a zero gradient if no patient is valid.
+    """
+    ecg_TBP, cmr_TBP = (_centred(z, valid_B=valid_B) for z in (z_ecg_BTP, z_cmr_BTP))
+    both_BB = valid_B[:, None] & valid_B[None, :]
+    # finite, because a target of 0 times minus infinity would be NaN
+    cosine_TBB = cosine_similarity(ecg_TBP, cmr_TBP).masked_fill(~both_BB, _NOT_A_CANDIDATE)
+    loss_TB = _both_directions(
+        cosine_TBB,
+        torch.eye(len(valid_B), device=valid_B.device),
+        temperature=temperature,
+        direction_weight=direction_weight,
+    )
+    return loss_TB.mean(0).where(valid_B, 0).sum() / valid_B.sum().clamp(min=1)
+
+
+def _centred(z_BTP: Tensor, *, valid_B: Tensor) -> Tensor:
+    """Subtract the mean over the valid patients at each phase, and return (T, B, P)."""
+    z_BTP = z_BTP.where(valid_B[:, None, None], 0)
+    mean_1TP = z_BTP.sum(0, keepdim=True) / valid_B.sum().clamp(min=1)
+    return (z_BTP - mean_1TP).transpose(0, 1)
 
 
 def cosine_loss(ecg_BTD: Tensor, cmr_BTD: Tensor, *, alignment: Tensor, valid_B: Tensor) -> Tensor:

@@ -23,9 +23,9 @@ def pool(tokens_BND: Tensor) -> Tensor:
     return tokens_BND.mean(dim=1, dtype=torch.promote_types(tokens_BND.dtype, torch.float32))
 
 
-def projector(width_in: int, width_out: int) -> nn.Linear:
+def projector(width_in: int, width_out: int, *, bias: bool = True) -> nn.Linear:
     """Create the linear map of one modality into the shared space of the global loss (Sec. 3.2)."""
-    linear = nn.Linear(width_in, width_out)
+    linear = nn.Linear(width_in, width_out, bias=bias)
     vit.initialise(linear)
     return linear
 
@@ -51,12 +51,14 @@ def like(state: Mapping[str, Tensor]) -> Projector:
 def centre(projector: Projector, pooled_ND: Tensor) -> None:
     """Set a projector so that its first layer starts centred, with even spread, on these samples.
 
-    This also holds under autocast.
+    This also holds under autocast. Without a bias, the layer only starts with even spread.
     """
     linear = projector[0] if isinstance(projector, nn.Sequential) else projector
     assert isinstance(linear, nn.Linear)
     spread_D = pooled_ND.std(0, unbiased=False).clamp_min(1e-6)
     linear.weight.div_(spread_D)
+    if linear.bias is None:
+        return
     with torch.autocast(pooled_ND.device.type, enabled=False):  # the mean far exceeds the spread
         linear.bias.copy_(-linear.weight @ pooled_ND.mean(0))
 

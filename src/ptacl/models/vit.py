@@ -54,7 +54,8 @@ def initialise(module: nn.Module) -> None:
     """
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
 
 
 def positions(num_tokens: int, width: int) -> nn.Parameter:

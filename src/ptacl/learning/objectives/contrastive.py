@@ -21,10 +21,10 @@ from ptacl.models.build import AnyEncoder
 class ContrastiveObjective(Objective):
     """Global and local contrastive learning of ECG and CMR (Sec. 3.2).
 
-    The loss is L = L_global + beta L_local. A batch has "ecg" (B, L, S) and "cmr" (B, F, H, W).
-    With a local loss it also has "beats" (B, T, M) and "valid" (B,), which is False if the crop
-    contains no complete beat. The best epoch is chosen by the global term, because its meaning does
-    not depend on the local loss.
+    The loss is L = L_global + beta L_local, and beta L_phasewise if there is one. A batch has "ecg"
+    (B, L, S) and "cmr" (B, F, H, W). With a loss that compares phases it also has "beats" (B, T, M)
+    and "valid" (B,), which is False if the crop contains no complete beat. The best epoch is chosen
+    by the global term, because its meaning does not depend on the other losses.
     """
 
     selection = "global"
@@ -42,6 +42,12 @@ class ContrastiveObjective(Objective):
         with initial_weights(seed, "projectors"):
             self.ecg_projector = _projector(ecg.width, settings)
             self.cmr_projector = _projector(cmr.width, settings)
+        self.phasewise = settings.phasewise
+        if self.phasewise:
+            self.needs = {"beats": True}
+            with initial_weights(seed, "phase projectors"):
+                self.ecg_phase_projector = _phase_projector(ecg.width, settings)
+                self.cmr_phase_projector = _phase_projector(cmr.width, settings)
         if self.local:
             if ecg.width != cmr.width:
                 raise ValueError(
@@ -72,18 +78,25 @@ class ContrastiveObjective(Objective):
         would be close to 1, and the model would spend hundreds of steps on separating them. (The
         paper gives no initial values.)
         """
-        ecg_parts, cmr_parts = [], []
+        ecg_parts, cmr_parts, ecg_beats = [], [], []
         for batch in batches:
-            ecg_parts.append(heads.pool(self.encoders["ecg"](batch["ecg"])))
-            cmr_parts.append(heads.pool(self.encoders["cmr"](batch["cmr"])))
+            ecg_BND, cmr_BND = (self.encoders[name](batch[name]) for name in ("ecg", "cmr"))
+            ecg_parts.append(heads.pool(ecg_BND))
+            cmr_parts.append(heads.pool(cmr_BND))
+            if self.phasewise:
+                ecg_BTD, _ = self._phases(ecg_BND, cmr_BND, batch)
+                ecg_beats.append(ecg_BTD[batch["valid"]].mean(1))
         heads.centre(self.ecg_projector, torch.cat(ecg_parts))
         heads.centre(self.cmr_projector, torch.cat(cmr_parts))
+        if self.phasewise:
+            heads.centre(self.ecg_phase_projector, torch.cat(ecg_beats))
+            heads.centre(self.cmr_phase_projector, torch.cat(cmr_parts))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return `loss`, `global` and `top1` (ECG to CMR).
 
-        With a local loss, also return `local` and `valid`, the share of the batch with a complete
-        beat.
+        With a loss that compares phases, also return `local` or `phasewise`, and `valid`, the share
+        of the batch with a complete beat.
         """
         ecg_BND, cmr_BND = self.encoders["ecg"](batch["ecg"]), self.encoders["cmr"](batch["cmr"])
         z_ecg, z_cmr = (
@@ -106,18 +119,54 @@ class ContrastiveObjective(Objective):
             out |= {"local": local.detach(), "valid": batch["valid"].float().mean()}
             if self.local.loss == "infonce":
                 out |= {"local_chance": _chance(len(self.get_buffer("alignment")), loss)}
+        if self.phasewise:
+            phasewise, chance = self._phasewise(ecg_BND, cmr_BND, batch)
+            loss = loss + self.phasewise.beta * phasewise
+            out |= {"phasewise": phasewise.detach(), "phasewise_chance": chance}
+            out |= {"valid": batch["valid"].float().mean()}
         return {"loss": loss} | out
 
-    def _local(self, ecg_BND: Tensor, cmr_BND: Tensor, batch: Batch) -> Tensor:
-        assert self.local is not None
-        # bfloat16 is too coarse for sums over hundreds of tokens.
+    def _phases(self, ecg_BND: Tensor, cmr_BND: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the local embeddings (B, T, D), at least float32: bfloat16 is too coarse for sums
+        over hundreds of tokens.
+        """
         with torch.autocast(ecg_BND.device.type, enabled=False):
             dtype = torch.promote_types(ecg_BND.dtype, torch.float32)
             ecg_BTD = ecg_phases(ecg_BND.to(dtype), batch["beats"])
-            cmr_BTD = cmr_phases(cmr_BND.to(dtype), phases=self.encoder("cmr").grid[0])
+            return ecg_BTD, cmr_phases(cmr_BND.to(dtype), phases=self.encoder("cmr").grid[0])
+
+    def _phasewise(self, ecg_BND: Tensor, cmr_BND: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the phase-wise loss and the loss of guessing."""
+        assert self.phasewise is not None
+        with torch.autocast(ecg_BND.device.type, enabled=False):
+            ecg_BTD, cmr_BTD = self._phases(ecg_BND, cmr_BND, batch)
+            z_ecg, z_cmr = self.ecg_phase_projector(ecg_BTD), self.cmr_phase_projector(cmr_BTD)
+            valid_B = batch["valid"]
+            if self.training:
+                z_ecg, z_cmr = (
+                    processes.gather(z_BTP.flatten(1)).reshape(-1, *z_BTP.shape[1:])
+                    for z_BTP in (z_ecg, z_cmr)
+                )
+                valid_B = processes.gather(valid_B[:, None].to(z_ecg))[:, 0] > 0
+            loss = losses.phasewise_loss(
+                z_ecg,
+                z_cmr,
+                temperature=self.phasewise.temperature,
+                direction_weight=self.settings.direction_weight,
+                valid_B=valid_B,
+            )
+        return loss, valid_B.sum().clamp(min=1).to(loss).log()
+
+    def _local(self, ecg_BND: Tensor, cmr_BND: Tensor, batch: Batch) -> Tensor:
+        assert self.local is not None
+        with torch.autocast(ecg_BND.device.type, enabled=False):
+            ecg_BTD, cmr_BTD = self._phases(ecg_BND, cmr_BND, batch)
             if self.local.phases == "ed_es":
                 ecg_BTD = _two_phases(ecg_BTD, batch["systole"])
                 cmr_BTD = _two_phases(cmr_BTD, batch["systole"])
+            if self.local.centre:
+                ecg_BTD = ecg_BTD - ecg_BTD.mean(dim=1, keepdim=True)
+                cmr_BTD = cmr_BTD - cmr_BTD.mean(dim=1, keepdim=True)
             alignment, valid_B = self.get_buffer("alignment"), batch["valid"]
             if self.local.loss == "cosine":
                 loss = losses.cosine_loss(ecg_BTD, cmr_BTD, alignment=alignment, valid_B=valid_B)
@@ -136,6 +185,11 @@ def _projector(width: int, settings: config.Contrastive) -> heads.Projector:
     if settings.projection_hidden is None:
         return heads.projector(width, settings.projection_width)
     return heads.two_layer_projector(width, settings.projection_hidden, settings.projection_width)
+
+
+def _phase_projector(width: int, settings: config.Contrastive) -> nn.Linear:
+    """Create a linear map without a bias, which the phase-wise loss would subtract."""
+    return heads.projector(width, settings.projection_width, bias=False)
 
 
 def _two_phases(phases_BTD: Tensor, systole_B: Tensor) -> Tensor:
