@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from ptacl import config, store
+from ptacl.ecg.beats import beat_matrices
 from ptacl.evaluation import embed
+from ptacl.learning.phases import ecg_phases
 from ptacl.models import heads, weights
 from ptacl.models.vit import VisionTransformer
 
@@ -63,7 +65,7 @@ def inputs(tmp_path_factory):
 
 @pytest.fixture
 def run(inputs, tmp_path, monkeypatch):
-    def call(model, batch_size=4, crops=1):
+    def call(model, batch_size=4, crops=1, phases=False):
         folder, out = inputs[0], tmp_path / "out" / "model.npz"
         common = [
             "--settings",
@@ -78,6 +80,7 @@ def run(inputs, tmp_path, monkeypatch):
             folder / "cmr" / "0.json",
             "--out",
             out,
+            *(["--phases"] if phases else []),
         ]
         monkeypatch.setattr(sys, "argv", ["embed", *map(str, common)])
         embed.main()
@@ -221,6 +224,33 @@ def test_a_whole_ecg_is_the_mean_over_crops_that_cover_it(run, experiment, input
     assert not np.allclose(arrays["ecg_whole"], arrays["ecg"], atol=1e-3)
     projected = modules["ecg_projector"](expected)
     assert np.allclose(arrays["ecg_whole_projected"], projected, atol=1e-5)
+
+
+@torch.no_grad()
+def test_phases_of_a_whole_ecg_are_the_mean_over_crops_with_a_beat(run, experiment, inputs):
+    """The last record has no R-peak, so its phases are zero."""
+    folder, modules = experiment
+    _, signal, _ = inputs
+    first, _ = run(folder, crops=1, phases=True)
+    assert np.array_equal(first["ecg_phases"][6:].reshape(3, 3, 16), first["ecg_local"])
+    arrays, _ = run(folder, crops=3, phases=True)
+    spare = signal.shape[2] - 200
+    peaks = np.full((9, 64), -1)
+    peaks[:8, :6] = 30 + 60 * np.arange(6)
+    scaled = (signal - signal.mean(2, keepdims=True)) / signal.std(2, keepdims=True)
+    total, count = np.zeros((9, 3, 16)), np.zeros(9)
+    for start in (0, round(spare / 2), spare):
+        tokens = modules["ecg"](torch.from_numpy(scaled[:, :, start : start + 200]))
+        beats, counts = beat_matrices(
+            peaks, start=np.full(9, start), num_samples=200, patch=25, phases=3
+        )
+        total += ecg_phases(tokens, torch.from_numpy(beats)).numpy() * (counts > 0)[:, None, None]
+        count += counts > 0
+    expected = total / np.maximum(count, 1)[:, None, None]
+    assert count[:8].min() > 1
+    assert np.allclose(arrays["ecg_phases"].reshape(9, 3, 16), expected, atol=2e-3)
+    assert not arrays["ecg_phases"][8].any()
+    assert "ecg_phases" not in run(folder)[0]
 
 
 def test_embedding_is_the_same_bytes_twice(run, experiment):

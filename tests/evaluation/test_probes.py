@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics import r2_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from ptacl.evaluation import probes, uncertainty
 
@@ -50,6 +52,23 @@ def test_collinear_and_constant_features_change_no_prediction(width: int):
         np.testing.assert_allclose(
             predictions, LinearRegression().fit(more[0], y).predict(more[1]), atol=1e-9
         )
+
+
+@pytest.mark.parametrize("noise", [0.5, 20.0])
+def test_the_strength_of_ridge_regression_is_the_best_on_validation(noise: float):
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(160, 30)) * rng.uniform(0.1, 10, 30) + 3
+    y = x @ rng.normal(size=(30, 2)) + noise * rng.normal(size=(160, 2)) * x.std()
+    x = np.column_stack([x, np.full(160, 7.0)])  # a constant feature does no harm
+    seen, unseen, new = x[:60], x[60:110], x[110:]
+    probe, strength = probes.fit_ridge(seen, y[:60], validation=(unseen, y[60:110]))
+    scores = {}
+    for alpha in probes.STRENGTHS:
+        model = make_pipeline(StandardScaler(), Ridge(alpha=alpha)).fit(seen, y[:60])
+        scores[alpha] = r2_score(y[60:110], model.predict(unseen))
+    assert strength == max(scores, key=lambda alpha: scores[alpha])
+    expected = make_pipeline(StandardScaler(), Ridge(alpha=strength)).fit(seen, y[:60])
+    np.testing.assert_allclose(probe.predict(new), expected.predict(new), rtol=1e-6)
 
 
 def test_r2_agrees_with_scikit_learn_in_every_draw():

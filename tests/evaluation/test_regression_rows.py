@@ -7,7 +7,7 @@ from sklearn.linear_model import LinearRegression
 from tables import wide
 
 from ptacl.config import Regression
-from ptacl.evaluation import regression, strata
+from ptacl.evaluation import inputs, probes, regression, strata
 
 
 def test_a_supervised_model_is_judged_by_what_it_predicts(cohort, tmp_path):
@@ -73,6 +73,33 @@ def test_covariates_are_probed_alone_and_beside_an_embedding(cohort):
     assert age["LVEDV_R2"] == pytest.approx(
         fitted.score(x[test].to_numpy()[:, None], used.loc[test, "LVEDV"])
     )
+
+
+def test_ridge_rows_take_their_strength_from_validation_participants(cohort):
+    """Half of the training participants validate; the fit of the other half is scikit-learn's."""
+    path, embeddings, participants = cohort
+    training = participants.index[participants["split"] == "train"]
+    participants.loc[training[::2], "split"] = "validation"
+    participants.to_csv(path, index=False)
+    values = settings([("ecg", "Global", "global"), ("ecg", "Ridge", "global")]).model_dump()
+    values["rows"][1]["ridge"] = True
+    how = {"participants": path, "phenotypes": PHENOTYPES, "embeddings": embeddings, "seed": 0}
+    table = evaluate(Regression.model_validate(values), **how)
+    used = participants[participants["evaluate"]].set_index("visit")
+    files = embeddings["global"]
+    scores = []
+    for file in files.values():
+        features = {}
+        for split in ("train", "validation", "test"):
+            visits = used.index[used["split"] == split]
+            read = inputs.read_embedding(file, array="ecg", visits=list(visits))
+            features[split] = read.astype(np.float64), used.loc[visits, PHENOTYPES].to_numpy()
+        probe, _ = probes.fit_ridge(*features["train"], validation=features["validation"])
+        unseen, targets = features["test"]
+        counts = np.ones((1, len(targets)))
+        scores.append(probes.r2(targets, probe.predict(unseen), counts=counts)[0])
+    assert table.loc[1, "mean_R2"] == pytest.approx(np.mean(scores), abs=1e-5)
+    assert table.loc[1, "mean_R2"] != table.loc[0, "mean_R2"]
 
 
 def test_the_table_has_means_over_seeds_and_adjusted_p_values(cohort):

@@ -142,8 +142,8 @@ def test_a_difference_names_its_reference(inputs):
     for column in ("method", "reference"):
         table[column] = table[column].replace("Global", "Other_method")
     text = tables.regression(records.records(table))
-    assert r"{\tiny to Other\_method}" in text
-    assert r"{\tiny to Global, whole ECG}" in text
+    assert r"{\tiny vs Other\_method}" in text
+    assert r"{\tiny vs Global, whole ECG}" in text
 
 
 def test_reserved_characters_are_escaped():

@@ -49,6 +49,7 @@ from ptacl.config.parts import (
 from ptacl.config.phase_losses import Local, Phasewise
 from ptacl.config.section import Section
 from ptacl.config.tables import (
+    EMBEDDINGS,
     Alignment,
     Embedding,
     Regression,
@@ -59,6 +60,7 @@ from ptacl.config.tables import (
 )
 
 __all__ = [
+    "EMBEDDINGS",
     "Alignment",
     "AnyEncoder",
     "Augmentation",

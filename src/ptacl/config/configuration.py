@@ -150,6 +150,11 @@ class Config(Section):
                     f"regression row {row.label}: {row.model} does not give "
                     f"{row.input.upper()} of that kind"
                 )
+            if "ecg_phases" in row.features and not isinstance(entry, Contrastive | Other):
+                raise ValueError(
+                    f"regression row {row.label}: {row.model} has no ecg_phases, which only "
+                    "contrastive models have"
+                )
         for pair in (*self.retrieval.rows, *self.alignment.rows):
             if not isinstance(self.models[pair.model], Contrastive | Other):
                 raise ValueError(

@@ -17,6 +17,7 @@ class TableRow(Section):
 Feature = Literal[
     "ecg",
     "ecg_whole",
+    "ecg_phases",
     "cmr",
     "sex",
     "age",
@@ -25,6 +26,7 @@ Feature = Literal[
     "heart_rate",
     "measurements",
 ]
+EMBEDDINGS = {"ecg": "ecg", "ecg_whole": "ecg", "ecg_phases": "ecg", "cmr": "cmr"}
 
 
 class RegressionRow(TableRow):
@@ -40,8 +42,8 @@ class RegressionRow(TableRow):
         default=[],
         description=(
             "features to probe: embeddings (ecg of the first samples as in the paper, ecg_whole "
-            "of the whole record, cmr), covariates, heart_rate (mean and standard deviation of "
-            "the RR intervals), all ECG measurements, or several"
+            "of the whole record, ecg_phases of its phases, cmr), covariates, heart_rate (mean "
+            "and standard deviation of the RR intervals), all ECG measurements, or several"
         ),
     )
     predictions: Literal["ecg", "cmr"] | None = Field(
@@ -53,6 +55,13 @@ class RegressionRow(TableRow):
     )
     paper: str | None = Field(default=None, description="method of the paper's row, if it has one")
     note: str = Field(default="", description="footnote")
+    ridge: bool = Field(
+        default=False,
+        description=(
+            "ridge regression, whose strength is chosen on validation participants, instead of "
+            "least squares"
+        ),
+    )
     reference: str | None = Field(
         default=None,
         description="label of the ECG row with which this one is compared, if not the table's",
@@ -61,7 +70,7 @@ class RegressionRow(TableRow):
     @property
     def input(self) -> str:
         """The modality of the input: cmr, ecg, or clinical without an embedding."""
-        seen = {self.predictions, *(name.removesuffix("_whole") for name in self.features)}
+        seen = {self.predictions, *(EMBEDDINGS.get(name) for name in self.features)}
         return next((modality for modality in ("cmr", "ecg") if modality in seen), "clinical")
 
     @property
@@ -71,8 +80,9 @@ class RegressionRow(TableRow):
         """
         if self.input == "clinical":
             return "Clinical"
-        name = "Whole ECG" if "ecg_whole" in self.features else self.input.upper()
-        clinical = not {"ecg", "ecg_whole", "cmr"}.issuperset(self.features)
+        whole = not {"ecg_whole", "ecg_phases"}.isdisjoint(self.features)
+        name = "Whole ECG" if whole else self.input.upper()
+        clinical = not EMBEDDINGS.keys() >= set(self.features)
         return f"{name} + clinical" if clinical else name
 
     @model_validator(mode="after")
@@ -87,6 +97,8 @@ class RegressionRow(TableRow):
                 f"row {self.label}: a model is needed for embeddings and predictions, and "
                 "only for these"
             )
+        if self.ridge and self.predictions is not None:
+            raise ValueError(f"row {self.label}: ridge is for features, not for predictions")
         return self
 
 

@@ -6,7 +6,7 @@ Contrastive models also give local embeddings, one per phase of the cardiac cycl
 import argparse
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from tqdm import tqdm
 from ptacl import files, participants, stage
 from ptacl.config import Embedding
 from ptacl.ecg.zscore import Zscore
-from ptacl.evaluation.inputs import WHOLE
+from ptacl.evaluation.inputs import PHASES, WHOLE
 from ptacl.learning import processes
-from ptacl.learning.data import MORE_CROPS, Samples
+from ptacl.learning.data import MORE_BEATS, MORE_CROPS, MORE_VALID, Samples
 from ptacl.learning.maps import Place
 from ptacl.learning.phases import cmr_phases, ecg_phases
 from ptacl.learning.recordings import load, split_rows
@@ -82,6 +82,7 @@ def embed(
     local_rows: np.ndarray,
     batch_size: int,
     device: torch.device,
+    phases: bool = False,
     progress: bool = True,
 ) -> dict[str, np.ndarray]:
     """Embed all samples and return the arrays of the embedding file by name.
@@ -91,7 +92,8 @@ def embed(
     `ecg_predicted` or `cmr_predicted` (n, phenotypes), in the units of the phenotypes.
 
     `ecg` sees the first samples of the record. `ecg_whole` is the mean over all crops of `samples`,
-    which cover the record, and `ecg_whole_projected` its projection.
+    which cover the record, and `ecg_whole_projected` its projection. With `phases`, contrastive
+    models add `ecg_phases` (n, T x D) float16, the mean over crops of the local ECG embeddings.
 
     Contrastive models add local embeddings of the samples in `local_rows`, in their order:
     `ecg_local` and `cmr_local` (m, T, D) float16, and `local_valid` (m,). They also add
@@ -116,7 +118,7 @@ def embed(
         local = torch.from_numpy(is_local[filled] & (np.arange(batch_size) < len(chosen))).to(
             device
         )
-        for name, value in _embed_batch(model, batch, local=local).items():
+        for name, value in _embed_batch(model, batch, local=local, phases=phases).items():
             kept = value if name in _LOCAL else value[: len(chosen)]
             parts.setdefault(name, []).append(kept.cpu().numpy())
         if is_local.any():
@@ -141,20 +143,26 @@ def _still_phases(
 
 
 def _embed_batch(
-    model: LoadedEncoders, batch: Mapping[str, torch.Tensor], *, local: torch.Tensor
+    model: LoadedEncoders,
+    batch: Mapping[str, torch.Tensor],
+    *,
+    local: torch.Tensor,
+    phases: bool,
 ) -> dict[str, torch.Tensor]:
     tokens = {name: encoder(batch[name]) for name, encoder in model.encoders.items()}
     out = {name: heads.pool(t) for name, t in tokens.items()}
     for name, projector in model.projectors.items():
         out[f"{name}_projected"] = heads.project(tokens[name], projector)
     if "ecg" in tokens:
-        crops = [out["ecg"]]
+        of_crops = [tokens["ecg"]]
         if MORE_CROPS in batch:
             for crop in batch[MORE_CROPS].unbind(1):
-                crops.append(heads.pool(model.encoders["ecg"](crop)))
-        out[WHOLE] = torch.stack(crops).mean(dim=0)
+                of_crops.append(model.encoders["ecg"](crop))
+        out[WHOLE] = torch.stack([heads.pool(crop) for crop in of_crops]).mean(dim=0)
         if "ecg" in model.projectors:
             out[f"{WHOLE}_projected"] = model.projectors["ecg"](out[WHOLE])
+        if phases and model.local:
+            out[PHASES] = _phases_of_whole(of_crops, batch).flatten(1).half()
     out |= {f"{name}_predicted": head.predict(tokens[name]) for name, head in model.heads.items()}
     if model.local:
         ecg = ecg_phases(tokens["ecg"][local], batch["beats"][local])
@@ -165,6 +173,21 @@ def _embed_batch(
             "local_valid": batch["valid"][local],
         }
     return out
+
+
+def _phases_of_whole(
+    of_crops: Sequence[torch.Tensor], batch: Mapping[str, torch.Tensor]
+) -> torch.Tensor:
+    """Return the mean local embedding (B, T, D) over the crops with a complete beat, or 0."""
+    beats, valid = [batch["beats"]], [batch["valid"]]
+    if MORE_BEATS in batch:
+        beats += batch[MORE_BEATS].unbind(1)
+        valid += batch[MORE_VALID].unbind(1)
+    total = torch.zeros((), device=of_crops[0].device)
+    for tokens_BND, beats_BTM, valid_B in zip(of_crops, beats, valid, strict=True):
+        total = total + ecg_phases(tokens_BND, beats_BTM) * valid_B[:, None, None]
+    count_B = torch.stack(valid).sum(dim=0).clamp(min=1)
+    return total / count_B[:, None, None]
 
 
 def main() -> None:
@@ -196,6 +219,9 @@ def main() -> None:
         help="section maps, as JSON; by default, recordings are kept in memory",
     )
     parser.add_argument("--model", required=True, type=Path, help="model folder")
+    parser.add_argument(
+        "--phases", action="store_true", help="also write ecg_phases, if the model is contrastive"
+    )
     parser.add_argument("--out", required=True, type=Path, help="embedding file (.npz) to write")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -219,7 +245,12 @@ def main() -> None:
     test = split_rows(table, "test")
     with processes.started() as device:
         arrays = embed(
-            model, samples, local_rows=test, batch_size=settings.batch_size, device=device
+            model,
+            samples,
+            local_rows=test,
+            batch_size=settings.batch_size,
+            device=device,
+            phases=options.phases,
         )
     arrays |= {"model": np.array(weights.digest(options.model)), "crops": np.array(settings.crops)}
     arrays |= {"visits": table["visit"].to_numpy(str), "split": table["split"].to_numpy(str)}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ptacl import participants
 
 WHOLE = "ecg_whole"  # embedding of a whole ECG: the mean over crops that cover the record
+PHASES = "ecg_phases"  # local embeddings of a whole ECG, one vector per phase of the cycle
 MEASUREMENT = "ecg_"  # prefix of the columns with ECG measurements
 _HEART_RATE = ["ecg_own_rr_ms", "ecg_own_rr_sd_ms"]
 Files = Mapping[str, Mapping[int, Path]]

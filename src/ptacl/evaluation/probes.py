@@ -5,6 +5,7 @@ sample itself.
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
+from sklearn.preprocessing import StandardScaler
 
-from ptacl.config import RegressionRow
+from ptacl.config import EMBEDDINGS, RegressionRow
 from ptacl.evaluation import inputs
 
 Array = NDArray[np.float64]
+STRENGTHS = (0.1, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4)  # of ridge regression
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,22 +55,61 @@ def fit(features_nd: Array, targets_np: Array) -> Probe:
     ValueError
         A phenotype has no training value.
     """
+    num_phenotypes = targets_np.shape[1]
+    found = Probe(np.empty((features_nd.shape[1], num_phenotypes)), np.empty(num_phenotypes))
+    for rows, targets in _known_together(targets_np):
+        fitted = LinearRegression().fit(features_nd[rows], targets_np[rows][:, targets])
+        found.coefficients[:, targets] = fitted.coef_.T
+        found.intercepts[targets] = fitted.intercept_
+    return found
+
+
+def _known_together(targets_np: Array) -> list[tuple[NDArray[np.bool_], list[int]]]:
+    """Return the participants (n,) of each set of phenotypes that are known in the same ones."""
     known = np.isfinite(targets_np)
     if not known.any(axis=0).all():
         raise ValueError(
             "a phenotype has no value in the training split: remove it from cohort.phenotypes"
         )
-    num_phenotypes = targets_np.shape[1]
-    found = Probe(np.empty((features_nd.shape[1], num_phenotypes)), np.empty(num_phenotypes))
     alike: dict[bytes, list[int]] = {}
     for target, rows in enumerate(known.T):
         alike.setdefault(rows.tobytes(), []).append(target)
-    for targets in alike.values():
-        rows = known[:, targets[0]]
-        fitted = LinearRegression().fit(features_nd[rows], targets_np[rows][:, targets])
-        found.coefficients[:, targets] = fitted.coef_.T
-        found.intercepts[targets] = fitted.intercept_
-    return found
+    return [(known[:, targets[0]], targets) for targets in alike.values()]
+
+
+def fit_ridge(
+    features_nd: Array, targets_np: Array, *, validation: tuple[Array, Array]
+) -> tuple[Probe, float]:
+    """Fit ridge regression on standardised features, and return the strength too.
+
+    The strength has the highest mean R² over phenotypes for the features and targets of the
+    validation participants. They are not used for the fit. One eigendecomposition serves all
+    strengths.
+    """
+    scaler = StandardScaler().fit(features_nd)
+    num_features, num_phenotypes = features_nd.shape[1], targets_np.shape[1]
+    fitted = []
+    for _ in STRENGTHS:
+        fitted.append(Probe(np.empty((num_features, num_phenotypes)), np.empty(num_phenotypes)))
+    for rows, targets in _known_together(targets_np):
+        x, y = scaler.transform(features_nd[rows]), targets_np[rows][:, targets]
+        mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
+        x -= mean_x
+        values, vectors = np.linalg.eigh(x.T @ x)
+        along = vectors.T @ (x.T @ (y - mean_y))
+        for probe, strength in zip(fitted, STRENGTHS, strict=True):
+            scaled = vectors @ (along / (values.clip(min=0) + strength)[:, None])
+            probe.intercepts[targets] = mean_y - mean_x @ scaled
+            probe.coefficients[:, targets] = scaled
+    unseen, unseen_targets = scaler.transform(validation[0]), validation[1]
+    counts = np.ones((1, len(unseen_targets)))
+    scores = []
+    for probe in fitted:
+        scores.append(np.nanmean(r2(unseen_targets, probe.predict(unseen), counts=counts)))
+    place = int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))
+    coefficients = fitted[place].coefficients / scaler.scale_[:, None]
+    intercepts = fitted[place].intercepts - scaler.mean_ @ coefficients
+    return Probe(coefficients, intercepts), STRENGTHS[place]
 
 
 def r2(targets_np: Array, predictions_np: Array, *, counts: Array) -> Array:
@@ -108,19 +152,20 @@ def predict(
     *,
     probe: Path | None,
     participants: Path,
-    train: inputs.SplitTargets,
-    test: inputs.SplitTargets,
+    splits: Mapping[str, inputs.SplitTargets],
     names: Sequence[str],
 ) -> Array:
     """Return predicted phenotypes (n, P) of the test participants.
 
     They come from the model's own prediction head, from the saved probe of an embedding, or from a
-    linear probe of the row's features that is fitted here.
+    linear probe of the row's features that is fitted here. `splits` holds the participants of
+    "train", "validation" (for ridge regression) and "test".
     """
+    train, test = splits["train"], splits["test"]
     if row.predictions is not None:
         assert embedding is not None
         return _of_head(embedding, row.predictions, test=test, names=names)
-    if len(row.features) == 1 and probe is not None:
+    if len(row.features) == 1 and probe is not None and not row.ridge:
         (modality,) = row.features
         saved, known = read(probe, modality=modality)
         if lacking := [name for name in names if name not in known]:
@@ -131,10 +176,15 @@ def predict(
         assert embedding is not None
         unseen = inputs.read_embedding(embedding, array=modality, visits=test.visits)
         return saved.predict(unseen.astype(np.float64))[:, [known.index(name) for name in names]]
-    seen, unseen_features = _features(
-        row, embedding, participants=participants, train=train, test=test
+    wanted = [train, splits["validation"], test] if row.ridge else [train, test]
+    seen, *others = _features(row, embedding, participants=participants, splits=wanted)
+    if not row.ridge:
+        return fit(seen, train.targets).predict(others[-1])
+    fitted, strength = fit_ridge(
+        seen, train.targets, validation=(others[0], splits["validation"].targets)
     )
-    return fit(seen, train.targets).predict(unseen_features)
+    log.info("%s: ridge regression of strength %g", row.label, strength)
+    return fitted.predict(others[-1])
 
 
 def _of_head(
@@ -155,15 +205,14 @@ def _features(
     embedding: Path | None,
     *,
     participants: Path,
-    train: inputs.SplitTargets,
-    test: inputs.SplitTargets,
-) -> tuple[Array, Array]:
-    """Return the features of the training participants and of the test participants."""
-    visits = train.visits + test.visits
+    splits: Sequence[inputs.SplitTargets],
+) -> list[Array]:
+    """Return the features of the participants of each split, of which the first is for training."""
+    visits = [visit for split in splits for visit in split.visits]
     parts: list[Array] = []
     covariates = []
     for feature in row.features:
-        if feature in ("ecg", inputs.WHOLE, "cmr") and embedding is not None:
+        if feature in EMBEDDINGS and embedding is not None:
             values = inputs.read_embedding(embedding, array=feature, visits=visits)
             parts.append(values.astype(np.float64))
         else:
@@ -171,8 +220,8 @@ def _features(
     if covariates:
         parts.append(
             inputs.read_covariates(
-                participants, names=covariates, train=train.visits, visits=visits
+                participants, names=covariates, train=splits[0].visits, visits=visits
             )
         )
-    seen, unseen = np.split(np.concatenate(parts, axis=1), [len(train.visits)])
-    return seen, unseen
+    ends = np.cumsum([len(split.visits) for split in splits])[:-1]
+    return np.split(np.concatenate(parts, axis=1), ends)

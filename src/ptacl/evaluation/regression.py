@@ -47,8 +47,14 @@ def evaluate(
     label of an ECG row.
     """
     _check_references(settings)
-    train = inputs.read_participants(participants, split="train", phenotypes=phenotypes)
-    test = inputs.read_participants(participants, split="test", phenotypes=phenotypes)
+    names_of_splits = ["train", "test"]
+    if any(row.ridge for row in settings.rows):
+        names_of_splits.append("validation")
+    splits = {
+        name: inputs.read_participants(participants, split=name, phenotypes=phenotypes)
+        for name in names_of_splits
+    }
+    train, test = splits["train"], splits["test"]
     generator = seeds.generator(seed, "bootstrap", "regression")
     counts = uncertainty.draw_counts(
         len(test.visits), draws=settings.bootstrap, generator=generator
@@ -67,8 +73,7 @@ def evaluate(
                     inputs.file_of(row.model, model_seed, files=embeddings),
                     probe=inputs.file_of(row.model, model_seed, files=probes),
                     participants=participants,
-                    train=train,
-                    test=test,
+                    splits=splits,
                     names=phenotypes,
                 )
             )

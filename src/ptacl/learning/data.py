@@ -21,7 +21,8 @@ from ptacl.learning import augment, draws
 from ptacl.learning.recordings import Recordings
 
 _FIXED_EPOCH = -1  # epoch that seeds the augmented views in evaluation
-MORE_CROPS = "ecg_more"  # key in a batch of the ECGs' further crops
+# keys in a batch of the ECGs' further crops, and of their beats
+MORE_CROPS, MORE_BEATS, MORE_VALID = "ecg_more", "ecg_more_beats", "ecg_more_valid"
 _SCALE = "ecg scale, mV"  # key in a batch until its ECGs are standardised
 
 
@@ -54,7 +55,8 @@ class Samples:
     systole : add "systole" (B,), the phase of end-systole.
     crops : number of crops of an ECG in the evaluation view, evenly spaced over the record. The
     first is "ecg"; the others are added as "ecg_more" (B, crops - 1, L, S). There are fewer if the
-    record is hardly longer than a crop.
+    record is hardly longer than a crop. With beats, "ecg_more_beats" (B, crops - 1, T, M) and
+    "ecg_more_valid" (B, crops - 1) describe them.
     targets : (n, P) float32 of the rows of the recordings, added as "targets" (B, P).
     """
 
@@ -116,6 +118,10 @@ class Samples:
             for row in self.recordings.at("ecg", rows):
                 more.append([signal[row, :, start : start + size] for start in starts[1:]])
             arrays[MORE_CROPS] = np.array(more)
+            if self.beats:
+                of_crops = [self._beats(rows, np.full(len(rows), start)) for start in starts[1:]]
+                arrays[MORE_BEATS] = np.stack([beats for beats, _ in of_crops], axis=1)
+                arrays[MORE_VALID] = np.stack([valid for _, valid in of_crops], axis=1)
         if self.recordings.scale_mv is not None:
             arrays[_SCALE] = self.recordings.scale_mv[rows]
         if self.beats:

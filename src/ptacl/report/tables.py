@@ -98,7 +98,7 @@ def _difference(row: cells.MethodRow) -> str:
     p = rf"{{\tiny $p {cells.probability(row.p)}$}}"
     lines = [_cell(row.difference), p]
     if row.reference:
-        lines.append(rf"{{\tiny to {escape(row.reference)}}}")
+        lines.append(rf"{{\tiny vs {escape(row.reference)}}}")
     return r"\begin{tabular}[c]{@{}c@{}}" + r"\\".join(lines) + r"\end{tabular}"
 
 
@@ -168,7 +168,7 @@ def markdown(
         f"{_seeds(regression)}; {regression[0].n_train:,} training and "
         f"{regression[0].n_test:,} test "
         f"participants; {_percent(regression)} % intervals.",
-        _grid(["Input", "Method", "Eval", "Mean R²", "Δ", "p", "Δ to"], body),
+        _grid(["Input", "Method", "Eval", "Mean R²", "Δ", "p", "Δ vs"], body),
     ]
     statistics = records.statistics(retrieval)
     means = [r for r in comparison.retrieval(retrieval) if r.group == MEAN]
