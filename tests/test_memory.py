@@ -22,8 +22,9 @@ print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="settings of glibc")
 def test_a_block_that_was_given_back_is_not_mapped_anew():
-    faults = {}
-    for keep in (True, False):
+    """The least of three runs, because other work of the process can map a block too."""
+    faults = {True: sys.maxsize, False: sys.maxsize}
+    for keep in (True, False) * 3:
         run = subprocess.run(
             [sys.executable, "-c", FAULTS.replace("KEEP", str(keep))],
             capture_output=True,
@@ -33,7 +34,7 @@ def test_a_block_that_was_given_back_is_not_mapped_anew():
         kept, count = run.stdout.split()
         if keep and kept != "True":
             pytest.skip("another C library")
-        faults[keep] = int(count)
+        faults[keep] = min(faults[keep], int(count))
     pages = 10 * (32 << 20) // resource.getpagesize()
     assert faults[True] < 0.01 * pages
     assert faults[True] < 0.2 * faults[False]

@@ -47,7 +47,7 @@ def test_a_fault_of_the_program_keeps_its_traceback():
 def test_a_real_stage_ends_so(tmp_path):
     command = [
         "--settings",
-        '{"batch_size": 4, "crops": 1}',
+        '{"batch_size": 4, "crops": 1, "phases": false}',
         "--participants",
         tmp_path / "p.csv",
         "--model",

@@ -69,7 +69,7 @@ def run(inputs, tmp_path, monkeypatch):
         folder, out = inputs[0], tmp_path / "out" / "model.npz"
         common = [
             "--settings",
-            config.dump(batch_size=batch_size, crops=crops),
+            config.dump(batch_size=batch_size, crops=crops, phases=phases),
             "--model",
             model,
             "--participants",
@@ -80,7 +80,6 @@ def run(inputs, tmp_path, monkeypatch):
             folder / "cmr" / "0.json",
             "--out",
             out,
-            *(["--phases"] if phases else []),
         ]
         monkeypatch.setattr(sys, "argv", ["embed", *map(str, common)])
         embed.main()

@@ -3,9 +3,6 @@
 EMBEDDINGS = f"{PRIVATE}/embeddings/{{model}}-{{seed}}.npz"
 
 
-WITH_PHASES = {row.model for row in CONFIG.regression.rows if "ecg_phases" in row.features}
-
-
 rule embed:
     input:
         ready=READY,
@@ -29,12 +26,11 @@ rule embed:
         settings=schema.dump(CONFIG.embedding),
         maps=maps_argument,
         shards=lambda w: shards_of(w.model),
-        phases=lambda w: "--phases" if w.model in WITH_PHASES else "",
         code=lambda w: code_version.digest("ptacl.evaluation.embed", *encoders_of(w.model)),
     shell:
         "python -m ptacl.evaluation.embed --settings {params.settings:q} --maps {params.maps}"
         " --participants {input.participants} {params.shards} --model $(dirname {input.model})"
-        " {params.phases} --out {output} > {log} 2>&1"
+        " --out {output} > {log} 2>&1"
 
 
 # The probe of each model, in its folder. Together with the weights, it is all that the model's use

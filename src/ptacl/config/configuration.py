@@ -161,6 +161,12 @@ class Config(Section):
                     f"row {pair.label} of retrieval or alignment: {pair.model} is not a "
                     "contrastive model"
                 )
+        of_phases = [row.label for row in self.regression.rows if "ecg_phases" in row.features]
+        if of_phases and not self.embedding.phases:
+            raise ValueError(
+                f"regression rows {', '.join(of_phases)} need ecg_phases: set embedding.phases to "
+                "true, or remove them"
+            )
         labels = [row.label for row in self.regression.rows if row.input == "ecg"]
         named = [row.reference for row in self.regression.rows if row.reference]
         for reference in (self.regression.reference, *named):

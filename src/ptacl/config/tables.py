@@ -169,3 +169,9 @@ class Embedding(Section):
             "ecg_whole"
         )
     )
+    phases: bool = Field(
+        description=(
+            "store the local embeddings of ECGs of contrastive models (ecg_phases), which take as "
+            "many vectors per visit as there are phases"
+        )
+    )

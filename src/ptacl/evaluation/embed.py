@@ -219,9 +219,6 @@ def main() -> None:
         help="section maps, as JSON; by default, recordings are kept in memory",
     )
     parser.add_argument("--model", required=True, type=Path, help="model folder")
-    parser.add_argument(
-        "--phases", action="store_true", help="also write ecg_phases, if the model is contrastive"
-    )
     parser.add_argument("--out", required=True, type=Path, help="embedding file (.npz) to write")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -250,7 +247,7 @@ def main() -> None:
             local_rows=test,
             batch_size=settings.batch_size,
             device=device,
-            phases=options.phases,
+            phases=settings.phases,
         )
     arrays |= {"model": np.array(weights.digest(options.model)), "crops": np.array(settings.crops)}
     arrays |= {"visits": table["visit"].to_numpy(str), "split": table["split"].to_numpy(str)}

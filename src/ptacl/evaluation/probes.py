@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -208,7 +209,7 @@ def _features(
     splits: Sequence[inputs.SplitTargets],
 ) -> list[Array]:
     """Return the features of the participants of each split, of which the first is for training."""
-    visits = [visit for split in splits for visit in split.visits]
+    visits = list(chain.from_iterable(split.visits for split in splits))
     parts: list[Array] = []
     covariates = []
     for feature in row.features:
