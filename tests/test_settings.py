@@ -143,7 +143,11 @@ CMR = {"patch": [2, 12, 12], "width": 64, "depth": 3, "heads": 2}
         (("seeds",), [], "seeds"),
         (("retrieval", "ks"), [0, 1], r"retrieval\.ks\.0"),
         (("retrieval", "ks"), [], r"retrieval\.ks"),
-        (("regression", "reference"), "Globl", "Globl is not an ECG row of regression.rows"),
+        (
+            ("regression", "reference"),
+            "Globl",
+            "the reference Globl is not an ECG row of regression.rows",
+        ),
         (("embedding", "phases"), False, "need ecg_phases: set embedding.phases to true"),
         (("models", "ptacl", "frozen_layers"), 9, r"models\.ptacl freezes more layers than the 3"),
         (("models", "global", "training", "batch_size"), 1, "batch_size must be 2 or more"),

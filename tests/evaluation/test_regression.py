@@ -150,7 +150,7 @@ def test_missing_visits_are_counted_not_named(cohort, tmp_path):
 @pytest.mark.parametrize(
     ("rows", "reference", "message"),
     [
-        ([("ecg", "MAE", "ecg_mae")], "Global", "Global is not the label of an ECG row"),
+        ([("ecg", "MAE", "ecg_mae")], "Global", "Global is not an ECG row"),
         ([("ecg", "Global", "unknown")], "Global", "no embeddings of unknown"),
         ([("ecg", "Global", "ptac")], "Global", "no embeddings of ptac"),
     ],

@@ -167,14 +167,6 @@ class Config(Section):
                 f"regression rows {', '.join(of_phases)} need ecg_phases: set embedding.phases to "
                 "true, or remove them"
             )
-        labels = [row.label for row in self.regression.rows if row.input == "ecg"]
-        named = [row.reference for row in self.regression.rows if row.reference]
-        for reference in (self.regression.reference, *named):
-            if reference not in labels:
-                raise ValueError(
-                    f"regression.reference {reference} is not an ECG row of regression.rows: "
-                    f"{labels}"
-                )
 
     def _check_shapes(self) -> "Config":
         for modality in ("ecg", "cmr"):

@@ -27,6 +27,7 @@ Feature = Literal[
     "measurements",
 ]
 EMBEDDINGS = {"ecg": "ecg", "ecg_whole": "ecg", "ecg_phases": "ecg", "cmr": "cmr"}
+_OF_WHOLE_ECG = {"ecg_whole", "ecg_phases", "heart_rate", "measurements"}
 
 
 class RegressionRow(TableRow):
@@ -64,8 +65,15 @@ class RegressionRow(TableRow):
     )
     reference: str | None = Field(
         default=None,
-        description="label of the ECG row with which this one is compared, if not the table's",
+        description=(
+            "label of the ECG row with which this one is compared; null: that of the table"
+        ),
     )
+
+    @property
+    def sees_whole_ecg(self) -> bool:
+        """Whether a feature comes from the whole ECG, not only from its first samples."""
+        return not _OF_WHOLE_ECG.isdisjoint(self.features)
 
     @property
     def input(self) -> str:
@@ -80,8 +88,8 @@ class RegressionRow(TableRow):
         """
         if self.input == "clinical":
             return "Clinical"
-        whole = not {"ecg_whole", "ecg_phases"}.isdisjoint(self.features)
-        name = "Whole ECG" if whole else self.input.upper()
+        of_ecg = self.input == "ecg" and "ecg" not in self.features
+        name = "Whole ECG" if of_ecg and self.sees_whole_ecg else self.input.upper()
         clinical = not EMBEDDINGS.keys() >= set(self.features)
         return f"{name} + clinical" if clinical else name
 
@@ -106,11 +114,32 @@ class Regression(Section):
     """Phenotypes from embeddings (Table 2)."""
 
     rows: list[RegressionRow] = Field(
-        description="rows in order; the others are tested against the row named by reference"
+        description="rows in order; each is tested against its reference, an ECG row"
     )
-    reference: str = Field(description="label of the ECG row of the paired test")
+    reference: str = Field(description="label of the row with which the others are compared")
+    whole_reference: str | None = Field(
+        default=None,
+        description=(
+            "label of the row with which rows that see the whole ECG are compared; null: reference"
+        ),
+    )
     bootstrap: Count = Field(description="bootstrap draws over participants")
     confidence: Fraction = Field(description="coverage of the intervals")
+
+    def reference_of(self, row: RegressionRow) -> str:
+        """Return the label of the row with which this one is compared."""
+        of_table = self.whole_reference if row.sees_whole_ecg else None
+        return row.reference or of_table or self.reference
+
+    @model_validator(mode="after")
+    def _check_references(self) -> "Regression":
+        labels = [row.label for row in self.rows if row.input == "ecg"]
+        for reference in (self.reference, *map(self.reference_of, self.rows)):
+            if reference not in labels:
+                raise ValueError(
+                    f"the reference {reference} is not an ECG row of regression.rows: {labels}"
+                )
+        return self
 
 
 class PairRow(TableRow):

@@ -17,7 +17,6 @@ import argparse
 import json
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -118,7 +117,10 @@ def main() -> None:
         for seed, path in of_seed.items():
             embedding = args.embeddings[model][seed]
             probes_of_model = {}
-            for modality in _modalities(embedding):
+            with np.load(embedding, allow_pickle=False) as stored:
+                modalities = [name for name in ("ecg", inputs.WHOLE, "cmr") if name in stored]
+                crops = int(stored["crops"]) if inputs.WHOLE in modalities else None
+            for modality in modalities:
                 seen = inputs.read_embedding(embedding, array=modality, visits=train.visits)
                 unseen = inputs.read_embedding(embedding, array=modality, visits=test.visits)
                 probe = fit(
@@ -133,20 +135,10 @@ def main() -> None:
                 for phenotype in probe["phenotypes"]:
                     phenotype["unit"] = units[phenotype["name"]]
                 if modality == inputs.WHOLE:
-                    probe["crops"] = _crops(embedding)
+                    probe["crops"] = crops
                 probes_of_model[modality] = probe
             path.write_text(json.dumps(probes_of_model, sort_keys=True) + "\n")
     log.info("wrote %d probes", sum(map(len, args.models.values())))
-
-
-def _modalities(embedding: Path) -> list[str]:
-    with np.load(embedding, allow_pickle=False) as stored:
-        return [name for name in ("ecg", inputs.WHOLE, "cmr") if name in stored]
-
-
-def _crops(embedding: Path) -> int:
-    with np.load(embedding, allow_pickle=False) as stored:
-        return int(stored["crops"])
 
 
 if __name__ == "__main__":
