@@ -221,3 +221,14 @@ def test_the_root_tells_whose_xml_it_is(
     for encoding in ("utf-8", "utf-16"):
         path.write_text(content, encoding=encoding)
         assert is_cardiosoft(path) is expected
+
+
+def test_a_file_of_another_kind_says_where_the_formats_are_listed(
+    tmp_path: Path, settings: config.Ecg
+) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_text("This is a letter and not an ECG.\n" * 20)
+    with pytest.raises(Excluded) as error:
+        any_record(path, settings=settings)
+    assert error.value.reason is Reason.UNREADABLE
+    assert "not an ECG format that docs/formats.md lists" in str(error.value)

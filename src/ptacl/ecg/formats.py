@@ -115,6 +115,8 @@ def _by_ecgdatakit(path: Path, *, settings: config.Ecg) -> EcgRecord:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found: Any = ecgdatakit.FileParser().parse(path)
+    except ecgdatakit.UnsupportedFormatError:
+        raise Excluded(Reason.UNREADABLE, "not an ECG format that docs/formats.md lists") from None
     except Exception as error:  # readers of a dozen formats raise anything on damaged bytes
         raise Excluded(Reason.UNREADABLE, f"ecgdatakit: {type(error).__name__}") from None
     leads = {str(lead.label): lead for lead in found.leads}
