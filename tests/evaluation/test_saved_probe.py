@@ -14,8 +14,8 @@ NAMES = ["LVEDV", "LVEF"]
 
 
 @pytest.fixture(scope="module")
-def settings(root) -> config.Regression:
-    return config.load(root / "config.yaml").regression.model_copy(update={"bootstrap": 100})
+def settings() -> config.Intervals:
+    return config.Intervals(bootstrap=100, confidence=0.95)
 
 
 def people(n: int, *, seed: int, missing: float = 0.0):

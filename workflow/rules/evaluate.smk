@@ -58,7 +58,7 @@ rule probe:
         runtime=60,
     params:
         settings=schema.dump(
-            CONFIG.regression.model_copy(update={"rows": CONFIG.regression.rows[:1]})
+            bootstrap=CONFIG.regression.bootstrap, confidence=CONFIG.regression.confidence
         ),
         phenotypes=schema.dump(names=PHENOTYPES, units=[p.unit for p in CONFIG.cohort.phenotypes]),
         seed=CONFIG.seed,

@@ -7,6 +7,13 @@ from pydantic import Field, model_validator
 from ptacl.config.section import Count, Fraction, Positive, Section
 
 
+class Intervals(Section):
+    """How the uncertainty of a table or figure is computed."""
+
+    bootstrap: Count = Field(description="bootstrap draws over participants")
+    confidence: Fraction = Field(description="coverage of the intervals")
+
+
 class TableRow(Section):
     """The settings that every row of a table or figure has."""
 
@@ -110,7 +117,7 @@ class RegressionRow(TableRow):
         return self
 
 
-class Regression(Section):
+class Regression(Intervals):
     """Phenotypes from embeddings (Table 2)."""
 
     rows: list[RegressionRow] = Field(
@@ -123,8 +130,6 @@ class Regression(Section):
             "label of the row with which rows that see the whole ECG are compared; null: reference"
         ),
     )
-    bootstrap: Count = Field(description="bootstrap draws over participants")
-    confidence: Fraction = Field(description="coverage of the intervals")
 
     def reference_of(self, row: RegressionRow) -> str:
         """Return the label of the row with which this one is compared."""
@@ -158,7 +163,7 @@ class RetrievalRow(PairRow):
     paper: str | None = Field(default=None, description="method of the paper's row, if it has one")
 
 
-class Retrieval(Section):
+class Retrieval(Intervals):
     """Retrieval of participants with a similar phenotype (Table 1)."""
 
     rows: list[RetrievalRow] = Field(
@@ -174,18 +179,14 @@ class Retrieval(Section):
             "are computed"
         )
     )
-    bootstrap: Count = Field(description="bootstrap draws over participants")
-    confidence: Fraction = Field(description="coverage of the intervals")
 
 
-class Alignment(Section):
+class Alignment(Intervals):
     """Cosine between ECG and CMR phases (Fig. 2)."""
 
     rows: list[PairRow] = Field(
         min_length=1, description="contrastive models to compare, the reference first"
     )
-    bootstrap: Count = Field(description="bootstrap draws over participants")
-    confidence: Fraction = Field(description="coverage of the intervals")
 
 
 class Embedding(Section):

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptacl import seeds, stage
-from ptacl.config import Regression
+from ptacl.config import Intervals
 from ptacl.evaluation import inputs, probes, uncertainty
 
 Array = NDArray[np.float64]
@@ -42,7 +42,7 @@ def fit(
     train: inputs.SplitTargets,
     test: inputs.SplitTargets,
     names: Sequence[str],
-    settings: Regression,
+    settings: Intervals,
     seed: int,
 ) -> dict[str, Any]:
     """Fit the probe of one embedding and return it as JSON values.
@@ -107,7 +107,7 @@ def main() -> None:
         help="probe.json to write, by model and seed, as JSON",
     )
     args = parser.parse_args()
-    settings = Regression.model_validate_json(args.settings)
+    settings = Intervals.model_validate_json(args.settings)
     phenotypes = json.loads(args.phenotypes)
     names = phenotypes["names"]
     units = dict(zip(names, phenotypes["units"], strict=True))
