@@ -173,6 +173,7 @@ def test_losses_that_were_hardly_learned_are_warnings_on_the_page(inputs, tmp_pa
         "possible value" in text
     )
     assert "3.5 % of the reachable range" in text  # below the curve
+    assert '<span class="value">3.5 %</span>' in text  # in the table of Fig. 2
     assert "floor 1.933" in text
     assert "trainings that learned every loss term (PTACL did not)" in text
 

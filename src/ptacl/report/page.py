@@ -215,6 +215,7 @@ def render(
             for view in comparison.views(retrieval)
         ],
         alignment=alignment,
+        learned=training_curves.of_local(metrics, config=config),
         alignment_image=image(alignment_svg),
         training=training_curves.panels(metrics, config=config),
         versions=provenance.versions(),

@@ -50,6 +50,19 @@ def _learned(table: pd.DataFrame, term: str, floors: Mapping[str, float]) -> str
     return f"{100 * share:.1f} % of the reachable range"
 
 
+def of_local(metrics: Metrics, *, config: Config) -> dict[str, float]:
+    """Return the share of the reachable range that the local loss covered, the mean over seeds.
+
+    Models without a local loss of Eq. 3 are left out.
+    """
+    of_seeds: dict[str, list[float]] = {}
+    for (name, _), table in metrics.items():
+        floors = collapse.floors(config.models[name], config.inputs_of(name))
+        if "local" in floors:
+            of_seeds.setdefault(name, []).append(collapse.learned(_kept(table), "local", floors))
+    return {name: sum(shares) / len(shares) for name, shares in of_seeds.items()}
+
+
 def unlearned(metrics: Metrics, *, config: Config) -> dict[str, list[str]]:
     """Return warnings, by model, about trainings with a loss that was hardly learned."""
     found: dict[str, list[str]] = {}
