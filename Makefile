@@ -51,15 +51,20 @@ docs: $(VENV)/.docs
 	PATH="$(CURDIR)/$(BIN):$$PATH" sphinx-build -q -E -n -W --keep-going -d docs/_build/trees docs docs/_build/html
 	@echo "Documentation: $(CURDIR)/docs/_build/html/index.html"
 
-# The methods at a larger scale, on one simulated cohort per seed. This takes hours; after an
-# interruption, the next call resumes it.
+# The contrastive methods on one simulated cohort per seed: about 20 minutes per cohort on two
+# cores. After an interruption, the next call resumes it. TIMING is the level of simulation.timing,
+# and SIZES can name a configuration with other sizes.
 COHORTS ?= 0 1 2 3 4
+TIMING ?= default
+SIZES ?=
+OF_TIMING = benchmark-run/$(TIMING)
 benchmark-run: $(VENV)/.run
 	for seed in $(COHORTS); do \
-	  mkdir -p benchmark-run/$$seed && $(SNAKEMAKE) --directory benchmark-run/$$seed --rerun-incomplete \
-	    --configfile workflow/config/benchmark.yaml --config seed=$$seed "seeds=[$$seed]" || exit 1; \
+	  mkdir -p $(OF_TIMING)/$$seed && $(SNAKEMAKE) --directory $(OF_TIMING)/$$seed --rerun-incomplete \
+	    --configfile workflow/config/rows.yaml workflow/config/benchmark.yaml $(SIZES) \
+	    --config seed=$$seed "seeds=[$$seed]" "simulation={timing: $(TIMING)}" || exit 1; \
 	done
-	$(BIN)/python benchmarks/cohorts.py $(COHORTS:%=benchmark-run/%) --out benchmark-run/cohorts.csv
+	$(BIN)/python benchmarks/cohorts.py $(COHORTS:%=$(OF_TIMING)/%) --out $(OF_TIMING)/cohorts.csv
 
 benchmark: $(VENV)/.test
 	PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks

@@ -1,89 +1,161 @@
 """Compare methods over independent cohorts: one pipeline run per cohort, with its own people and
 seed.
 
-    python benchmarks/cohorts.py benchmark-run/* --out docs/benchmark/cohorts.csv
+    python benchmarks/cohorts.py benchmark-run/default/* --out docs/benchmark/default.csv \\
+        --pair "PTACL, whole ECG" "Global, whole ECG"
 
 Training participants, test participants and initial weights all differ between runs, so a plain t
 interval over the runs describes the variation between cohorts. The tables of one run cannot do so,
 because all its seeds use the same people.
+
+The table has one line per number: a statistic of a method, or its difference from another method
+(`reference`). Differences are taken cohort by cohort.
 """
 
 import argparse
+import itertools
 import json
 import math
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from pydantic import TypeAdapter
 from scipy import stats
 
+from ptacl import config, participants
+from ptacl.evaluation import regression
 from ptacl.evaluation.summary import OWN_RANK
+from ptacl.learning import collapse
 from ptacl.report import records
 from ptacl.report.comparison import RANDOM
 
+ROOT = Path(__file__).resolve().parents[1]
+R2 = "mean R²"
+Value = tuple[str, str, float, str]  # method, statistic, value, reference of the method
 
-def values(run: Path) -> Iterator[tuple[str, str, float, float]]:
-    """Yield method, statistic, value and difference from the reference for one run."""
-    tables = run / "results/tables"
-    for row in records.records(records.read(tables / "regression.csv")):
-        name = f"{row.input} {row.method} ({row.evaluation})"
-        yield name, "mean R²", row.value("R2").value, row.difference("R2").value
-    for row in records.records(records.read(tables / "retrieval.csv")):
+
+def results(run: Path) -> Iterator[Value]:
+    """Yield the numbers of a run, as in its tables."""
+    yield from of_regression(records.read(run / "results/tables/regression.csv"))
+    for row in records.records(records.read(run / "results/tables/retrieval.csv")):
         if not row.shown or row.model == RANDOM:
             continue
         for statistic in ("P@1", "P@10"):
-            value, difference = row.value(statistic).value, row.difference(statistic).value
-            if not math.isnan(value):
-                yield row.method, f"mean {statistic}", value, difference
+            yield row.method, f"mean {statistic}", row.value(statistic).value, row.reference
         share = row.value(OWN_RANK, "").value / row.n_test
-        yield row.method, "own partner, share of the gallery", share, math.nan
+        yield row.method, "own partner, share of the gallery", share, row.reference
     alignment = json.loads((run / "results/evaluation/alignment.json").read_text())
+    first = next(iter(alignment["models"].values()))["title"]
     for entry in alignment["models"].values():
-        difference = entry["share_difference"]
-        yield (
-            entry["title"],
-            "phases near the diagonal",
-            entry["share"],
-            math.nan if difference is None else difference,
-        )
+        reference = "" if entry["title"] == first else first
+        yield entry["title"], "phases near the diagonal", entry["share"], reference
         for control in ("other", "still"):
-            yield (
-                entry["title"],
-                f"beyond {control}",
-                entry[f"beyond_{control}_difference"],
-                math.nan,
-            )
+            beyond = entry[f"beyond_{control}_difference"]
+            yield entry["title"], f"phases near the diagonal, beyond {control}", beyond, ""
+        shift = entry["shift_correlation"]
+        yield entry["title"], "correlation with the true phase shift", shift, reference
+    yield from learned(run)
 
 
-def interval(numbers: pd.Series) -> tuple[float, float, float, float]:
+def learned(run: Path) -> Iterator[Value]:
+    """Yield how far each local loss went from guessing to its lowest possible value."""
+    for folder in sorted((run / "results/models").iterdir()):
+        facts = json.loads((folder / "config.json").read_text())["description"]
+        entry: config.Entry = TypeAdapter(config.Model).validate_python(facts["settings"])
+        floors = collapse.floors(entry, config.Inputs.model_validate(facts["inputs"]))
+        if "local" in floors:
+            table = pd.read_csv(run / f"results/training/{folder.name}.csv")
+            kept = table[table["chosen"] == 1].iloc[0].to_dict()
+            share = collapse.learned(kept, "local", floors)
+            yield entry.title, "share of the local loss learned", share, ""
+
+
+def of_regression(table: pd.DataFrame) -> Iterator[Value]:
+    """Yield the mean R² of each row of Table 2. Probes of cines are marked, because probes of ECGs
+    have the same names.
+    """
+    for row in records.records(table):
+        name = f"CMR {row.name}" if row.input == "CMR" else row.name
+        yield name, R2, row.value("R2").value, row.reference
+
+
+def choice(run: Path, settings: config.Config) -> Iterator[Value]:
+    """Yield the mean R² with validation participants in place of test participants.
+
+    Methods are chosen by these numbers. Rows with ridge regression are left out, because their
+    strength was chosen with the same participants.
+    """
+    private = run / "results/private"
+    of_model: dict[str, dict[int, Path]] = {}
+    for path in sorted((private / "embeddings").glob("*.npz")):
+        model, _, seed = path.stem.rpartition("-")
+        of_model.setdefault(model, {})[int(seed)] = path
+    rows = [row for row in settings.regression.rows if not row.ridge]
+    table = participants.read(private / "participants.csv", splits=["train", "validation"])
+    table["split"] = table["split"].replace("validation", "test")
+    with tempfile.TemporaryDirectory() as folder:
+        swapped = Path(folder) / "participants.csv"
+        table.to_csv(swapped, index=False)
+        found = regression.evaluate(
+            settings.regression.model_copy(update={"rows": rows, "bootstrap": 2}),
+            participants=swapped,
+            phenotypes=[phenotype.name for phenotype in settings.cohort.phenotypes],
+            embeddings=of_model,
+            probes={},
+            seed=0,
+        )
+        found.to_csv(swapped, index=False)
+        yield from of_regression(records.read(swapped))
+
+
+def interval(numbers: np.ndarray) -> tuple[float, float, float, float]:
     """Return the mean, both ends of the 95 % t interval, and the two-sided p for a mean of zero."""
-    known = numbers.dropna()
+    known = numbers[np.isfinite(numbers)]
+    mean = float(known.mean()) if len(known) else math.nan
     if len(known) < 2:
-        return (known.mean(), math.nan, math.nan, math.nan)
+        return mean, math.nan, math.nan, math.nan
     test = stats.ttest_1samp(known, 0.0)
     low, high = test.confidence_interval(0.95)
-    return (known.mean(), low, high, test.pvalue)
+    return mean, float(low), float(high), float(test.pvalue)
 
 
-def summary(runs: list[Path]) -> pd.DataFrame:
-    """Return one row per method and statistic.
-
-    It has the mean, the difference from the reference, the intervals over runs, and the differences
-    of each run.
-    """
-    columns = ["method", "statistic", "value", "difference"]
-    of_runs = [pd.DataFrame(values(run), columns=columns).assign(run=run.name) for run in runs]
-    table = pd.concat(of_runs, ignore_index=True)
-    rows = []
-    for (method, statistic), group in table.groupby(["method", "statistic"], sort=False):
-        row = {"method": method, "statistic": statistic, "cohorts": len(group)}
-        for name in ("value", "difference"):
-            row[name], row[f"{name}_low"], row[f"{name}_high"], row[f"{name}_p"] = interval(
-                group[name]
+def summary(of_runs: Sequence[Sequence[Value]], pairs: Sequence[Sequence[str]]) -> pd.DataFrame:
+    """Return one line per number: the mean over runs, its interval, and the value of each run."""
+    known: dict[tuple[str, str], list[float]] = {}
+    compared: dict[tuple[str, str], list[str]] = {}
+    for method, statistic, value, reference in itertools.chain(*of_runs):
+        known.setdefault((method, statistic), []).append(value)
+        compared.setdefault((method, statistic), ["", reference] if reference else [""])
+    for method, other in pairs:
+        for (name, _), others in compared.items():
+            if name == method and other not in others:
+                others.append(other)
+    lines = []
+    for (method, statistic), values in known.items():
+        for reference in compared[method, statistic]:
+            of_cohorts = np.array(values, np.float64)
+            if reference and (others := known.get((reference, statistic))) is None:
+                continue
+            if reference:
+                of_cohorts = of_cohorts - np.array(others, np.float64)
+            mean, low, high, p = interval(of_cohorts)
+            lines.append(
+                {
+                    "method": method,
+                    "statistic": statistic,
+                    "reference": reference,
+                    "cohorts": int(np.isfinite(of_cohorts).sum()),
+                    "value": mean,
+                    "low": low,
+                    "high": high,
+                    "p": p if reference else math.nan,
+                    "by_cohort": " ".join(f"{number:.4f}" for number in of_cohorts),
+                }
             )
-        row["differences"] = " ".join(f"{number:.4f}" for number in group["difference"].dropna())
-        rows.append(row)
-    return pd.DataFrame(rows).drop(columns="value_p")
+    return pd.DataFrame(lines)
 
 
 def main() -> None:
@@ -98,6 +170,21 @@ def main() -> None:
         help="folders of finished runs, one per cohort",
     )
     parser.add_argument(
+        "--pair",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("METHOD", "OTHER"),
+        help="also compare these two, named as in the table",
+    )
+    parser.add_argument(
+        "--validation",
+        nargs="+",
+        type=Path,
+        metavar="YAML",
+        help="R² of validation participants, to choose a method; names the configuration files",
+    )
+    parser.add_argument(
         "--out", type=Path, metavar="CSV", help="table to write (default: the screen)"
     )
     arguments = parser.parse_args()
@@ -106,7 +193,12 @@ def main() -> None:
         parser.error(
             f"{len(runs)} of {len(arguments.runs)} runs are finished, but at least two are needed"
         )
-    table = summary(runs)
+    if arguments.validation:
+        settings = config.stack(ROOT / "config.yaml", *arguments.validation)
+        of_runs = [list(choice(run, settings)) for run in runs]
+    else:
+        of_runs = [list(results(run)) for run in runs]
+    table = summary(of_runs, arguments.pair)
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(arguments.out, index=False, float_format="%.6g")

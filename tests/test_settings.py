@@ -209,13 +209,25 @@ def test_paper_configuration_has_the_papers_sizes() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["config.yaml", "workflow/config/ukb.yaml", "workflow/config/benchmark.yaml"]
+    "name", ["config.yaml", "workflow/config/ukb.yaml", "workflow/config/benchmark-large.yaml"]
 )
 def test_arms_that_are_compared_differ_in_the_local_loss_alone(name: str) -> None:
     models = stacked(name).models
     for one, other in (("global", "ptacl"), ("global_retrieval", "ptacl_retrieval")):
         arms = [models[m].model_dump(exclude={"title", "local"}) for m in (one, other)]
         assert arms[0] == arms[1] and models[one].local is None and models[other].local is not None
+
+
+def test_long_arms_of_the_benchmark_differ_in_the_epochs_alone() -> None:
+    files = ("config.yaml", "workflow/config/rows.yaml", "workflow/config/benchmark.yaml")
+    settings = config.stack(*(ROOT / name for name in files))
+    used = {row.model for row in settings.regression.rows}
+    long = [name for name in settings.models if name.endswith("_24")]
+    assert len(long) == 5 and used >= set(long)
+    for name in long:
+        arms = [settings.models[m].model_dump(exclude={"title"}) for m in (name, name[:-3])]
+        assert arms[0]["training"].pop("epochs") == 2 * arms[1]["training"].pop("epochs") == 24
+        assert arms[0] == arms[1]
 
 
 def test_a_missing_folder_names_its_setting(tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
 """The comparison of methods over independent cohorts."""
 
+import json
+import math
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import made_up
+import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
@@ -29,6 +33,15 @@ def runs(inputs: Path, tmp_path: Path) -> list[Path]:
         regression.to_csv(folder / "results/tables/regression.csv", index=False)
         shutil.copy(inputs / "retrieval.csv", folder / "results/tables")
         shutil.copy(inputs / "alignment.json", folder / "results/evaluation")
+        shutil.copytree(inputs / "training", folder / "results/training")
+        (folder / "results/models/ptacl-0").mkdir(parents=True)
+        settings = made_up.settings()
+        facts = {
+            "settings": settings.models["ptacl"].model_dump(mode="json"),
+            "inputs": settings.inputs_of("ptacl").model_dump(mode="json"),
+        }
+        description = json.dumps({"description": facts})
+        (folder / "results/models/ptacl-0/config.json").write_text(description)
         if ahead < 1:
             (folder / "results/report.html").write_text("")
     return folders
@@ -37,21 +50,42 @@ def runs(inputs: Path, tmp_path: Path) -> list[Path]:
 def test_differences_are_compared_over_cohorts(runs: list[Path], tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "benchmarks/cohorts.py"), *map(str, runs)]
     subprocess.run([*command, "--out", str(tmp_path / "cohorts.csv")], check=True)
-    table = pd.read_csv(tmp_path / "cohorts.csv").set_index(["method", "statistic"])
-    row = table.loc[("ECG PTACL (LP)", "mean R²")]
-    test = stats.ttest_1samp([0.01, 0.02, 0.06], 0)
+    table = pd.read_csv(tmp_path / "cohorts.csv").fillna({"reference": ""})
+    table = table.set_index(["method", "statistic", "reference"])
+    assert table.loc[("PTACL", "mean R²", ""), "value"] == pytest.approx(0.43)
+    row = table.loc[("PTACL", "mean R²", "Global")]
+    test = stats.ttest_1samp(by_cohort := np.array([0.41, 0.42, 0.46]) - of_global(runs[0]), 0)
     low, high = test.confidence_interval(0.95)
-    found = row[["value", "difference", "difference_low", "difference_high", "difference_p"]]
-    assert found.tolist() == pytest.approx([0.43, 0.03, low, high, test.pvalue], rel=1e-4)
+    assert row[["value", "low", "high", "p"]].tolist() == pytest.approx(
+        [by_cohort.mean(), low, high, test.pvalue], rel=1e-3
+    )
     assert row["cohorts"] == 3
-    assert row["differences"] == "0.0100 0.0200 0.0600"
-    assert table.loc[("ECG Global (LP)", "mean R²"), "difference":].isna().all()
+    assert list(map(float, row["by_cohort"].split())) == pytest.approx(by_cohort, abs=1e-4)
+    assert ("Global", "mean R²", "Global") not in table.index
+    learned = table.loc[("PTACL", "share of the local loss learned", ""), "value"]
+    assert learned == pytest.approx((math.log(13) - 2.2) / (math.log(13) - 1.9329), abs=1e-3)
     for key in (
-        ("PTACL (retrieval)", "mean P@10"),
-        ("PTACL", "phases near the diagonal"),
-        ("PTACL", "beyond still"),
+        ("PTACL (retrieval)", "mean P@10", "Global (retrieval)"),
+        ("PTACL", "phases near the diagonal", "Global"),
+        ("PTACL", "phases near the diagonal, beyond still", ""),
     ):
         assert key in table.index
+
+
+def of_global(run: Path) -> float:
+    table = pd.read_csv(run / "results/tables/regression.csv")
+    mean = table[(table["phenotype"] == "mean") & (table["method"] == "Global")]
+    return float(mean[mean["reference"].isna() & mean["seed"].isna()]["value"].iloc[0])
+
+
+def test_any_two_methods_can_be_compared(runs: list[Path], tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks/cohorts.py"), *map(str, runs)]
+    command += ["--pair", "PTACL", "MAE", "--out", str(tmp_path / "cohorts.csv")]
+    subprocess.run(command, check=True)
+    table = pd.read_csv(tmp_path / "cohorts.csv")
+    table = table[table["statistic"] == "mean R²"].set_index("method")
+    lines = table.loc["PTACL"].fillna({"reference": ""}).set_index("reference")["value"]
+    assert lines["MAE"] == pytest.approx(lines[""] - table.loc["MAE", "value"].iloc[0], abs=1e-5)
 
 
 def test_one_finished_run_is_too_few(runs: list[Path]) -> None:
