@@ -5,6 +5,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from ptacl.cohort import simulate
 from ptacl.cohort.simulation import defects, visit
 from ptacl.cohort.simulation.defects import Defect
 
-SETTINGS = config.Simulation(participants=4, zip_fraction=0.3, second_visit_fraction=0.3, defects=1)
+SETTINGS = config.Simulation(
+    participants=4, zip_fraction=0.3, second_visit_fraction=0.3, timing="default", defects=1
+)
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -128,7 +131,14 @@ def test_identities_hold_in_the_table(cohort: tuple[Path, dict[str, Any]]) -> No
 
 
 def order(defect: Defect | None, *, as_zip: bool = False) -> visit.Order:
-    return visit.Order("9000050", visit.FIRST_INSTANCE, seed=1, as_zip=as_zip, defect=defect)
+    return visit.Order(
+        "9000050",
+        visit.FIRST_INSTANCE,
+        seed=1,
+        as_zip=as_zip,
+        defect=defect,
+        timing="default",
+    )
 
 
 def test_missing_modality_and_implausible_values(tmp_path: Path) -> None:
@@ -148,9 +158,7 @@ def test_missing_modality_and_implausible_values(tmp_path: Path) -> None:
 
 def test_repeat_visit_is_the_same_person_later() -> None:
     first = visit.draw_person(order(None))
-    later = visit.draw_person(
-        visit.Order("9000050", visit.REPEAT_INSTANCE, seed=1, as_zip=False, defect=None)
-    )
+    later = visit.draw_person(replace(order(None), instance=visit.REPEAT_INSTANCE))
     assert later.male == first.male and later.height_cm == first.height_cm and later.age > first.age
     assert later.edv_ml != first.edv_ml and abs(np.log(later.edv_ml / first.edv_ml)) < 0.25
 

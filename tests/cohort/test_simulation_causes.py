@@ -1,11 +1,15 @@
 """Who the simulated participants are, and how much of it an ECG can tell."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
 from ptacl.cohort.simulation import causes, cycle, electrical
 from ptacl.cohort.simulation.ceiling import ceiling
 from ptacl.cohort.simulation.nuisance import ECG, TABLE, MeasurementNoise
+
+SHARE = electrical.TIMING["default"]
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +112,7 @@ def at_one_rate(rate_bpm: causes.Array, interval_ms: causes.Array) -> causes.Arr
 
 
 def test_ecg_and_cine_share_the_length_of_systole(population: causes.Causes) -> None:
-    activity = electrical.draw(population, np.random.default_rng(2), nuisance=ECG)
+    activity = electrical.draw(population, np.random.default_rng(2), nuisance=ECG, share=SHARE)
     assert np.corrcoef(activity.qt_ms, population.systole_ms)[0, 1] > 0.8
     residual = activity.qt_ms - np.polyval(
         np.polyfit(activity.rate_bpm, activity.qt_ms, 1), activity.rate_bpm
@@ -132,21 +136,61 @@ def test_ecg_and_cine_share_the_length_of_systole(population: causes.Causes) -> 
 def test_physiology_has_the_right_sign(
     population: causes.Causes, cause: str, effect: str, sign: int
 ) -> None:
-    activity = electrical.draw(population, np.random.default_rng(2), nuisance=ECG)
+    activity = electrical.draw(population, np.random.default_rng(2), nuisance=ECG, share=SHARE)
     assert sign * np.corrcoef(getattr(population, cause), getattr(activity, effect))[0, 1] > 0.15
 
 
 def test_axis_follows_the_ratio_of_the_ventricles(population: causes.Causes) -> None:
-    activity = electrical.draw(population, np.random.default_rng(2), nuisance=ECG)
+    activity = electrical.draw(population, np.random.default_rng(2), nuisance=ECG, share=SHARE)
     assert np.corrcoef(population.rv_edv_ml / population.edv_ml, activity.axis_deg)[0, 1] > 0.15
 
 
 def test_ceiling_is_sensible_and_stable() -> None:
-    found = ceiling(0)
+    found = ceiling(0, timing="default")
     assert set(found) == set(causes.PHENOTYPES)
     assert all(0.2 < value < 0.9 for value in found.values())
     assert min(found["LVM"], found["LVEDV"]) > max(
         found["LVEF"], found["RVEF"]
     )  # function is harder than size
-    other = ceiling(1)
+    other = ceiling(1, timing="default")
     assert np.mean(list(found.values())) == pytest.approx(np.mean(list(other.values())), abs=0.03)
+
+
+def explained(target: causes.Array, *by: causes.Array) -> float:
+    """Return the R² of least squares."""
+    design = np.stack([*by, np.ones_like(target)], axis=1)
+    residual = target - design @ np.linalg.lstsq(design, target, rcond=None)[0]
+    return float(1 - residual.var() / target.var())
+
+
+@pytest.mark.parametrize("level", electrical.TIMING)
+def test_a_known_share_of_the_timing_comes_from_the_delay(
+    population: causes.Causes, level: str
+) -> None:
+    share = electrical.TIMING[level]
+    activity = electrical.draw(population, np.random.default_rng(2), nuisance=ECG, share=share)
+    delay = population.ejection_delay_ms
+    assert explained(activity.t_onset_ms, delay) == pytest.approx(share, abs=0.02)
+    assert activity.t_onset_ms.std() == pytest.approx(10, rel=0.03)  # the same at each level
+    size = (np.log(population.mass_g), np.log(population.edv_ml), population.male)
+    beyond_size = activity.qrs_ms - 18 * size[0] - 14 * size[1] - 3 * size[2]
+    assert explained(beyond_size, delay) == pytest.approx(share, abs=0.03)
+    assert beyond_size.std() == pytest.approx(6, rel=0.05)
+
+
+def test_the_level_of_timing_changes_nothing_else(population: causes.Causes) -> None:
+    none, strong = (
+        electrical.draw(
+            population, np.random.default_rng(2), nuisance=ECG, share=electrical.TIMING[level]
+        )
+        for level in ("none", "strong")
+    )
+    changed = {
+        f.name for f in fields(none) if (getattr(none, f.name) != getattr(strong, f.name)).any()
+    }
+    assert changed == {"qrs_ms", "t_onset_ms"}
+
+
+def test_the_ceiling_rises_with_the_level_of_timing() -> None:
+    means = [np.mean(list(ceiling(0, timing=level).values())) for level in electrical.TIMING]
+    assert means[0] + 0.003 < means[1] < means[2] - 0.02

@@ -1,5 +1,6 @@
 """Simulated ECG files contain what was written, with the measurements that were drawn."""
 
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,15 @@ from persons import PERSONS, draw
 from ptacl.cohort.simulation import cardiosoft, defects, ecg, electrical
 from ptacl.cohort.simulation.defects import Defect
 from ptacl.cohort.simulation.ecg import Recording
-from ptacl.cohort.simulation.nuisance import ECG
+from ptacl.cohort.simulation.nuisance import ECG, EcgNuisance
+
+SHARE = electrical.TIMING["default"]
 
 
 @pytest.fixture(scope="module")
 def recordings() -> list[Recording]:
     drawn = (
-        electrical.draw(draw(k), np.random.default_rng(200 + k), nuisance=ECG)
+        electrical.draw(draw(k), np.random.default_rng(200 + k), nuisance=ECG, share=SHARE)
         for k in range(PERSONS)
     )
     return [
@@ -26,7 +29,7 @@ def recordings() -> list[Recording]:
 
 def document(k: int, recording: Recording) -> str:
     rng = np.random.default_rng(k)
-    activity = electrical.draw(draw(k), np.random.default_rng(200 + k), nuisance=ECG)
+    activity = electrical.draw(draw(k), np.random.default_rng(200 + k), nuisance=ECG, share=SHARE)
     head = cardiosoft.header(draw(k), rng, person="9000001")
     return cardiosoft.compose(head, activity, recording, rng, nuisance=ECG)
 
@@ -89,7 +92,9 @@ def test_limb_leads_obey_einthoven(recordings: list[Recording]) -> None:
 
 def test_ecg_beats_at_the_drawn_rate(recordings: list[Recording]) -> None:
     for k, recording in enumerate(recordings):
-        activity = electrical.draw(draw(k), np.random.default_rng(200 + k), nuisance=ECG)
+        activity = electrical.draw(
+            draw(k), np.random.default_rng(200 + k), nuisance=ECG, share=SHARE
+        )
         rate = 60 * 500 / np.diff(recording.peaks).mean()
         assert recording.counts.shape == (12, 5000) and rate == pytest.approx(
             float(activity.rate_bpm), rel=0.06
@@ -105,7 +110,7 @@ def test_ecg_beats_at_the_drawn_rate(recordings: list[Recording]) -> None:
 
 
 def test_strips_start_at_a_random_phase() -> None:
-    activity = electrical.draw(draw(0), np.random.default_rng(0), nuisance=ECG)
+    activity = electrical.draw(draw(0), np.random.default_rng(0), nuisance=ECG, share=SHARE)
     first = [
         ecg.record(activity, np.random.default_rng(k), nuisance=ECG).peaks[0] for k in range(40)
     ]
@@ -145,3 +150,19 @@ def test_spoiled_limb_leads_rate_and_end(recordings: list[Recording]) -> None:
     assert '<SampleRate units="Hz">250' in defects.spoil_xml(text, Defect.ECG_RATE)
     with pytest.raises(etree.XMLSyntaxError):
         etree.fromstring(defects.spoil_xml(text, Defect.ECG_TRUNCATED).encode("latin-1"))
+
+
+def test_a_late_t_onset_only_changes_the_rise_of_the_t_wave() -> None:
+    activity = electrical.draw(draw(0), np.random.default_rng(0), nuisance=ECG, share=SHARE)
+    clean = EcgNuisance(**dict.fromkeys([f.name for f in fields(EcgNuisance)], 0.0))
+    early, late = (
+        ecg.record(
+            replace(activity, t_onset_ms=np.array(ms)), np.random.default_rng(1), nuisance=clean
+        ).median
+        for ms in (-20.0, 20.0)
+    )
+    after_ms = 2 * (np.flatnonzero((np.abs(early - late) > 2).any(0)) - ecg.MEDIAN_PEAK)
+    peak_ms = float(activity.t_peak) * float(activity.qt_ms) - 0.44 * float(activity.qrs_ms)
+    assert 40 < after_ms[0] and peak_ms - 30 < after_ms[-1] <= peak_ms + 2
+    lead = ecg.LEADS.index("II")
+    assert (np.abs(early) - np.abs(late))[lead].min() >= -1  # an early T wave is wider

@@ -77,7 +77,7 @@ def simulate(out: Path, *, settings: Simulation, seed: int, processes: int) -> d
             **dict(sorted(files.items())),
         },
         "defects": {kind.value: by_kind[kind] for kind in Defect},
-        "ceiling": ceiling.ceiling(seed),
+        "ceiling": ceiling.ceiling(seed, timing=settings.timing),
     }
 
 
@@ -95,9 +95,9 @@ def _orders(settings: Simulation, *, seed: int) -> Iterator[Order]:
             choice.random() < settings.second_visit_fraction,
         )
         as_zip = defect in defects.ZIP or (as_zip and defect not in defects.NIFTI)
-        yield Order(person, FIRST_INSTANCE, seed, as_zip, defect)
+        yield Order(person, FIRST_INSTANCE, seed, as_zip, defect, settings.timing)
         if repeated:
-            yield Order(person, REPEAT_INSTANCE, seed, as_zip, None)
+            yield Order(person, REPEAT_INSTANCE, seed, as_zip, None, settings.timing)
 
 
 def _run(orders: Sequence[Order], out: Path, processes: int) -> Iterator[Written]:

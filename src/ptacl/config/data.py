@@ -20,6 +20,12 @@ class Simulation(Section):
     second_visit_fraction: Fraction = Field(
         description="share of participants with a repeat imaging visit (instance 3)"
     )
+    timing: Literal["none", "default", "strong"] = Field(
+        description=(
+            "how much an ECG tells about the timing of one heart: share of the spread of QRS width "
+            "and T onset that comes from the delay of ejection (0, 0.25 or 0.75)"
+        )
+    )
     defects: int = Field(ge=0, description="defective files of each kind, written on purpose")
 
 

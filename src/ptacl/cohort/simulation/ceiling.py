@@ -10,16 +10,18 @@ from ptacl.cohort.simulation.nuisance import ECG, TABLE
 _PERSONS = 6000  # half to fit and half to score; the standard error of R2 is about 0.01
 
 
-def ceiling(seed: int) -> dict[str, float]:
+def ceiling(seed: int, *, timing: str) -> dict[str, float]:
     """Return the held-out R2 of each phenotype for least squares on the electrical causes.
 
-    The population is drawn for this purpose only. The model sees the causes of the ECG without
+    The population is drawn for this purpose only, with the given level of timing
+    (`electrical.TIMING`). The model sees the causes of the ECG without
     the effects of electrodes, breathing and noise, and predicts the phenotypes as they are in the
     table. A linear probe of an ECG embedding is not expected to exceed it.
     """
     rng = seeds.generator(seed, "simulation", "ceiling")
     population = causes.draw(rng, size=(_PERSONS,))
-    seen = electrical.draw(population, rng, nuisance=ECG).as_matrix()
+    share = electrical.TIMING[timing]
+    seen = electrical.draw(population, rng, nuisance=ECG, share=share).as_matrix()
     targets = causes.measure(population, rng, noise=TABLE)
     seen = (seen - seen.mean(0)) / seen.std(0)
     design = np.concatenate([seen, np.ones((_PERSONS, 1))], axis=1)

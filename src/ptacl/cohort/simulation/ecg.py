@@ -117,6 +117,7 @@ def _waves(e: Electrical, rng: np.random.Generator, nuisance: EcgNuisance) -> _W
     p_centre = -onset - float(e.pr_ms) + 0.5 * float(e.p_ms)
     p_part = 0.16 * float(e.p_ms)
     t_back = back - float(e.t_angle_deg)
+    t_rise = 0.155 * qt - 0.5 * float(e.t_onset_ms)  # the T wave begins two widths before its peak
     rows = [  # delay, rise, fall, size, frontal axis, azimuth
         (p_centre - 0.8 * p_part, 1.1 * p_part, 1.1 * p_part, atria, 62, -30),
         (p_centre + 0.9 * p_part, 1.1 * p_part, 1.1 * p_part, left, 48, 40),
@@ -131,7 +132,7 @@ def _waves(e: Electrical, rng: np.random.Generator, nuisance: EcgNuisance) -> _W
             nuisance.notch * voltage * rng.standard_normal(),
             *rng.uniform(-90, 90, 2),
         ),
-        (t_peak, 0.155 * qt, 0.085 * qt, voltage * np.exp(float(e.t_log)), 0.6 * axis + 15, t_back),
+        (t_peak, t_rise, 0.085 * qt, voltage * np.exp(float(e.t_log)), 0.6 * axis + 15, t_back),
     ]
     table = np.array(rows, dtype=np.float64)
     table[2:6, 4:] += (

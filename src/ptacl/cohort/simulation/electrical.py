@@ -4,8 +4,12 @@ This is the only link between an ECG and the ventricles. The directions of the e
 of textbooks. Muscle mass increases the QRS voltage and turns it to the back, and it weakens and
 turns the T wave (strain). Fat and a large chest lower all voltages. Mass and volume lengthen the
 QRS complex. A large right ventricle turns the frontal axis to the right. QT follows the length of
-systole, and therefore the heart rate. A weak ventricle has a flat T wave with a wide QRS-T angle,
-and late ejection. Filling pressure affects the P wave.
+systole, and therefore the heart rate. A weak ventricle has a flat T wave with a wide QRS-T angle.
+Filling pressure affects the P wave.
+
+How much an ECG tells about the timing of one heart is a setting (`simulation.timing`). A share of
+the spread of the QRS width and of the onset of the T wave, which otherwise no phenotype explains,
+comes from the delay between R-peak and ejection. The spread itself is the same for every share.
 """
 
 from dataclasses import dataclass, fields
@@ -14,6 +18,12 @@ import numpy as np
 
 from ptacl.cohort.simulation.causes import Array, Causes
 from ptacl.cohort.simulation.nuisance import EcgNuisance
+
+TIMING = {"none": 0.0, "default": 0.25, "strong": 0.75}
+"""Share of the variance of QRS width and T onset that comes from the delay of ejection."""
+
+_DELAY_MS = (83.0, 16.0)  # mean and SD of the delay of ejection over the population
+_T_ONSET_MS = 10.0
 
 
 @dataclass(frozen=True)
@@ -38,9 +48,10 @@ class Electrical:
     t_angle_deg: Array  # between QRS and T, in the horizontal plane
     t_peak: Array  # position of the T peak as a fraction of QT
     p_left_log: Array  # left relative to right atrial part of the P wave
+    t_onset_ms: Array  # displacement of the T onset, positive if late
 
     def as_matrix(self) -> Array:
-        """Return the causes of a population as an array (n, 15)."""
+        """Return the causes of a population as an array (n, 16)."""
         return np.stack([getattr(self, f.name) for f in fields(self)], axis=-1)
 
 
@@ -49,12 +60,23 @@ def timing(activity: Electrical) -> dict[str, float]:
     return {"ecg_rate_bpm": float(activity.rate_bpm), "ecg_qt_ms": float(activity.qt_ms)}
 
 
-def draw(causes: Causes, rng: np.random.Generator, *, nuisance: EcgNuisance) -> Electrical:
-    """Draw the electrical causes of each person, with the spread that no phenotype explains."""
-    shape = np.shape(causes.male)
+def draw(
+    causes: Causes, rng: np.random.Generator, *, nuisance: EcgNuisance, share: float
+) -> Electrical:
+    """Draw the electrical causes of each person, with the spread that no phenotype explains.
 
-    def spread(size: float) -> Array:
-        return np.asarray(nuisance.physiology * size * rng.standard_normal(shape))
+    `share` is the share of this spread, for the QRS width and the T onset, that comes from the
+    delay of ejection (see `TIMING`).
+    """
+    shape = np.shape(causes.male)
+    mean_ms, sd_ms = _DELAY_MS
+    late = (causes.ejection_delay_ms - mean_ms) / sd_ms
+
+    def spread(size: float, *, share: float = 0.0) -> Array:
+        unexplained = rng.standard_normal(shape)
+        return np.asarray(
+            nuisance.physiology * size * (np.sqrt(share) * late + np.sqrt(1 - share) * unexplained)
+        )
 
     mass = np.log(causes.mass_g / 90)
     volume = np.log(causes.edv_ml / 147)
@@ -71,7 +93,9 @@ def draw(causes: Causes, rng: np.random.Generator, *, nuisance: EcgNuisance) -> 
         rate_bpm=rate,
         pr_ms=158 + 0.35 * (causes.age - 64) + spread(16),
         p_ms=106 + 8 * residual + 8 * volume + spread(6),
-        qrs_ms=np.clip(92 + 18 * mass + 14 * volume + 3 * causes.male + spread(6), 70, 150),
+        qrs_ms=np.clip(
+            92 + 18 * mass + 14 * volume + 3 * causes.male + spread(6, share=share), 70, 150
+        ),
         qt_ms=systole + 14 + spread(8),
         voltage_log=np.log(1.1) + 0.75 * mass - 0.7 * body - 0.05 * fat + spread(0.16),
         axis_deg=np.clip(
@@ -85,4 +109,5 @@ def draw(causes: Causes, rng: np.random.Generator, *, nuisance: EcgNuisance) -> 
         t_angle_deg=np.clip(48 + 20 * mass + 11 * weak + spread(16), 5, 150),
         t_peak=np.clip(0.765 + 0.006 * weak + spread(0.014), 0.70, 0.83),
         p_left_log=0.45 * residual + spread(0.18),
+        t_onset_ms=spread(_T_ONSET_MS, share=share),
     )

@@ -37,6 +37,7 @@ class Order:
     seed: int
     as_zip: bool
     defect: Defect | None
+    timing: str  # level of electrical.TIMING
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,12 @@ def write(order: Order, out: Path) -> Written:
     """
     person = draw_person(order)
     files: dict[str, int] = {}
-    activity = electrical.draw(person, _rng(order, "electrical"), nuisance=nuisance.ECG)
+    activity = electrical.draw(
+        person,
+        _rng(order, "electrical"),
+        nuisance=nuisance.ECG,
+        share=electrical.TIMING[order.timing],
+    )
     if order.defect is not Defect.NO_ECG:
         files["ecg"] = _write_ecg(order, person, activity, out)
     if order.defect is not Defect.NO_CINE:
