@@ -51,20 +51,22 @@ docs: $(VENV)/.docs
 	PATH="$(CURDIR)/$(BIN):$$PATH" sphinx-build -q -E -n -W --keep-going -d docs/_build/trees docs docs/_build/html
 	@echo "Documentation: $(CURDIR)/docs/_build/html/index.html"
 
-# The contrastive methods on one simulated cohort per seed: about 20 minutes per cohort on two
-# cores. After an interruption, the next call resumes it. TIMING is the level of simulation.timing,
-# and SIZES can name a configuration with other sizes.
-COHORTS ?= 0 1 2 3 4
+# The contrastive methods on one simulated cohort per seed: about a quarter of an hour per cohort on
+# two cores. After an interruption, the next call resumes it. TIMING is the level of
+# simulation.timing. ROWS can name other rows, which then replace the tables of the runs, and SIZES
+# a configuration with other sizes.
+COHORTS ?= 1 2 3 4 5
 TIMING ?= default
+ROWS ?= workflow/config/benchmark.yaml
 SIZES ?=
 OF_TIMING = benchmark-run/$(TIMING)
 benchmark-run: $(VENV)/.run
 	for seed in $(COHORTS); do \
 	  mkdir -p $(OF_TIMING)/$$seed && $(SNAKEMAKE) --directory $(OF_TIMING)/$$seed --rerun-incomplete \
-	    --configfile workflow/config/rows.yaml workflow/config/benchmark.yaml $(SIZES) \
+	    --configfile workflow/config/rows.yaml $(ROWS) $(SIZES) \
 	    --config seed=$$seed "seeds=[$$seed]" "simulation={timing: $(TIMING)}" || exit 1; \
 	done
-	$(BIN)/python benchmarks/cohorts.py $(COHORTS:%=$(OF_TIMING)/%) --out $(OF_TIMING)/cohorts.csv
+	$(BIN)/python benchmarks/cohorts.py $(COHORTS:%=$(OF_TIMING)/%) --out $(OF_TIMING)/$(notdir $(ROWS:.yaml=.csv))
 
 benchmark: $(VENV)/.test
 	PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks

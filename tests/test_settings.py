@@ -219,7 +219,7 @@ def test_arms_that_are_compared_differ_in_the_local_loss_alone(name: str) -> Non
 
 
 def test_long_arms_of_the_benchmark_differ_in_the_epochs_alone() -> None:
-    files = ("config.yaml", "workflow/config/rows.yaml", "workflow/config/benchmark.yaml")
+    files = ("config.yaml", "workflow/config/rows.yaml", "workflow/config/benchmark-long.yaml")
     settings = config.stack(*(ROOT / name for name in files))
     used = {row.model for row in settings.regression.rows}
     long = [name for name in settings.models if name.endswith("_24")]
