@@ -1,7 +1,11 @@
 """Reasons why records cannot be used, for the whole pipeline, and the exception to raise."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
+
+_LONG_NUMBER = re.compile(r"\d{5,}")
+_LONGEST_TEXT = 200
 
 
 class Reason(StrEnum):
@@ -12,6 +16,8 @@ class Reason(StrEnum):
     NO_CMR = "no cine of this visit"
     DUPLICATE_FILE = "several files for one visit"
     UNREADABLE = "unreadable file"
+    CHECKSUM = "failed checksum"
+    GAP = "gap in the recording"
     UNLISTED = "folder that cannot be listed"
     MISSING_LEAD = "missing or repeated lead"
     WRONG_LENGTH = "wrong number of samples"
@@ -49,6 +55,21 @@ class Excluded(ValueError):
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
         self.reason, self.detail = reason, detail
+
+
+def from_file(text: str) -> str:
+    """Return a text that a file contains for use in a detail.
+
+    It becomes one line of at most 200 characters, without long numbers, which could be the id of a
+    participant.
+    """
+    return _LONG_NUMBER.sub("[number]", " ".join(text.split()))[:_LONGEST_TEXT]
+
+
+def explanation(error: BaseException, path: Path) -> str:
+    """Return what a library says about a file for use in a detail, without the name of the file."""
+    text = str(error).replace(str(path), "the file").replace(path.name, "the file")
+    return from_file(text) or type(error).__name__
 
 
 def require_file(path: Path) -> None:

@@ -178,7 +178,12 @@ def wfdb_intervals(path: Path, *, rate_hz: int = RATE_HZ) -> dict[str, float]:
 
 def any_record(path, *, settings):
     """Read a file of any format, as `examine` does."""
-    root = formats.read_cardiosoft(path)
-    if root is None:
-        return formats.record_of_other_format(path, settings=settings)
-    return read.record(root, settings=settings)
+    opened = formats.open_file(path)
+    if opened.cardiosoft is None:
+        return formats.record_of_other_format(path, opened, settings=settings)
+    return read.record(opened.cardiosoft, settings=settings)
+
+
+def open_document(path):
+    """Open a CardioSoft file."""
+    return formats.open_file(path).cardiosoft

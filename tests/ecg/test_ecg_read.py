@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 from bad_ecg import HARMLESS, removed, strip, without
 from cardiosoft_file import COUNTS, TEXT, written
-from recordings import any_record, cardiosoft
+from recordings import any_record, cardiosoft, open_document
 
 from ptacl import config
-from ptacl.ecg.formats import read_cardiosoft as open_document
 from ptacl.ecg.read import LEADS, header, record
 from ptacl.exclusions import Excluded
 

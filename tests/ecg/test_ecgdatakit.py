@@ -31,7 +31,7 @@ def recorded(**changes: object) -> SimpleNamespace:
         leads.append(SimpleNamespace(label=lead, samples=row, **facts))
     for name, value in changes.items():
         setattr(leads[-1], name, value)
-    return SimpleNamespace(leads=leads)
+    return SimpleNamespace(leads=leads, raw_metadata={})
 
 
 def by_ecgdatakit(
@@ -41,7 +41,8 @@ def by_ecgdatakit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> read.EcgRecord:
     parser = SimpleNamespace(parse=lambda _: found)
-    monkeypatch.setitem(sys.modules, "ecgdatakit", SimpleNamespace(FileParser=lambda: parser))
+    known = SimpleNamespace(detect_format=lambda _: {"parser_class": lambda: parser})
+    monkeypatch.setitem(sys.modules, "ecgdatakit", SimpleNamespace(FileParser=known))
     path = folder / "a.edf"
     path.touch()
     return any_record(path, settings=settings)
@@ -51,9 +52,22 @@ def by_ecgdatakit(
     ("change", "reason", "detail"),
     [
         ({"label": "V5"}, Reason.MISSING_LEAD, "a lead occurs twice"),
-        ({"sampling_rate": 250}, Reason.WRONG_RATE, "the leads have 2 different rates"),
-        ({"units": ""}, Reason.WRONG_UNIT, "the file does not give the size of a count"),
-        ({"is_raw": True}, Reason.WRONG_UNIT, "the file does not give the size of a count"),
+        (
+            {"sampling_rate": 250},
+            Reason.WRONG_RATE,
+            "the twelve leads have different rates: 250, 500 Hz",
+        ),
+        (
+            {"units": ""},
+            Reason.WRONG_UNIT,
+            "the unit of lead V6 is none, not one of mV, uV, V, nV",
+        ),
+        (
+            {"is_raw": True, "resolution_unit": "Ohm"},
+            Reason.WRONG_UNIT,
+            "the unit of lead V6 is Ohm, not one of mV, uV, V, nV",
+        ),
+        ({"label": "V9"}, Reason.MISSING_LEAD, "missing lead V6; the others are V9"),
     ],
 )
 def test_what_a_reader_of_other_formats_finds_is_checked(

@@ -182,45 +182,62 @@ def test_a_file_that_cannot_be_opened_is_unreadable(
 
     monkeypatch.setattr(Path, "open", forbidden)
     with pytest.raises(Excluded) as error:
-        formats.read_cardiosoft(path)
+        formats.open_file(path)
     assert error.value.reason is Reason.UNREADABLE
     assert error.value.detail == "PermissionError"
 
 
-def is_cardiosoft(path: Path) -> bool:
-    """Whether a file goes to the reader of CardioSoft, which may refuse it."""
-    try:
-        return formats.read_cardiosoft(path) is not None
-    except Excluded:
-        return True
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "ISO-8859-1"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "\n <!-- made by a device -->\n",
+        f"<!-- {'long ' * 2000} -->",
+        '<!DOCTYPE ROOT SYSTEM "restecg.dtd">',
+        '<!DOCTYPE ROOT PUBLIC "-//X//Y" "http://example.org/x.dtd">\n<?page style?>',
+    ],
+    ids=["nothing", "comment", "long comment", "document type", "public document type"],
+)
+@pytest.mark.parametrize("root", ["RestingECG", "AnnotatedECG", "restingecgdata", "ECG"])
+def test_the_root_element_tells_whose_xml_it_is(
+    root: str, before: str, encoding: str, tmp_path: Path
+) -> None:
+    declared = f'<?xml version="1.0" encoding="{encoding.removesuffix("-sig")}"?>'
+    for element in (f"<{root}>", f'<v:{root}\nxmlns:v="urn:x">', f'<{root} a="1"/>'):
+        path = tmp_path / "a.dat"
+        text = declared + before.replace("ROOT", root) + element
+        path.write_text(text, encoding=encoding)
+        assert formats.open_file(path) == formats.Opened(None, root)
+
+
+@pytest.mark.parametrize("name", ["a.xml", "a.dcm"])
+def test_a_cardiosoft_file_is_parsed_when_it_is_opened(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text('<!DOCTYPE CardiologyXML SYSTEM "x.dtd"><CardiologyXML/>')
+    document = formats.open_file(tmp_path / name).cardiosoft
+    assert document is not None and document.tag == "CardiologyXML"
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "expected"),
+    ("content", "detail"),
     [
-        ("a.xml", "<CardiologyXML/>", True),
-        ("a.dcm", "<CardiologyXML/>", True),
-        ("a.xml", "<Unknown/>", True),
-        ("a.xml", "<!DOCTYPE RestingECG><RestingECG/>", True),
-        ("a.XML", "<Unknown/>", True),
-        ("a.xml", "<RestingECG>", False),
-        ("a.xml", "<AnnotatedECG>", False),
-        ("a.xml", "<restingecgdata>", False),
-        ("a.xml", "<ECG >", False),
-        ("a.xml", "<ECG>", False),
-        ("a.edf", "<Unknown/>", False),
+        ("<Unknown/>", "XML with root element Unknown, which is none of CardiologyXML, RestingECG"),
+        ("<a1234567/>", "root element a[number], which"),
+        ("", "not well-formed XML: no element found"),
+        ("no XML", "not well-formed XML: syntax error: line 1"),
+        ("<!-- only a comment -->", "not well-formed XML: no element found"),
+        ("<!DOCTYPE ECG [<!ELEMENT ECG ANY>]><ECG/>", "document type with declarations of its own"),
+        ('<!DOCTYPE ECG [<!ENTITY a "b">]><ECG>&a;</ECG>', "document type with declarations"),
+        ('<!DOCTYPE ECG [<!ENTITY % a SYSTEM "x">%a;]><ECG/>', "document type with declarations"),
     ],
 )
-def test_the_root_tells_whose_xml_it_is(
-    name: str,
-    content: str,
-    expected: bool,
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / name
-    for encoding in ("utf-8", "utf-16"):
+def test_other_xml_is_refused_with_the_reason(content: str, detail: str, tmp_path: Path) -> None:
+    path = tmp_path / "9000001_20205_2_0.xml"
+    for encoding in ("utf-8", "utf-16") if content else ("utf-8",):
         path.write_text(content, encoding=encoding)
-        assert is_cardiosoft(path) is expected
+        with pytest.raises(Excluded) as error:
+            formats.open_file(path)
+        assert error.value.reason is Reason.UNREADABLE and detail in error.value.detail
 
 
 def test_a_file_of_another_kind_says_where_the_formats_are_listed(

@@ -124,7 +124,7 @@ def test_a_real_recording_at_1000_hz(real_data: Path, settings: config.Ecg) -> N
             "lead V2 is shorter than 10 s",
         ),
         ({"names": [*LEADS[:11], "v5"]}, "lead V5 occurs twice"),
-        ({"names": [*LEADS[:10], "V7", "V8"]}, "missing lead V5, V6"),
+        ({"names": [*LEADS[:10], "V7", "V8"]}, "missing lead V5, V6; the others are V7, V8"),
         ({"leads": np.where(np.arange(5000) == 7, np.nan, SIGNAL_MV)}, "in a lead"),
         ({"leads": np.where(np.arange(12)[:, None] >= 10, 0.5, SIGNAL_MV)}, "lead V5, V6"),
     ],

@@ -24,9 +24,9 @@ def examine(path: Path, *, settings: config.Ecg) -> Examined:
     """
     examined = Examined()
     with examined.until_excluded():
-        root = formats.read_cardiosoft(path)
-        if root is None:
-            record = formats.record_of_other_format(path, settings=settings)
+        opened = formats.open_file(path)
+        if (root := opened.cardiosoft) is None:
+            record = formats.record_of_other_format(path, opened, settings=settings)
             examined.facts["format"] = path.suffix.lstrip(".").lower()
             examined.facts |= _header(record.leads, record.rate_hz, record.signal_mv.shape[1])
         else:

@@ -2,66 +2,85 @@
 
 CardioSoft files have their own reader (:mod:`ptacl.ecg.read`). A table (.csv, .npy) needs a sidecar
 `NAME.json` with the facts that a table cannot hold: {"rate_hz": 500, "unit": "mV", "leads": ["I",
-...]}. All other formats are read by ecgdatakit, an extra of this package, and checked by
+...]}. All other formats are read by ecgdatakit, an extra of this package
+(:mod:`ptacl.ecg.other_devices`). Files of all formats but CardioSoft are checked by
 :func:`ptacl.ecg.from_arrays.conform`.
 """
 
 import json
-import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
+import pandas as pd
 from lxml import etree
 
 from ptacl import config
-from ptacl.ecg import from_arrays, read
+from ptacl.ecg import from_arrays, other_devices, read, xml_root
 from ptacl.ecg.read import EcgRecord
-from ptacl.exclusions import Excluded, Reason, require_file
+from ptacl.exclusions import Excluded, Reason, explanation, from_file, require_file
 
 _LARGEST_BYTES = 2**26
 _HEAD_BYTES = 4096
 TABLES = (".csv", ".npy")
 
 
-def read_cardiosoft(path: Path) -> etree._Element | None:
-    """Parse a CardioSoft file, or XML that no other reader recognises; None for other formats.
+@dataclass(frozen=True)
+class Opened:
+    """A file whose kind is known.
 
-    The file is opened once. Raises Excluded(UNREADABLE) if it cannot be read or parsed.
+    cardiosoft : the parsed document of a CardioSoft file, None for other formats. root : name of
+    the root element of XML, None for other files.
+    """
+
+    cardiosoft: etree._Element | None
+    root: str | None
+
+
+def open_file(path: Path) -> Opened:
+    """Find out the format of a file, and parse it if it is of CardioSoft.
+
+    XML is recognised by its root element. A CardioSoft file is opened once. Raises
+    Excluded(UNREADABLE) if the file cannot be read, or is XML of an unknown kind.
     """
     require_file(path)
     try:
         with Path(path).open("rb") as file:
             head = file.read(_HEAD_BYTES)
-            if not _is_cardiosoft(path, head.replace(b"\0", b"")):  # drop the zeros of UTF-16
-                return None
-            data = head + file.read(read.LARGEST_BYTES + 1 - len(head))
+            if not (xml_root.is_xml(head) or path.suffix.lower() == ".xml"):
+                return Opened(None, None)
+            root = xml_root.name(chain([head], _chunks(file)))
+            if root == read.ROOT:
+                file.seek(0)
+                return Opened(read.parse(file.read(read.LARGEST_BYTES + 1)), root)
     except OSError as error:
         raise Excluded(Reason.UNREADABLE, type(error).__name__) from None
-    return read.parse(data)
+    if root not in other_devices.OF_ROOT:
+        known = ", ".join([read.ROOT, *other_devices.OF_ROOT])
+        raise Excluded(
+            Reason.UNREADABLE, f"XML with root element {from_file(root)}, which is none of {known}"
+        )
+    return Opened(None, root)
 
 
-def record_of_other_format(path: Path, *, settings: config.Ecg) -> EcgRecord:
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the next parts of a file, up to the largest size of a file."""
+    for _ in range(_LARGEST_BYTES // _HEAD_BYTES):
+        if not (chunk := file.read(_HEAD_BYTES)):
+            return
+        yield chunk
+
+
+def record_of_other_format(path: Path, opened: Opened, *, settings: config.Ecg) -> EcgRecord:
     """Read a file of any format but CardioSoft; raises Excluded if it cannot be read or used."""
     if path.stat().st_size > _LARGEST_BYTES:
         raise Excluded(Reason.UNREADABLE, f"larger than {_LARGEST_BYTES // 2**20} MiB")
     if path.suffix.lower() in TABLES:
         return _table(path, settings=settings)
-    return _by_ecgdatakit(path, settings=settings)
-
-
-def _is_cardiosoft(path: Path, head: bytes) -> bool:
-    return b"<CardiologyXML" in head or b"<!DOCTYPE" in head or not _is_other(path, head)
-
-
-def _is_other(path: Path, head: bytes) -> bool:
-    """Return whether another reader may know the file.
-
-    That is so for every file without the suffix .xml, and for XML with one of the root elements of
-    other devices.
-    """
-    roots = (b"<RestingECG", b"<AnnotatedECG", b"<restingecgdata", b"<ECG ", b"<ECG>")
-    return Path(path).suffix.lower() != ".xml" or any(root in head for root in roots)
+    return other_devices.read(path, root=opened.root, settings=settings)
 
 
 def _table(path: Path, *, settings: config.Ecg) -> EcgRecord:
@@ -84,7 +103,7 @@ def _table(path: Path, *, settings: config.Ecg) -> EcgRecord:
             np.load(path, allow_pickle=False) if path.suffix.lower() == ".npy" else _numbers(path)
         )
     except (OSError, ValueError, EOFError) as error:
-        raise Excluded(Reason.UNREADABLE, f"table: {type(error).__name__}") from None
+        raise Excluded(Reason.UNREADABLE, f"table: {explanation(error, path)}") from None
     if numbers.ndim != 2 or numbers.dtype.kind not in "iuf" or len(leads) not in numbers.shape:
         raise Excluded(
             Reason.MISSING_LEAD,
@@ -97,44 +116,23 @@ def _table(path: Path, *, settings: config.Ecg) -> EcgRecord:
 
 
 def _numbers(path: Path) -> np.ndarray:
-    """Read a CSV of numbers with one column per lead; a first line of names is skipped."""
-    with path.open(encoding="utf-8") as file:
-        first = file.readline()
-    named = any(character.isalpha() and character not in "eE" for character in first)
-    return np.loadtxt(path, delimiter=",", skiprows=int(named), ndmin=2)
+    """Read a CSV of numbers with one column per lead; a first line of names is skipped.
 
-
-def _by_ecgdatakit(path: Path, *, settings: config.Ecg) -> EcgRecord:
-    try:
-        import ecgdatakit
-    except ImportError:
-        raise Excluded(
-            Reason.UNREADABLE, "not a CardioSoft file; other formats need pip install ecgdatakit"
-        ) from None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found: Any = ecgdatakit.FileParser().parse(path)
-    except ecgdatakit.UnsupportedFormatError:
-        raise Excluded(Reason.UNREADABLE, "not an ECG format that docs/formats.md lists") from None
-    except Exception as error:  # readers of a dozen formats raise anything on damaged bytes
-        raise Excluded(Reason.UNREADABLE, f"ecgdatakit: {type(error).__name__}") from None
-    leads = {str(lead.label): lead for lead in found.leads}
-    if len(leads) != len(found.leads):
-        raise Excluded(Reason.MISSING_LEAD, "a lead occurs twice")
-    if len(rates := {float(lead.sampling_rate) for lead in leads.values()}) != 1:
-        raise Excluded(Reason.WRONG_RATE, f"the leads have {len(rates)} different rates")
-    if any(lead.units.lower() != "mv" or lead.is_raw for lead in leads.values()):
-        raise Excluded(Reason.WRONG_UNIT, "the file does not give the size of a count")
-    steps = [
-        lead.resolution * from_arrays.MV.get(lead.resolution_unit.lower(), np.nan)
-        for lead in leads.values()
-    ]
-    known = [step for step in steps if np.isfinite(step) and step > 0]
-    return from_arrays.conform(
-        {name: np.asarray(lead.samples, np.float64) for name, lead in leads.items()},
-        rate_hz=rates.pop(),
-        unit="mV",
-        resolution_mv=max(known, default=from_arrays.STEP_MV),
-        settings=settings,
+    Columns are separated by commas, tabs or semicolons. Between semicolons or tabs, numbers can
+    have decimal commas.
+    """
+    with path.open(encoding="utf-8-sig") as file:
+        lines = [file.readline(), file.readline()]
+    separator = next((s for s in (";", "\t") if s in lines[0] + lines[1]), ",")
+    decimal = "," if separator != "," and "," in lines[1] else "."
+    named = any(character.isalpha() and character not in "eE" for character in lines[0])
+    table = pd.read_csv(
+        path,
+        sep=separator,
+        decimal=decimal,
+        header=None,
+        skiprows=int(named),
+        dtype=np.float64,
+        encoding="utf-8-sig",
     )
+    return table.to_numpy()

@@ -14,7 +14,7 @@ from scipy import signal
 from ptacl import config
 from ptacl.ecg import quality
 from ptacl.ecg.read import LEADS, EcgRecord
-from ptacl.exclusions import Excluded, Reason
+from ptacl.exclusions import Excluded, Reason, from_file
 
 STEP_MV = 0.005  # used if a recording has no resolution; the step of UK Biobank's device
 MV = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "v": 1e3, "nv": 1e-6}
@@ -116,14 +116,18 @@ def _named(given: Iterable[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
     they are missing.
     """
     rows: dict[str, np.ndarray] = {}
+    others = []
     for name, row in given:
         lead = _NAMES.get(str(name).strip().lower())
         if lead in rows:
             raise Excluded(Reason.MISSING_LEAD, f"lead {lead} occurs twice")
-        if lead is not None:  # others, such as Frank leads, are not used
+        if lead is None:  # such as Frank leads
+            others.append(str(name))
+        else:
             rows[lead] = np.asarray(row)
     if missing := [lead for lead in _INDEPENDENT if lead not in rows]:
-        raise Excluded(Reason.MISSING_LEAD, f"missing lead {', '.join(missing)}")
+        instead = f"; the others are {from_file(', '.join(others))}" if others else ""
+        raise Excluded(Reason.MISSING_LEAD, f"missing lead {', '.join(missing)}{instead}")
     one, two = np.asarray(rows["I"], np.float64), np.asarray(rows["II"], np.float64)
     if one.shape != two.shape:
         raise Excluded(Reason.WRONG_LENGTH, "leads I and II differ in length")

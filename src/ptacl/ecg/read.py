@@ -14,10 +14,12 @@ import numpy as np
 from lxml import etree
 
 from ptacl import config
-from ptacl.ecg import quality
-from ptacl.exclusions import Excluded, Reason
+from ptacl.ecg import quality, xml_root
+from ptacl.exclusions import Excluded, Reason, from_file
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+
+ROOT = "CardiologyXML"  # root element
 
 _NAMES = {lead.lower(): lead for lead in LEADS}
 _MV_PER_UNIT = {"uvperlsb": 1e-3, "mvperlsb": 1.0}
@@ -84,13 +86,12 @@ class StripHeader:
 def parse(data: bytes) -> etree._Element:
     """Parse the root of a CardioSoft file; raises Excluded(UNREADABLE) for any other content.
 
-    Files with a document type declaration (entities) are refused before they are parsed.
+    Files that define entities are refused before they are parsed.
     """
     if len(data) > LARGEST_BYTES:
         raise Excluded(Reason.UNREADABLE, f"larger than {LARGEST_BYTES // 2**20} MiB")
-    # Most files contain no "!" at all, so this is tested first. UTF-16 has zeros between letters.
-    if b"!" in data and b"<!DOCTYPE" in (data.replace(b"\0", b"") if b"\0" in data else data):
-        raise Excluded(Reason.UNREADABLE, "document type declaration")
+    if (found := xml_root.name([data])) != ROOT:
+        raise Excluded(Reason.UNREADABLE, f"not a CardioSoft file, but one of {from_file(found)}")
     parser = etree.XMLParser(
         # The device declares ISO-8859-1 but writes ASCII, which parses in half the time as UTF-8.
         encoding="utf-8"
@@ -106,11 +107,8 @@ def parse(data: bytes) -> etree._Element:
     try:
         root = etree.fromstring(data, parser)
     except (etree.XMLSyntaxError, LookupError, ValueError) as error:
-        raise Excluded(Reason.UNREADABLE, type(error).__name__) from None
-    if root.getroottree().docinfo.internalDTD is not None:  # hidden above by its encoding
-        raise Excluded(Reason.UNREADABLE, "document type declaration")
-    if root.tag != "CardiologyXML":
-        raise Excluded(Reason.UNREADABLE, "not a CardioSoft file")
+        text = error.msg if isinstance(error, etree.XMLSyntaxError) else str(error)
+        raise Excluded(Reason.UNREADABLE, f"not well-formed XML: {from_file(text)}") from None
     return root
 
 
@@ -181,7 +179,9 @@ def _counts(strip: etree._Element, *, num_samples: int) -> np.ndarray:
         if lead is None or lead in texts:
             raise Excluded(
                 Reason.MISSING_LEAD,
-                f"lead {lead} occurs twice" if lead else "a lead has an unknown name",
+                f"lead {lead} occurs twice"
+                if lead
+                else f"a lead has the unknown name {from_file(str(element.get('lead', '')))!r}",
             )
         texts[lead] = element.text or ""
     if missing := [lead for lead in LEADS if lead not in texts]:
