@@ -11,8 +11,11 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
+from ptacl.cmr.orientation import DOWN, RIGHT, TO_BASE
+
 LV, MYOCARDIUM, RV = 1, 2, 3
 PIXEL_MM, SLICE_MM, FRAME_MS = 4.0, 9.0, 100.0
+SHORT_AXIS = np.diag([-1, -1, 1]) @ np.stack([RIGHT, DOWN, -TO_BASE], axis=1)  # in RAS
 
 
 def heart(
@@ -57,10 +60,10 @@ def write_nifti(
     frame_s: float = FRAME_MS / 1e3,
 ) -> Path:
     """Write with the axes (column, row, slice, time); `axes` (3, 3) are the directions of column,
-    row, slice.
+    row, slice in RAS, by default those of the view.
     """
     affine = np.eye(4)
-    affine[:3, :3] = (np.eye(3) if axes is None else axes) * [PIXEL_MM, PIXEL_MM, SLICE_MM]
+    affine[:3, :3] = (SHORT_AXIS if axes is None else axes) * [PIXEL_MM, PIXEL_MM, SLICE_MM]
     image = nib.Nifti1Image(values_TZRC.T, affine)
     image.header.set_xyzt_units("mm", "sec")
     if values_TZRC.ndim == 4:

@@ -76,7 +76,7 @@ def test_motion_finds_the_heart_of_the_pig(pig: Path, twenty: config.Cmr, name: 
     found = examine(pig / name, segmentation=None, settings=twenty)
     assert found.location.source == "motion"
     ventricle = label_centre(
-        read_labels(pig / "seg_sa.nii.gz")[:, found.location.slice], values=[1, 2]
+        read_labels(pig / "seg_sa.nii.gz")[0][:, found.location.slice], values=[1, 2]
     )
     assert ventricle is not None
     offset_mm = (

@@ -117,7 +117,7 @@ def test_a_voxel_of_no_size_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64])
 def test_labels_are_read_from_every_type(tmp_path: Path, dtype: type) -> None:
     path = write_nifti(tmp_path / "seg_sa.nii.gz", LABELS.astype(dtype))
-    labels = nifti.read_labels(path)
+    labels, _ = nifti.read_labels(path)
     assert labels.dtype == np.uint8
     assert np.array_equal(labels, LABELS)
 
@@ -204,7 +204,7 @@ def test_a_beat_takes_from_a_quarter_of_a_second_to_three(
 def test_labels_stored_as_floats_are_rounded(tmp_path: Path, value: float, expected: int) -> None:
     labels = LABELS.astype(np.float32)
     labels[1, 2, 3, 4] = value
-    found = nifti.read_labels(write_nifti(tmp_path / "seg_sa.nii.gz", labels))
+    found, _ = nifti.read_labels(write_nifti(tmp_path / "seg_sa.nii.gz", labels))
     assert found[1, 2, 3, 4] == expected
 
 

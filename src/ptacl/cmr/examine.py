@@ -111,6 +111,7 @@ def describe(cine: Cine, location: Location, *, hot: int, refused: str) -> dict[
         "num_frames": cine.num_frames,
         "frame_ms": cine.frame_ms and round(cine.frame_ms, 3),
         "spacing_mm": [round(mm, 4) for mm in cine.spacing_mm],
+        "turn": cine.turn.describe() if cine.turn else "unknown directions",
         "middle_slice": location.slice,
         "middle_slice_source": location.slice_source,
         "crop": {
@@ -130,6 +131,7 @@ def flags(cine: Cine, *, hot: int, refused: str) -> list[str]:
         "segmentation refused": refused,
         "hot pixels clipped": hot,
         "files without an image": cine.causes,
+        "unknown orientation": cine.turn is None,
     }
     return [doubt for doubt, found in doubts.items() if found]
 

@@ -1,13 +1,13 @@
 """Read short-axis cines and their segmentations from NIfTI: sa.nii.gz and seg_sa.nii.gz.
 
 Such files come from a DICOM conversion. Their axes are (column, row, slice, time) with the column
-fastest, so the bytes are an array (T, Z, R, C) without a copy, and a slice is a view. Native axes
-are kept: reordering to the closest canonical axes would turn oblique short-axis stacks so that
-slices become rows. Left-handed affines are normal.
+fastest, so the bytes are an array (T, Z, R, C) without a copy, and a slice is a view. The axes of
+the file are kept here; :mod:`ptacl.cmr.orientation` turns them.
 """
 
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -15,6 +15,7 @@ import numpy as np
 from isal import igzip_lib
 
 from ptacl.cmr.cine import Cine
+from ptacl.cmr.orientation import Vector
 from ptacl.exclusions import Excluded, Reason, require_file
 
 _MS = {"sec": 1000.0, "msec": 1.0, "usec": 0.001, "unknown": 1000.0}
@@ -37,6 +38,7 @@ def read(path: Path) -> Cine:
         raise Excluded(Reason.WRONG_UNIT, "voxel size 0 mm")
     spacing_mm = _spacing(image)
     return Cine(
+        directions=_directions(image),
         slices=tuple(frames_TZRC[:, z] for z in range(frames_TZRC.shape[1])),
         spacing_mm=spacing_mm,
         positions_mm=tuple(spacing_mm[2] * z for z in range(frames_TZRC.shape[1])),
@@ -45,17 +47,26 @@ def read(path: Path) -> Cine:
     )
 
 
-def read_labels(path: Path) -> np.ndarray:
-    """Read a segmentation as (T, Z, R, C) uint8, with axes as in :func:`read`.
+def read_labels(path: Path) -> tuple[np.ndarray, Sequence[Vector] | None]:
+    """Read a segmentation as (T, Z, R, C) uint8, and the directions of its axes.
 
-    Labels that are stored as floats are rounded.
+    Both are as in :func:`read`. Labels that are stored as floats are rounded.
     """
-    labels: np.ndarray = _values(*_open(path))
-    if labels.dtype == np.uint8:
-        return labels
-    if not np.isfinite(labels).all() or labels.min() < 0 or labels.max() > _MAX_LABEL:
-        raise Excluded(Reason.NOT_FINITE, f"segmentation labels outside 0 to {_MAX_LABEL}")
-    return np.asarray(np.rint(labels), np.uint8)
+    image, content = _open(path)
+    labels: np.ndarray = _values(image, content)
+    if labels.dtype != np.uint8:
+        if not np.isfinite(labels).all() or labels.min() < 0 or labels.max() > _MAX_LABEL:
+            raise Excluded(Reason.NOT_FINITE, f"segmentation labels outside 0 to {_MAX_LABEL}")
+        labels = np.asarray(np.rint(labels), np.uint8)
+    return labels, _directions(image)
+
+
+def _directions(image: nib.Nifti1Image) -> Sequence[Vector] | None:
+    """Return the directions of columns, rows and slices in LPS; None if the header has none."""
+    if not (image.header["sform_code"] > 0 or image.header["qform_code"] > 0):
+        return None
+    axes = np.diag([-1.0, -1.0, 1.0]) @ image.affine[:3, :3]  # from RAS
+    return tuple(axes.T)
 
 
 def _open(path: Path) -> tuple[nib.Nifti1Image, bytes]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ptacl.cmr import nifti
+from ptacl.cmr import nifti, orientation
 from ptacl.cmr.cine import Cine
 from ptacl.cmr.dicom import series
 from ptacl.exclusions import Excluded, Reason, require_file
@@ -15,16 +15,17 @@ _CINE, _SEGMENTATION = "sa.nii.gz", "seg_sa.nii.gz"
 def read(path: Path) -> Cine:
     """Read a cine from a zip or folder of DICOM files, a NIfTI file, or a folder with sa.nii.gz.
 
+    It is turned to one view if the file tells its directions (:mod:`ptacl.cmr.orientation`).
     Raises Excluded(UNREADABLE) for other files, and the exclusions of the readers.
     """
     path = Path(path)
     match format_of(path):
         case "dicom-zip":
-            return series.read_zip(path)
+            return series.read_zip(path).turned()
         case "dicom-folder":
-            return series.read_folder(path)
+            return series.read_folder(path).turned()
         case _:
-            return nifti.read(path / _CINE if path.is_dir() else path)
+            return nifti.read(path / _CINE if path.is_dir() else path).turned()
 
 
 def format_of(path: Path) -> str:
@@ -44,14 +45,18 @@ def format_of(path: Path) -> str:
 
 
 def read_labels(path: Path, *, cine: Cine) -> np.ndarray:
-    """Read the segmentation of a cine as (T, Z, R, C) uint8.
+    """Read the segmentation of a cine as (T, Z, R, C) uint8, in the view of the cine.
 
-    Raises Excluded(SEGMENTATION_MISMATCH) if its shape differs from that of the cine.
+    A segmentation that does not tell its directions is turned like its cine. Raises
+    Excluded(SEGMENTATION_MISMATCH) if its shape differs from that of the cine.
     """
     try:
-        labels_TZRC = nifti.read_labels(path)
+        labels_TZRC, directions = nifti.read_labels(path)
     except Excluded as error:
         raise Excluded(error.reason, f"segmentation: {error.detail}") from None
+    if cine.turn is not None:
+        own = orientation.find(directions) if directions is not None else None
+        labels_TZRC = (own or cine.turn).stack(labels_TZRC)
     if labels_TZRC.shape != cine.shape:
         detail = (
             f"{'x'.join(map(str, labels_TZRC.shape))} for a cine of "

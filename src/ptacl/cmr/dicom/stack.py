@@ -93,7 +93,18 @@ def build(
         format=format,
         counts=counts,
         causes=causes,
+        directions=_directions(slices),
     )
+
+
+def _directions(slices: Sequence[Sequence[Frame]]) -> Sequence[np.ndarray]:
+    """Return the directions of columns, rows and slices in the body.
+
+    A single slice has the direction of its normal.
+    """
+    column, row = slices[0][0].axes
+    first, last = slices[0][0].position_mm, slices[-1][0].position_mm
+    return column, row, np.cross(column, row) if len(slices) == 1 else last - first
 
 
 def _pixels(frames: Sequence[Frame]) -> np.ndarray:
