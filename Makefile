@@ -63,10 +63,10 @@ OF_TIMING = benchmark-run/$(TIMING)
 benchmark-run: $(VENV)/.run
 	for seed in $(COHORTS); do \
 	  mkdir -p $(OF_TIMING)/$$seed && $(SNAKEMAKE) --directory $(OF_TIMING)/$$seed --rerun-incomplete \
-	    --configfile workflow/config/rows.yaml $(ROWS) $(SIZES) \
+	    --configfile $(ROWS) $(SIZES) \
 	    --config seed=$$seed "seeds=[$$seed]" "simulation={timing: $(TIMING)}" || exit 1; \
 	done
-	$(BIN)/python benchmarks/cohorts.py $(COHORTS:%=$(OF_TIMING)/%) --out $(OF_TIMING)/$(notdir $(ROWS:.yaml=.csv))
+	$(BIN)/python benchmarks/cohorts.py $(COHORTS:%=$(OF_TIMING)/%) --out $(OF_TIMING)/$(notdir $(lastword $(ROWS:.yaml=.csv)))
 
 benchmark: $(VENV)/.test
 	PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks

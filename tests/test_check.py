@@ -68,6 +68,7 @@ def test_it_tells_what_is_found_lost_and_needed(
         "cmr_mae",
         "global",
         "ptacl",
+        "ptacl_centred",
         "global_retrieval",
         "ptacl_retrieval",
     }
