@@ -218,7 +218,7 @@ def test_arms_that_are_compared_differ_in_the_local_loss_alone(name: str) -> Non
         assert arms[0] == arms[1] and models[one].local is None and models[other].local is not None
 
 
-def test_long_arms_of_the_benchmark_differ_in_the_epochs_alone() -> None:
+def test_long_arms_of_the_benchmark_differ_in_the_epochs_and_the_epoch_kept() -> None:
     files = ("config.yaml", "workflow/config/rows.yaml", "workflow/config/benchmark-long.yaml")
     settings = config.stack(*(ROOT / name for name in files))
     used = {row.model for row in settings.regression.rows}
@@ -227,6 +227,7 @@ def test_long_arms_of_the_benchmark_differ_in_the_epochs_alone() -> None:
     for name in long:
         arms = [settings.models[m].model_dump(exclude={"title"}) for m in (name, name[:-3])]
         assert arms[0]["training"].pop("epochs") == 2 * arms[1]["training"].pop("epochs") == 24
+        assert arms[0]["training"].pop("select") == "last" != arms[1]["training"].pop("select")
         assert arms[0] == arms[1]
 
 
