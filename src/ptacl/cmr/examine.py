@@ -57,7 +57,8 @@ def examine(path: Path, *, segmentation: Path | None, settings: config.Cmr) -> E
     examined = ExaminedCine()
     with examined.until_excluded():
         examined.facts["format"] = read.format_of(path)
-        _examine(read.read(path), examined, segmentation=segmentation, settings=settings)
+        cine = read.read(path, series_names=settings.series)
+        _examine(cine, examined, segmentation=segmentation, settings=settings)
     return examined
 
 

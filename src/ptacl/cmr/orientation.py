@@ -24,7 +24,7 @@ DOWN = np.array([-1, 1, -2]) / np.sqrt(6)  # lower side of the picture: feet
 TO_BASE = np.array([-1, 1, 1]) / np.sqrt(3)  # away from the viewer
 # Cosine with the axis of the heart, 53 degrees. An image whose axes are those of the body, as in
 # a header left at its defaults, has 0.58.
-_LEAST_COSINE = 0.6
+LEAST_COSINE = 0.6
 _QUARTER = 1.0  # by how much a quarter turn must be closer; so it begins beyond 66 degrees
 
 
@@ -73,7 +73,7 @@ def find(directions: Sequence[Vector]) -> Turn | None:
         return None
     column, row, step = column / lengths[0], row / lengths[1], step / lengths[2]
     normal = np.cross(column, row)
-    if abs(normal @ TO_BASE) < _LEAST_COSINE:
+    if abs(normal @ TO_BASE) < LEAST_COSINE:
         return None
     best, turn = -np.inf, Turn()
     for exchange, rows, columns in product((False, True), repeat=3):

@@ -1,5 +1,6 @@
 """Read a short-axis cine of any supported format, and the segmentation that belongs to it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +13,20 @@ from ptacl.exclusions import Excluded, Reason, require_file
 _CINE, _SEGMENTATION = "sa.nii.gz", "seg_sa.nii.gz"
 
 
-def read(path: Path) -> Cine:
+def read(path: Path, *, series_names: Sequence[str] = ()) -> Cine:
     """Read a cine from a zip or folder of DICOM files, a NIfTI file, or a folder with sa.nii.gz.
 
     It is turned to one view if the file tells its directions (:mod:`ptacl.cmr.orientation`).
+    `series_names` are patterns of the series that count in DICOM (`cmr.series`).
+
     Raises Excluded(UNREADABLE) for other files, and the exclusions of the readers.
     """
     path = Path(path)
     match format_of(path):
         case "dicom-zip":
-            return series.read_zip(path).turned()
+            return series.read_zip(path, patterns=series_names).turned()
         case "dicom-folder":
-            return series.read_folder(path).turned()
+            return series.read_folder(path, patterns=series_names).turned()
         case _:
             return nifti.read(path / _CINE if path.is_dir() else path).turned()
 

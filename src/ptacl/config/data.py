@@ -248,6 +248,12 @@ class Labels(Section):
 class Cmr(Section):
     """Reading and preparation of the cine."""
 
+    series: list[str] = Field(
+        description=(
+            "patterns of the names of DICOM series that can be the short-axis cine; empty: those "
+            "of UK Biobank, otherwise chosen by the properties of the images"
+        )
+    )
     frames: Count = Field(description="frames that a cine must have")
     min_slices: Count = Field(description="fewer slices than this exclude the cine")
     middle_slice: Literal["auto", "stack", "segmentation"] = Field(
