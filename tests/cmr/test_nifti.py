@@ -226,3 +226,17 @@ def test_a_slope_or_an_intercept_alone_is_applied(tmp_path: Path) -> None:
         found = np.stack(nifti.read(path).slices, axis=1)
         assert found.dtype == np.float32
         assert np.array_equal(found, IMAGE * np.float32(slope) + np.float32(intercept))
+
+
+@pytest.mark.parametrize("name", ["sa.nii", "sa.nii.gz"])
+def test_nifti_2_is_read_like_nifti_1(tmp_path: Path, name: str) -> None:
+    first = nifti.read(write_nifti(tmp_path / "first.nii.gz", IMAGE))
+    image = nib.load(tmp_path / "first.nii.gz")
+    nib.save(
+        nib.Nifti2Image(np.asarray(image.dataobj), image.affine, image.header), tmp_path / name
+    )
+    found = nifti.read(tmp_path / name)
+    assert np.array_equal(np.stack(found.slices, axis=1), IMAGE)
+    assert found.spacing_mm == pytest.approx(first.spacing_mm)
+    assert found.frame_ms == pytest.approx(first.frame_ms)
+    assert found.turned().turn == first.turned().turn

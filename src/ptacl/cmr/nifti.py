@@ -9,6 +9,7 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -22,9 +23,8 @@ _MS = {"sec": 1000.0, "msec": 1.0, "usec": 0.001, "unknown": 1000.0}
 _CYCLE_MS = (250.0, 3000.0)
 _MAX_LABEL = 255
 _MOST_VOXELS = 2**26  # three times a cine of UK Biobank; 0.5 GB in double precision
-_HEADER_BYTES = 352
+_HEADER_BYTES = 544  # of NIfTI-2; NIfTI-1 has 352
 _GZIP = b"\x1f\x8b"
-_PIXDIM_BYTE = 80  # where the header holds column, row and slice of pixdim
 
 
 def read(path: Path) -> Cine:
@@ -34,7 +34,7 @@ def read(path: Path) -> Cine:
     """
     image, content = _open(path)
     frames_TZRC = _values(image, content)
-    if not np.frombuffer(content, "<f4", 3, _PIXDIM_BYTE).all():  # nibabel reads 0 as 1 mm
+    if not _raw_header(content)["pixdim"][1:4].all():  # nibabel reads 0 as 1 mm
         raise Excluded(Reason.WRONG_UNIT, "voxel size 0 mm")
     spacing_mm = _spacing(image)
     return Cine(
@@ -78,7 +78,8 @@ def _open(path: Path) -> tuple[nib.Nifti1Image, bytes]:
         if Path(path).stat().st_size > 8 * _MOST_VOXELS:
             raise Excluded(Reason.UNREADABLE, f"NIfTI: larger than {8 * _MOST_VOXELS // 2**20} MiB")
         raw = Path(path).read_bytes()
-        header = nib.Nifti1Header.from_fileobj(io.BytesIO(_inflated(raw, most=_HEADER_BYTES)))
+        head = _inflated(raw, most=_HEADER_BYTES)
+        header = _kind(head).header_class.from_fileobj(io.BytesIO(head))
         voxels = math.prod(header.get_data_shape())
         if voxels > _MOST_VOXELS:
             raise Excluded(
@@ -89,11 +90,25 @@ def _open(path: Path) -> tuple[nib.Nifti1Image, bytes]:
         content = _inflated(raw, most=size + 1)
         if len(content) > size:
             raise Excluded(Reason.UNREADABLE, "NIfTI: more voxels than the header gives")
-        return nib.Nifti1Image.from_bytes(content), content
+        return _kind(content).from_bytes(content), content
     except Excluded:
         raise
     except Exception as error:  # gzip and nibabel raise anything on damaged bytes
         raise Excluded(Reason.UNREADABLE, f"NIfTI: {type(error).__name__}") from None
+
+
+def _kind(content: bytes) -> type[nib.Nifti1Image]:
+    """Return the image class of NIfTI-1 or NIfTI-2, from the size of the header that it states."""
+    sizes = {int.from_bytes(content[:4], order) for order in ("little", "big")}
+    second: bool = nib.Nifti2Header.sizeof_hdr in sizes
+    found: type[nib.Nifti1Image] = nib.Nifti2Image if second else nib.Nifti1Image
+    return found
+
+
+def _raw_header(content: bytes) -> Any:
+    """Return the header as it is stored, which nibabel changes when it makes an image."""
+    kind = _kind(content).header_class
+    return kind(content[: kind.sizeof_hdr], check=False)
 
 
 def _inflated(raw: bytes, *, most: int) -> bytes:
