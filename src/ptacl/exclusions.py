@@ -30,6 +30,7 @@ class Reason(StrEnum):
     VOLTAGE = "voltage beyond physiology"
     SATURATED = "saturated lead"
     NOISY_LEAD = "noise in a lead"
+    FLAGGED = "flag that the settings exclude"
     NOT_FINITE = "values that are not finite"
     NO_R_PEAKS = "too few R-peaks"
     IMPLAUSIBLE_RATE = "implausible heart rate"

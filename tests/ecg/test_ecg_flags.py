@@ -14,6 +14,7 @@ from ptacl.ecg import quality, rpeaks
 from ptacl.ecg.denoise import denoise
 from ptacl.ecg.examine import examine
 from ptacl.ecg.read import LEADS
+from ptacl.exclusions import Reason
 
 
 def exchanged(signal_mv: np.ndarray) -> np.ndarray:
@@ -153,3 +154,22 @@ def test_a_beat_counts_for_the_arms_from_240_ms_before_to_60_ms_after_its_peak(
     record = signal_mv[:, 100:2100]
     found = quality.arms_exchanged(record, r_peaks=np.array([peak]), rate_hz=500, leads=LEADS)
     assert found is whole
+
+
+@pytest.mark.parametrize("flag", ["saturated lead", "irregular rhythm"])
+def test_a_flag_excludes_a_record_only_if_the_settings_say_so(
+    flag: str, tmp_path: Path, settings: config.Ecg
+) -> None:
+    times = beat_times(60)
+    if flag == "irregular rhythm":
+        times = times[np.arange(len(times)) != 4]
+    mv = synthetic_mv(times)
+    if flag == "saturated lead":
+        mv[8] = np.minimum(mv[8], np.quantile(mv[8], 0.95))
+    path = tmp_path / "9000001_20205_2_0.xml"
+    path.write_text(cardiosoft(counts(mv)), encoding="latin-1")
+    found = examine(path, settings=settings)
+    assert found.excluded is None and flag in found.flags
+    strict = examine(path, settings=settings.model_copy(update={"exclude": [flag]}))
+    assert strict.excluded is not None and strict.excluded.reason is Reason.FLAGGED
+    assert strict.excluded.detail.startswith(flag)

@@ -23,12 +23,12 @@ def reason(
     values: np.ndarray, settings: config.Ecg, *, resolution_mv: float = 0.005
 ) -> Reason | None:
     try:
-        quality.check(
+        doubts = quality.check(
             values, leads=LEADS, resolution_mv=resolution_mv, rate_hz=500, settings=settings.faults
         )
     except Excluded as error:
         return error.reason
-    return None
+    return Reason(next(iter(doubts))) if doubts else None
 
 
 def changed(lead: int | slice, samples: slice, value: object) -> np.ndarray:
@@ -142,15 +142,34 @@ def test_constant_stretches_and_equal_leads_are_found_wherever_they_lie() -> Non
 
 
 def detail(values: np.ndarray, settings: config.Ecg) -> str:
-    with pytest.raises(Excluded) as error:
-        quality.check(
-            values,
-            leads=LEADS,
-            resolution_mv=0.005,
-            rate_hz=500,
-            settings=settings.faults,
+    """The detail of the exclusion, or of the first doubt."""
+    try:
+        doubts = quality.check(
+            values, leads=LEADS, resolution_mv=0.005, rate_hz=500, settings=settings.faults
         )
-    return error.value.detail
+    except Excluded as error:
+        return error.detail
+    return next(iter(doubts.values()))
+
+
+@pytest.mark.parametrize(
+    ("values", "limits", "reason"),
+    [
+        ("saturated", {"max_extreme_share": 0.19}, Reason.SATURATED),
+        ("noise", {"max_noise_mv": 0.29}, Reason.NOISY_LEAD),
+    ],
+)
+def test_far_beyond_doubt_a_record_is_excluded(
+    values: str, limits: dict[str, float], reason: Reason, settings: config.Ecg
+) -> None:
+    """A fifth of the samples at the top; noise of 0.3 mV."""
+    top = changed(V3, slice(None, None, 5), GOOD[V3].max() + 1)
+    counts = top if values == "saturated" else noisy(V3, 0.3)
+    how = {"leads": LEADS, "resolution_mv": 0.005, "rate_hz": 500}
+    assert reason.value in quality.check(counts, settings=settings.faults, **how)
+    with pytest.raises(Excluded) as error:
+        quality.check(counts, settings=settings.faults.model_copy(update=limits), **how)
+    assert error.value.reason is reason
 
 
 def test_a_fault_tells_its_size(settings: config.Ecg) -> None:

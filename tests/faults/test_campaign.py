@@ -58,9 +58,12 @@ def test_the_campaign_is_as_large_as_it_claims() -> None:
 
 
 def reason(examined: Examined, *, folder: Path) -> Reason | None:
-    """The reason for an exclusion, which names neither a participant nor a folder."""
+    """The reason for an exclusion, which names neither a participant nor a folder, or the doubt
+    about a record that is used.
+    """
     if examined.excluded is None:
-        return None
+        doubts = examined.facts.get("doubts", {})
+        return Reason(next(iter(doubts))) if doubts else None
     text = str(examined.excluded)
     assert "9000001" not in text
     assert str(folder) not in text

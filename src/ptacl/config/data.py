@@ -185,6 +185,15 @@ class RPeaks(Section):
     )
 
 
+EcgFlag = Literal[
+    "saturated lead",
+    "noise in a lead",
+    "irregular rhythm",
+    "arm electrodes look exchanged",
+    "another participant in the ECG file than in its name",
+]
+
+
 class EcgFaults(Section):
     """Limits for ECGs, beyond all real records that were examined (ptacl.ecg.quality); outside, a
     record is excluded.
@@ -196,17 +205,19 @@ class EcgFaults(Section):
     max_equal_share: Fraction = Field(
         description="largest share of samples in which two leads are equal"
     )
-    max_extreme_share: Fraction = Field(
-        description="largest share of samples at the highest or the lowest value of a lead"
+    doubtful_extreme_share: Fraction = Field(
+        description="share of samples at the highest or the lowest value of a lead, for a flag"
     )
+    max_extreme_share: Fraction = Field(description="the same, for an exclusion")
     max_range_mv: Positive = Field(
         description="largest difference between the highest and the lowest value of a lead, mV"
     )
-    max_noise_mv: Positive = Field(
+    doubtful_noise_mv: Positive = Field(
         description=(
-            "largest standard deviation of the noise above a quarter of the sampling rate, mV"
+            "standard deviation of the noise above a quarter of the sampling rate, mV, for a flag"
         )
     )
+    max_noise_mv: Positive = Field(description="the same, for an exclusion")
 
 
 class Ecg(Section):
@@ -217,7 +228,12 @@ class Ecg(Section):
     einthoven_tolerance_counts: Positive = Field(
         description="largest |I + III - II| and limb-lead error, in counts"
     )
-    faults: EcgFaults = Field(description="limits beyond which a signal cannot be an ECG at rest")
+    faults: EcgFaults = Field(
+        description="limits beyond which a signal cannot be an ECG at rest, or is doubtful"
+    )
+    exclude: list[EcgFlag] = Field(
+        description="flags that exclude a record; without this, it is only counted and shown"
+    )
     wavelet: Wavelet = Field(description="denoising")
     rpeaks: RPeaks = Field(description="R-peak detection")
     delineation: Literal["prominence", "dwt", "peak", "cwt", "none"] = Field(

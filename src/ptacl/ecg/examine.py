@@ -76,7 +76,8 @@ def _examine(record: EcgRecord, examined: Examined, *, settings: config.Ecg, nam
         "software": record.software,
         "resolution_mv": record.resolution_mv,
     }
-    examined.flags = quality.flags(
+    examined.facts["doubts"] = dict(record.doubts)
+    further = quality.flags(
         rhythm,
         signal_mv=signal_mv,
         r_peaks=r_peaks,
@@ -85,7 +86,12 @@ def _examine(record: EcgRecord, examined: Examined, *, settings: config.Ecg, nam
         inside=record.participant,
         named=named,
     )
+    examined.flags = [*record.doubts, *further]
     rpeaks.check(rhythm, settings=settings.rpeaks)
+    for flag in examined.flags:
+        if flag in settings.exclude:
+            detail = ", ".join(filter(None, (flag, record.doubts.get(flag))))
+            raise Excluded(Reason.FLAGGED, detail)
     if len(r_peaks) > MAX_PEAKS:
         detail = f"{len(r_peaks)} R-peaks, but the store holds at most {MAX_PEAKS}"
         raise Excluded(Reason.IMPLAUSIBLE_RATE, detail)

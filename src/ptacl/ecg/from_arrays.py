@@ -91,7 +91,7 @@ def conform(
     quality.check_limb_leads(
         coarse, leads=LEADS, tolerance=_CUT * settings.einthoven_tolerance_counts + _ROUNDING
     )
-    quality.check(
+    doubts = quality.check(
         signal_mv / resolution_mv,
         leads=LEADS,
         resolution_mv=resolution_mv,
@@ -108,6 +108,7 @@ def conform(
         measurements={},
         software="",
         participant="",
+        doubts=doubts,
     )
 
 

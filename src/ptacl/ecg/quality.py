@@ -1,9 +1,11 @@
 """Checks for signals that cannot be a twelve-lead ECG at rest, and for exchanged electrodes.
 
-The limits are settings (`ecg.faults`). Their defaults are beyond everything in 123 real records of
-LUDB and of the PhysioNet Challenge 2021, measured in the units and steps of the device: longest
-constant stretch 0.55 s, equal samples of two leads 51 %, samples at the highest or lowest value 1.3
-%, noise 0.04 mV, largest range of a lead 10 mV.
+What is impossible excludes a record. What is only doubtful, such as some saturation or noise, is a
+flag, unless the settings exclude records with it (`ecg.exclude`). The limits are settings
+(`ecg.faults`). Those of exclusions are beyond everything in 123 real records of LUDB and of the
+PhysioNet Challenge 2021, measured in the units and steps of the device: longest constant stretch
+0.55 s, equal samples of two leads 51 %, samples at the highest or lowest value 1.3 %, noise 0.04
+mV, largest range of a lead 10 mV.
 """
 
 import itertools
@@ -52,69 +54,63 @@ def check(
     resolution_mv: float,
     rate_hz: int,
     settings: config.EcgFaults,
-) -> None:
-    """Raise Excluded for the first fault of a strip (12, T) in counts; `leads` names its rows."""
-    for fault in _found(
-        counts, leads=leads, resolution_mv=resolution_mv, rate_hz=rate_hz, settings=settings
-    ):
-        raise fault
+) -> dict[str, str]:
+    """Raise Excluded for the first impossible property of a strip (12, T) in counts.
 
+    `leads` names its rows. Returns the doubts about the strip: flags with their details.
+    """
 
-def _found(
-    counts: np.ndarray,
-    *,
-    leads: tuple[str, ...],
-    resolution_mv: float,
-    rate_hz: int,
-    settings: config.EcgFaults,
-) -> Iterator[Excluded]:
     def where(rows: np.ndarray) -> str:
-        return (
-            "all leads"
-            if rows.all()
-            else "lead " + ", ".join(leads[row] for row in np.flatnonzero(rows))
-        )
+        names = ", ".join(leads[row] for row in np.flatnonzero(rows))
+        return "all leads" if rows.all() else f"lead {names}"
 
     constant_s = _longest_constant(counts) / rate_hz
     if (dead := constant_s > settings.max_constant_s).any():
-        yield Excluded(Reason.DEAD_LEAD, f"{where(dead)} for {constant_s.max():.1f} s")
-    for first, second, share in sorted(
-        _equal(counts, beyond=settings.max_equal_share), key=lambda found: -found[2]
-    ):
-        yield Excluded(
-            Reason.REPEATED_LEAD,
-            f"{leads[first]} and {leads[second]} in {share:.0%} of the samples",
-        )
-    lowest, highest = counts.min(axis=1), counts.max(axis=1)
-    range_mv = (highest - lowest) * resolution_mv
+        raise Excluded(Reason.DEAD_LEAD, f"{where(dead)} for {constant_s.max():.1f} s")
+    equal = sorted(_equal(counts, beyond=settings.max_equal_share), key=lambda found: -found[2])
+    for first, second, share in equal:
+        detail = f"{leads[first]} and {leads[second]} in {share:.0%} of the samples"
+        raise Excluded(Reason.REPEATED_LEAD, detail)
+    range_mv = np.ptp(counts, axis=1) * resolution_mv
     if (beyond := range_mv > settings.max_range_mv).any():
-        yield Excluded(
-            Reason.VOLTAGE, f"{where(beyond)}: {range_mv.max():.0f} mV from lowest to highest"
-        )
-    edges = zip(counts, lowest, highest, strict=True)
-    extreme = np.array(
-        [
-            max(np.count_nonzero(row == low), np.count_nonzero(row == high))
-            for row, low, high in edges
-        ]
-    )
-    extreme = extreme / counts.shape[1]
-    if (cut := extreme > settings.max_extreme_share).any():
-        yield Excluded(
-            Reason.SATURATED, f"{where(cut)}: {extreme.max():.0%} of the samples at one extreme"
-        )
-    details = [pywt.downcoef("d", row, _WAVELET) for row in counts.astype(np.float32)]
-    detail_mv = np.abs(details) * np.float32(resolution_mv)
-    noisy = (
-        np.count_nonzero(detail_mv > _NORMAL * settings.max_noise_mv, axis=-1)
-        > detail_mv.shape[-1] / 2
-    )
-    if noisy.any():
-        noise_mv = np.median(detail_mv[noisy], axis=-1).max() / _NORMAL
-        yield Excluded(
+        detail = f"{where(beyond)}: {range_mv.max():.0f} mV from lowest to highest"
+        raise Excluded(Reason.VOLTAGE, detail)
+    doubts = {}
+    for reason, measured, doubtful, most, unit in (
+        (
+            Reason.SATURATED,
+            _extreme_share(counts),
+            settings.doubtful_extreme_share,
+            settings.max_extreme_share,
+            "{:.0%} of the samples at one extreme",
+        ),
+        (
             Reason.NOISY_LEAD,
-            f"{where(noisy)}: {noise_mv:.2f} mV above a quarter of the sampling rate",
-        )
+            _noise_mv(counts, resolution_mv=resolution_mv),
+            settings.doubtful_noise_mv,
+            settings.max_noise_mv,
+            "{:.2f} mV above a quarter of the sampling rate",
+        ),
+    ):
+        if (found := measured > doubtful).any():
+            detail = f"{where(found)}: {unit.format(measured.max())}"
+            if measured.max() > most:
+                raise Excluded(reason, detail)
+            doubts[reason.value] = detail
+    return doubts
+
+
+def _extreme_share(counts: np.ndarray) -> np.ndarray:
+    """Return the share of samples at the lowest or the highest value of each lead, (12,)."""
+    lowest, highest = counts.min(axis=1, keepdims=True), counts.max(axis=1, keepdims=True)
+    at = np.maximum((counts == lowest).sum(axis=1), (counts == highest).sum(axis=1))
+    return np.asarray(at / counts.shape[1])
+
+
+def _noise_mv(counts: np.ndarray, *, resolution_mv: float) -> np.ndarray:
+    """Return the noise of each lead above a quarter of the sampling rate, (12,)."""
+    details = [pywt.downcoef("d", row, _WAVELET) for row in counts.astype(np.float32)]
+    return np.asarray(np.median(np.abs(details), axis=-1) * resolution_mv / _NORMAL)
 
 
 def _longest_constant(counts: np.ndarray) -> np.ndarray:

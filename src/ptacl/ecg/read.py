@@ -56,7 +56,8 @@ class EcgRecord:
     filters : settings of the device, None if absent from the file. device_beats_ms : the device's
     own beat list, from the start of the strip, some 15 ms after the R-peaks. measurements : the
     device's intervals and axes, None if blank. software : name and version of the device's
-    software. participant : the id in the file, used only for comparison with the file name.
+    software. participant : the id in the file, used only for comparison with the file name. doubts
+    : flags with their details (:mod:`ptacl.ecg.quality`).
     """
 
     signal_mv: np.ndarray
@@ -68,6 +69,7 @@ class EcgRecord:
     measurements: Mapping[str, float | None]
     software: str
     participant: str
+    doubts: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def record(root: etree._Element, *, settings: config.Ecg) -> EcgRecord:
     resolution_mv = _resolution_mv(strip)
     counts = _counts(strip, num_samples=settings.num_samples)
     quality.check_limb_leads(counts, leads=LEADS, tolerance=settings.einthoven_tolerance_counts)
-    quality.check(
+    doubts = quality.check(
         counts,
         leads=LEADS,
         resolution_mv=resolution_mv,
@@ -160,6 +162,7 @@ def record(root: etree._Element, *, settings: config.Ecg) -> EcgRecord:
             for tag in ("Desc", "SoftwareVer")
         ).strip(),
         participant=root.findtext("PatientInfo/PID", "").strip(),
+        doubts=doubts,
     )
 
 
