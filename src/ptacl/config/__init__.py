@@ -7,17 +7,8 @@ model.
 """
 
 from ptacl.config.configuration import Config
-from ptacl.config.data import (
-    Cmr,
-    Cohort,
-    Ecg,
-    EcgFaults,
-    Labels,
-    Phenotype,
-    RPeaks,
-    Simulation,
-    Wavelet,
-)
+from ptacl.config.data import Cmr, Cohort, Labels, Phenotype, Simulation
+from ptacl.config.ecg import Ecg, EcgFaults, RPeaks, Wavelet
 from ptacl.config.files import dump, load, parse, read, stack
 from ptacl.config.models import (
     Autoencoder,

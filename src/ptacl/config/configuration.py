@@ -4,12 +4,8 @@ from collections.abc import Iterable
 
 from pydantic import Field, model_validator
 
-from ptacl.config.data import (
-    Cmr,
-    Cohort,
-    Ecg,
-    Simulation,
-)
+from ptacl.config.data import Cmr, Cohort, Simulation
+from ptacl.config.ecg import Ecg
 from ptacl.config.models import (
     Contrastive,
     Entry,
