@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ptacl import config
-from ptacl.cmr import crop, read, systole, volumes
+from ptacl.cmr import crop, read, resample, systole, volumes
 from ptacl.cmr import segmentation as segmentations
 from ptacl.cmr.cine import Cine
 from ptacl.exclusions import Excluded, Reason
@@ -68,6 +68,13 @@ def _examine(
     """Fill in what is known of a cine, and raise Excluded for the most informative fault."""
     check_spacing(cine, settings=settings)
     labels, refused = _labels(segmentation, cine=cine, settings=settings)
+    if settings.resample_mm is not None:
+        original, cine = cine, resample.resampled(cine, pixel_mm=settings.resample_mm)
+        examined.facts["original_spacing_mm"] = [round(mm, 4) for mm in original.spacing_mm]
+        if labels is not None and cine is not original:
+            labels = resample.resampled_labels(
+                labels, original=original, pixel_mm=settings.resample_mm
+            )
     if labels is not None:
         examined.labels_TZRC = labels
         examined.volume_ml = volumes.volume_curves(

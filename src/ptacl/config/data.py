@@ -160,6 +160,12 @@ class Cmr(Section):
             "the latter if segmented"
         )
     )
+    resample_mm: Positive | None = Field(
+        description=(
+            "size of the pixels to which cines are resampled, mm; null: pixels stay as they are. "
+            "UK Biobank has 1.83 mm"
+        )
+    )
     size: Count = Field(description="side of the square crop, pixels")
     crop: Literal["auto", "segmentation", "motion"] = Field(
         description="source of the crop centre; auto: the segmentation if one exists, else motion"
