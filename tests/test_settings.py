@@ -253,3 +253,22 @@ def test_a_partial_file_changes_only_what_it_names(tmp_path: Path) -> None:
     )
     assert part.ecg.wavelet.level == 7 and part.ecg.wavelet.family == whole.ecg.wavelet.family
     assert part.models["ptacl"].temperature == 0.2 and part.cohort == whole.cohort
+
+
+@pytest.mark.parametrize(
+    ("source", "setting", "expected"),
+    [
+        ("table", "auto", 1.83),
+        ("simulated", "auto", None),
+        ("table", None, None),
+        ("simulated", 1.5, 1.5),
+    ],
+)
+def test_pixels_are_resampled_for_other_cohorts(
+    source: str, setting: object, expected: float | None
+) -> None:
+    values = yaml.safe_load((ROOT / "config.yaml").read_text())
+    values["cohort"] |= {"source": source, "table": "table.csv"} if source == "table" else {}
+    values["cohort"] |= {"source": source}
+    values["cmr"] |= {"resample_mm": setting}
+    assert config.parse(values).cmr.resample_mm == expected

@@ -68,7 +68,7 @@ def _examine(
     """Fill in what is known of a cine, and raise Excluded for the most informative fault."""
     check_spacing(cine, settings=settings)
     labels, refused = _labels(segmentation, cine=cine, settings=settings)
-    if settings.resample_mm is not None:
+    if isinstance(settings.resample_mm, float):
         original, cine = cine, resample.resampled(cine, pixel_mm=settings.resample_mm)
         examined.facts["original_spacing_mm"] = [round(mm, 4) for mm in original.spacing_mm]
         if labels is not None and cine is not original:

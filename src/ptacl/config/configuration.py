@@ -1,6 +1,7 @@
 """The whole configuration, and the conditions between its sections."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from pydantic import Field, model_validator
 
@@ -29,6 +30,8 @@ from ptacl.config.tables import (
     Retrieval,
     TableRow,
 )
+
+UK_BIOBANK_PIXEL_MM = 1.83
 
 
 class Config(Section):
@@ -93,6 +96,17 @@ class Config(Section):
             m: (name, seed if seed in self.seeds_of(name) else self.seeds_of(name)[0])
             for m, name in starts.items()
         }
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_pixel_size(cls, values: Any) -> Any:
+        cmr, cohort = (values.get(name) for name in ("cmr", "cohort"))
+        if not (isinstance(cmr, dict) and isinstance(cohort, dict)):
+            return values
+        if cmr.get("resample_mm") != "auto":
+            return values
+        pixel_mm = UK_BIOBANK_PIXEL_MM if cohort.get("source") == "table" else None
+        return {**values, "cmr": {**cmr, "resample_mm": pixel_mm}}
 
     @model_validator(mode="after")
     def _check(self) -> "Config":

@@ -160,10 +160,10 @@ class Cmr(Section):
             "the latter if segmented"
         )
     )
-    resample_mm: Positive | None = Field(
+    resample_mm: Positive | Literal["auto"] | None = Field(
         description=(
-            "size of the pixels to which cines are resampled, mm; null: pixels stay as they are. "
-            "UK Biobank has 1.83 mm"
+            "size of the pixels to which cines are resampled, mm; null: pixels stay as they are; "
+            "auto: 1.83, as in UK Biobank, with cohort.source: table, otherwise null"
         )
     )
     size: Count = Field(description="side of the square crop, pixels")
