@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from ptacl import config
+from ptacl.cmr import read
+from ptacl.cmr.orientation import Turn
 from ptacl.cohort import simulate
 from ptacl.cohort.simulation import defects, visit
 from ptacl.cohort.simulation.defects import Defect
@@ -180,3 +182,15 @@ def test_stage_runs_from_the_command_line(tmp_path: Path) -> None:
     summary = json.loads((tmp_path / "simulated.json").read_text())
     assert summary["counts"]["participants"] == 1 and set(summary["ceiling"]) >= {"LVEDV", "RVEF"}
     assert "9000001" not in done.stderr + done.stdout
+
+
+def test_the_zip_and_the_nifti_of_a_participant_have_the_same_pixels(tmp_path: Path) -> None:
+    for as_zip in (True, False):
+        visit.write(order(None, as_zip=as_zip), tmp_path / str(as_zip))
+    (archive,) = (tmp_path / "True").rglob("*.zip")
+    (image,) = (tmp_path / "False").rglob("sa.nii.gz")
+    cines = [read.read(path) for path in (archive, image)]
+    assert [cine.turn for cine in cines] == [Turn(), Turn()]
+    assert cines[0].shape == cines[1].shape
+    for one, other in zip(cines[0].slices, cines[1].slices, strict=True):
+        np.testing.assert_array_equal(one, other)

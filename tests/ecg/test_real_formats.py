@@ -154,3 +154,38 @@ def test_a_wfdb_header_can_name_signal_files_in_folders_below_it(
     else:
         with pytest.raises(Excluded, match="signal file outside the folder of the header"):
             any_record(folder / "a.hea", settings=settings)
+
+
+REAL = {  # files below the folder of real recordings, by format in docs/formats.md
+    "GE CardioSoft XML (UK Biobank field 20205)": ["ecg/cardiosoft/*.xml"],
+    "GE MUSE XML": ["cases/muse_braveheart*.xml"],
+    "Philips Sierra XML": ["ecg/formats/sierra*.xml", "ecg/formats/tbj128_philips.xml"],
+    "HL7 aECG": ["ecg/formats/fda*.xml", "ecg/formats/cvrg*.xml"],
+    "SCP-ECG": ["ecg/formats/*.scp"],
+    "DICOM waveform": ["ecg/dicom/*.dcm", "ecg/formats/*.dcm"],
+    "WFDB": ["ecg/cinc2021/*.hea", "ecg/wfdb/*.hea"],
+}
+
+
+def test_the_page_counts_the_real_files_of_each_format(
+    real_data: Path, settings: config.Ecg, root: Path
+) -> None:
+    rows = {}
+    for line in (root / "docs" / "formats.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 5 and cells[3].isdigit():
+            rows[cells[0]] = int(cells[3])
+    assert len(rows) == 11
+    for name, number in rows.items():
+        files = [path for pattern in REAL.get(name, []) for path in real_data.glob(pattern)]
+        read = [path for path in files if is_read(path, settings)]
+        assert len(read) == number, name
+
+
+def is_read(path: Path, settings: config.Ecg) -> bool:
+    """Whether the reader reads the file; two records without a signal in a lead are read too."""
+    try:
+        any_record(path, settings=settings)
+    except Excluded as error:
+        return error.reason is Reason.FLAT_LEAD
+    return True
