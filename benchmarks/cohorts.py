@@ -17,7 +17,7 @@ import itertools
 import json
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,11 +57,15 @@ def results(run: Path) -> Iterator[Value]:
             yield entry["title"], f"phases near the diagonal, beyond {control}", beyond, ""
         shift = entry["shift_correlation"]
         yield entry["title"], "correlation with the true phase shift", shift, reference
-    yield from learned(run)
+    titles = {name: entry["title"] for name, entry in alignment["models"].items()}
+    yield from learned(run, titles=titles)
 
 
-def learned(run: Path) -> Iterator[Value]:
-    """Yield how far each local loss went from guessing to its lowest possible value."""
+def learned(run: Path, *, titles: Mapping[str, str]) -> Iterator[Value]:
+    """Yield how far each local loss went from guessing to its lowest possible value.
+
+    `titles` names the models.
+    """
     for folder in sorted((run / "results/models").iterdir()):
         facts = json.loads((folder / "config.json").read_text())["description"]
         entry: config.Entry = TypeAdapter(config.Model).validate_python(facts["settings"])
@@ -70,7 +74,8 @@ def learned(run: Path) -> Iterator[Value]:
             table = pd.read_csv(run / f"results/training/{folder.name}.csv")
             kept = table[table["chosen"] == 1].iloc[0].to_dict()
             share = collapse.learned(kept, "local", floors)
-            yield entry.title, "share of the local loss learned", share, ""
+            name = folder.name.rpartition("-")[0]
+            yield titles.get(name, name), "share of the local loss learned", share, ""
 
 
 def of_regression(table: pd.DataFrame) -> Iterator[Value]:
