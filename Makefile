@@ -60,13 +60,22 @@ TIMING ?= default
 ROWS ?= workflow/config/benchmark.yaml
 SIZES ?=
 OF_TIMING = benchmark-run/$(TIMING)
+PAIRS = \
+  --pair "Centred PTACL" "PTACL" \
+  --pair "Centred PTACL, whole ECG" "PTACL, whole ECG" \
+  --pair "Centred PTACL, whole ECG and its phases" "PTACL, whole ECG and its phases" \
+  --pair "Centred PTACL, whole ECG and its phases" "Global, whole ECG and its phases" \
+  --pair "Centred PTACL, whole ECG and its phases" "PTACL, whole ECG" \
+  --pair "PTACL, whole ECG and its phases" "PTACL, whole ECG" \
+  --pair "PTACL, whole ECG + heart rate" "PTACL, whole ECG" \
+  --pair "MAE, whole ECG" "MAE" --pair "Global, whole ECG" "Global" --pair "PTACL, whole ECG" "PTACL"
 benchmark-run: $(VENV)/.run
 	for seed in $(COHORTS); do \
 	  mkdir -p $(OF_TIMING)/$$seed && $(SNAKEMAKE) --directory $(OF_TIMING)/$$seed --rerun-incomplete \
 	    --configfile $(ROWS) $(SIZES) \
 	    --config seed=$$seed "seeds=[$$seed]" "simulation={timing: $(TIMING)}" || exit 1; \
 	done
-	$(BIN)/python benchmarks/cohorts.py $(COHORTS:%=$(OF_TIMING)/%) --out $(OF_TIMING)/$(notdir $(lastword $(ROWS:.yaml=.csv)))
+	$(BIN)/python benchmarks/cohorts.py $(COHORTS:%=$(OF_TIMING)/%) $(PAIRS) --out $(OF_TIMING)/$(notdir $(lastword $(ROWS:.yaml=.csv)))
 
 benchmark: $(VENV)/.test
 	PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks
