@@ -78,6 +78,9 @@ def test_conda_environment_and_container_install_the_lock() -> None:
 
 
 def test_every_reason_and_flag_is_explained() -> None:
+    from typing import get_args
+
+    from ptacl.config.ecg import EcgFlag
     from ptacl.exclusions import Reason
 
     text = (ROOT / "docs" / "exclusions.md").read_text()
@@ -88,7 +91,8 @@ def test_every_reason_and_flag_is_explained() -> None:
     flags = re.findall(
         r'"([a-z][\w\s]+)": ', " ".join(re.findall(r"doubts = \{(.*?)\}", sources, flags=re.S))
     )
-    assert len(flags) == 6
+    assert len(flags) == 7
+    assert set(get_args(EcgFlag)) <= set(explained)
     assert {reason.value for reason in Reason} <= set(explained) and set(flags) <= set(explained)
     settings = yaml.safe_load((ROOT / "config.yaml").read_text())
     for name in re.findall(r"`((?:ecg|cmr|cohort)\.[\w.]+)`", text):
