@@ -272,3 +272,10 @@ def test_pixels_are_resampled_for_other_cohorts(
     values["cohort"] |= {"source": source}
     values["cmr"] |= {"resample_mm": setting}
     assert config.parse(values).cmr.resample_mm == expected
+
+
+def test_a_pattern_of_series_must_be_a_regular_expression() -> None:
+    values = yaml.safe_load((ROOT / "config.yaml").read_text())
+    values["cmr"] |= {"series": ["sax.*", "sax("]}
+    with pytest.raises(ValueError, match=r"'sax\(' is not a regular expression: missing \)"):
+        config.parse(values)

@@ -1,9 +1,10 @@
 """Sections of the data: simulated cohort, participants, and preparation of the cine."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ptacl.config.section import Count, Fraction, Positive, Section
 
@@ -189,3 +190,13 @@ class Cmr(Section):
     slice_mm: tuple[float, float] = Field(
         description="least and largest distance between slices, mm"
     )
+
+    @field_validator("series")
+    @classmethod
+    def _check_patterns(cls, patterns: list[str]) -> list[str]:
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
+        return patterns
