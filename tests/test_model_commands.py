@@ -150,7 +150,7 @@ def test_commands_that_use_a_model(
         "predict", *good, bad, "--out", tmp_path / "p.csv", "--plot", tmp_path / "plots"
     )
     assert status == 3
-    assert "unreadable file: not a CardioSoft file" in said
+    assert "unreadable file: XML with root element html, which is none of" in said
     table = pd.read_csv(tmp_path / "p.csv")
     assert (
         len(table) == 30
