@@ -68,15 +68,7 @@ def _examine(
     """Fill in what is known of a cine, and raise Excluded for the most informative fault."""
     check_spacing(cine, settings=settings)
     labels, refused = _labels(segmentation, cine=cine, settings=settings)
-    if isinstance(settings.resample_mm, float):
-        original, cine = cine, resample.resampled(cine, pixel_mm=settings.resample_mm)
-        examined.facts["original_spacing_mm"] = [round(mm, 4) for mm in original.spacing_mm]
-        if labels is not None and cine is not original:
-            labels = resample.resampled_labels(
-                labels, original=original, pixel_mm=settings.resample_mm
-            )
-    if labels is not None:
-        examined.labels_TZRC = labels
+    if labels is not None:  # measured in the pixels of the file
         examined.volume_ml = volumes.volume_curves(
             labels, spacing_mm=cine.spacing_mm, labels=settings.labels
         )
@@ -85,6 +77,14 @@ def _examine(
             frame_ms=cine.frame_ms,
             density_g_per_ml=settings.density_g_per_ml,
         )
+    if isinstance(settings.resample_mm, float):
+        original, cine = cine, resample.resampled(cine, pixel_mm=settings.resample_mm)
+        examined.facts["original_spacing_mm"] = [round(mm, 4) for mm in original.spacing_mm]
+        if labels is not None and cine is not original:
+            labels = resample.resampled_labels(
+                labels, original=original, pixel_mm=settings.resample_mm
+            )
+    examined.labels_TZRC = labels
     location = locate(cine, labels_TZRC=labels, settings=settings)
     frames, hot = crop.crop(
         cine.slices[location.slice],

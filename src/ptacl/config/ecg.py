@@ -67,8 +67,8 @@ EcgFlag = Literal[
 
 
 class EcgFaults(Section):
-    """Limits for ECGs, beyond all real records that were examined (ptacl.ecg.quality); outside, a
-    record is excluded.
+    """Limits for ECGs (ptacl.ecg.quality). Beyond those that begin with max, a record is excluded;
+    beyond those that begin with doubtful, it has a flag.
     """
 
     max_constant_s: Positive = Field(

@@ -22,7 +22,7 @@ _FEWEST_POSITIONS, _FEWEST_PHASES = 3, 8
 _SAME_POSITION_MM, _SAME_DIRECTION = 1.0, 0.999
 _HINT = re.compile(r"sax|short|(?<![a-z])sa(?![a-z])", re.IGNORECASE)
 # derived images, other contrasts, and velocities
-_OTHER = re.compile(r"inline|result|lax|long|[234] ?ch|lge|psir|map|flow|veloc|tag", re.IGNORECASE)
+_OTHER = re.compile(r"inline|result|lax|long|[234] ?ch|lge|psir|map|flow|veloc|tagg", re.IGNORECASE)
 _NUMBER = re.compile(r"[\s_-]*b?\d*$", re.IGNORECASE)
 _SHOWN = 6  # series that a refusal lists
 _NO_PIXELS = np.empty((0, 0))
@@ -139,7 +139,8 @@ def refusal(candidates: Sequence[Candidate]) -> str:
 
 def _matches(candidate: Candidate, patterns: Sequence[str]) -> bool:
     names = {plane.description for plane in candidate.planes}
-    return any(re.fullmatch(pattern, name, re.IGNORECASE) for pattern in patterns for name in names)
+    pattern = re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
+    return any(pattern.fullmatch(name) for name in names)
 
 
 def planes(dataset: pydicom.Dataset, load: Callable[[int], np.ndarray]) -> list[Plane]:
