@@ -9,7 +9,7 @@ import pytest
 from recordings import RATE_HZ, beat_times, synthetic_mv
 
 from ptacl import config
-from ptacl.ecg import rpeaks
+from ptacl.ecg import heartbeats, rpeaks
 from ptacl.ecg.denoise import denoise
 from ptacl.ecg.read import LEADS
 from ptacl.exclusions import Excluded, Reason
@@ -54,7 +54,7 @@ def test_median_of_eight_is_the_median() -> None:
     zeros_and_ones = np.array(list(itertools.product([0.0, 1.0], repeat=8))).T
     random = np.random.default_rng(0).normal(size=(8, 999))
     for rows in (zeros_and_ones, random):
-        np.testing.assert_array_equal(rpeaks._median_of_eight(rows), np.median(rows, axis=0))
+        np.testing.assert_array_equal(heartbeats._median_of_eight(rows), np.median(rows, axis=0))
 
 
 GOOD = {"num_beats": 10, "heart_rate_bpm": 60.0, "device": None, "likeness": 0.99}
@@ -229,8 +229,8 @@ def test_likeness_of_a_record_without_any_wave_is_zero() -> None:
 
 def test_records_shorter_than_two_seconds_have_no_beats_and_longer_ones_do() -> None:
     signal_mv = synthetic_mv(beat_times(60))
-    assert rpeaks.beats(signal_mv[:, :999], rate_hz=RATE_HZ).tolist() == []
-    found = rpeaks.beats(signal_mv[:, :1000], rate_hz=RATE_HZ)
+    assert heartbeats.find_beats(signal_mv[:, :999], rate_hz=RATE_HZ).tolist() == []
+    found = heartbeats.find_beats(signal_mv[:, :1000], rate_hz=RATE_HZ)
     np.testing.assert_allclose(found / RATE_HZ, [0.5, 1.5], atol=0.02)
 
 

@@ -30,7 +30,12 @@ class RPeaks(Section):
         )
     )
     lead: Literal["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"] = (
-        Field(description="lead on which the detector runs")
+        Field(
+            description=(
+                "lead on which the detector runs; another one is used where its QRS complex "
+                "points down"
+            )
+        )
     )
     min_likeness: float = Field(
         ge=-1,
