@@ -110,7 +110,7 @@ def test_a_table_of_another_application_is_told(
         )
         == 2
     )
-    assert "ids differ between UK Biobank applications" in capsys.readouterr().err
+    assert "UK Biobank application, because ids differ" in capsys.readouterr().err
 
 
 def test_the_simulated_cohort_tells_what_it_costs(

@@ -213,7 +213,6 @@ def test_a_cohort_of_another_origin_runs_from_one_table(
         cohort={
             "source": "table",
             "table": "cohort.csv",
-            "ecg_format": "auto",
             "phenotypes": phenotypes,
         }
     )

@@ -44,12 +44,12 @@ def test_a_phenotype_that_no_first_visit_has_is_named_before_anything_is_trained
     visits = {(9000001 + i, 2) for i in range(40)} | {(9000001 + i, 3) for i in range(0, 40, 4)}
     rows = divided(visits, settings).reset_index()
     names = [p.name for p in settings.phenotypes]
-    manifest._require_values(rows, names)
+    manifest._require_values(rows, names, unreadable={})
     rows.loc[rows["instance"] == 2, "LVM"] = None
     with pytest.raises(
         ValueError, match=r"^LVM: fewer than two of the \d+ train participants .*instances \[2\]"
     ):
-        manifest._require_values(rows, names)
+        manifest._require_values(rows, names, unreadable={})
 
 
 def test_an_ecg_pairs_with_the_cine_of_the_same_visit() -> None:

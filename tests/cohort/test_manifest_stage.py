@@ -217,13 +217,13 @@ def test_ids_of_another_application_are_explained(
 ) -> None:
     table = simulated / "phenotypes/ukbconv.csv"
     table.write_text(table.read_text().replace("90000", "90010"))
-    with pytest.raises(ValueError, match="ids differ between UK Biobank applications"):
+    with pytest.raises(ValueError, match="UK Biobank application, because ids differ"):
         stage()
 
 
 def test_files_that_do_not_pair_are_explained(stage: Callable[..., dict[str, bytes]]) -> None:
     with pytest.raises(
-        ValueError, match=r"no visit has both .*25 ECG and 25 cine files.*cohort\.instances"
+        ValueError, match=r"no visit has both .*25 of instance 2.*cohort\.instances, which is \[3\]"
     ):
         stage(instances=[3])
 

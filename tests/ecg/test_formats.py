@@ -153,7 +153,7 @@ def test_files_of_every_format_are_examined(
         assert len(found.facts["r_peaks_s"]) >= 5
 
 
-def test_files_of_any_format_are_found_where_the_settings_want_them(tmp_path: Path) -> None:
+def test_files_of_any_format_are_found_and_xml_is_preferred(tmp_path: Path) -> None:
     for name in (
         "9000001_20205_2_0.xml",
         "9000002_20205_2_0.dcm",
@@ -162,12 +162,11 @@ def test_files_of_any_format_are_found_where_the_settings_want_them(tmp_path: Pa
         "notes.csv",
     ):
         (tmp_path / name).touch()
-    assert [f.participant for f in inventory.find_ecgs([tmp_path])] == ["9000001"]
-    assert [f.participant for f in inventory.find_ecgs([tmp_path], ecg_format="auto")] == [
-        "9000001",
-        "9000002",
-        "9000003",
-    ]
+    (tmp_path / "9000001_20205_2_0.dcm").touch()
+    found = inventory.find_ecgs([tmp_path])
+    assert sorted({file.participant for file in found}) == ["9000001", "9000002", "9000003"]
+    chosen, others = inventory.first_of_each_visit(found)
+    assert chosen["9000001_2"].path.endswith(".xml") and others[0].path.endswith(".dcm")
 
 
 def test_a_file_that_cannot_be_opened_is_unreadable(

@@ -120,7 +120,7 @@ def _check(args: argparse.Namespace) -> int:
         print(
             f"ptacl check: none of the {sample['visits']} visits that were tried can be "
             "used; the reasons are listed above "
-            'under "excluded because": check paths, columns and ecg_format',
+            'under "excluded because": check paths and columns',
             file=sys.stderr,
         )
         return UNREADABLE

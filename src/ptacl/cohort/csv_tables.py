@@ -1,6 +1,7 @@
 """Read phenotype tables in CSV, TSV and parquet format.
 
-CSV and TSV files are UTF-8 or UTF-16, and can be gzipped. A table that is truncated or has
+Text tables have commas, semicolons or tabs between the fields; with semicolons, numbers can have
+decimal commas. They are UTF-8 or UTF-16, and can be gzipped. A table that is truncated or has
 shifted columns is rejected as a whole, because a value in the wrong column looks like a valid
 value.
 """
@@ -9,6 +10,7 @@ import csv
 import gzip
 import io
 import re
+import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -21,11 +23,16 @@ import pandas as pd
 
 _ROWS = 20000
 _GZIP, _UTF16 = b"\x1f\x8b", (b"\xff\xfe", b"\xfe\xff")
+_ZIP, _OLD_OFFICE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"  # workbooks of Excel since 2007, and before
+_QUOTED = re.compile(r'"[^"]*"')
+_DECIMAL_COMMA = r"[+-]?\d+,\d+"
 _REASONS = {
     "thousands separator": re.compile(r"[+-]?\d{1,3}(?:[,' ]\d{3})+(?:\.\d*)?"),
-    "decimal comma": re.compile(r"[+-]?\d+,\d+"),
+    "decimal comma": re.compile(_DECIMAL_COMMA),
     "unit": re.compile(r"[+-]?\d+(?:\.\d*)?\s*[A-Za-zµ%/²³]+\S*"),
 }
+_UNKNOWN = "not a number"
+_COMMON = 10  # a text in at least this many cells tells nothing about a person
 
 
 def header(path: Path) -> list[str]:
@@ -33,6 +40,14 @@ def header(path: Path) -> list[str]:
 
     A file that is not a table, or that has a structural fault (:func:`check`), raises ValueError.
     """
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start in (_ZIP, _OLD_OFFICE):
+        kind = "an Excel workbook" if start == _OLD_OFFICE or _workbook(path) else "a zip archive"
+        raise ValueError(
+            f"{path}: this is {kind}, not a CSV, TSV or parquet table: "
+            + ("save its sheet as CSV" if kind == "an Excel workbook" else "unpack it")
+        )
     if path.suffix == ".parquet":
         import pyarrow.parquet  # type: ignore[import-untyped]
 
@@ -113,10 +128,28 @@ def pieces(path: Path, *, columns: list[str]) -> Iterator[pd.DataFrame]:
         )
 
 
+def _workbook(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as file:
+            return any(name.startswith("xl/") for name in file.namelist())
+    except zipfile.BadZipFile:
+        return False
+
+
 def separator(path: Path) -> str:
-    """Return a tab if the header has one, else a comma: titles can hold commas, but no tabs."""
+    """Return what separates the fields of the header: tab, semicolon or comma.
+
+    A header with any tab has tabs, because titles can hold commas, but no tabs. Otherwise, it is
+    the more frequent one of semicolon and comma outside quotes.
+    """
     with open_text(path) as lines:
-        return "\t" if "\t" in lines.readline() else ","
+        line = _QUOTED.sub("", lines.readline())
+    return "\t" if "\t" in line else ";" if line.count(";") > line.count(",") else ","
+
+
+def decimal_comma(path: Path) -> bool:
+    """Return whether numbers of the table can have a decimal comma: if semicolons separate them."""
+    return path.suffix != ".parquet" and separator(path) == ";"
 
 
 @contextmanager
@@ -132,14 +165,27 @@ def open_text(path: Path) -> Iterator[TextIO]:
             yield text
 
 
-def numbers(column: "pd.Series[float]") -> "tuple[pd.Series[float], Counter[str]]":
+def numbers(
+    column: "pd.Series[Any]", *, decimal_comma: bool = False
+) -> "tuple[pd.Series[float], Counter[str]]":
     """Return the finite numbers of a column, with NaN for all other cells.
 
-    Cells that are not empty but cannot be read are counted by reason.
+    Cells that are not empty but cannot be read are counted by reason. A text that is common among
+    them is its own reason.
     """
+    if decimal_comma and column.dtype.kind not in "iufb":
+        column = column.astype("string").str.replace(
+            rf"^\s*({_DECIMAL_COMMA})\s*$", lambda m: m.group(1).replace(",", "."), regex=True
+        )
     found = pd.to_numeric(column, errors="coerce").astype(float)
     text = column[column.notna() & found.isna()].astype(str).str.strip()
-    reasons = Counter(_reason(cell) for cell in text if cell)
+    counts = Counter(text)
+    reasons: Counter[str] = Counter()
+    for cell, count in counts.items():
+        if cell:
+            reason = _reason(cell)
+            known = reason != _UNKNOWN or count < _COMMON
+            reasons[reason if known else f"the text {cell[:20]!r}"] += count
     return found.where(np.isfinite(found)), reasons
 
 
@@ -148,4 +194,4 @@ def _reason(cell: str) -> str:
     for reason, form in _REASONS.items():
         if form.fullmatch(cell):
             return reason
-    return "not a number"
+    return _UNKNOWN

@@ -9,6 +9,7 @@ no file is opened. Folders are searched two levels deep, which is enough for `Bu
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,8 @@ LOG = logging.getLogger(__name__)
 Unlisted = list[str]  # folders that cannot be listed; a search appends to this list
 
 _LEVELS = 2
-_ECG = re.compile(r"(\d{7})_20205_(\d+)_(\d+)\.xml", re.IGNORECASE)
-_ANY_ECG = re.compile(
+_KINDS = 3  # of names that an error lists
+_ECG = re.compile(
     r"(\d{7})_20205_(\d+)_(\d+)\.(?:xml|dcm|dicom|scp|edf|hea|mwf|mfer|csv|npy)", re.IGNORECASE
 )
 _ZIP = re.compile(r"(\d{7})_20209_(\d+)_(\d+)\.zip", re.IGNORECASE)
@@ -52,10 +53,10 @@ class BulkFile:
     def preference(self) -> tuple[int, int, int, str]:
         """Sort key: the smallest is preferred.
 
-        The order is by array, then folder, then kind (NIfTI with a segmentation, other NIfTI, zip),
-        then path.
+        The order is by array, then folder, then kind (NIfTI with a segmentation, other NIfTI, zip;
+        XML before other ECG formats), then path.
         """
-        kind = 0 if self.segmentation else 1 if self.path.lower().endswith(_CINE) else 2
+        kind = 0 if self.segmentation else 1 if self.path.lower().endswith((_CINE, ".xml")) else 2
         return self.array, self.folder, kind, self.path
 
 
@@ -64,21 +65,16 @@ class BulkFile:
 Parse = Callable[["os.DirEntry[str]", int], BulkFile | None]
 
 
-def find_ecgs(
-    folders: Sequence[Path | str],
-    *,
-    ecg_format: str = "cardiosoft",
-    unlisted: Unlisted | None = None,
-) -> list[BulkFile]:
+def find_ecgs(folders: Sequence[Path | str], *, unlisted: Unlisted | None = None) -> list[BulkFile]:
     """Find ECG files `EID_20205_I_A.xml`, in an order that does not depend on the file system.
 
-    With the format `auto`, files of any format that are named in the same way are found. All
-    files of a visit are returned; :func:`first_of_each_visit` chooses one. ValueError names a
-    folder that is missing, or the expected names if no folder holds such a file.
+    Files of other formats that are named in the same way are found too. All files of a visit are
+    returned; :func:`first_of_each_visit` chooses one. ValueError names a folder that is missing,
+    or the expected names, and those that were found, if no folder holds such a file.
     """
 
     def ecg(entry: "os.DirEntry[str]", rank: int) -> BulkFile | None:
-        return _named(entry, rank, _ANY_ECG if ecg_format == "auto" else _ECG)
+        return _named(entry, rank, _ECG)
 
     return _find(
         folders,
@@ -135,7 +131,7 @@ def _find(
 ) -> list[BulkFile]:
     unlisted = [] if unlisted is None else unlisted
     found: dict[str, BulkFile] = {}
-    others = 0
+    others: Counter[str] = Counter()
     for rank, folder in enumerate(folders):
         if not os.path.isdir(folder):
             raise ValueError(
@@ -145,25 +141,28 @@ def _find(
         for match in _walk(
             os.path.normpath(folder), file, subfolder, rank=rank, levels=_LEVELS, unlisted=unlisted
         ):
-            if match:
+            if isinstance(match, BulkFile):
                 found.setdefault(
                     match.path, match
                 )  # folders can be nested: the first one that reaches a file counts
             else:
-                others += 1
+                others[match] += 1
     if not found:
+        kinds = ", ".join(f"{n:,} files {kind}" for kind, n in others.most_common(_KINDS))
+        swapped = any(f"_{field}_" in kind for kind in others for field in ("20205", "20209"))
         raise ValueError(
-            f"{setting}: no {names} in {', '.join(map(str, folders))}, {_LEVELS} levels "
-            f"deep; {others} other files"
+            f"{setting}: no {names} in {', '.join(map(str, folders))}, {_LEVELS} levels deep; "
+            f"found {kinds or 'no files'}"
+            + (": are cohort.ecg_folders and cohort.cmr_folders exchanged?" if swapped else "")
         )
-    LOG.info("%s: %d found, %d other files ignored", setting, len(found), others)
+    LOG.info("%s: %d found, %d other files ignored", setting, len(found), others.total())
     return sorted(found.values(), key=_order)
 
 
 def _walk(
     folder: str, file: Parse, subfolder: Parse, *, rank: int, levels: int, unlisted: Unlisted
-) -> Iterator[BulkFile | None]:
-    """Yield the record of every file, or None for a file that is not a record.
+) -> Iterator[BulkFile | str]:
+    """Yield the record of every file, or what kind of name a file has that is not a record.
 
     A subfolder that is itself a record is not searched.
     """
@@ -180,13 +179,20 @@ def _walk(
         return
     for entry in entries:
         if not _is_folder(entry):
-            yield file(entry, rank)
+            yield file(entry, rank) or _kind(entry.name)
         elif match := subfolder(entry, rank):
             yield match
         elif levels:
             yield from _walk(
                 entry.path, file, subfolder, rank=rank, levels=levels - 1, unlisted=unlisted
             )
+
+
+def _kind(name: str) -> str:
+    """Describe a name without an id: `EID_20209_2_0.zip`, or `*.csv`."""
+    if re.match(r"\d{7}_\d+_", name):
+        return re.sub(r"^\d{7}", "EID", name)
+    return f"*{os.path.splitext(name)[1].lower()}"
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from ptacl import config, participants, stage
-from ptacl.cohort import phenotypes, withdrawal
+from ptacl.cohort import explanations, phenotypes, withdrawal
 from ptacl.cohort.inventory import BulkFile
 from ptacl.cohort.pairing import Pairing, pair
 from ptacl.cohort.shards import divide, place, shard_lists, write_shard_lists
@@ -101,11 +101,7 @@ def build(
     settings = settings.model_copy(update={"instances": listed.instances})
     paired = pair(listed.ecgs, listed.cines, withdrawn=withdrawn, instances=settings.instances)
     if not paired.pairs:
-        raise ValueError(
-            f"no visit has both an ECG and a cine ({len(listed.ecgs)} ECG and "
-            f"{len(listed.cines)} cine files): check cohort.instances, and that both folders "
-            "belong to the same UK Biobank application, because ids differ between applications"
-        )
+        raise ValueError(explanations.nothing_paired(listed, settings.instances))
     values = listed.values
     if values is None:
         values = phenotypes.read_tables(
@@ -117,13 +113,9 @@ def build(
     manifest = table(paired.pairs, values.values, settings=settings, given=listed.splits)
     names = [p.name for p in settings.phenotypes]
     if not manifest[names].notna().to_numpy().any():
-        raise ValueError(
-            f"{', '.join(source.tables)}: the tables have no phenotype of the "
-            f"{len(manifest)} paired visits; "
-            "ids differ between UK Biobank applications: use tables and files of the same "
-            "application"
-        )
-    _require_values(manifest, names)
+        paths = source.tables or [str(settings.table)]
+        raise ValueError(explanations.no_phenotype(paths, names, manifest, values))
+    _require_values(manifest, names, unreadable=values.unreadable)
     unlisted = [("", Reason.UNLISTED, folder) for folder in listed.unlisted]
     paired = replace(paired, splits=listed.splits, exclusions=[*paired.exclusions, *unlisted])
     checks = {
@@ -142,10 +134,15 @@ def build(
     return manifest, paired, summary
 
 
-def _require_values(manifest: pd.DataFrame, names: Sequence[str]) -> None:
+def _require_values(
+    manifest: pd.DataFrame,
+    names: Sequence[str],
+    *,
+    unreadable: Mapping[str, Mapping[str, int]],
+) -> None:
     """Require values of every phenotype at the first visit, which is the one that is evaluated.
 
-    ValueError names the phenotypes that a split lacks.
+    ValueError names the phenotypes that a split lacks, and the cells that are not numbers.
     """
     first = participants.in_order(manifest).drop_duplicates("participant")
     for split in ("train", "test"):
@@ -153,10 +150,12 @@ def _require_values(manifest: pd.DataFrame, names: Sequence[str]) -> None:
         empty = [name for name in names if values[name].notna().sum() < 2]
         if len(values) > 1 and empty:
             instances = sorted(first["instance"].unique().tolist())
+            unread = explanations.unreadable(unreadable, names=empty)
             raise ValueError(
                 f"{', '.join(empty)}: fewer than two of the {len(values)} {split} "
-                f"participants have a value at their first visit (instances {instances}); add "
-                "the columns of these instances to the table, or remove the phenotypes from "
+                f"participants have a value at their first visit (instances {instances}"
+                f"{'; ' if unread else ''}{unread}); add the columns of these "
+                "instances to the table, give numbers, or remove the phenotypes from "
                 "cohort.phenotypes"
             )
 

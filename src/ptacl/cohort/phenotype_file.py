@@ -15,6 +15,8 @@ LOG = logging.getLogger(__name__)
 
 _SEX_CODES = {"female": 0.0, "male": 1.0, "0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0}
 
+_NAMED = 8  # columns that an error names
+
 Names = Mapping[str, Sequence[str]]  # the columns of each value
 
 
@@ -24,7 +26,7 @@ class PhenotypeFile:
 
     values : one row per visit, with the fields that the table has. sex : by participant.
     unreadable : cells that are not numbers, by column and reason. repeated : values or visits that
-    the table holds twice.
+    the table holds twice. decimal_comma : whether numbers are written like 55,3.
     """
 
     path: Path
@@ -32,6 +34,7 @@ class PhenotypeFile:
     sex: "pd.Series[float]" = field(default_factory=lambda: pd.Series(dtype=float))
     unreadable: dict[str, Counter[str]] = field(default_factory=dict)
     repeated: int = 0
+    decimal_comma: bool = False
 
 
 def read(path: Path, *, fields: Mapping[str, int], instances: Sequence[int]) -> PhenotypeFile:
@@ -41,12 +44,13 @@ def read(path: Path, *, fields: Mapping[str, int], instances: Sequence[int]) -> 
     is truncated or has shifted columns (:mod:`ptacl.cohort.csv_tables`), or contradicts itself.
     """
     header = csv_tables.header(path)
-    found = PhenotypeFile(path)
+    found = PhenotypeFile(path, decimal_comma=csv_tables.decimal_comma(path))
     id_name = id_column(header)
     if id_name is None:
         raise ValueError(
             f"{path}: no id column: the first line must have eid, f.eid, participant.eid "
-            "or Participant ID"
+            f"or Participant ID, but it has {', '.join(header[:_NAMED])}"
+            + (" and others" if len(header) > _NAMED else "")
         )
     columns = columns_of(header, fields={SEX, *fields.values()})
     by_instance: dict[int, Names] = {}
@@ -121,10 +125,10 @@ def _column(
     table: pd.DataFrame, columns: Sequence[str], name: str, found: PhenotypeFile
 ) -> "pd.Series[float]":
     """Return the values of a field, which has one column or several columns that agree."""
-    values, reasons = csv_tables.numbers(table[columns[0]])
+    values, reasons = csv_tables.numbers(table[columns[0]], decimal_comma=found.decimal_comma)
     found.unreadable.setdefault(name, Counter()).update(reasons)
     for other in columns[1:]:
-        more, reasons = csv_tables.numbers(table[other])
+        more, reasons = csv_tables.numbers(table[other], decimal_comma=found.decimal_comma)
         found.unreadable[name].update(reasons)
         both = values.notna() & more.notna()
         unlike = int((values[both] != more[both]).sum())

@@ -79,13 +79,13 @@ def read_tables(
     stacked = phenotype_file.stack([file.values for file in found])
     values = stacked.reindex(columns=list(fields)).groupby(level=0, sort=True).first()
     sex = pd.concat([file.sex for file in found]).groupby(level=0).first()
-    participants = values.index.str.partition("_").get_level_values(0)
-    values.insert(0, "sex", sex.reindex(participants).to_numpy(float))
+    people = [visit.partition("_")[0] for visit in values.index]
+    values.insert(0, "sex", sex.reindex(people).to_numpy(float))
     for name in COVARIATES:
         # codes such as -1 (do not know) are not measurements
         values.loc[values[name] <= 0, name] = np.nan
     names = {p.field: p.name for p in phenotypes if p.field is not None}
-    implausible = {p.name: _drop_implausible(values, p) for p in phenotypes}
+    implausible = {p.name: drop_implausible(values, p) for p in phenotypes}
     inconsistent = {}
     for chamber in _CHAMBERS:
         inconsistent[chamber] = _drop_inconsistent(
@@ -104,9 +104,20 @@ def read_tables(
     )
 
 
-def _drop_implausible(values: pd.DataFrame, phenotype: Phenotype) -> int:
+def drop_implausible(values: pd.DataFrame, phenotype: Phenotype) -> int:
+    """Set the values outside `low`..`high` to NaN, and return their number.
+
+    ValueError is raised if most values are outside: they are not in the unit of the phenotype.
+    """
     column = values[phenotype.name]
     wrong = (column < phenotype.low) | (column > phenotype.high)
+    if 2 * wrong.sum() > column.notna().sum():
+        raise ValueError(
+            f"{phenotype.name}: {wrong.sum():,} of {column.notna().sum():,} values are outside "
+            f"{phenotype.low:g} to {phenotype.high:g} {phenotype.unit}, with a median of "
+            f"{column[wrong].median():.3g}: give them in {phenotype.unit}, or correct low, high "
+            "and unit in cohort.phenotypes"
+        )
     values.loc[wrong, phenotype.name] = np.nan
     return int(wrong.sum())
 

@@ -87,9 +87,7 @@ def list_files(settings: config.Cohort, source: Sources) -> Listed:
         instances = sorted({file.instance for file in (*found.ecgs, *found.cines)})
         return Listed(found.ecgs, found.cines, instances, found.values, found.splits)
     unlisted: inventory.Unlisted = []
-    ecgs = inventory.find_ecgs(
-        source.ecg_folders, ecg_format=settings.ecg_format, unlisted=unlisted
-    )
+    ecgs = inventory.find_ecgs(source.ecg_folders, unlisted=unlisted)
     cines = inventory.find_cines(
         source.cmr_folders, default_instance=settings.default_instance, unlisted=unlisted
     )

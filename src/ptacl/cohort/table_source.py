@@ -2,8 +2,8 @@
 
 Required columns are participant, visit, ecg, cine, and one column for each phenotype, under its
 name in `cohort.phenotypes`. Optional columns are segmentation, split (train, validation or test),
-sex (0 female, 1 male), age, height_cm and weight_kg. Paths are absolute or relative to the folder
-of the table. An empty path means that the visit does not have this file.
+sex (0 or female, 1 or male), age, height_cm and weight_kg. Paths are absolute or relative to the
+folder of the table. An empty path means that the visit does not have this file.
 """
 
 import os
@@ -18,9 +18,9 @@ import pandas as pd
 
 from ptacl import config
 from ptacl.cohort import csv_tables
-from ptacl.cohort.column_names import COVARIATES
+from ptacl.cohort.column_names import COVARIATES, SEX_WORDS
 from ptacl.cohort.inventory import BulkFile
-from ptacl.cohort.phenotypes import PhenotypeTable
+from ptacl.cohort.phenotypes import PhenotypeTable, drop_implausible
 
 _NEEDED = ("participant", "visit", "ecg", "cine")
 _SPLITS = ("train", "validation", "test")
@@ -56,12 +56,10 @@ def read(path: Path, *, phenotypes: list[config.Phenotype]) -> TableSource:
     rows = _text(path)
     _require_keys(path, rows)
     rows.index = pd.Index(rows["participant"] + "_" + rows["visit"])
-    values, unreadable = _numbers(rows, [p.name for p in phenotypes])
-    implausible = {}
-    for p in phenotypes:
-        wrong = (values[p.name] < p.low) | (values[p.name] > p.high)
-        values.loc[wrong, p.name] = np.nan
-        implausible[p.name] = int(wrong.sum())
+    values, unreadable = _numbers(
+        rows, [p.name for p in phenotypes], decimal_comma=csv_tables.decimal_comma(path)
+    )
+    implausible = {p.name: drop_implausible(values, p) for p in phenotypes}
     read = PhenotypeTable(values.sort_index(), implausible, {}, unreadable, repeated=0)
     return TableSource(
         _files(path, rows, "ecg"), _files(path, rows, "cine"), read, _splits(path, rows)
@@ -97,14 +95,15 @@ def _require_keys(path: Path, rows: pd.DataFrame) -> None:
 
 
 def _numbers(
-    rows: pd.DataFrame, names: list[str]
+    rows: pd.DataFrame, names: list[str], *, decimal_comma: bool
 ) -> tuple[pd.DataFrame, dict[str, dict[str, int]]]:
     values, unreadable = pd.DataFrame(index=rows.index), {}
     for name in ("sex", *COVARIATES, *names):
-        text = (
-            rows[name].replace("", np.nan) if name in rows else pd.Series(np.nan, index=rows.index)
-        )
-        values[name], reasons = csv_tables.numbers(text)
+        given = name in rows
+        text = rows[name].where(rows[name] != "") if given else pd.Series(np.nan, index=rows.index)
+        if name == "sex":
+            text = text.map(lambda cell: SEX_WORDS.get(str(cell).lower(), cell))
+        values[name], reasons = csv_tables.numbers(text, decimal_comma=decimal_comma)
         if reasons:
             unreadable[name] = dict(sorted(reasons.items()))
     return values, unreadable

@@ -53,12 +53,9 @@ class Cohort(Section):
         default=None, description="path of the table, for source: table (docs/other-cohorts.md)"
     )
     ecg_folders: list[str] = Field(
-        description="folders with ECG XML files, searched two levels deep"
-    )
-    ecg_format: Literal["cardiosoft", "auto"] = Field(
         description=(
-            "cardiosoft: only EID_20205_I_A.xml; auto: files of any format with such names, "
-            "detected by content"
+            "folders with ECGs named EID_20205_I_A.xml (or .dcm, .scp, .edf, .hea, ...), searched "
+            "two levels deep"
         )
     )
     cmr_folders: list[str] = Field(description="folders with cine zips or converted NIfTI folders")
