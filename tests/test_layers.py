@@ -47,9 +47,11 @@ LAYERS = {
     "gallery": 6,
     "sources": 6,
     "embedding": 7,
+    "export": 7,
     "inference": 7,
     "report": 7,
     "check": 8,
+    "many": 8,
     "cli": 9,
 }
 

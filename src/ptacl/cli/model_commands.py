@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ptacl.cli.status import EXCLUDED, UNREADABLE, USABLE
+from ptacl.cli.status import EXCLUDED, INTERRUPTED, UNREADABLE, USABLE
 
 _STATUS = (
     "Exit status: 0 all files used, 3 some files excluded (their rows have a reason), 2 no "
@@ -17,6 +17,20 @@ def add_commands(commands: Any) -> None:
     """Add the three commands to the subparsers."""
     embed = _command(
         commands, "embed", "compute embeddings of ECG or cine files with a trained model"
+    )
+    embed.add_argument(
+        "--files",
+        dest="listed",
+        type=Path,
+        metavar="LIST",
+        help="text file with one path per line, instead of or besides FILE",
+    )
+    embed.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="number of processes, with --out (default 1)",
     )
     predict = _command(
         commands, "predict", "predict phenotypes of ECG or cine files, with intervals"
@@ -53,10 +67,12 @@ def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
     )
     command.add_argument(
         "files",
-        nargs="+",
+        nargs="*" if name == "embed" else "+",
         type=Path,
         metavar="FILE",
-        help="ECG files, or cines with --modality cmr",
+        help="ECG files, or cines with --modality cmr; folders are searched"
+        if name == "embed"
+        else "ECG files, or cines with --modality cmr",
     )
     command.add_argument(
         "--model",
@@ -82,10 +98,29 @@ def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
 
 
 def _embed(args: argparse.Namespace) -> int:
+    from ptacl import many
+
     model = _model(args)
-    return _finish(
-        args, model.embed(args.files, modality=args.modality, progress=True).reset_index()
-    )
+    given = [*args.files, *(many.listed(args.listed) if args.listed else [])]
+    if not given:
+        raise ValueError("no files: name files or folders, or a list with --files")
+    files = many.found(given, modality=args.modality)
+    if args.out is None:
+        table = model.embed(files, modality=args.modality, progress=True).reset_index()
+        table.to_csv(sys.stdout, index=False, float_format="%.6g")
+        return _status_of(args, table)
+    try:
+        table = many.embed(
+            model,
+            files,
+            modality=args.modality,
+            out=args.out,
+            processes=args.processes,
+        )
+    except KeyboardInterrupt:
+        print("ptacl embed: interrupted; the same command continues", file=sys.stderr)
+        return INTERRUPTED
+    return _status_of(args, table)
 
 
 def _predict(args: argparse.Namespace) -> int:
@@ -135,9 +170,14 @@ def _finish(args: argparse.Namespace, table: Any) -> int:
         table.to_parquet(args.out, index=False)
     else:
         table.to_csv(args.out, index=False)
+    return _status_of(args, table)
+
+
+def _status_of(args: argparse.Namespace, table: Any) -> int:
+    """Report each file that could not be used, and return the exit status."""
     bad = table.loc[table["reason"] != "", ["input", "reason"]].drop_duplicates()
     for name, reason in bad.itertuples(index=False):
         print(f"ptacl {args.command}: {Path(name).name}: {reason}", file=sys.stderr)
     if not len(bad):
         return USABLE
-    return UNREADABLE if len(bad) == len(args.files) else EXCLUDED
+    return UNREADABLE if len(bad) == table["input"].nunique() else EXCLUDED

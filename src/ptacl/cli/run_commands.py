@@ -1,4 +1,4 @@
-"""Commands about a run: ptacl workflow, check and config."""
+"""Commands about a run: ptacl workflow, check, config and export."""
 
 import argparse
 import json
@@ -17,7 +17,7 @@ _WORKFLOW = ("Snakefile", "config.yaml", "workflow", "profiles", "envs")
 
 
 def add_commands(commands: Any) -> None:
-    """Add the three commands to the subparsers."""
+    """Add the four commands to the subparsers."""
     workflow = commands.add_parser(
         "workflow",
         help="copy the workflow into a folder, to run snakemake there",
@@ -92,6 +92,29 @@ def add_commands(commands: Any) -> None:
     )
     shown.set_defaults(run=_config)
 
+    export = commands.add_parser(
+        "export",
+        help="write the embeddings of a run to a parquet table",
+        description="Write the embeddings of a run to a parquet table: one row per visit, with "
+        "named columns. It contains data of individual participants. Exit status: 0 written, 2 "
+        "not (the reason is printed).",
+    )
+    export.add_argument("folder", type=Path, metavar="RUN", help="folder of the run")
+    export.add_argument(
+        "--model", required=True, metavar="NAME-SEED", help="model and seed, such as ptacl-0"
+    )
+    export.add_argument(
+        "--out", required=True, type=Path, metavar="FILE.parquet", help="table to write"
+    )
+    export.add_argument(
+        "--arrays",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="arrays of the embedding file (default: ecg_whole and cmr; docs/data.md lists all)",
+    )
+    export.set_defaults(run=_export)
+
 
 def _workflow(args: argparse.Namespace) -> int:
     if there := [name for name in _WORKFLOW if (args.folder / name).exists()]:
@@ -124,6 +147,19 @@ def _check(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return UNREADABLE
+    return USABLE
+
+
+def _export(args: argparse.Namespace) -> int:
+    from ptacl.export import export
+
+    rows, columns = export(args.folder, model=args.model, out=args.out, arrays=args.arrays)
+    print(f"{args.out}: {rows:,} visits, {columns:,} columns")
+    print(
+        "ptacl export: this table has data of individual participants, with their ids: it must "
+        "not leave the place where the data may be",
+        file=sys.stderr,
+    )
     return USABLE
 
 
