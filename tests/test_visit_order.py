@@ -67,7 +67,7 @@ def test_phenotypes_are_asked_for_at_the_first_visit() -> None:
             "LVEF": [np.nan, 60.0] * 4,
         }
     )
-    manifest._require_values(rows, ["LVEF"], unreadable={})  # the value is at visit 2, the first one
+    manifest._require_values(rows, ["LVEF"], unreadable={})  # at visit 2, the first
 
 
 def test_alignment_reads_the_first_visit(tmp_path: Path) -> None:
