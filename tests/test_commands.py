@@ -70,6 +70,8 @@ def world(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "my.yaml").write_text(yaml.safe_dump(settings))
     shutil.copy(next(resting.glob("9000001_*.xml")), folder / "9000001_20205_2_0.xml")
     shutil.copy(folder / "9000001_20205_2_0.xml", folder / "my_ecg.xml")
+    (folder / "more_ecgs").mkdir()
+    shutil.copy(folder / "9000001_20205_2_0.xml", folder / "more_ecgs")
     return folder
 
 
