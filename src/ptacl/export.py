@@ -44,7 +44,7 @@ def export(run: Path, *, model: str, out: Path, arrays: Sequence[str] = ()) -> t
         raise FileNotFoundError(f"{path} does not exist; {run} has embeddings of: {known}")
     with np.load(path, allow_pickle=False) as stored:
         visits = stored["visits"].tolist()
-        found = {name: stored[name] for name in stored if name != "cmr_local_still"}
+        found = {name: stored[name] for name in stored if "_local" not in name}
         wide = [n for n, of in found.items() if of.ndim == 2 and len(of) == len(visits)]
         chosen = list(arrays) or [name for name in (WHOLE, "cmr") if name in wide]
         if missing := [name for name in chosen if name not in wide]:

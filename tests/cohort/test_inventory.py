@@ -157,7 +157,7 @@ def test_missing_or_wrong_folder_names_setting_and_remedy(tmp_path: Path) -> Non
         inventory.find_ecgs([tmp_path / "absent"])
     touch(tmp_path, "readme.txt")
     with pytest.raises(
-        ValueError, match=r"cohort\.cmr_folders: no EID_20209_2_0\.zip .*found 1 files \*\.txt$"
+        ValueError, match=r"cohort\.cmr_folders: no EID_20209_2_0\.zip .*found 1 \*\.txt$"
     ):
         inventory.find_cines([tmp_path], default_instance=2)
 

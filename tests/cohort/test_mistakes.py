@@ -125,7 +125,7 @@ def cines_of_others(folder: Path, settings: dict[str, Any]) -> None:
             exchanged,
             [
                 "cohort.ecg_folders: no EID_20205_2_0.xml in",
-                "found 40 files EID_20209_2_0.zip",
+                "found 40 EID_20209_2_0.zip",
                 "are cohort.ecg_folders and cohort.cmr_folders exchanged?",
             ],
         ),

@@ -16,7 +16,10 @@ _STATUS = (
 def add_commands(commands: Any) -> None:
     """Add the three commands to the subparsers."""
     embed = _command(
-        commands, "embed", "compute embeddings of ECG or cine files with a trained model"
+        commands,
+        "embed",
+        "compute embeddings of ECG or cine files with a trained model",
+        searched=True,
     )
     embed.add_argument(
         "--files",
@@ -61,18 +64,19 @@ def add_commands(commands: Any) -> None:
         command.set_defaults(run=run)
 
 
-def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
+def _command(
+    commands: Any, name: str, text: str, *, searched: bool = False
+) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(
         name, help=text, description=f"{text[0].upper()}{text[1:]}. {_STATUS}"
     )
     command.add_argument(
         "files",
-        nargs="*" if name == "embed" else "+",
+        nargs="*" if searched else "+",
         type=Path,
         metavar="FILE",
-        help="ECG files, or cines with --modality cmr; folders are searched"
-        if name == "embed"
-        else "ECG files, or cines with --modality cmr",
+        help="ECG files, or cines with --modality cmr"
+        + ("; folders are searched" if searched else ""),
     )
     command.add_argument(
         "--model",

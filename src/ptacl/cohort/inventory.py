@@ -148,7 +148,7 @@ def _find(
             else:
                 others[match] += 1
     if not found:
-        kinds = ", ".join(f"{n:,} files {kind}" for kind, n in others.most_common(_KINDS))
+        kinds = ", ".join(f"{n:,} {kind}" for kind, n in others.most_common(_KINDS))
         swapped = any(f"_{field}_" in kind for kind in others for field in ("20205", "20209"))
         raise ValueError(
             f"{setting}: no {names} in {', '.join(map(str, folders))}, {_LEVELS} levels deep; "
