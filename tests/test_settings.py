@@ -256,22 +256,26 @@ def test_a_partial_file_changes_only_what_it_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "setting", "expected"),
+    ("source", "name", "setting", "expected"),
     [
-        ("table", "auto", 1.83),
-        ("simulated", "auto", None),
-        ("table", None, None),
-        ("simulated", 1.5, 1.5),
+        ("table", "resample_mm", "auto", 1.83),
+        ("simulated", "resample_mm", "auto", None),
+        ("table", "resample_mm", None, None),
+        ("simulated", "resample_mm", 1.5, 1.5),
+        ("table", "interpolate_frames", "auto", (20, 60)),
+        ("simulated", "interpolate_frames", "auto", None),
+        ("table", "interpolate_frames", None, None),
+        ("simulated", "interpolate_frames", [25, 30], (25, 30)),
     ],
 )
-def test_pixels_are_resampled_for_other_cohorts(
-    source: str, setting: object, expected: float | None
+def test_pixels_and_frames_are_resampled_for_other_cohorts(
+    source: str, name: str, setting: object, expected: object
 ) -> None:
     values = yaml.safe_load((ROOT / "config.yaml").read_text())
     values["cohort"] |= {"source": source, "table": "table.csv"} if source == "table" else {}
     values["cohort"] |= {"source": source}
-    values["cmr"] |= {"resample_mm": setting}
-    assert config.parse(values).cmr.resample_mm == expected
+    values["cmr"] |= {name: setting}
+    assert getattr(config.parse(values).cmr, name) == expected
 
 
 def test_a_pattern_of_series_must_be_a_regular_expression() -> None:

@@ -101,8 +101,14 @@ def _examine(
         examined.facts["volumes"] = rounded
     if frames is not None:
         frame, source = systole.end_systole(frames, volume_ml=examined.volume_ml)
+        low, high = _usable_frames(settings)
+        stored, wanted = frames, settings.frames
+        if len(frames) != wanted and low <= len(frames) <= high:
+            stored = resample.interpolated(frames, frames=wanted)
+            frame = round(frame * wanted / len(frames)) % wanted
+            examined.facts["interpolated_from_frames"] = len(frames)
         examined.facts["systole"] = {"frame": frame, "source": source}
-        examined.arrays = {"frames": frames, "systole": np.array(frame, np.int32)}
+        examined.arrays = {"frames": stored, "systole": np.array(frame, np.int32)}
     for fault in (*check(cine, location=location, settings=settings), *check_crop(frames)):
         raise fault
 
@@ -199,17 +205,17 @@ def locate(cine: Cine, *, labels_TZRC: np.ndarray | None, settings: config.Cmr) 
 def check(cine: Cine, *, location: Location, settings: config.Cmr) -> Iterator[Excluded]:
     """Yield all reasons why a cine cannot be used, the most informative first."""
     frames = cine.slices[location.slice]
-    if cine.num_frames != settings.frames:
-        yield Excluded(
-            Reason.WRONG_FRAMES, f"{cine.num_frames} in most slices, not {settings.frames}"
-        )
+    low, high = _usable_frames(settings)
+    if not low <= cine.num_frames <= high:
+        wanted = f"{low} to {high}" if low < high else low
+        yield Excluded(Reason.WRONG_FRAMES, f"{cine.num_frames} in most slices, not {wanted}")
     if cine.num_slices < settings.min_slices:
         yield Excluded(
             Reason.TOO_FEW_SLICES, f"{cine.num_slices} slices, fewer than {settings.min_slices}"
         )
-    if len(frames) != settings.frames:
+    if len(frames) != cine.num_frames:
         yield Excluded(
-            Reason.WRONG_FRAMES, f"{len(frames)} in the middle slice, not {settings.frames}"
+            Reason.WRONG_FRAMES, f"{len(frames)} in the middle slice, not {cine.num_frames}"
         )
     if detail := _uneven(cine.positions_mm):
         yield Excluded(Reason.UNEVEN_SLICES, detail)
@@ -226,6 +232,14 @@ def check(cine: Cine, *, location: Location, settings: config.Cmr) -> Iterator[E
             Reason.SEGMENTATION_MISMATCH,
             "the settings require a segmentation, and none shows the heart",
         )
+
+
+def _usable_frames(settings: config.Cmr) -> tuple[int, int]:
+    """Return the least and largest number of frames that a cine can have."""
+    frames, range_ = settings.frames, settings.interpolate_frames
+    if not isinstance(range_, tuple):
+        return frames, frames
+    return min(frames, range_[0]), max(frames, range_[1])
 
 
 def check_crop(sequence: np.ndarray | None) -> Iterator[Excluded]:

@@ -1,5 +1,5 @@
 """Bring the pixels of a cine to one size in millimetres, so that a crop shows the same part of
-every heart.
+every heart, and a sequence to one number of frames.
 """
 
 from dataclasses import replace
@@ -43,6 +43,20 @@ def resampled_labels(labels_TZRC: np.ndarray, *, original: Cine, pixel_mm: float
         for old, mm in zip(labels_TZRC.shape[2:], (row_mm, column_mm), strict=True)
     )
     return labels_TZRC[:, :, rows[:, None], columns]
+
+
+def interpolated(sequence_TRC: np.ndarray, *, frames: int) -> np.ndarray:
+    """Interpolate a sequence (T, R, C) uint8 over one cardiac cycle to (frames, R, C) uint8.
+
+    The cycle is closed: the first frame follows the last. Frame k of the result is at k / frames of
+    the cycle, so frame 0 is unchanged. The interpolation is linear between neighbouring frames.
+    """
+    old = len(sequence_TRC)
+    before, share = np.divmod(np.arange(frames) * old / frames, 1)
+    first = before.astype(np.int64)
+    weight = share[:, None, None].astype(np.float32)
+    mixed = sequence_TRC[first] * (1 - weight) + sequence_TRC[(first + 1) % old] * weight
+    return np.asarray(np.rint(mixed), np.uint8)
 
 
 def _centres(old: int, *, ratio: float) -> np.ndarray:

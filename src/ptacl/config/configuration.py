@@ -31,7 +31,8 @@ from ptacl.config.tables import (
     TableRow,
 )
 
-UK_BIOBANK_PIXEL_MM = 1.83
+# What `auto` means in the section `cmr` for a cohort from a table; otherwise it means null.
+FROM_A_TABLE = {"resample_mm": 1.83, "interpolate_frames": [20, 60]}
 
 
 class Config(Section):
@@ -99,14 +100,17 @@ class Config(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _resolve_pixel_size(cls, values: Any) -> Any:
+    def _resolve_auto(cls, values: Any) -> Any:
         cmr, cohort = (values.get(name) for name in ("cmr", "cohort"))
         if not (isinstance(cmr, dict) and isinstance(cohort, dict)):
             return values
-        if cmr.get("resample_mm") != "auto":
-            return values
-        pixel_mm = UK_BIOBANK_PIXEL_MM if cohort.get("source") == "table" else None
-        return {**values, "cmr": {**cmr, "resample_mm": pixel_mm}}
+        from_table = cohort.get("source") == "table"
+        resolved = {
+            name: value if from_table else None
+            for name, value in FROM_A_TABLE.items()
+            if cmr.get(name) == "auto"
+        }
+        return {**values, "cmr": {**cmr, **resolved}}
 
     @model_validator(mode="after")
     def _check(self) -> "Config":

@@ -151,6 +151,13 @@ class Cmr(Section):
         )
     )
     frames: Count = Field(description="frames that a cine must have")
+    interpolate_frames: tuple[Count, Count] | Literal["auto"] | None = Field(
+        description=(
+            "least and largest number of frames that are interpolated over the cardiac cycle to "
+            "cmr.frames; null: cines with another number are excluded; auto: 20 to 60 with "
+            "cohort.source: table, otherwise null"
+        )
+    )
     min_slices: Count = Field(description="fewer slices than this exclude the cine")
     middle_slice: Literal["auto", "stack", "segmentation"] = Field(
         description=(
