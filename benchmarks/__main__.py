@@ -57,7 +57,7 @@ def costs() -> str:
         "| --- | --- | --- |",
     ]
     for visits in (33_942, 100_000):
-        settings = config.stack(ROOT / "config.yaml", ROOT / "workflow/config/ukb.yaml")
+        settings = config.stack(ROOT / "config.yaml", ROOT / "workflow/config/paper.yaml")
         facts = check.needs(settings, visits=visits, seconds={}, cores=1)
         hours = "; ".join(
             f"{gpu.removeprefix('one ')} {text.removesuffix(', estimate')}"

@@ -3,8 +3,8 @@ docs/performance.md.
 
     python benchmarks/gpu.py [--device cuda] [--batch 256] [--steps 20] [--out gpu.md]
 
-Each line is a model with the sizes of `workflow/config/ukb.yaml`, in float32 and in bfloat16, with
-and without `torch.compile`.
+Each line is a model with the sizes of `workflow/config/paper.yaml`, in float32 and in bfloat16,
+with and without `torch.compile`.
 """
 
 import argparse
@@ -134,7 +134,7 @@ def main() -> None:
         "--config",
         type=Path,
         nargs="*",
-        default=[ROOT / "config.yaml", ROOT / "workflow/config/ukb.yaml"],
+        default=[ROOT / "config.yaml", ROOT / "workflow/config/paper.yaml"],
     )
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     parser.add_argument("--out", type=Path, default=Path("gpu.md"))

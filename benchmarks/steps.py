@@ -94,7 +94,7 @@ def crops(rounds: int) -> Row:
 
 def augmentation(name: str, rounds: int) -> Row:
     """Measure the share of augmentation in a step at the paper's sizes."""
-    settings = config.stack(ROOT / "config.yaml", ROOT / "workflow/config/ukb.yaml")
+    settings = config.stack(ROOT / "config.yaml", ROOT / "workflow/config/paper.yaml")
     made, learn = gpu.halves(name, settings, batch=16, device=torch.device("cpu"))
     shares = []
     for _ in range(rounds + 1):

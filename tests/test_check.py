@@ -75,6 +75,23 @@ def test_it_tells_what_is_found_lost_and_needed(
     assert sorted(str(p) for p in tree.rglob("*")) == before
 
 
+def test_a_missing_validation_set_stops_before_the_run(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, tree, validation_fraction=0)
+    assert cli.main(["check", str(path), "--sample", "1"]) != 0
+    assert (
+        "no participant is in the validation split, which models.global needs: raise "
+        "cohort.validation_fraction, or set select: last and patience: 0"
+    ) in capsys.readouterr().err
+    values = yaml.safe_load(path.read_text())
+    path.write_text(
+        yaml.safe_dump(values | {"models": {"global": {"training": {"select": "last"}}}})
+    )
+    assert cli.main(["check", str(path), "--sample", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["splits"]["validation"] == 0
+
+
 def test_no_id_is_told(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check", str(written(tmp_path, tree)), "--sample", "5", "--cores", "4"]) == 0
     captured = capsys.readouterr()

@@ -66,7 +66,7 @@ def expected() -> dict[str, dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def paper() -> config.Config:
-    names = ("ukb.yaml", "rows.yaml", "ukb-rows.yaml")
+    names = ("paper.yaml", "rows.yaml", "paper-rows.yaml")
     return config.stack(ROOT / "config.yaml", *(ROOT / "workflow/config" / name for name in names))
 
 

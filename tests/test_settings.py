@@ -197,7 +197,7 @@ def stacked(name: str) -> config.Config:
 
 
 def test_paper_configuration_has_the_papers_sizes() -> None:
-    settings = stacked("workflow/config/ukb.yaml")
+    settings = stacked("workflow/config/paper.yaml")
     assert settings.encoders.ecg.width == settings.encoders.cmr.width == 512
     assert settings.encoders.ecg.shape == [12, 2500] and settings.encoders.ecg.patch == [1, 50]
     assert (
@@ -205,11 +205,21 @@ def test_paper_configuration_has_the_papers_sizes() -> None:
     )
     arms = ("global", "ptacl", "global_retrieval", "ptacl_retrieval")
     assert {settings.models[name].frozen_layers for name in arms} == {2}
-    assert settings.cohort.source == "files"
+
+
+def test_sizes_and_places_are_in_different_files() -> None:
+    """So any cohort can use the paper's sizes, without the folders of UK Biobank."""
+    paper, ukb = (
+        yaml.safe_load((ROOT / "workflow/config" / name).read_text())
+        for name in ("paper.yaml", "ukb.yaml")
+    )
+    assert paper["cohort"].keys() == {"shards", "validation_fraction", "test_fraction"}
+    assert ukb.keys() == {"cohort"} and not ukb["cohort"].keys() & paper["cohort"].keys()
+    assert stacked("workflow/config/ukb.yaml").cohort.source == "files"
 
 
 @pytest.mark.parametrize(
-    "name", ["config.yaml", "workflow/config/ukb.yaml", "workflow/config/benchmark-large.yaml"]
+    "name", ["config.yaml", "workflow/config/paper.yaml", "workflow/config/small.yaml"]
 )
 def test_arms_that_are_compared_differ_in_the_local_loss_alone(name: str) -> None:
     models = stacked(name).models
@@ -276,6 +286,17 @@ def test_pixels_and_frames_are_resampled_for_other_cohorts(
     values["cohort"] |= {"source": source}
     values["cmr"] |= {name: setting}
     assert getattr(config.parse(values).cmr, name) == expected
+
+
+@pytest.mark.parametrize("place", [("encoders", "ecg"), ("models", "ecg_mae", "decoder")])
+def test_heads_must_divide_the_width(place: tuple[str, ...]) -> None:
+    values = yaml.safe_load((ROOT / "config.yaml").read_text())
+    section = values
+    for key in place:
+        section = section[key]
+    section["heads"] = 3
+    with pytest.raises(ValueError, match="width 64 is not a multiple of heads 3"):
+        config.parse(values)
 
 
 def test_a_pattern_of_series_must_be_a_regular_expression() -> None:

@@ -49,6 +49,8 @@ def run(
     source = sources.locate(settings.cohort, simulated=None, summary=None)
     withdrawn = withdrawal.read_lists(source.withdrawals)
     table, paired, summary = manifest.build(settings.cohort, source, withdrawn=withdrawn)
+    counts = table["split"].value_counts()
+    splits = {split: int(counts.get(split, 0)) for split in ("train", "validation", "test")}
     names = [p.name for p in settings.cohort.phenotypes]
     values = {}
     for instance, rows in table.groupby("instance"):
@@ -65,7 +67,7 @@ def run(
             "not paired": _without_zeros(not_paired),
             "paired visits": len(table),
         },
-        "splits": {str(split): len(rows) for split, rows in table.groupby("split")},
+        "splits": splits,
         "phenotypes": values,
         "tables": _without_zeros(summary["tables"]),
         "sample": {
@@ -76,6 +78,25 @@ def run(
         "excluded because": dict(details.most_common(_DETAILS)),
         "models": sizes(settings.encoders, demonstration=demonstration),
     } | needs(settings, visits=len(table), seconds=seconds, cores=cores)
+
+
+def problem(facts: Mapping[str, Any], settings: config.Config) -> str:
+    """Return what would stop the pipeline according to the facts of :func:`run`, or ""."""
+    sample, splits = facts.get("sample"), facts.get("splits")
+    if sample and not sample["usable"]:
+        return (
+            f"none of the {sample['visits']} visits that were tried can be used; the reasons are "
+            'listed above under "excluded because": check paths and columns'
+        )
+    if splits and not splits["validation"]:
+        for name in training_cost.needed(settings):
+            entry = settings.models[name]
+            if isinstance(entry, config.Trained) and entry.training.needs_validation:
+                return (
+                    f"no participant is in the validation split, which models.{name} needs: raise "
+                    "cohort.validation_fraction, or set select: last and patience: 0"
+                )
+    return ""
 
 
 def _without_zeros(counts: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,7 +156,8 @@ def sizes(encoders: config.Encoders, *, demonstration: config.Encoders) -> dict[
     if encoders == demonstration:
         found["note"] = (
             "sizes of the demonstration; for those of the paper, give "
-            "workflow/config/ukb.yaml as the first file"
+            "workflow/config/paper.yaml as the first file, and for a few thousand patients "
+            "workflow/config/small.yaml"
         )
     return found
 

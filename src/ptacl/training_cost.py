@@ -28,13 +28,17 @@ class Work(NamedTuple):
         return self.flops / rate + _SAMPLE_S * self.samples
 
 
+def needed(settings: config.Config) -> list[str]:
+    """Return the models that the rows of all tables show, and those they start from."""
+    tables = (settings.regression, settings.retrieval, settings.alignment)
+    return settings.needed(chain.from_iterable(table.rows for table in tables))
+
+
 def trainings(settings: config.Config, *, visits: int) -> dict[str, Work]:
     """Return the cost of each training that the rows need, with those they start from."""
-    tables = (settings.regression, settings.retrieval, settings.alignment)
-    rows = chain.from_iterable(table.rows for table in tables)
     share = 1 - settings.cohort.test_fraction - settings.cohort.validation_fraction
     costs: dict[str, Work] = {}
-    for name in settings.needed(rows):
+    for name in needed(settings):
         entry = settings.models[name]
         if not isinstance(entry, config.Trained):
             continue

@@ -82,9 +82,7 @@ def test_a_real_cine_of_20_frames(real_data: Path, published: config.Config) -> 
     path = real_data / "cases" / "cine_ge_ssfp_cine_sax.zip"
     settings = published.cmr.model_copy(update={"interpolate_frames": (20, 60)})
     found = examine(path, segmentation=None, settings=settings)
-    original = examine(
-        path, segmentation=None, settings=settings.model_copy(update={"frames": 20})
-    )
+    original = examine(path, segmentation=None, settings=settings.model_copy(update={"frames": 20}))
     assert found.excluded is None and original.excluded is None
     frames, before = found.arrays["frames"], original.arrays["frames"]
     assert frames.shape == (50, 84, 84) and found.facts["interpolated_from_frames"] == 20

@@ -247,4 +247,4 @@ def test_a_file_of_another_kind_says_where_the_formats_are_listed(
     with pytest.raises(Excluded) as error:
         any_record(path, settings=settings)
     assert error.value.reason is Reason.UNREADABLE
-    assert "not an ECG format that docs/formats.md lists" in str(error.value)
+    assert "not an ECG format that docs/other-cohorts.md lists" in str(error.value)

@@ -156,7 +156,7 @@ def test_a_wfdb_header_can_name_signal_files_in_folders_below_it(
             any_record(folder / "a.hea", settings=settings)
 
 
-REAL = {  # files below the folder of real recordings, by format in docs/formats.md
+REAL = {  # files below the folder of real recordings, by format in docs/other-cohorts.md
     "GE CardioSoft XML (UK Biobank field 20205)": ["ecg/cardiosoft/*.xml"],
     "GE MUSE XML": ["cases/muse_braveheart*.xml"],
     "Philips Sierra XML": ["ecg/formats/sierra*.xml", "ecg/formats/tbj128_philips.xml"],
@@ -171,7 +171,7 @@ def test_the_page_counts_the_real_files_of_each_format(
     real_data: Path, settings: config.Ecg, root: Path
 ) -> None:
     rows = {}
-    for line in (root / "docs" / "formats.md").read_text(encoding="utf-8").splitlines():
+    for line in (root / "docs" / "other-cohorts.md").read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) == 5 and cells[3].isdigit():
             rows[cells[0]] = int(cells[3])

@@ -139,13 +139,8 @@ def _check(args: argparse.Namespace) -> int:
     settings = config.stack(*configuration_files(*args.settings))
     facts = check.run(settings, demonstration=demonstration, sample=args.sample, cores=args.cores)
     print(json.dumps(facts, indent=2) if args.json else "\n".join(check.lines(facts)))
-    if (sample := facts.get("sample")) and not sample["usable"]:
-        print(
-            f"ptacl check: none of the {sample['visits']} visits that were tried can be "
-            "used; the reasons are listed above "
-            'under "excluded because": check paths and columns',
-            file=sys.stderr,
-        )
+    if problem := check.problem(facts, settings):
+        print(f"ptacl check: {problem}", file=sys.stderr)
         return UNREADABLE
     return USABLE
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Sequence
 
 SEX = 31
-SEX_WORDS = {"female": "0", "male": "1"}
+SEX_WORDS = {"female": "0", "f": "0", "male": "1", "m": "1"}
 COVARIATES = {"age": 21003, "height_cm": 50, "weight_kg": 21002}
 CONVENTIONS = (
     "24100-2.0, f.24100.2.0, X24100.2.0, p24100_i2, participant.p24100_i2, LV end diastolic "

@@ -176,6 +176,11 @@ class Training(Section):
         ge=0, description="least time between two checkpoints, seconds; 0 for one per step"
     )
 
+    @property
+    def needs_validation(self) -> bool:
+        """Whether the training needs validation participants."""
+        return self.select == "best" or self.patience > 0
+
     @model_validator(mode="after")
     def _check(self) -> "Training":
         if self.warmup_epochs >= self.epochs and self.warmup_epochs > 0:
@@ -199,6 +204,12 @@ class Decoder(Section):
     width: Count = Field(description="token width")
     depth: Count = Field(description="transformer blocks")
     heads: Count = Field(description="attention heads")
+
+    @model_validator(mode="after")
+    def _check(self) -> "Decoder":
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        return self
 
 
 class Head(Section):

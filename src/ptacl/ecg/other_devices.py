@@ -53,7 +53,9 @@ def read(path: Path, *, root: str | None, settings: config.Ecg) -> EcgRecord:
         else:
             known = ecgdatakit.FileParser.detect_format(path)
             if known is None:
-                raise Excluded(Reason.UNREADABLE, "not an ECG format that docs/formats.md lists")
+                raise Excluded(
+                    Reason.UNREADABLE, "not an ECG format that docs/other-cohorts.md lists"
+                )
             found = known["parser_class"]().parse(path)
         leads = [lead for lead in found.leads if _is_used(lead)]
         if any(np.isnan(lead.samples).any() for lead in leads):

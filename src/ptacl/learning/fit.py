@@ -112,7 +112,7 @@ def _check(data: Data, validation: Data | None, training: Training) -> None:
             f"divided into {training.accumulate} micro-batches over {processes.count()} "
             "processes: raise batch_size, or lower accumulate or the number of processes"
         )
-    if validation is None and (training.select == "best" or training.patience):
+    if validation is None and training.needs_validation:
         raise ValueError(
             "there is no validation set: use select: last and patience: 0, or raise "
             "cohort.validation_fraction"
