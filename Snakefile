@@ -13,6 +13,7 @@ from snakemake.utils import min_version
 min_version("9.14")
 
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
+sys.path.append(os.getcwd())  # for objectives and losses in files of your own
 
 import code_version
 import progress

@@ -51,6 +51,7 @@ LAYERS = {
     "inference": 7,
     "report": 7,
     "check": 8,
+    "trial": 8,
     "many": 8,
     "cli": 9,
 }
@@ -125,7 +126,8 @@ def test_source_reads_no_environment_network_or_clock(path: Path) -> None:
     tree = ast.parse(path.read_text())
     used = {ast.unparse(n) for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
     hits = {u for u in used if u in forbidden or any(u.endswith("." + f) for f in forbidden)}
-    assert not hits
+    # `ptacl try` passes its environment on to the pipeline that it starts.
+    assert not hits - ({"os.environ"} if name(path) == "cli.run_commands" else set())
     assert not {"requests", "urllib", "socket", "http"} & {
         n.split(".")[0] for n in imports(path)
     } - ({"socket"} if name(path) == "learning.resume" else set())

@@ -265,40 +265,6 @@ def test_a_partial_file_changes_only_what_it_names(tmp_path: Path) -> None:
     assert part.models["ptacl"].temperature == 0.2 and part.cohort == whole.cohort
 
 
-@pytest.mark.parametrize(
-    ("source", "name", "setting", "expected"),
-    [
-        ("table", "resample_mm", "auto", 1.83),
-        ("simulated", "resample_mm", "auto", None),
-        ("table", "resample_mm", None, None),
-        ("simulated", "resample_mm", 1.5, 1.5),
-        ("table", "interpolate_frames", "auto", (20, 60)),
-        ("simulated", "interpolate_frames", "auto", None),
-        ("table", "interpolate_frames", None, None),
-        ("simulated", "interpolate_frames", [25, 30], (25, 30)),
-    ],
-)
-def test_pixels_and_frames_are_resampled_for_other_cohorts(
-    source: str, name: str, setting: object, expected: object
-) -> None:
-    values = yaml.safe_load((ROOT / "config.yaml").read_text())
-    values["cohort"] |= {"source": source, "table": "table.csv"} if source == "table" else {}
-    values["cohort"] |= {"source": source}
-    values["cmr"] |= {name: setting}
-    assert getattr(config.parse(values).cmr, name) == expected
-
-
-@pytest.mark.parametrize("place", [("encoders", "ecg"), ("models", "ecg_mae", "decoder")])
-def test_heads_must_divide_the_width(place: tuple[str, ...]) -> None:
-    values = yaml.safe_load((ROOT / "config.yaml").read_text())
-    section = values
-    for key in place:
-        section = section[key]
-    section["heads"] = 3
-    with pytest.raises(ValueError, match="width 64 is not a multiple of heads 3"):
-        config.parse(values)
-
-
 def test_a_pattern_of_series_must_be_a_regular_expression() -> None:
     values = yaml.safe_load((ROOT / "config.yaml").read_text())
     values["cmr"] |= {"series": ["sax.*", "sax("]}

@@ -39,6 +39,7 @@ def run(
     stop the pipeline.
     """
     settings.cohort.require_paths()
+    import_own_classes(settings)
     if settings.cohort.source == "simulated":
         visits = settings.simulation.participants
         cohort = {"source": "simulated", "visits": visits}
@@ -97,6 +98,25 @@ def problem(facts: Mapping[str, Any], settings: config.Config) -> str:
                     "cohort.validation_fraction, or set select: last and patience: 0"
                 )
     return ""
+
+
+def import_own_classes(settings: config.Config) -> None:
+    """Import the objectives and losses from outside the package that the rows need.
+
+    ValueError, which names the model, is raised if one cannot be imported, or does not fit its
+    entry.
+    """
+    for name in training_cost.needed(settings):
+        entry = settings.models[name]
+        if not isinstance(entry, config.Trained):
+            continue
+        if any(module.partition(".")[0] != "ptacl" for module in entry.own_modules):
+            from ptacl.learning import assemble
+
+            try:
+                assemble.objective_class(entry)
+            except ValueError as error:
+                raise ValueError(f"models.{name}: {error}") from None
 
 
 def _without_zeros(counts: Mapping[str, Any]) -> dict[str, Any]:

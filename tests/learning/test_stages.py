@@ -207,7 +207,7 @@ def test_a_method_from_outside_the_package_trains(call, tmp_path, monkeypatch):
     """
     (tmp_path / "my_method.py").write_text(blocks("python")[0])
     monkeypatch.syspath_prepend(str(tmp_path))
-    written = yaml.safe_load(blocks("yaml")[0])["models"]["ecg_order"]
+    written = yaml.safe_load(blocks("yaml")[-1])["models"]["ecg_order"]
     written["training"] |= {"epochs": 5, "warmup_epochs": 1, "batch_size": 13}
     entry = TypeAdapter(config.Model).validate_python(written)
     folder, rows = call(entry, "ecg_order")

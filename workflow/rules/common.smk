@@ -150,8 +150,8 @@ def starts(wildcards):
 
 
 def objectives_of(model):
-    """Return the module of an entry's objective; other objectives do not affect its training."""
-    return [CONFIG.models[model].objective_class.partition(":")[0]] if is_trained(model) else []
+    """Return the modules of an entry's objective; other objectives do not affect its training."""
+    return CONFIG.models[model].own_modules if is_trained(model) else []
 
 
 def encoders_of(model):

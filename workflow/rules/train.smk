@@ -19,7 +19,6 @@ rule train:
         "results/logs/train/{model}-{seed}.log",
     benchmark:
         "results/benchmarks/train/{model}-{seed}.tsv"
-    retries: 2
     conda:
         "../../envs/environment.yaml"
     threads: 8

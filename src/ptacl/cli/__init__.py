@@ -4,6 +4,7 @@ The pipeline itself is started with snakemake.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -18,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for group in (record_commands, run_commands, model_commands):
         group.add_commands(commands)
     args = parser.parse_args(argv)
+    sys.path.append(os.getcwd())  # for objectives and projectors in files of your own
     try:
         return int(args.run(args))
     except (ValueError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Commands about a run: ptacl workflow, check, config and export."""
+"""Commands about a run: ptacl workflow, check, try, config and export."""
 
 import argparse
 import json
@@ -17,7 +17,7 @@ _WORKFLOW = ("Snakefile", "config.yaml", "workflow", "profiles", "envs")
 
 
 def add_commands(commands: Any) -> None:
-    """Add the four commands to the subparsers."""
+    """Add the five commands to the subparsers."""
     workflow = commands.add_parser(
         "workflow",
         help="copy the workflow into a folder, to run snakemake there",
@@ -62,6 +62,31 @@ def add_commands(commands: Any) -> None:
     )
     check.add_argument("--json", action="store_true", help="print the report as JSON")
     check.set_defaults(run=_check)
+
+    attempt = commands.add_parser(
+        "try",
+        help="try one model on a small simulated cohort, in a minute or two",
+        description="Train one model for about twenty steps on a small simulated cohort, embed and "
+        "probe its people, and print the values. The cohort of your configuration is not read. "
+        "What did not change since the last trial is kept. Exit status: 0 it runs, 2 it does not "
+        "(the error is printed).",
+    )
+    attempt.add_argument(
+        "settings",
+        nargs="+",
+        type=Path,
+        metavar="CONFIG.yaml",
+        help="your configuration files, which can be partial; later files override earlier ones",
+    )
+    attempt.add_argument("--model", required=True, metavar="NAME", help="entry of models")
+    attempt.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("results/trial"),
+        metavar="DIR",
+        help="folder of the trial (default: results/trial)",
+    )
+    attempt.set_defaults(run=_try)
 
     shown = commands.add_parser(
         "config",
@@ -142,6 +167,26 @@ def _check(args: argparse.Namespace) -> int:
     if problem := check.problem(facts, settings):
         print(f"ptacl check: {problem}", file=sys.stderr)
         return UNREADABLE
+    return USABLE
+
+
+def _try(args: argparse.Namespace) -> int:
+    from ptacl import check, trial
+
+    defaults = config.read(HOME / "config.yaml")
+    values = config.read(*configuration_files(*args.settings))
+    values = trial.settings(values, defaults=defaults, model=args.model)
+    check.import_own_classes(config.parse(values))
+    print(
+        f"{trial.PEOPLE} simulated people, in {args.folder}; the values only show that "
+        "everything runs"
+    )
+    places = [os.getcwd(), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
+    for line in trial.run(
+        args.folder, values=values, home=HOME, model=args.model, environment=environment
+    ):
+        print(line, flush=True)
     return USABLE
 
 

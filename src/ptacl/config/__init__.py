@@ -10,6 +10,7 @@ from ptacl.config.configuration import Config
 from ptacl.config.data import Cmr, Cohort, Labels, Phenotype, Simulation
 from ptacl.config.ecg import Ecg, EcgFaults, RPeaks, Wavelet
 from ptacl.config.files import dump, load, parse, read, stack
+from ptacl.config.inheritance import merge
 from ptacl.config.models import (
     Autoencoder,
     Contrastive,
@@ -99,6 +100,7 @@ __all__ = [
     "Wavelet",
     "dump",
     "load",
+    "merge",
     "parse",
     "read",
     "stack",

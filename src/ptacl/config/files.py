@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from ptacl.config.configuration import Config
-from ptacl.config.models import merge, resolve
+from ptacl.config.inheritance import merge, resolve
 from ptacl.config.section import Section
 
 

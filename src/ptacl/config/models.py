@@ -10,6 +10,7 @@ from ptacl.config.section import Count, Fraction, Positive, Section
 
 Layers = Annotated[int, Field(ge=0)] | Literal["all"]
 _OBJECTIVES = "ptacl.learning.objectives."
+_CLASS = r"^[\w.]+:\w+$"
 
 
 class Entry(Section):
@@ -80,6 +81,11 @@ class Trained(Entry):
     def objective_class(self) -> str:
         """The class of the objective, as module:class."""
         return self.learns
+
+    @property
+    def own_modules(self) -> list[str]:
+        """Modules that only this entry uses: that of its objective, and of its own loss."""
+        return [self.objective_class.partition(":")[0]]
 
     def frozen(self, modality: Modality) -> int | Literal["all"]:
         """Return the number of frozen layers of the encoder of a modality."""
@@ -192,6 +198,15 @@ class Contrastive(Trained):
         ge=0, le=1, description="weight of the direction ECG to CMR; CMR to ECG has the rest"
     )
     temperature: Positive = Field(description="temperature of the global loss")
+    loss: str | None = Field(
+        default=None,
+        pattern=_CLASS,
+        description=(
+            "class of your own loss, as module:class, in place of the global InfoNCE "
+            "(docs/add-a-method.md)"
+        ),
+    )
+    options: dict[str, Any] = Field(default={}, description="arguments of `loss`")
     local: Local | None = Field(
         default=None, description="the local loss; null: the Global baseline"
     )
@@ -201,6 +216,11 @@ class Contrastive(Trained):
             "at each phase, the ECG must find its cine among those of the batch; not in the paper"
         ),
     )
+
+    @property
+    def own_modules(self) -> list[str]:
+        """Modules that only this entry uses: that of its objective, and of its own loss."""
+        return [*super().own_modules, *([self.loss.partition(":")[0]] if self.loss else [])]
 
     @property
     def uses_phases(self) -> bool:
@@ -241,7 +261,7 @@ class Other(Trained):
 
     kind: Literal["other"] = Field(description="kind of entry")
     objective: str = Field(
-        pattern=r"^[\w.]+:\w+$",
+        pattern=_CLASS,
         description="class of the objective, as module:class; Python must be able to import it",
     )
     options: dict[str, Any] = Field(
@@ -258,32 +278,3 @@ Model = Annotated[
     Untrained | Autoencoder | SimCLR | Supervised | Contrastive | CrossAutoencoder | Other,
     Field(discriminator="kind"),
 ]
-
-
-def resolve(entries: dict[str, Any]) -> dict[str, Any]:
-    """Complete each entry with the settings that it inherits by `like: NAME`.
-
-    The entry's own settings override the inherited ones: mappings are merged, and other values are
-    replaced. null removes an inherited setting. Raises ValueError for an unknown name or a circle.
-    """
-    return {name: _resolved(name, entries, ()) for name in entries}
-
-
-def _resolved(name: str, entries: dict[str, Any], path: tuple[str, ...]) -> Any:
-    entry = entries[name]
-    if not isinstance(entry, dict) or "like" not in entry:
-        return entry
-    base, path = entry["like"], (*path, name)
-    if base not in entries or base in path:
-        why = "which inherits from it" if base in path else "which does not exist"
-        raise ValueError(f"models.{name} is like {base}, {why}")
-    own = {key: value for key, value in entry.items() if key != "like"}
-    merged = merge(_resolved(base, entries, path), own)
-    return {key: value for key, value in merged.items() if value is not None}
-
-
-def merge(base: Any, changes: Any) -> Any:
-    """Merge mappings; any other value of `base` is replaced by that of `changes`."""
-    if not (isinstance(base, dict) and isinstance(changes, dict)):
-        return changes
-    return {**base, **{key: merge(base.get(key), value) for key, value in changes.items()}}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from ptacl import files, participants, stage
@@ -36,7 +37,7 @@ class LoadedEncoders:
     """Encoders, projectors and heads of a model by modality, and the z-score of its ECGs."""
 
     encoders: dict[str, AnyEncoder]
-    projectors: dict[str, heads.Projector]
+    projectors: dict[str, nn.Module]
     heads: dict[str, heads.PredictionHead]
     zscore: Zscore
 

@@ -1,18 +1,18 @@
 """Assemble what a training needs: encoders, objective, phenotypes to learn, and the z-score."""
 
-import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from torch import nn
 
 from ptacl import config
 from ptacl.ecg import zscore as zscores
 from ptacl.ecg.zscore import Zscore
 from ptacl.learning.objectives.base import Objective, Targets, initial_weights
 from ptacl.learning.recordings import Recordings
-from ptacl.models import weights
+from ptacl.models import parts, weights
 from ptacl.models.build import AnyEncoder
 from ptacl.models.build import encoder as new_encoder
 from ptacl.models.vit import VisionTransformer
@@ -54,17 +54,39 @@ def build(
     start: Mapping[str, Path] | None = None,
     targets: Targets | None = None,
 ) -> Objective:
-    """Build the objective of an entry with its initial weights."""
+    """Build the objective of an entry with its initial weights.
+
+    ValueError is raised if the entry does not fit its objective, or if a projector could not be
+    saved.
+    """
+    kind = objective_class(entry)
     encoders = build_encoders(entry, inputs, seed=seed, start=start or {})
     for modality in entry.modalities:
         frozen = entry.frozen(modality)
         encoders[modality].freeze(len(encoders[modality].blocks) if frozen == "all" else frozen)
         if isinstance(encoder := encoders[modality], VisionTransformer):
             encoder.recompute = entry.training.recompute
+    objective = kind(entry, encoders, seed=seed, targets=targets)
+    weights.projectors(objective.saved())  # raises now, and not after the training
+    return objective
+
+
+def objective_class(entry: config.Trained) -> type[Objective]:
+    """Import the class of an entry's objective, and the class of its own loss if it has one.
+
+    ValueError is raised if one cannot be imported, or if the entry divides batches that the
+    objective needs whole.
+    """
     # Imported by name, so that a change of another objective does not retrain this model.
-    module, _, name = entry.objective_class.partition(":")
-    kind: type[Objective] = getattr(importlib.import_module(module), name)
-    return kind(entry, encoders, seed=seed, targets=targets)
+    kind = parts.import_class(entry.objective_class, of=Objective)
+    if isinstance(entry, config.Contrastive) and entry.loss:
+        parts.import_class(entry.loss, of=nn.Module)
+    if kind.whole_batches and entry.training.accumulate > 1:
+        raise ValueError(
+            f"{entry.objective_class} compares the samples of a whole batch, which micro-batches "
+            "would shrink: set training.accumulate to 1"
+        )
+    return kind
 
 
 def read_targets(table: pd.DataFrame, names: Sequence[str]) -> tuple[Targets, np.ndarray]:

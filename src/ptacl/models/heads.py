@@ -3,8 +3,6 @@
 Shape letters: B batch, N tokens, D width, P width of the shared space or number of phenotypes.
 """
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 
@@ -38,15 +36,6 @@ def two_layer_projector(width_in: int, hidden: int, width_out: int) -> nn.Sequen
     return nn.Sequential(projector(width_in, hidden), nn.ReLU(), projector(hidden, width_out))
 
 
-def like(state: Mapping[str, Tensor]) -> Projector:
-    """Create a projector with the sizes of these weights, but without the weights."""
-    if "weight" in state:
-        width_out, width_in = state["weight"].shape
-        return projector(width_in, width_out)
-    hidden, width_in = state["0.weight"].shape
-    return two_layer_projector(width_in, hidden, len(state["2.weight"]))
-
-
 @torch.no_grad()
 def centre(projector: Projector, pooled_ND: Tensor) -> None:
     """Set a projector so that its first layer starts centred, with even spread, on these samples.
@@ -63,7 +52,7 @@ def centre(projector: Projector, pooled_ND: Tensor) -> None:
         linear.bias.copy_(-linear.weight @ pooled_ND.mean(0))
 
 
-def project(tokens_BND: Tensor, projector: Projector) -> Tensor:
+def project(tokens_BND: Tensor, projector: nn.Module) -> Tensor:
     """Pool and project, (B, P).
 
     The result is computed in float32 even under autocast, because the projector subtracts the mean

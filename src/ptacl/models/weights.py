@@ -17,11 +17,12 @@ from torch import Tensor, nn
 
 from ptacl import config, files
 from ptacl.ecg.zscore import Zscore
-from ptacl.models import build, card, heads
+from ptacl.models import build, card, heads, parts
 from ptacl.models.build import AnyEncoder
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-FORMAT = "ptacl-model-2"
+FORMAT = "ptacl-model-3"
+PROJECTOR = "_projector"  # ends the names of modules that map pooled tokens to a shared space
 Part = TypeVar("Part", bound=nn.Module)
 PICKLES = {".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle"}
 
@@ -30,7 +31,8 @@ def save(folder: Path, modules: Mapping[str, nn.Module], *, description: Mapping
     """Write modules into a model folder.
 
     modules : by name (without dots), for instance {"ecg": Encoder, "ecg_projector": Linear};
-    encoders and heads are saved with their settings. description : JSON-able facts for config.json
+    encoders and heads are saved with their settings, and projectors with what builds them
+    (:mod:`ptacl.models.parts`). description : JSON-able facts for config.json
     and the card; `title` and `summary` head the card. It must never contain a participant id.
     """
     dotted = [name for name in modules if "." in name]
@@ -47,6 +49,7 @@ def save(folder: Path, modules: Mapping[str, nn.Module], *, description: Mapping
         "format": FORMAT,
         "encoders": _settings(modules, config.Encoder, config.ResNet),
         "heads": _settings(modules, config.Head),
+        "projectors": projectors(modules),
         "parameters": parameters,
         "description": dict(description),
     }
@@ -102,14 +105,19 @@ def head(folder: Path, name: str) -> heads.PredictionHead:
     )
 
 
-def projector(folder: Path, name: str) -> heads.Projector:
-    """Load the projector saved under `name`; raises ValueError if there is none of that name."""
-    modules, _ = load(folder)
-    if name not in modules:
-        raise ValueError(f"{folder} has no module {name!r}; it has {sorted(modules)}")
-    found = heads.like(modules[name])
-    found.load_state_dict(modules[name])
-    return found.eval()
+def projector(folder: Path, name: str) -> nn.Module:
+    """Load the projector saved under `name`, like :func:`encoder`."""
+    return _rebuilt(folder, name, "projectors", parts.build)
+
+
+def projectors(modules: Mapping[str, nn.Module]) -> dict[str, parts.Description]:
+    """Describe the modules whose name ends with `_projector`.
+
+    Raises ValueError, with a remedy, if one could not be rebuilt.
+    """
+    return {
+        name: parts.describe(module) for name, module in modules.items() if name.endswith(PROJECTOR)
+    }
 
 
 def digest(folder: Path) -> str:

@@ -56,10 +56,12 @@ class Objective(nn.Module):
     The attribute `needs` says what else a batch must contain, as arguments of
     :class:`ptacl.learning.data.Samples`. The attribute `selection` names the value whose validation
     mean chooses the best epoch. A value `x_chance` is the loss that `x` has as long as nothing is
-    learned (:mod:`ptacl.learning.collapse`).
+    learned (:mod:`ptacl.learning.collapse`). The attribute `whole_batches` is True if the loss
+    compares the samples of a batch, which then cannot be divided into micro-batches.
     """
 
     selection = "loss"
+    whole_batches = False
 
     def __init__(
         self,
@@ -96,7 +98,9 @@ class Objective(nn.Module):
         Returns
         -------
         dict of str to nn.Module
-            Encoders by modality, and parts that belong to them as `modality_part`.
+            Encoders by modality, and parts that belong to them as `modality_part`. Two names
+            are used after the training: `ecg_projector` and `cmr_projector` map pooled tokens to
+            the space in which retrieval compares them.
         """
         return dict(self.encoders.items())
 

@@ -14,20 +14,23 @@ from ptacl import config
 from ptacl.learning import losses, processes
 from ptacl.learning.objectives.base import Batch, Objective, Targets, initial_weights, weighted
 from ptacl.learning.phases import cmr_phases, ecg_phases
-from ptacl.models import heads
+from ptacl.models import heads, parts
 from ptacl.models.build import AnyEncoder
 
 
 class ContrastiveObjective(Objective):
     """Global and local contrastive learning of ECG and CMR (Sec. 3.2).
 
-    The loss is L = L_global + beta L_local, and beta L_phasewise if there is one. A batch has "ecg"
+    The loss is L = L_global + beta L_local, and beta L_phasewise if there is one. With
+    `settings.loss`, a module of your own takes the place of L_global: it maps the projected ECGs
+    and CMRs of the whole batch, both (B, P), to a scalar. A batch has "ecg"
     (B, L, S) and "cmr" (B, F, H, W). With a loss that compares phases it also has "beats" (B, T, M)
     and "valid" (B,), which is False if the crop contains no complete beat. The best epoch is chosen
     by the global term, because its meaning does not depend on the other losses.
     """
 
     selection = "global"
+    whole_batches = True
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class ContrastiveObjective(Objective):
         with initial_weights(seed, "projectors"):
             self.ecg_projector = _projector(ecg.width, settings)
             self.cmr_projector = _projector(cmr.width, settings)
+        self.own_loss = _own_loss(settings, seed=seed)
         self.phasewise = settings.phasewise
         if self.phasewise:
             self.needs = {"beats": True}
@@ -105,13 +109,7 @@ class ContrastiveObjective(Objective):
         )
         if self.training:
             z_ecg, z_cmr = processes.gather(torch.cat([z_ecg, z_cmr], 1)).chunk(2, 1)
-        loss = losses.global_loss(
-            z_ecg,
-            z_cmr,
-            temperature=self.settings.temperature,
-            direction_weight=self.settings.direction_weight,
-        )
-        out = {"global": loss.detach(), "global_chance": _chance(len(z_ecg), loss)}
+        loss, out = self._global(z_ecg, z_cmr)
         out |= {"top1": _top1(z_ecg.detach(), z_cmr.detach())}
         if self.local:
             local = self._local(ecg_BND, cmr_BND, batch)
@@ -125,6 +123,19 @@ class ContrastiveObjective(Objective):
             out |= {"phasewise": phasewise.detach(), "phasewise_chance": chance}
             out |= {"valid": batch["valid"].float().mean()}
         return {"loss": loss} | out
+
+    def _global(self, z_ecg_BP: Tensor, z_cmr_BP: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the global loss, and its values for the metrics."""
+        if self.own_loss is not None:
+            loss: Tensor = self.own_loss(z_ecg_BP, z_cmr_BP)
+            return loss, {"global": loss.detach()}
+        loss = losses.global_loss(
+            z_ecg_BP,
+            z_cmr_BP,
+            temperature=self.settings.temperature,
+            direction_weight=self.settings.direction_weight,
+        )
+        return loss, {"global": loss.detach(), "global_chance": _chance(len(z_ecg_BP), loss)}
 
     def _phases(self, ecg_BND: Tensor, cmr_BND: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the local embeddings (B, T, D), at least float32: bfloat16 is too coarse for sums
@@ -185,6 +196,14 @@ def _projector(width: int, settings: config.Contrastive) -> heads.Projector:
     if settings.projection_hidden is None:
         return heads.projector(width, settings.projection_width)
     return heads.two_layer_projector(width, settings.projection_hidden, settings.projection_width)
+
+
+def _own_loss(settings: config.Contrastive, *, seed: int) -> nn.Module | None:
+    if settings.loss is None:
+        return None
+    kind = parts.import_class(settings.loss, of=nn.Module)
+    with initial_weights(seed, "own loss"):
+        return kind(**settings.options)
 
 
 def _phase_projector(width: int, settings: config.Contrastive) -> nn.Linear:

@@ -1,0 +1,88 @@
+"""`ptacl try`: a loss of one's own on a small simulated cohort, first with an error in it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ptacl import config, trial
+
+ROOT = Path(__file__).parents[1]
+LOSS = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class Sigmoid(nn.Module):
+    def __init__(self, scale):
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.tensor(float(scale)).log())
+
+    def forward(self, z_ecg, z_cmr):
+        cosine = F.normalize(z_ecg, dim=1) @ F.normalize(z_cmr, dim=1).T
+        same = 2 * torch.eye(len(cosine)) - 1
+        return -F.logsigmoid(same * self.log_scale.exp() * cosine).sum(1).mean()
+"""
+SETTINGS = """
+models:
+  mine: {like: ptacl_centred, title: Mine, loss: my_loss:Sigmoid, options: {scale: 10}}
+encoders:
+  ecg: {width: 16, depth: 2, heads: 2}
+  cmr: {width: 16, depth: 2, heads: 2}
+"""
+
+
+def values() -> dict[str, Any]:
+    return config.read(ROOT / "config.yaml")
+
+
+def test_the_settings_of_a_trial_are_small_and_of_the_simulated_cohort() -> None:
+    given = values()
+    given["cohort"] |= {"source": "table", "table": "cohort.csv"}
+    found = config.parse(trial.settings(given, defaults=values(), model="ptacl"))
+    assert found.cohort.source == "simulated" and found.cohort.table is None
+    assert found.simulation.participants == trial.PEOPLE
+    for name in ("ecg_mae", "cmr_mae", "ptacl"):
+        entry = found.models[name]
+        assert isinstance(entry, config.Trained) and entry.training.epochs == 7
+    assert {row.model for row in found.regression.rows} == {"ptacl"}
+    assert {row.model for row in found.retrieval.rows} == {"ptacl"}
+
+
+def test_an_unknown_model_is_named() -> None:
+    with pytest.raises(ValueError, match="there is no model mine; models are ecg_random, "):
+        trial.settings(values(), defaults=values(), model="mine")
+
+
+@pytest.mark.pipeline
+def test_an_error_is_shown_once_and_the_corrected_loss_runs(tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text(SETTINGS)
+    (tmp_path / "my_loss.py").write_text(LOSS.replace("same * self", "same[:, 1:] * self"))
+    command = [sys.executable, "-m", "ptacl.cli", "try", "my.yaml", "--model", "mine"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+
+    def tried() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+
+    wrong = tried()
+    assert wrong.returncode == 2
+    assert "my_loss.py" in wrong.stderr and "must match the size of tensor" in wrong.stderr
+    log = (tmp_path / "results/trial/trial.log").read_text()
+    assert (
+        len(re.findall(r"^localrule train:", log, re.M)) == 3
+    )  # two autoencoders, and the model once
+
+    (tmp_path / "my_loss.py").write_text(LOSS)
+    right = tried()
+    assert right.returncode == 0, right.stderr
+    assert right.stdout.count("  train\n") == 1
+    assert "mine: 21 steps" in right.stdout
+    for value in ("R2 ", "P@10 "):
+        assert value in right.stdout
