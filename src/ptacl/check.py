@@ -35,8 +35,8 @@ def run(
 
     `demonstration` are the encoders of the project's own configuration, to recognise a run that
     uses them. `sample` is the number of pairs, spread over the cohort, that are actually
-    prepared. ValueError or FileNotFoundError, with a remedy, is raised for anything that would
-    stop the pipeline.
+    prepared. ValueError or FileNotFoundError, with a remedy, is raised if the settings, the
+    tables or the folders would stop the pipeline; :func:`problem` finds what else would.
     """
     settings.cohort.require_paths()
     import_own_classes(settings)

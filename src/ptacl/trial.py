@@ -145,11 +145,14 @@ def run(
             env=dict(environment),
         )
         assert process.stdout is not None
-        for line in process.stdout:
-            log.write(line)
-            if started := _STARTED.match(line):
-                yield f"  {started[1]}"
-    if process.wait():
+        try:
+            for line in process.stdout:
+                log.write(line)
+                if started := _STARTED.match(line):
+                    yield f"  {started[1]}"
+        finally:
+            process.wait()  # after Ctrl-C, which the pipeline receives too, until it has stopped
+    if process.returncode:
         raise ValueError(_failure(folder, model))
     yield from _results(folder, model)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ptacl import config
 from ptacl.cli.files import HOME, configuration_files
-from ptacl.cli.status import UNREADABLE, USABLE
+from ptacl.cli.status import INTERRUPTED, UNREADABLE, USABLE
 
 _WORKFLOW = ("Snakefile", "config.yaml", "workflow", "profiles", "envs")
 
@@ -183,10 +183,15 @@ def _try(args: argparse.Namespace) -> int:
     )
     places = [os.getcwd(), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
-    for line in trial.run(
+    lines = trial.run(
         args.folder, values=values, home=HOME, model=args.model, environment=environment
-    ):
-        print(line, flush=True)
+    )
+    try:
+        for line in lines:
+            print(line, flush=True)
+    except KeyboardInterrupt:
+        print("ptacl try: interrupted; the same command goes on", file=sys.stderr)
+        return INTERRUPTED
     return USABLE
 
 

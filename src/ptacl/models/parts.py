@@ -1,7 +1,8 @@
 """Describe small modules, such as projectors, so that they can be rebuilt without pickle.
 
 A description names the class and the arguments of its constructor. It is read from a file, so only
-subclasses of `torch.nn.Module` are ever called.
+subclasses of `torch.nn.Module` are ever called. The module that defines a class is imported: if it
+is not one of torch, it is a file of yours, in the current folder or on PYTHONPATH.
 """
 
 import importlib

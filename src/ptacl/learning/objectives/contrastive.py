@@ -23,10 +23,12 @@ class ContrastiveObjective(Objective):
 
     The loss is L = L_global + beta L_local, and beta L_phasewise if there is one. With
     `settings.loss`, a module of your own takes the place of L_global: it maps the projected ECGs
-    and CMRs of the whole batch, both (B, P), to a scalar. A batch has "ecg"
-    (B, L, S) and "cmr" (B, F, H, W). With a loss that compares phases it also has "beats" (B, T, M)
-    and "valid" (B,), which is False if the crop contains no complete beat. The best epoch is chosen
-    by the global term, because its meaning does not depend on the other losses.
+    and CMRs of the whole batch, both (B, P), to a scalar, and `temperature` and `direction_weight`
+    only apply to the other losses. The best epoch is chosen by the global term, because its meaning
+    does not depend on the other losses.
+
+    A batch has "ecg" (B, L, S) and "cmr" (B, F, H, W). With a loss that compares phases it also has
+    "beats" (B, T, M) and "valid" (B,), which is False if the crop contains no complete beat.
     """
 
     selection = "global"

@@ -29,6 +29,8 @@ class CrossAutoencoderObjective(Objective):
     coordinate is taken from the ECG if its noise is below one half.
     """
 
+    whole_batches = True
+
     def __init__(
         self,
         settings: config.CrossAutoencoder,

@@ -20,6 +20,8 @@ class SimCLRObjective(Objective):
     same order. The projector is not saved.
     """
 
+    whole_batches = True
+
     def __init__(
         self,
         settings: config.SimCLR,
