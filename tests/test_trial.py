@@ -1,4 +1,4 @@
-"""`ptacl try`: a loss of one's own on a small simulated cohort, first with an error in it."""
+"""`ptacl try` with the loss of docs/add-a-method.md, word for word, first with an error in it."""
 
 import os
 import re
@@ -12,25 +12,11 @@ import pytest
 from ptacl import config, trial
 
 ROOT = Path(__file__).parents[1]
-LOSS = """
-import torch
-from torch import nn
-from torch.nn import functional as F
-
-
-class Sigmoid(nn.Module):
-    def __init__(self, scale):
-        super().__init__()
-        self.log_scale = nn.Parameter(torch.tensor(float(scale)).log())
-
-    def forward(self, z_ecg, z_cmr):
-        cosine = F.normalize(z_ecg, dim=1) @ F.normalize(z_cmr, dim=1).T
-        same = 2 * torch.eye(len(cosine)) - 1
-        return -F.logsigmoid(same * self.log_scale.exp() * cosine).sum(1).mean()
-"""
-SETTINGS = """
-models:
-  mine: {like: ptacl_centred, title: Mine, loss: my_loss:Sigmoid, options: {scale: 10}}
+PAGE = (ROOT / "docs/add-a-method.md").read_text()
+LOSS, SETTINGS = (
+    re.search(rf"```{kind}\n(.*?)```", PAGE, flags=re.S).group(1) for kind in ("python", "yaml")
+)
+SMALL = """
 encoders:
   ecg: {width: 16, depth: 2, heads: 2}
   cmr: {width: 16, depth: 2, heads: 2}
@@ -61,9 +47,9 @@ def test_an_unknown_model_is_named() -> None:
 
 @pytest.mark.pipeline
 def test_an_error_is_shown_once_and_the_corrected_loss_runs(tmp_path: Path) -> None:
-    (tmp_path / "my.yaml").write_text(SETTINGS)
-    (tmp_path / "my_loss.py").write_text(LOSS.replace("same * self", "same[:, 1:] * self"))
-    command = [sys.executable, "-m", "ptacl.cli", "try", "my.yaml", "--model", "mine"]
+    (tmp_path / "my.yaml").write_text(SETTINGS + SMALL)
+    (tmp_path / "my_loss.py").write_text(LOSS.replace("same * logits", "same[:, 1:] * logits"))
+    command = [sys.executable, "-m", "ptacl.cli", "try", "my.yaml", "--model", "sigmoid"]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
 
     def tried() -> subprocess.CompletedProcess[str]:
@@ -83,6 +69,6 @@ def test_an_error_is_shown_once_and_the_corrected_loss_runs(tmp_path: Path) -> N
     right = tried()
     assert right.returncode == 0, right.stderr
     assert right.stdout.count("  train\n") == 1
-    assert "mine: 21 steps" in right.stdout
-    for value in ("R2 ", "P@10 "):
-        assert value in right.stdout
+    assert "sigmoid: 21 steps" in right.stdout
+    for statistic in ("R2", "P@10"):
+        assert re.search(rf"^  {re.escape(statistic)} +-?\d\.\d+  Sigmoid$", right.stdout, re.M)

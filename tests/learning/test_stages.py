@@ -205,7 +205,7 @@ def test_a_method_from_outside_the_package_trains(call, tmp_path, monkeypatch):
     """The recipe of the documentation, word for word, at the sizes of this cohort (whose records
     are alike in both halves).
     """
-    (tmp_path / "my_method.py").write_text(blocks("python")[0])
+    (tmp_path / "my_method.py").write_text(blocks("python")[-1])
     monkeypatch.syspath_prepend(str(tmp_path))
     written = yaml.safe_load(blocks("yaml")[-1])["models"]["ecg_order"]
     written["training"] |= {"epochs": 5, "warmup_epochs": 1, "batch_size": 13}
