@@ -81,6 +81,7 @@ rule all:
 localrules:
     all,
     data,
+    embeddings,
 
 
 rule data:

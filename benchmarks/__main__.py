@@ -18,10 +18,12 @@ from pathlib import Path
 
 from common import HEAD
 
-from ptacl import check, config
+from ptacl import check, config, training_cost
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "docs" / "performance.md", ROOT / "README.md")
+
+PAPER_VISITS, PLANNED_VISITS = 33_942, 100_000
 
 NAMES = ("models", "before", "steps", "ecg_preparation", "cmr_preparation", "evaluation", "dag")
 
@@ -48,28 +50,58 @@ def table(found: list[dict[str, object]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+ROWS = ("workflow/config/rows.yaml", "workflow/config/paper-rows.yaml")
+
+
+def paper(*more: str, seeds: int) -> config.Config:
+    """Return the configuration with the paper's sizes and a number of seeds of each model."""
+    paths = ("config.yaml", "workflow/config/paper.yaml", *more)
+    settings = config.stack(*(ROOT / path for path in paths))
+    return settings.model_copy(update={"seeds": list(range(seeds))})
+
+
 def costs() -> str:
-    """Return disk, memory and GPU hours for cohorts of the paper's sizes, as estimated by `ptacl
-    check`.
+    """Return the GPU hours of what people run at the paper's sizes, and the disk space, as `ptacl
+    check` estimates them.
     """
+    gpus = list(check.GPUS)
     lines = [
-        "| visits | stores, and maps as much again | GPU hours, all models of the main rows |",
-        "| --- | --- | --- |",
+        f"| what | visits | seeds | {' | '.join(gpu.removeprefix('NVIDIA ') for gpu in gpus)} |",
+        "| --- | --- | --- |" + " --- |" * len(gpus),
     ]
-    for visits in (33_942, 100_000):
-        settings = config.stack(ROOT / "config.yaml", ROOT / "workflow/config/paper.yaml")
-        facts = check.needs(settings, visits=visits, seconds={}, cores=1)
-        hours = "; ".join(
-            f"{gpu.removeprefix('one ')} {text.removesuffix(', estimate')}"
-            for gpu, text in facts["all trainings"].items()
-        )
-        lines.append(f"| {visits:,} | {facts['disk']['stores']} | {hours} |")
-    return "\n".join(lines) + "\n"
+
+    def add(what: str, settings: config.Config, *, visits: int, models: list[str] | None) -> None:
+        works = training_cost.trainings(settings, visits=visits, models=models)
+        seconds = check.gpu_seconds(sum(work.flops for work in works.values()))
+        hours = " | ".join(f"{seconds[gpu] / 3600:,.0f}" for gpu in gpus)
+        lines.append(f"| {what} | {visits:,} | {len(settings.seeds)} | {hours} |")
+
+    main = paper(seeds=1)
+    ptacl = main.needed(row for row in main.alignment.rows if row.model == "ptacl")
+    add("embeddings of PTACL", main, visits=PAPER_VISITS, models=ptacl)
+    for seeds in (1, 5):
+        add("main rows", paper(seeds=seeds), visits=PAPER_VISITS, models=None)
+        add("all rows", paper(*ROWS, seeds=seeds), visits=PAPER_VISITS, models=None)
+    add("main rows", main, visits=PLANNED_VISITS, models=None)
+    stores = [
+        check.needs(main, visits=visits, seconds={}, cores=1)["disk"]["stores"]
+        for visits in (PAPER_VISITS, PLANNED_VISITS)
+    ]
+    disk = (
+        f"Stores take {stores[0]} for {PAPER_VISITS:,} visits and {stores[1]} for "
+        f"{PLANNED_VISITS:,}, and maps take as much again."
+    )
+    return "\n".join([*lines, "", disk]) + "\n"
 
 
 def write_pages(found: list[dict[str, object]]) -> None:
-    """Write both tables between their marks in docs/performance.md and README.md."""
-    contents = {"benchmarks": table(found), "costs": costs()}
+    """Write both tables between their marks in docs/performance.md and README.md.
+
+    Without measurements, the table of the benchmarks stays as it is.
+    """
+    contents = {"costs": costs()}
+    if found:
+        contents["benchmarks"] = table(found)
     for page in PAGES:
         text = page.read_text()
         for mark, content in contents.items():
@@ -97,8 +129,9 @@ def main() -> None:
         help="only write the tables of docs/performance.md and README.md",
     )
     args = parser.parse_args()
+    found = json.loads(args.out.read_text()) if args.out.exists() else []
     if args.page:
-        write_pages(json.loads(args.out.read_text()))
+        write_pages(found)
         return
     if (
         len(args.only) > 1
@@ -107,7 +140,6 @@ def main() -> None:
             again = ["--only", name, "--rounds", str(args.rounds), "--out", str(args.out)]
             subprocess.run([sys.executable, str(Path(__file__).parent), *again], check=True)
         return
-    found = json.loads(args.out.read_text()) if args.out.exists() else []
     for name in args.only:
         module = importlib.import_module(name)
         print(f"\n{(module.__doc__ or '').splitlines()[0]}\n{HEAD}", flush=True)

@@ -16,7 +16,6 @@ import argparse
 import itertools
 import json
 import math
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -25,8 +24,8 @@ import pandas as pd
 from pydantic import TypeAdapter
 from scipy import stats
 
-from ptacl import config, participants
-from ptacl.evaluation import regression
+from ptacl import config
+from ptacl.evaluation import validation
 from ptacl.evaluation.summary import OWN_RANK
 from ptacl.learning import collapse
 from ptacl.report import records
@@ -93,27 +92,8 @@ def choice(run: Path, settings: config.Config) -> Iterator[Value]:
     Methods are chosen by these numbers. Rows with ridge regression are left out, because their
     strength was chosen with the same participants.
     """
-    private = run / "results/private"
-    of_model: dict[str, dict[int, Path]] = {}
-    for path in sorted((private / "embeddings").glob("*.npz")):
-        model, _, seed = path.stem.rpartition("-")
-        of_model.setdefault(model, {})[int(seed)] = path
-    rows = [row for row in settings.regression.rows if not row.ridge]
-    table = participants.read(private / "participants.csv", splits=["train", "validation"])
-    table["split"] = table["split"].replace("validation", "test")
-    with tempfile.TemporaryDirectory() as folder:
-        swapped = Path(folder) / "participants.csv"
-        table.to_csv(swapped, index=False)
-        found = regression.evaluate(
-            settings.regression.model_copy(update={"rows": rows, "bootstrap": 2}),
-            participants=swapped,
-            phenotypes=[phenotype.name for phenotype in settings.cohort.phenotypes],
-            embeddings=of_model,
-            probes={},
-            seed=0,
-        )
-        found.to_csv(swapped, index=False)
-        yield from of_regression(records.read(swapped))
+    table, _ = validation.evaluate(run, settings)
+    yield from of_regression(table)
 
 
 def interval(numbers: np.ndarray) -> tuple[float, float, float, float]:

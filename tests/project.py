@@ -58,7 +58,7 @@ class Project:
                     [rule, *re.findall(r"=([^,\s]+)", wildcards.group(1) if wildcards else "")]
                 )
             )
-        return sorted(n for n in named if n not in ("all", "data"))
+        return sorted(n for n in named if n not in ("all", "data", "embeddings"))
 
     def planned(self) -> list[str]:
         return self.jobs("--dry-run")

@@ -71,6 +71,10 @@ def world(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with board(folder / "results/tensorboard/ptacl-0") as watch:
         watch({"epoch": 1, "step": 3, "train_loss": 1.0})
     (folder / "my.yaml").write_text(yaml.safe_dump(settings))
+    for block in (block for page in PAGES for block in blocks(page, "yaml")):
+        named = re.match(r"# (\w+\.yaml)\n", block)
+        if named and named[1] != "my.yaml":
+            (folder / named[1]).write_text(block)
     shutil.copy(next(resting.glob("9000001_*.xml")), folder / "9000001_20205_2_0.xml")
     shutil.copy(folder / "9000001_20205_2_0.xml", folder / "my_ecg.xml")
     (folder / "more_ecgs").mkdir()
@@ -193,9 +197,11 @@ def test_settings_of_the_pages_are_taken(page: Path, block: str, tmp_path: Path)
         assert all(f"rule {name}:" in rules for name in values["set-resources"])
         return
     (tmp_path / "my.yaml").write_text(block)
-    paper = ROOT / "workflow/config/paper.yaml"
-    settings = config.stack(ROOT / "config.yaml", paper, tmp_path / "my.yaml")
-    assert settings != config.stack(ROOT / "config.yaml", paper)
+    before = [ROOT / "config.yaml", ROOT / "workflow/config/paper.yaml"]
+    if page.name == "platform.md":
+        before.append(ROOT / "workflow/config/ukb.yaml")
+    settings = config.stack(*before, tmp_path / "my.yaml")
+    assert settings != config.stack(*before)
 
 
 def test_the_pages_have_commands() -> None:

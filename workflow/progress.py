@@ -15,7 +15,7 @@ from ptacl import config, training_cost
 FLOPS = 50e9  # operations per second of a small training on two cores, until one has been measured
 _EVERY_S = 5  # jobs that end within this time share a line
 _ON_GPU = ("train", "embed")
-_NO_WORK = ("all", "data")  # rules that only collect outputs
+_NO_WORK = ("all", "data", "embeddings")  # rules that only collect outputs
 
 
 def follow(workflow: Any, settings: config.Config, *, benchmarks: Path, guess: bool) -> None:

@@ -22,7 +22,12 @@ from ptacl.preparation import Modality, Settings
 
 # Peak rates of bfloat16 matrix products, from the data sheets of the makers, and the fraction of
 # the peak rate that a small transformer reaches.
-GPUS = {"NVIDIA A100": 312e12, "NVIDIA H100": 989e12, "NVIDIA L4": 121e12}
+GPUS = {
+    "NVIDIA L4": 121e12,
+    "NVIDIA A10G": 70e12,
+    "NVIDIA A100": 312e12,
+    "NVIDIA H100": 989e12,
+}
 _SHARE_GPU, _SHARE_CPU = 0.15, 0.3
 _MATRIX = 1024
 _DETAILS = 10  # number of different exclusions of the sample that are listed
@@ -213,10 +218,15 @@ def needs(
             for name, work in works.items()
         },
         "all trainings": {
-            f"one {gpu}": "at least " + _hours(total / (_SHARE_GPU * peak)) + ", estimate"
-            for gpu, peak in GPUS.items()
+            f"one {gpu}": "at least " + _hours(seconds) + ", estimate"
+            for gpu, seconds in gpu_seconds(total).items()
         },
     }
+
+
+def gpu_seconds(flops: float) -> dict[str, float]:
+    """Return the least time in seconds that each GPU needs for `flops` operations."""
+    return {gpu: flops / (_SHARE_GPU * peak) for gpu, peak in GPUS.items()}
 
 
 def _rate() -> float:

@@ -33,11 +33,7 @@ def export(run: Path, *, model: str, out: Path, arrays: Sequence[str] = ()) -> t
 
     if out.suffix != ".parquet":
         raise ValueError(f"{out}: name a .parquet file, which keeps the digest of the model")
-    private = next(
-        (path for path in (run / "results/private", run / "private") if path.is_dir()), None
-    )
-    if private is None:
-        raise FileNotFoundError(f"{run} has no results/private: name the folder of a run")
+    private = participants.private_folder(run)
     path = private / "embeddings" / f"{model}.npz"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.npz"))) or "none"

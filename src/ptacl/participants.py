@@ -11,6 +11,17 @@ import pandas as pd
 SPLITS = ("train", "validation", "test")
 
 
+def private_folder(run: Path) -> Path:
+    """Return the folder `private` of a run, which is named by its own folder or its `results`.
+
+    Raises FileNotFoundError if there is none.
+    """
+    for path in (run / "results/private", run / "private"):
+        if path.is_dir():
+            return path
+    raise FileNotFoundError(f"{run} has no results/private: name the folder of a run")
+
+
 def visit_order(visit: str) -> tuple[str, int]:
     """Return the sort key of a visit `participant_number`.
 

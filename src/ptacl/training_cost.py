@@ -3,6 +3,7 @@
 The cost is the number of operations in matrix products and the number of samples, by arithmetic.
 """
 
+from collections.abc import Iterable
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -34,11 +35,13 @@ def needed(settings: config.Config) -> list[str]:
     return settings.needed(chain.from_iterable(table.rows for table in tables))
 
 
-def trainings(settings: config.Config, *, visits: int) -> dict[str, Work]:
-    """Return the cost of each training that the rows need, with those they start from."""
+def trainings(
+    settings: config.Config, *, visits: int, models: Iterable[str] | None = None
+) -> dict[str, Work]:
+    """Return the cost of each training that `models` need; by default, those of all rows."""
     share = 1 - settings.cohort.test_fraction - settings.cohort.validation_fraction
     costs: dict[str, Work] = {}
-    for name in needed(settings):
+    for name in needed(settings) if models is None else models:
         entry = settings.models[name]
         if not isinstance(entry, config.Trained):
             continue

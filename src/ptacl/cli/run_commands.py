@@ -1,4 +1,4 @@
-"""Commands about a run: ptacl workflow, check, try, config and export."""
+"""Commands about a run: ptacl workflow, check, try, config, validation and export."""
 
 import argparse
 import json
@@ -17,7 +17,7 @@ _WORKFLOW = ("Snakefile", "config.yaml", "workflow", "profiles", "envs")
 
 
 def add_commands(commands: Any) -> None:
-    """Add the five commands to the subparsers."""
+    """Add the six commands to the subparsers."""
     workflow = commands.add_parser(
         "workflow",
         help="copy the workflow into a folder, to run snakemake there",
@@ -117,6 +117,34 @@ def add_commands(commands: Any) -> None:
     )
     shown.set_defaults(run=_config)
 
+    validation = commands.add_parser(
+        "validation",
+        help="print the R² of validation participants, to choose between settings",
+        description="Print the mean R² of each row of Table 2 on the validation participants of a "
+        "run, to choose between methods or settings without the test participants. It needs only "
+        "the embeddings (snakemake embeddings). Exit status: 0 printed, 2 not (the reason is "
+        "printed).",
+    )
+    validation.add_argument(
+        "settings",
+        nargs="*",
+        type=Path,
+        metavar="CONFIG.yaml",
+        help="configuration files of the run; later files override earlier ones",
+    )
+    validation.add_argument(
+        "--run",
+        dest="folder",
+        type=Path,
+        default=Path(),
+        metavar="RUN",
+        help="folder of the run (default: the current one)",
+    )
+    validation.add_argument(
+        "--out", type=Path, metavar="FILE.csv", help="also write every number, by phenotype"
+    )
+    validation.set_defaults(run=_validation)
+
     export = commands.add_parser(
         "export",
         help="write the embeddings of a run to a parquet table",
@@ -192,6 +220,19 @@ def _try(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("ptacl try: interrupted; the same command goes on", file=sys.stderr)
         return INTERRUPTED
+    return USABLE
+
+
+def _validation(args: argparse.Namespace) -> int:
+    from ptacl.evaluation import validation
+
+    settings = config.stack(*configuration_files(*args.settings))
+    table, left_out = validation.evaluate(args.folder, settings)
+    print("\n".join(validation.lines(table)))
+    if left_out:
+        print(f"Left out (ridge regression, or no embeddings): {'; '.join(left_out)}")
+    if args.out:
+        table.to_csv(args.out, index=False)
     return USABLE
 
 

@@ -33,7 +33,8 @@ _Row = tuple[str, Node, Any]  # key, schema and value of a setting
 _WIDTH = 100  # of a longer value, only the number of items is printed
 _HEAD = """# Settings
 
-This page is generated from `src/ptacl/config` and `config.yaml`, by
+This page is for people who write a configuration file and want to look up a setting. It is
+generated from `src/ptacl/config` and `config.yaml`, by
 `ptacl config --reference > docs/configuration.md`.
 
 `ptacl config --explain KEY` prints the entry of one setting. `ptacl config my.yaml` prints the

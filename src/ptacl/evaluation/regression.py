@@ -40,17 +40,19 @@ def evaluate(
     embeddings: inputs.Files,
     probes: inputs.Files,
     seed: int,
+    measured_on: str = "test",
 ) -> pd.DataFrame:
     """Compute Table 2 for the rows of the settings, as a long table.
 
-    ECG rows are also evaluated by sex and age group.
+    ECG rows are also evaluated by sex and age group. `measured_on` is the split whose participants
+    take the place of the test participants.
     """
-    names_of_splits = ["train", "test"]
+    names_of_splits = {"train": "train", "test": measured_on}
     if any(row.ridge for row in settings.rows):
-        names_of_splits.append("validation")
+        names_of_splits["validation"] = "validation"
     splits = {
-        name: inputs.read_participants(participants, split=name, phenotypes=phenotypes)
-        for name in names_of_splits
+        role: inputs.read_participants(participants, split=name, phenotypes=phenotypes)
+        for role, name in names_of_splits.items()
     }
     train, test = splits["train"], splits["test"]
     generator = seeds.generator(seed, "bootstrap", "regression")
