@@ -245,6 +245,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--steps", type=int, default=240)
     parser.add_argument("--rate", type=float, default=1e-3, help="learning rate")
+    parser.add_argument(
+        "--at-most", type=int, default=len(READINGS), metavar="N", help="measure only N readings"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="CSV", help="table to extend")
     arguments = parser.parse_args()
     sizes = " + ".join(path.stem for path in arguments.config) or "default"
@@ -255,9 +258,8 @@ def main() -> None:
     else:
         arguments.out.write_text(",".join(COLUMNS) + "\n")
     setting = Setting(arguments.run, arguments.config)
-    for reading in READINGS:
-        if (sizes, reading.name) in known:
-            continue
+    missing = [reading for reading in READINGS if (sizes, reading.name) not in known]
+    for reading in missing[: arguments.at_most]:
         row = measured(
             reading, setting, size=arguments.batch, steps=arguments.steps, rate=arguments.rate
         )
