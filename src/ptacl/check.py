@@ -218,14 +218,14 @@ def needs(
             for name, work in works.items()
         },
         "all trainings": {
-            f"one {gpu}": "at least " + _hours(seconds) + ", estimate"
+            f"one {gpu}": "about " + _hours(seconds) + ", estimate"
             for gpu, seconds in gpu_seconds(total).items()
         },
     }
 
 
 def gpu_seconds(flops: float) -> dict[str, float]:
-    """Return the least time in seconds that each GPU needs for `flops` operations."""
+    """Return about how many seconds each GPU needs for `flops` operations."""
     return {gpu: flops / (_SHARE_GPU * peak) for gpu, peak in GPUS.items()}
 
 

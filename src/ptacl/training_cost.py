@@ -5,13 +5,13 @@ The cost is the number of operations in matrix products and the number of sample
 
 from collections.abc import Iterable
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ptacl import config
 
-_BACKWARD = 3  # a step costs about three times its forward pass
+_TRAINED = 3  # a layer that is trained costs about three times its forward pass
 _SAMPLE_S = 0.002  # crops, augmentation and batches on a CPU
 
 
@@ -45,25 +45,33 @@ def trainings(
         entry = settings.models[name]
         if not isinstance(entry, config.Trained):
             continue
-        encoders = settings.inputs_of(name).encoders.values()
+        encoders = settings.inputs_of(name).encoders
         passes = visits * share * entry.training.epochs * len(settings.seeds_of(name))
-        decoder, hidden = getattr(entry, "decoder", None), getattr(entry, "mask_ratio", 0.0)
-        forward = sum(_forward(encoder, decoder=decoder, hidden=hidden) for encoder in encoders)
-        costs[name] = Work(_BACKWARD * forward * passes, passes * len(encoders))
+        operations = sum(
+            _step(encoder, entry, frozen=entry.frozen(modality))
+            for modality, encoder in encoders.items()
+        )
+        costs[name] = Work(operations * passes, passes * len(encoders))
     return costs
 
 
-def _forward(encoder: config.AnyEncoder, *, decoder: Any, hidden: float) -> float:
-    """Return the operations in one forward pass of one sample.
+def _step(encoder: config.AnyEncoder, entry: config.Trained, *, frozen: int | str) -> float:
+    """Return the operations in the forward and backward pass of one sample.
 
     The encoder sees only the tokens that are not hidden; its decoder, if any, sees all tokens.
+    Frozen layers have no backward pass.
     """
     if isinstance(encoder, config.ResNet):
-        return 8.2e9 * (encoder.base_width / 64) ** 2 * (encoder.shape[1] / 224) ** 2
+        forward = 8.2e9 * (encoder.base_width / 64) ** 2 * (encoder.shape[1] / 224) ** 2
+        return forward if frozen == "all" else _TRAINED * forward
     tokens = float(np.prod(np.array(encoder.shape) // np.array(encoder.patch)))
-    operations = _transformer((1 - hidden) * tokens, encoder.depth, encoder.width)
+    seen = (1 - getattr(entry, "mask_ratio", 0.0)) * tokens
+    fixed = encoder.depth if frozen == "all" else int(frozen)
+    operations = _transformer(seen, fixed, encoder.width)
+    operations += _TRAINED * _transformer(seen, encoder.depth - fixed, encoder.width)
+    decoder = getattr(entry, "decoder", None)
     if decoder is not None:
-        operations += _transformer(tokens, decoder.depth, decoder.width)
+        operations += _TRAINED * _transformer(tokens, decoder.depth, decoder.width)
     return operations
 
 
