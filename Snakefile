@@ -18,6 +18,7 @@ sys.path.append(os.getcwd())  # for objectives and losses in files of your own
 import code_version
 import progress
 import ptacl.config as schema
+from ptacl import raw
 
 
 configfile: os.path.join(workflow.basedir, "config.yaml")

@@ -62,6 +62,13 @@ def test_it_tells_what_is_found_lost_and_needed(
     )
     assert len(facts["excluded because"]) == 10  # the most frequent ones
     assert any(reason.startswith("unreadable file: ") for reason in facts["excluded because"])
+    assert facts["storage"] == {
+        "files read twice": 20,
+        "of these, different": 0,
+        "a job stops beyond": "5 unreadable or missing files",
+        "the run stops beyond": "5 unreadable or missing files",
+        "the next run stops beyond": "5 vanished visits",
+    }
     assert {"disk", "memory", "preparation", "trainings", "all trainings"} <= set(facts)
     assert set(facts["trainings"]) == {
         "ecg_mae",
@@ -143,7 +150,7 @@ def test_the_simulated_cohort_tells_what_it_costs(
 @pytest.mark.parametrize(
     ("ecg", "cine", "reason"),
     [
-        ("nowhere/{}.xml", "nowhere/{}.zip", "unreadable file: no such file"),
+        ("nowhere/{}.xml", "nowhere/{}.zip", "file that does not exist"),
         ("{cine}", "{ecg}", "unreadable file: "),
     ],
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ptacl import config, training_cost
+from ptacl import check_storage, config, training_cost
 from ptacl.cmr.prepare import CMR
 from ptacl.cohort import manifest, sources, withdrawal
 from ptacl.cohort.inventory import BulkFile
@@ -82,13 +82,19 @@ def run(
             "excluded": dict(reasons.most_common()),
         },
         "excluded because": dict(details.most_common(_DETAILS)),
+        "storage": check_storage.facts(paired.pairs, settings),
         "models": sizes(settings.encoders, demonstration=demonstration),
     } | needs(settings, visits=len(table), seconds=seconds, cores=cores)
 
 
 def problem(facts: Mapping[str, Any], settings: config.Config) -> str:
     """Return what would stop the pipeline according to the facts of :func:`run`, or ""."""
-    sample, splits = facts.get("sample"), facts.get("splits")
+    sample, splits, storage = (facts.get(name) for name in ("sample", "splits", "storage"))
+    if storage and storage[check_storage.DIFFERENT]:
+        return (
+            f"{storage[check_storage.DIFFERENT]} of {storage[check_storage.READ]} files gave other "
+            "bytes when they were read again: the storage is not reliable"
+        )
     if sample and not sample["usable"]:
         return (
             f"none of the {sample['visits']} visits that were tried can be used; the reasons are "

@@ -15,10 +15,10 @@ class Reason(StrEnum):
     NO_ECG = "no ECG of this visit"
     NO_CMR = "no cine of this visit"
     DUPLICATE_FILE = "several files for one visit"
+    MISSING_FILE = "file that does not exist"
     UNREADABLE = "unreadable file"
     CHECKSUM = "failed checksum"
     GAP = "gap in the recording"
-    UNLISTED = "folder that cannot be listed"
     MISSING_LEAD = "missing or repeated lead"
     WRONG_LENGTH = "wrong number of samples"
     WRONG_RATE = "wrong sampling rate"
@@ -71,14 +71,3 @@ def explanation(error: BaseException, path: Path) -> str:
     """Return what a library says about a file for use in a detail, without the name of the file."""
     text = str(error).replace(str(path), "the file").replace(path.name, "the file")
     return from_file(text) or type(error).__name__
-
-
-def require_file(path: Path) -> None:
-    """Raise Excluded(UNREADABLE) unless the path is a regular file.
-
-    Opening a pipe would wait forever, and reading a device might never end.
-    """
-    if not Path(path).is_file():
-        raise Excluded(
-            Reason.UNREADABLE, "not a regular file" if Path(path).exists() else "no such file"
-        )

@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import BaseModel
 from tqdm import tqdm
 
-from ptacl import contact_sheet, store
+from ptacl import config, contact_sheet, lost_records, raw, store
 from ptacl.exclusions import Excluded
 
 _LOG = logging.getLogger("ptacl.preparation")
@@ -124,7 +124,8 @@ def prepare_shard(
             if not member[modality.name]:
                 continue
             visit = member["visit"]
-            examined = modality.examine(member, settings)
+            with raw.listed(_sizes(member)):
+                examined = modality.examine(member, settings)
             if examined.excluded:
                 reason, detail = examined.excluded.reason.value, examined.excluded.detail
                 shard.excluded.append({"visit": visit, "reason": reason, "detail": detail})
@@ -134,6 +135,15 @@ def prepare_shard(
             shard.quality[visit] = examined.facts | {"flags": examined.flags}
     shard.stored = writer.digest
     return shard
+
+
+def _sizes(member: Mapping[str, str]) -> dict[str, int]:
+    """Return the sizes of the files of a member by path, as the manifest recorded them."""
+    sizes = {}
+    for name in ("ecg", "cmr", "segmentation"):
+        if member.get(name) and member.get(f"{name}_bytes"):
+            sizes[member[name]] = int(member[f"{name}_bytes"])
+    return sizes
 
 
 def sheet_rows(doubts: list[float], number: int) -> list[int]:
@@ -186,6 +196,9 @@ def run(modality: Modality[Any]) -> None:
         "--settings", required=True, help=f"section {name} of the configuration, as JSON"
     )
     parser.add_argument(
+        "--storage", required=True, help="section storage of the configuration, as JSON"
+    )
+    parser.add_argument(
         "--store", type=Path, required=True, help="folder in which to write store.zarr"
     )
     parser.add_argument(
@@ -207,6 +220,14 @@ def run(modality: Modality[Any]) -> None:
     interval_s = 0.5 if sys.stderr.isatty() else 10
     bar = tqdm(members, desc=name.upper(), unit=unit, mininterval=interval_s)
     shard = prepare_shard(bar, modality=modality, settings=settings, directory=args.store)
+    limits = config.Storage.model_validate_json(args.storage)
+    lost_records.require_few(
+        shard.excluded,
+        of=len(members),
+        share=limits.lost_of_shard,
+        setting="storage.lost_of_shard",
+        where=str(args.members),
+    )
     draw_sheet(
         shard, modality=modality, settings=settings, directory=args.store, out_png=args.sheet
     )

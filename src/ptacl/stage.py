@@ -1,7 +1,8 @@
 """Run a stage of the pipeline.
 
-Errors caused by settings, files or the disk end the stage with one line and exit status 2. Any
-other error keeps its traceback.
+Errors caused by settings, files or the disk end the stage with one line and exit status 2, and
+storage that fails with exit status 75 (EX_TEMPFAIL): another try may succeed. Any other error keeps
+its traceback.
 """
 
 import errno
@@ -9,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable
 
-from ptacl import memory
+from ptacl import memory, raw
 
 _PARTICIPANT = re.compile(r"(?<!\d)[1-9]\d{6}(?!\d)")
 
@@ -17,11 +18,14 @@ _PARTICIPANT = re.compile(r"(?<!\d)[1-9]\d{6}(?!\d)")
 def run(main: Callable[[], None]) -> None:
     """Call the main function of a stage, with memory that is kept (:mod:`ptacl.memory`).
 
-    A ValueError or an OSError, whose text names the file and the remedy, becomes SystemExit(2).
+    A ValueError or an OSError, whose text names the file and the remedy, becomes SystemExit(2), and
+    Unavailable becomes SystemExit(75).
     """
     memory.keep()
     try:
         main()
+    except raw.Unavailable as error:
+        _end(str(error), status=raw.UNAVAILABLE)
     except OSError as error:
         _end(_of_system(error))
     except ValueError as error:
@@ -40,7 +44,7 @@ def _of_system(error: OSError) -> str:
     return f"{where}{error.strerror}" if error.strerror else str(error)
 
 
-def _end(text: str) -> None:
+def _end(text: str, *, status: int = 2) -> None:
     """Print one line without participant ids, which are in the names of raw data files."""
     print(f"error: {_PARTICIPANT.sub('[participant]', text)}", file=sys.stderr)
-    raise SystemExit(2)
+    raise SystemExit(status)

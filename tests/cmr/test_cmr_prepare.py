@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from phantom import decoys, heart, series, write_nifti, write_zip
+from storage import NO_LIMITS
 
 from ptacl import config, preparation, store
 from ptacl.cmr.examine import examine
@@ -63,7 +64,8 @@ def run(shard: Path, out: Path, settings: config.Cmr, monkeypatch: pytest.Monkey
     }
     arguments = [part for name, path in paths.items() for part in (f"--{name}", str(path))]
     out.mkdir(exist_ok=True)
-    monkeypatch.setattr(sys, "argv", ["prepare", *arguments, "--settings", config.dump(settings)])
+    arguments += ["--settings", config.dump(settings), "--storage", NO_LIMITS]
+    monkeypatch.setattr(sys, "argv", ["prepare", *arguments])
     preparation.run(CMR)
 
 

@@ -31,11 +31,14 @@ def test_content_and_not_the_name_tells_the_form(tmp_path: Path) -> None:
     assert read(packed).num_slices == 2
 
 
-def test_what_is_not_there_is_unreadable(tmp_path: Path) -> None:
-    for path in (tmp_path / "absent.zip", tmp_path):
+def test_nothing_to_read(tmp_path: Path) -> None:
+    for path, reason in (
+        (tmp_path / "absent.zip", Reason.MISSING_FILE),
+        (tmp_path, Reason.UNREADABLE),
+    ):
         with pytest.raises(Excluded) as error:
             read(path)
-        assert error.value.reason is Reason.UNREADABLE
+        assert error.value.reason is reason
 
 
 def test_a_segmentation_must_have_the_shape_of_its_cine(tmp_path: Path) -> None:
@@ -87,24 +90,8 @@ def test_a_refused_segmentation_tells_both_shapes(tmp_path: Path) -> None:
     assert error.value.detail == "2x2x48x56 for a cine of 3x2x48x56"
     with pytest.raises(Excluded) as error:
         read_labels(tmp_path / "absent.nii.gz", cine=cine)
-    assert error.value.reason is Reason.UNREADABLE
-    assert error.value.detail == "segmentation: no such file"
-
-
-def test_a_file_that_cannot_be_opened_is_unreadable(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    path = write_nifti(tmp_path / "sa.nii.gz", IMAGE)
-
-    def forbidden(*_: object) -> None:
-        raise PermissionError(path)
-
-    monkeypatch.setattr(Path, "open", forbidden)
-    with pytest.raises(Excluded) as error:
-        format_of(path)
-    assert error.value.reason is Reason.UNREADABLE
-    assert error.value.detail == "PermissionError"
+    assert error.value.reason is Reason.MISSING_FILE
+    assert error.value.detail == "segmentation"
 
 
 def test_the_segmentation_of_a_cine_has_its_name_whatever_the_case_of_the_suffix(

@@ -58,7 +58,7 @@ def test_a_zip_without_the_cine(tmp_path: Path) -> None:
         reason_of(lambda: read_zip(zipped(tmp_path, decoys(IMAGE[0, 0])))) is Reason.NO_SHORT_AXIS
     )
     assert reason_of(lambda: read_zip(zipped(tmp_path, {}))) is Reason.UNREADABLE
-    assert reason_of(lambda: read_zip(tmp_path / "absent.zip")) is Reason.UNREADABLE
+    assert reason_of(lambda: read_zip(tmp_path / "absent.zip")) is Reason.MISSING_FILE
 
 
 CAUSES = {

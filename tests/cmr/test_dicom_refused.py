@@ -53,14 +53,14 @@ def test_a_zip_or_folder_that_cannot_be_read_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     absent = tmp_path / "absent"
-    assert refusal(lambda: read_folder(absent)) == (Reason.UNREADABLE, "folder: FileNotFoundError")
-    assert refusal(lambda: read_zip(absent)) == (Reason.UNREADABLE, "zip: FileNotFoundError")
+    assert refusal(lambda: read_folder(absent)) == (Reason.MISSING_FILE, "")
+    assert refusal(lambda: read_zip(absent)) == (Reason.MISSING_FILE, "")
     garbage = tmp_path / "garbage.zip"
     garbage.write_bytes(b"PK garbage")
     assert refusal(lambda: read_zip(garbage)) == (Reason.UNREADABLE, "zip: BadZipFile")
     with garbage.open("wb") as file:
         file.truncate(2**29 + 1)
-    assert refusal(lambda: read_zip(garbage)) == (Reason.UNREADABLE, "zip: larger than 512 MiB")
+    assert refusal(lambda: read_zip(garbage)) == (Reason.UNREADABLE, "larger than 512 MiB")
     packed = zipped(tmp_path, series(IMAGE))
     monkeypatch.setattr("ptacl.cmr.dicom.series._MOST_FILES", T * Z + 1)  # and the manifest
     assert read_zip(packed).num_slices == Z

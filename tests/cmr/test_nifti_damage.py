@@ -113,7 +113,7 @@ def test_a_file_larger_than_512_mib_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(Excluded) as error:
         nifti.read(path)
     assert error.value.reason is Reason.UNREADABLE
-    assert error.value.detail == "NIfTI: larger than 512 MiB"
+    assert error.value.detail == "larger than 512 MiB"
 
 
 def test_one_byte_too_many_in_a_second_gzip_member_is_refused(tmp_path: Path) -> None:

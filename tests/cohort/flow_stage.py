@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from storage import NO_LIMITS
 
 from ptacl.cohort import flow
 from ptacl.report import flow as drawing
@@ -87,7 +88,7 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
                 (tmp_path / f"{name}{k}.json").write_text(
                     json.dumps(shard(visits[k::2], bad, cine=name == "cmr"))
                 )
-        arguments = ["--manifest", str(folder)]
+        arguments = ["--manifest", str(folder), "--storage", NO_LIMITS]
         for name in ("ecg", "cmr"):
             arguments += [f"--{name}", *(str(tmp_path / f"{name}{k}.json") for k in (1, 0))]
         for name in ("participants.csv", "current", "exclusions.csv", "flow.json"):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from storage import NO_LIMITS
 from test_withdrawal import store
 
 from ptacl import config
@@ -63,6 +64,8 @@ def stage(
         arguments = [
             "--settings",
             text,
+            "--storage",
+            NO_LIMITS,
             "--out",
             str(tmp_path / "out"),
             "--stores",

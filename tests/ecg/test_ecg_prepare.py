@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from recordings import any_record, beat_times, cardiosoft, counts, noise_mv, synthetic_mv
+from storage import NO_LIMITS
 
 from ptacl import config, preparation, store
 from ptacl.ecg.denoise import denoise
@@ -62,7 +63,8 @@ def run(
         "sheet": folder / out / "0.png",
     }
     options = [text for name, path in paths.items() for text in (f"--{name}", str(path))]
-    monkeypatch.setattr(sys, "argv", ["prepare", *options, "--settings", config.dump(settings)])
+    options += ["--settings", config.dump(settings), "--storage", NO_LIMITS]
+    monkeypatch.setattr(sys, "argv", ["prepare", *options])
     preparation.run(ECG)
     return json.loads(paths["manifest"].read_text())
 
@@ -96,7 +98,7 @@ def test_every_other_record_is_an_exclusion_with_its_reason(
         "9000005_2": Reason.MISSING_LEAD,
         "9000006_2": Reason.NO_R_PEAKS,
         "9000007_2": Reason.IMPLAUSIBLE_RATE,
-        "9000008_2": Reason.UNREADABLE,
+        "9000008_2": Reason.MISSING_FILE,
     }
     assert all("900000" not in row["detail"] for row in manifest["excluded"])
 
@@ -209,8 +211,8 @@ def test_a_member_without_an_ecg_is_neither_stored_nor_excluded(
 def test_an_exclusion_has_its_detail(folder: Path, settings: config.Ecg) -> None:
     members = [{"visit": "9000008_2", "ecg": str(folder / "absent.xml")}]
     outcome = shard_of(members, settings, folder / "none")
-    reason = Reason.UNREADABLE.value
-    assert outcome.excluded == [{"visit": "9000008_2", "reason": reason, "detail": "no such file"}]
+    reason = Reason.MISSING_FILE.value
+    assert outcome.excluded == [{"visit": "9000008_2", "reason": reason, "detail": ""}]
 
 
 def test_the_store_names_its_axes(folder: Path, settings: config.Ecg) -> None:

@@ -169,23 +169,6 @@ def test_files_of_any_format_are_found_and_xml_is_preferred(tmp_path: Path) -> N
     assert chosen["9000001_2"].path.endswith(".xml") and others[0].path.endswith(".dcm")
 
 
-def test_a_file_that_cannot_be_opened_is_unreadable(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    path = tmp_path / "9000001_20205_2_0.xml"
-    path.touch()
-
-    def forbidden(*_: object, **__: object) -> None:
-        raise PermissionError(path)
-
-    monkeypatch.setattr(Path, "open", forbidden)
-    with pytest.raises(Excluded) as error:
-        formats.open_file(path)
-    assert error.value.reason is Reason.UNREADABLE
-    assert error.value.detail == "PermissionError"
-
-
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "ISO-8859-1"])
 @pytest.mark.parametrize(
     "before",

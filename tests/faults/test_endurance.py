@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 from phantom import IMAGE, T, encode, series, write_nifti
 from project import Project
+from storage import NO_LIMITS
 
 from ptacl import config
 
@@ -164,7 +165,16 @@ def cine_stage(
     }
     options = [text for name, path in files.items() for text in (f"--{name}", str(path))]
     return subprocess.run(
-        [sys.executable, "-m", "ptacl.cmr.prepare", *options, "--settings", config.dump(settings)],
+        [
+            sys.executable,
+            "-m",
+            "ptacl.cmr.prepare",
+            *options,
+            "--settings",
+            config.dump(settings),
+            "--storage",
+            NO_LIMITS,
+        ],
         capture_output=True,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},

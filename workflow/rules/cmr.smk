@@ -18,7 +18,9 @@ rule prepare_cmr:
         runtime=240,
     params:
         settings=schema.dump(CONFIG.cmr),
+        storage=storage_argument,
         code=code_version.digest("ptacl.cmr.prepare"),
     shell:
         "python -m ptacl.cmr.prepare --members {input.members} --settings {params.settings:q}"
+        " --storage {params.storage}"
         " --store {output.store} --manifest {output.manifest} --sheet {output.sheet} > {log} 2>&1"

@@ -50,6 +50,7 @@ checkpoint manifest:
     params:
         settings=schema.dump(CONFIG.cohort),
         maps=maps_argument,
+        storage=storage_argument,
         code=code_version.digest("ptacl.cohort.manifest"),
         simulated=(
             f"--simulated {PRIVATE}/simulated --simulated-summary {PRIVATE}/simulated.json"
@@ -59,8 +60,8 @@ checkpoint manifest:
     shell:
         "python -m ptacl.cohort.manifest --settings {params.settings:q}"
         " --out results/private/cohort --stores results/private/ecg results/private/cmr"
-        " --embeddings results/private/embeddings --maps {params.maps} {params.simulated} > {log}"
-        " 2>&1"
+        " --embeddings results/private/embeddings --maps {params.maps}"
+        " --storage {params.storage} {params.simulated} > {log} 2>&1"
 
 
 # In addition to its outputs, this rule keeps undeclared files in `current/`, which list the visits
@@ -93,9 +94,10 @@ checkpoint flow:
         runtime=30,
     params:
         code=code_version.digest("ptacl.cohort.flow"),
+        storage=storage_argument,
         current=CURRENT,
     shell:
         "python -m ptacl.cohort.flow --manifest results/private/cohort --ecg {input.ecg}"
         " --cmr {input.cmr} --participants {output.participants} --current {params.current}"
-        " --exclusions {output.exclusions} --json {output.json} > {log} 2>&1 && echo ready"
+        " --storage {params.storage} --exclusions {output.exclusions} --json {output.json} > {log} 2>&1 && echo ready"
         " > {output.ready}"

@@ -34,16 +34,16 @@ def bulk_sources(wildcards):
 
 
 def subfolders(folder):
-    """List subfolders, except those of one participant, unreadable ones and non-UTF-8 names."""
+    """List subfolders, except those of one participant and those with non-UTF-8 names."""
     try:
-        entries = list(os.scandir(folder))
-    except OSError:
-        return []
-    return sorted(
-        e.path
-        for e in entries
-        if not e.name[:7].isdecimal() and e.name.isprintable() and os.path.isdir(e.path)
-    )
+        entries = raw.entries(folder) if raw.is_folder(folder) else []
+        return [
+            e.path
+            for e in entries
+            if not e.name[:7].isdecimal() and e.name.isprintable() and raw.is_folder(e)
+        ]
+    except raw.Unavailable as error:
+        raise WorkflowError(str(error))
 
 
 def members(wildcards):
@@ -81,6 +81,11 @@ def launcher(wildcards, resources):
 def maps_argument(wildcards, resources):
     """Return the settings of maps; untracked like `launcher`, so a new disk retrains nothing."""
     return shlex.quote(schema.dump(CONFIG.maps))
+
+
+def storage_argument(wildcards, resources):
+    """Return how much may be lost; untracked, as another limit does not change what was read."""
+    return shlex.quote(schema.dump(CONFIG.storage))
 
 
 def board_argument(wildcards, resources):

@@ -18,7 +18,9 @@ rule prepare_ecg:
         runtime=240,
     params:
         settings=schema.dump(CONFIG.ecg),
+        storage=storage_argument,
         code=code_version.digest("ptacl.ecg.prepare"),
     shell:
         "python -m ptacl.ecg.prepare --members {input.members} --settings {params.settings:q}"
+        " --storage {params.storage}"
         " --store {output.store} --manifest {output.manifest} --sheet {output.sheet} > {log} 2>&1"

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from ptacl import raw
 from ptacl.cli import model_commands, record_commands, run_commands
 from ptacl.cli.status import UNREADABLE
 
@@ -22,6 +23,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.path.append(os.getcwd())  # for objectives and projectors in files of your own
     try:
         return int(args.run(args))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, raw.Unavailable) as error:
         print(f"ptacl {args.command}: {error}", file=sys.stderr)
-        return UNREADABLE
+        return raw.UNAVAILABLE if isinstance(error, raw.Unavailable) else UNREADABLE

@@ -99,7 +99,7 @@ def _show(
     """Print what is known about a record, draw it, and return the exit status."""
     examined: Examined = modality.examine(paths, settings)
     excluded = examined.excluded
-    if excluded and excluded.reason is Reason.UNREADABLE:
+    if excluded and excluded.reason in (Reason.UNREADABLE, Reason.MISSING_FILE):
         print(f"ptacl inspect: {args.file.name}: {excluded}", file=sys.stderr)
         return UNREADABLE
     facts = {

@@ -15,9 +15,10 @@ import nibabel as nib
 import numpy as np
 from isal import igzip_lib
 
+from ptacl import raw
 from ptacl.cmr.cine import Cine
 from ptacl.cmr.orientation import Vector
-from ptacl.exclusions import Excluded, Reason, require_file
+from ptacl.exclusions import Excluded, Reason
 
 _MS = {"sec": 1000.0, "msec": 1.0, "usec": 0.001, "unknown": 1000.0}
 _CYCLE_MS = (250.0, 3000.0)
@@ -73,12 +74,9 @@ def _open(path: Path) -> tuple[nib.Nifti1Image, bytes]:
     """Return the image for its header, and the inflated bytes of the file, up to the size of a
     cine.
     """
-    require_file(path)
+    packed = raw.read(path, largest=8 * _MOST_VOXELS)
     try:
-        if Path(path).stat().st_size > 8 * _MOST_VOXELS:
-            raise Excluded(Reason.UNREADABLE, f"NIfTI: larger than {8 * _MOST_VOXELS // 2**20} MiB")
-        raw = Path(path).read_bytes()
-        head = _inflated(raw, most=_HEADER_BYTES)
+        head = _inflated(packed, most=_HEADER_BYTES)
         header = _kind(head).header_class.from_fileobj(io.BytesIO(head))
         voxels = math.prod(header.get_data_shape())
         if voxels > _MOST_VOXELS:
@@ -87,7 +85,7 @@ def _open(path: Path) -> tuple[nib.Nifti1Image, bytes]:
                 f"NIfTI: the header gives {voxels:,} voxels, more than a cine has",
             )
         size = int(header.get_data_offset()) + voxels * header.get_data_dtype().itemsize
-        content = _inflated(raw, most=size + 1)
+        content = _inflated(packed, most=size + 1)
         if len(content) > size:
             raise Excluded(Reason.UNREADABLE, "NIfTI: more voxels than the header gives")
         return _kind(content).from_bytes(content), content

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ptacl import raw
 from ptacl.cmr import nifti, orientation
 from ptacl.cmr.cine import Cine
 from ptacl.cmr.dicom import series
-from ptacl.exclusions import Excluded, Reason, require_file
+from ptacl.exclusions import Excluded, Reason
 
 _CINE, _SEGMENTATION = "sa.nii.gz", "seg_sa.nii.gz"
 
@@ -28,23 +29,23 @@ def read(path: Path, *, series_names: Sequence[str] = ()) -> Cine:
         case "dicom-folder":
             return series.read_folder(path, patterns=series_names).turned()
         case _:
-            return nifti.read(path / _CINE if path.is_dir() else path).turned()
+            return nifti.read(path / _CINE if raw.is_folder(path) else path).turned()
 
 
 def format_of(path: Path) -> str:
     """Return dicom-zip, dicom-folder or nifti, from the content and not from the name.
 
-    Raises Excluded(UNREADABLE) if the path is neither a folder nor a regular file.
+    Raises Excluded(UNREADABLE) if the path is neither a folder nor a regular file, and
+    Excluded(MISSING_FILE) if it does not exist.
     """
     path = Path(path)
-    if path.is_dir():
-        return "nifti" if (path / _CINE).is_file() else "dicom-folder"
-    require_file(path)
+    if raw.is_folder(path):
+        return "nifti" if raw.is_file(path / _CINE) else "dicom-folder"
     try:
-        with path.open("rb") as file:
+        with raw.open_file(path) as file:
             return "dicom-zip" if file.read(2) == b"PK" else "nifti"
     except OSError as error:
-        raise Excluded(Reason.UNREADABLE, type(error).__name__) from None
+        raise raw.excluded(error) from None
 
 
 def read_labels(path: Path, *, cine: Cine) -> np.ndarray:
@@ -56,7 +57,8 @@ def read_labels(path: Path, *, cine: Cine) -> np.ndarray:
     try:
         labels_TZRC, directions = nifti.read_labels(path)
     except Excluded as error:
-        raise Excluded(error.reason, f"segmentation: {error.detail}") from None
+        detail = f"segmentation: {error.detail}" if error.detail else "segmentation"
+        raise Excluded(error.reason, detail) from None
     if cine.turn is not None:
         own = orientation.find(directions) if directions is not None else None
         labels_TZRC = (own or cine.turn).stack(labels_TZRC)
@@ -75,16 +77,20 @@ def find_labels(path: Path) -> Path | None:
     Its name is seg_NAME, or seg_sa.nii.gz if that can belong to no other cine.
     """
     path = Path(path)
-    if path.is_dir():
+    if raw.is_folder(path):
         candidates = [path / _SEGMENTATION]
     elif path.name.lower().endswith((".nii", ".nii.gz")):
         candidates = [path.with_name(f"seg_{path.name}")]
     else:
-        only = (
-            len([p for p in path.parent.glob("*") if p.suffix.lower() == path.suffix.lower()]) == 1
-        )
-        candidates = [
-            path.with_name(f"seg_{path.stem}.nii.gz"),
-            *([path.with_name(_SEGMENTATION)] if only else []),
-        ]
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+        candidates = [path.with_name(f"seg_{path.stem}.nii.gz")]
+        endings = [Path(name).suffix.lower() for name in _names(path.parent)]
+        if endings.count(path.suffix.lower()) == 1:
+            candidates.append(path.with_name(_SEGMENTATION))
+    return next((candidate for candidate in candidates if raw.is_file(candidate)), None)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [entry.name for entry in raw.entries(folder)]
+    except OSError:
+        return []

@@ -21,6 +21,8 @@ from typing import Any, TextIO
 import numpy as np
 import pandas as pd
 
+from ptacl import raw
+
 _ROWS = 20000
 _GZIP, _UTF16 = b"\x1f\x8b", (b"\xff\xfe", b"\xfe\xff")
 _ZIP, _OLD_OFFICE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"  # workbooks of Excel since 2007, and before
@@ -40,7 +42,7 @@ def header(path: Path) -> list[str]:
 
     A file that is not a table, or that has a structural fault (:func:`check`), raises ValueError.
     """
-    with path.open("rb") as file:
+    with raw.open_file(path) as file:
         start = file.read(4)
     if start in (_ZIP, _OLD_OFFICE):
         kind = "an Excel workbook" if start == _OLD_OFFICE or _workbook(path) else "a zip archive"
@@ -52,7 +54,8 @@ def header(path: Path) -> list[str]:
         import pyarrow.parquet  # type: ignore[import-untyped]
 
         try:
-            return list(pyarrow.parquet.read_schema(path).names)
+            with raw.open_file(path) as file:
+                return list(pyarrow.parquet.read_schema(file).names)
         except (
             ValueError
         ) as error:  # pyarrow's errors derive from ValueError and do not name the file
@@ -113,8 +116,10 @@ def pieces(path: Path, *, columns: list[str]) -> Iterator[pd.DataFrame]:
     if path.suffix == ".parquet":
         import pyarrow.parquet
 
-        batches = pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=_ROWS, columns=columns)
-        yield from (batch.to_pandas(ignore_metadata=True) for batch in batches)
+        with raw.open_file(path) as file:
+            table = pyarrow.parquet.ParquetFile(file)
+            for batch in table.iter_batches(batch_size=_ROWS, columns=columns):
+                yield batch.to_pandas(ignore_metadata=True)
         return
     with open_text(path) as text:
         types = {columns[0]: "string"}
@@ -130,7 +135,7 @@ def pieces(path: Path, *, columns: list[str]) -> Iterator[pd.DataFrame]:
 
 def _workbook(path: Path) -> bool:
     try:
-        with zipfile.ZipFile(path) as file:
+        with raw.open_file(path) as packed, zipfile.ZipFile(packed) as file:
             return any(name.startswith("xl/") for name in file.namelist())
     except zipfile.BadZipFile:
         return False
@@ -155,10 +160,10 @@ def decimal_comma(path: Path) -> bool:
 @contextmanager
 def open_text(path: Path) -> Iterator[TextIO]:
     """Open a text file, gzipped or not, as UTF-16 if its byte order mark says so, else as UTF-8."""
-    with path.open("rb") as raw:
-        packed = raw.read(2) == _GZIP
-        raw.seek(0)
-        stream: Any = gzip.open(raw) if packed else raw
+    with raw.open_file(path) as file:
+        packed = file.read(2) == _GZIP
+        file.seek(0)
+        stream: Any = gzip.open(file) if packed else file
         encoding = "utf-16" if stream.read(2) in _UTF16 else "utf-8-sig"
         stream.seek(0)
         with io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="") as text:

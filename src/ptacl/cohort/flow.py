@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ptacl import files, stage
+from ptacl import config, files, lost_records, stage
 from ptacl import participants as people
 from ptacl.cohort.flow_counts import describe
 from ptacl.cohort.prepared import Prepared, check, merge
@@ -111,6 +111,9 @@ def main() -> None:
     parser.add_argument(
         "--json", required=True, type=Path, help="JSON file to write, with the counts"
     )
+    parser.add_argument(
+        "--storage", required=True, help="section storage of the configuration, as JSON"
+    )
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     manifest = pd.read_csv(args.manifest / "manifest.csv", dtype=str, keep_default_na=False)
@@ -122,6 +125,14 @@ def main() -> None:
     for modality, prepared in (("ecg", ecg), ("cmr", cmr)):
         only_this = unpaired.loc[unpaired["modality"] == modality, "visit"]
         check([*manifest["visit"], *only_this], prepared, stage=modality)
+    limits = config.Storage.model_validate_json(args.storage)
+    lost_records.require_few(
+        [*ecg.excluded, *cmr.excluded],
+        of=sum(len(prepared.usable) + len(prepared.excluded) for prepared in (ecg, cmr)),
+        share=limits.lost_of_cohort,
+        setting="storage.lost_of_cohort",
+        where=f"{args.ecg[0].parent}/*.json and {args.cmr[0].parent}/*.json",
+    )
     participants = join(manifest, ecg=ecg, cmr=cmr)
     flow = describe(manifest, participants, ecg=ecg, cmr=cmr, summary=summary)
     flow["pretraining"] = {}

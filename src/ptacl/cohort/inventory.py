@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-LOG = logging.getLogger(__name__)
+from ptacl import raw
 
-Unlisted = list[str]  # folders that cannot be listed; a search appends to this list
+LOG = logging.getLogger(__name__)
 
 _LEVELS = 2
 _KINDS = 3  # of names that an error lists
@@ -32,8 +32,9 @@ _CINE, _SEGMENTATION = "sa.nii.gz", "seg_sa.nii.gz"
 class BulkFile:
     """One file (or one NIfTI pair) of one imaging visit.
 
-    `size` is in bytes, and includes the segmentation of a cine. `array` is the last number of the
-    name. `folder` is the position of the folder in the configuration, from 0.
+    `size` is in bytes, 0 if the file does not exist. `array` is the last number of the name.
+    `folder` is the position of the folder in the configuration, from 0. `segmentation_size` is the
+    size of the segmentation, if there is one.
     """
 
     participant: str
@@ -43,6 +44,7 @@ class BulkFile:
     segmentation: str | None
     array: int
     folder: int
+    segmentation_size: int = 0
 
     @property
     def visit(self) -> str:
@@ -65,7 +67,7 @@ class BulkFile:
 Parse = Callable[["os.DirEntry[str]", int], BulkFile | None]
 
 
-def find_ecgs(folders: Sequence[Path | str], *, unlisted: Unlisted | None = None) -> list[BulkFile]:
+def find_ecgs(folders: Sequence[Path | str]) -> list[BulkFile]:
     """Find ECG files `EID_20205_I_A.xml`, in an order that does not depend on the file system.
 
     Files of other formats that are named in the same way are found too. All files of a visit are
@@ -82,13 +84,10 @@ def find_ecgs(folders: Sequence[Path | str], *, unlisted: Unlisted | None = None
         lambda entry, rank: None,
         setting="cohort.ecg_folders",
         names="EID_20205_2_0.xml",
-        unlisted=unlisted,
     )
 
 
-def find_cines(
-    folders: Sequence[Path | str], *, default_instance: int, unlisted: Unlisted | None = None
-) -> list[BulkFile]:
+def find_cines(folders: Sequence[Path | str], *, default_instance: int) -> list[BulkFile]:
     """Find short-axis cines.
 
     These are files `EID_20209_I_A.zip`, or folders `EID`, `EID_I` or `EID_20209_I_A` with
@@ -103,7 +102,7 @@ def find_cines(
         return _nifti(entry, rank, default_instance)
 
     names = f"EID_20209_2_0.zip or EID_20209_2_0/{_CINE}"
-    return _find(folders, cine, nifti, setting="cohort.cmr_folders", names=names, unlisted=unlisted)
+    return _find(folders, cine, nifti, setting="cohort.cmr_folders", names=names)
 
 
 def first_of_each_visit(files: Iterable[BulkFile]) -> tuple[dict[str, BulkFile], list[BulkFile]]:
@@ -127,20 +126,16 @@ def _find(
     *,
     setting: str,
     names: str,
-    unlisted: Unlisted | None,
 ) -> list[BulkFile]:
-    unlisted = [] if unlisted is None else unlisted
     found: dict[str, BulkFile] = {}
     others: Counter[str] = Counter()
     for rank, folder in enumerate(folders):
-        if not os.path.isdir(folder):
+        if not raw.is_folder(folder):
             raise ValueError(
                 f"{setting}: {folder} is not a folder: correct the path, or mount the "
                 "volume it is on"
             )
-        for match in _walk(
-            os.path.normpath(folder), file, subfolder, rank=rank, levels=_LEVELS, unlisted=unlisted
-        ):
+        for match in _walk(os.path.normpath(folder), file, subfolder, rank=rank, levels=_LEVELS):
             if isinstance(match, BulkFile):
                 found.setdefault(
                     match.path, match
@@ -160,32 +155,19 @@ def _find(
 
 
 def _walk(
-    folder: str, file: Parse, subfolder: Parse, *, rank: int, levels: int, unlisted: Unlisted
+    folder: str, file: Parse, subfolder: Parse, *, rank: int, levels: int
 ) -> Iterator[BulkFile | str]:
     """Yield the record of every file, or what kind of name a file has that is not a record.
 
-    A subfolder that is itself a record is not searched.
+    A subfolder that is itself a record is not searched. OSError is raised if a folder is gone.
     """
-    try:
-        with os.scandir(folder) as found:
-            entries = list(found)
-    except OSError as error:
-        LOG.warning(
-            "a folder cannot be listed (%s): its files count as missing; exclusions.csv "
-            "names the folder",
-            type(error).__name__,
-        )
-        unlisted.append(folder)
-        return
-    for entry in entries:
-        if not _is_folder(entry):
+    for entry in raw.entries(folder):
+        if not raw.is_folder(entry):
             yield file(entry, rank) or _kind(entry.name)
         elif match := subfolder(entry, rank):
             yield match
         elif levels:
-            yield from _walk(
-                entry.path, file, subfolder, rank=rank, levels=levels - 1, unlisted=unlisted
-            )
+            yield from _walk(entry.path, file, subfolder, rank=rank, levels=levels - 1)
 
 
 def _kind(name: str) -> str:
@@ -195,22 +177,12 @@ def _kind(name: str) -> str:
     return f"*{os.path.splitext(name)[1].lower()}"
 
 
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    """Whether an entry is a folder or a link to one; a broken or circular link is not."""
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
-
-
 def _named(entry: "os.DirEntry[str]", rank: int, pattern: re.Pattern[str]) -> BulkFile | None:
     if not (match := pattern.fullmatch(entry.name)):
         return None
     participant, instance, array = match.groups()
-    size = _size(entry.path)
-    return BulkFile(
-        participant, int(instance), entry.path, 0 if size is None else size, None, int(array), rank
-    )
+    size = raw.size(entry.path) or 0
+    return BulkFile(participant, int(instance), entry.path, size, None, int(array), rank)
 
 
 def _nifti(entry: "os.DirEntry[str]", rank: int, default_instance: int) -> BulkFile | None:
@@ -224,10 +196,11 @@ def _nifti(entry: "os.DirEntry[str]", rank: int, default_instance: int) -> BulkF
         participant=participant,
         instance=int(instance or short or default_instance),
         path=cine[0],
-        size=cine[1] + (segmentation[1] if segmentation else 0),
+        size=cine[1],
         segmentation=segmentation[0] if segmentation else None,
         array=int(array or 0),
         folder=rank,
+        segmentation_size=segmentation[1] if segmentation else 0,
     )
 
 
@@ -237,24 +210,16 @@ def _inside(folder: str, name: str) -> tuple[str, int] | None:
     The exact name is tried first, because listing a small folder takes six times as long.
     """
     path = f"{folder}{os.sep}{name}"
-    if (size := _size(path)) is None:
-        path = next(
-            (f"{folder}{os.sep}{other}" for other in _list(folder) if other.lower() == name), ""
-        )
-        size = _size(path) if path else None
+    if (size := raw.size(path)) is None:
+        others = (entry.path for entry in _entries(folder) if entry.name.lower() == name)
+        path = next(others, "")
+        size = raw.size(path) if path else None
     return None if size is None else (path, size)
 
 
-def _list(folder: str) -> list[str]:
+def _entries(folder: str) -> "list[os.DirEntry[str]]":
+    """List a folder, empty if it was deleted since it was found."""
     try:
-        return os.listdir(folder)
+        return raw.entries(folder)
     except OSError:
         return []
-
-
-def _size(path: str) -> int | None:
-    """Size in bytes, or None if the file does not exist."""
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return None

@@ -16,12 +16,11 @@ from typing import Any
 import pandas as pd
 
 from ptacl import config, participants, stage
-from ptacl.cohort import explanations, phenotypes, withdrawal
+from ptacl.cohort import explanations, phenotypes, vanished, withdrawal
 from ptacl.cohort.inventory import BulkFile
 from ptacl.cohort.pairing import Pairing, pair
 from ptacl.cohort.shards import divide, place, shard_lists, write_shard_lists
 from ptacl.cohort.sources import Sources, list_files, locate
-from ptacl.exclusions import Reason
 
 LOG = logging.getLogger(__name__)
 
@@ -116,14 +115,12 @@ def build(
         paths = source.tables or [str(settings.table)]
         raise ValueError(explanations.no_phenotype(paths, names, manifest, values))
     _require_values(manifest, names, unreadable=values.unreadable)
-    unlisted = [("", Reason.UNLISTED, folder) for folder in listed.unlisted]
-    paired = replace(paired, splits=listed.splits, exclusions=[*paired.exclusions, *unlisted])
+    paired = replace(paired, splits=listed.splits)
     checks = {
         "implausible": values.implausible,
         "inconsistent": values.inconsistent,
         "unreadable": values.unreadable,
         "repeated": values.repeated,
-        "unlisted_folders": len(unlisted),
     }
     summary = {
         **paired.counts,
@@ -203,6 +200,9 @@ def main() -> None:
         metavar="JSON",
         help="the `maps` section of the configuration; maps are deleted along with shards",
     )
+    parser.add_argument(
+        "--storage", required=True, help="the `storage` section of the configuration, as JSON"
+    )
     parser.add_argument("--simulated", type=Path, help="folder of the simulated cohort")
     parser.add_argument("--simulated-summary", type=Path, help="summary of the simulated cohort")
     args = parser.parse_args()
@@ -217,9 +217,14 @@ def main() -> None:
     withdrawal.purge_maps(
         config.Maps.model_validate_json(args.maps).folder if args.maps else "", purged=purged
     )
+    limits = config.Storage.model_validate_json(args.storage)
     manifest, paired, summary = build(settings, source, withdrawn=withdrawn)
     single, alone = unpaired(paired.single, settings=settings, given=paired.splits)
     texts = shard_lists([*paired.pairs, *single], shards=settings.shards, version=source.version)
+    if settings.source != "simulated":
+        vanished.require_few(
+            args.out, texts, settings=settings, withdrawn=withdrawn, share=limits.vanished
+        )
     written = write_shard_lists(args.out / "shards", texts)
     write(args.out, manifest=manifest, paired=paired, summary=summary)
     alone.to_csv(args.out / "unpaired.csv", index=False, lineterminator="\n")

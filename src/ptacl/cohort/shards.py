@@ -13,7 +13,16 @@ from pathlib import Path
 from ptacl import files, seeds
 from ptacl.cohort.inventory import BulkFile
 
-SHARD_COLUMNS = ["visit", "ecg", "ecg_bytes", "cmr", "cmr_bytes", "segmentation", "version"]
+SHARD_COLUMNS = [
+    "visit",
+    "ecg",
+    "ecg_bytes",
+    "cmr",
+    "cmr_bytes",
+    "segmentation",
+    "segmentation_bytes",
+    "version",
+]
 
 
 def divide(participant: str, *, validation_fraction: float, test_fraction: float) -> str:
@@ -47,7 +56,9 @@ def shard_lists(
         file = ecg or cine
         assert file is not None
         one = (ecg.path, ecg.size) if ecg else ("", "")
-        other = (cine.path, cine.size, cine.segmentation or "") if cine else ("", "", "")
+        other: tuple[str | int, ...] = ("", "", "", "")
+        if cine:
+            other = (cine.path, cine.size, cine.segmentation or "", cine.segmentation_size or "")
         writers[place(file.participant, shards=shards)].writerow(
             [file.visit, *one, *other, version]
         )

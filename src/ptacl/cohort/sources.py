@@ -77,7 +77,6 @@ class Listed:
     instances: list[int]
     values: PhenotypeTable | None = None
     splits: Mapping[str, str] = field(default_factory=dict)
-    unlisted: inventory.Unlisted = field(default_factory=list)
 
 
 def list_files(settings: config.Cohort, source: Sources) -> Listed:
@@ -86,9 +85,6 @@ def list_files(settings: config.Cohort, source: Sources) -> Listed:
         found = table_source.read(Path(settings.table), phenotypes=settings.phenotypes)
         instances = sorted({file.instance for file in (*found.ecgs, *found.cines)})
         return Listed(found.ecgs, found.cines, instances, found.values, found.splits)
-    unlisted: inventory.Unlisted = []
-    ecgs = inventory.find_ecgs(source.ecg_folders, unlisted=unlisted)
-    cines = inventory.find_cines(
-        source.cmr_folders, default_instance=settings.default_instance, unlisted=unlisted
-    )
-    return Listed(ecgs, cines, settings.instances, unlisted=unlisted)
+    ecgs = inventory.find_ecgs(source.ecg_folders)
+    cines = inventory.find_cines(source.cmr_folders, default_instance=settings.default_instance)
+    return Listed(ecgs, cines, settings.instances)

@@ -6,17 +6,15 @@ sex (0 or female, 1 or male), age, height_cm and weight_kg. Paths are absolute o
 folder of the table. An empty path means that the visit does not have this file.
 """
 
-import os
 import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ptacl import config
+from ptacl import config, raw
 from ptacl.cohort import csv_tables
 from ptacl.cohort.column_names import COVARIATES, SEX_WORDS
 from ptacl.cohort.inventory import BulkFile
@@ -68,7 +66,8 @@ def read(path: Path, *, phenotypes: list[config.Phenotype]) -> TableSource:
 
 def _text(path: Path) -> pd.DataFrame:
     if path.suffix == ".parquet":
-        return pd.read_parquet(path).astype("string").fillna("").astype(str)
+        with raw.open_file(path) as file:
+            return pd.read_parquet(file).astype("string").fillna("").astype(str)
     with csv_tables.open_text(path) as file:
         rows = pd.read_csv(file, sep=csv_tables.separator(path), dtype=str, keep_default_na=False)
     return rows.map(str.strip)
@@ -121,19 +120,19 @@ def _files(path: Path, rows: pd.DataFrame, kind: str) -> list[BulkFile]:
     ):
         if name:
             place, beside = path.parent / name, str(path.parent / label) if label else None
-            size = sum(_size(p) for p in (place, beside) if p)
             found.append(
-                BulkFile(participant, int(visit), str(place), size, beside, array=0, folder=0)
+                BulkFile(
+                    participant,
+                    int(visit),
+                    str(place),
+                    size=raw.size(place) or 0,
+                    segmentation=beside,
+                    array=0,
+                    folder=0,
+                    segmentation_size=(raw.size(beside) or 0) if beside else 0,
+                )
             )
     return found
-
-
-def _size(path: Any) -> int:
-    """Size in bytes, or 0 if the file does not exist; the reader excludes such a file later."""
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0
 
 
 def _splits(path: Path, rows: pd.DataFrame) -> dict[str, str]:

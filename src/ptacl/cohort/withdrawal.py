@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ptacl import files
+from ptacl import files, raw
 
 EXAMPLE = "alignment_example.png"
 
@@ -20,7 +20,8 @@ def read_lists(paths: Sequence[Path | str]) -> set[str]:
     """
     ids = set()
     for path in paths:
-        lines = Path(path).read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        with raw.open_file(path) as file:
+            lines = file.read().decode("utf-8-sig", errors="replace").splitlines()
         for number, line in enumerate(lines, start=1):
             text = line.strip().strip("\"'").strip()
             if text and not (text.isascii() and text.isdecimal() and len(text) == 7):

@@ -36,6 +36,7 @@ from ptacl.config.parts import (
     Maps,
     Modality,
     ResNet,
+    Storage,
     Training,
 )
 from ptacl.config.phase_losses import Local, Phasewise
@@ -92,6 +93,7 @@ __all__ = [
     "Section",
     "SimCLR",
     "Simulation",
+    "Storage",
     "Supervised",
     "TableRow",
     "Trained",

@@ -21,6 +21,7 @@ from ptacl.config.parts import (
     Inputs,
     Maps,
     Modality,
+    Storage,
 )
 from ptacl.config.section import Section
 from ptacl.config.tables import (
@@ -46,6 +47,7 @@ class Config(Section):
         description="simulated cohort, used if cohort.source is simulated"
     )
     cohort: Cohort = Field(description="participants")
+    storage: Storage = Field(description="how many raw files may be lost before a run stops")
     ecg: Ecg = Field(description="ECG preparation")
     cmr: Cmr = Field(description="CMR preparation")
     encoders: Encoders = Field(description="model sizes")

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ptacl.config.section import Count, Positive, Section
+from ptacl.config.section import Count, Positive, Section, Share
 
 Modality = Literal["ecg", "cmr"]
 Over = Literal["lead", "group", "sample", "cohort"]
@@ -70,6 +70,28 @@ class Maps(Section):
             "largest size of all copies; the least recently used go first, and memory is used "
             "if one does not fit"
         ),
+    )
+
+
+class Storage(Section):
+    """How many raw files may be lost before a run stops, because the storage may have failed.
+
+    Up to five are always allowed, and 1 allows all.
+    """
+
+    lost_of_shard: Share = Field(
+        description=(
+            "largest share of the files of a preparation job that do not exist or cannot be read"
+        )
+    )
+    lost_of_cohort: Share = Field(
+        description="largest share of the files of a cohort that do not exist or cannot be read"
+    )
+    vanished: Share = Field(
+        description=(
+            "largest share of the visits of the last run that may be missing in the same folders "
+            "without a withdrawal"
+        )
     )
 
 

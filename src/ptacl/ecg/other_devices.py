@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ptacl import config
+from ptacl import config, raw
 from ptacl.ecg import from_arrays
 from ptacl.ecg.read import LEADS, EcgRecord
 from ptacl.exclusions import Excluded, Reason, explanation, from_file
@@ -29,13 +29,15 @@ OF_ROOT = {  # readers of XML, by root element
     "ECG": "mortara_el250.MortaraEL250Parser",
 }
 _HL7, _WFDB = "AnnotatedECG", "wfdb.WFDBParser"
+_LARGEST_BYTES = 2**26
 _LEADS = {lead.lower() for lead in LEADS}
 
 
-def read(path: Path, *, root: str | None, settings: config.Ecg) -> EcgRecord:
-    """Read a file, whose root element is `root` if it is XML.
+def read(path: Path, content: bytes, *, root: str | None, settings: config.Ecg) -> EcgRecord:
+    """Read a file of known content, whose root element is `root` if it is XML.
 
-    Raises Excluded if it cannot be used.
+    The library reads a copy on a local disk, which cannot fail as a mount can. Raises Excluded if
+    the file cannot be used.
     """
     try:
         import ecgdatakit
@@ -43,23 +45,26 @@ def read(path: Path, *, root: str | None, settings: config.Ecg) -> EcgRecord:
         raise Excluded(
             Reason.UNREADABLE, "not a CardioSoft file; other formats need pip install ecgdatakit"
         ) from None
-    with _explained(path), warnings.catch_warnings(record=True) as caught:
+    with (
+        _copy(path, content) as copy,
+        _explained(copy),
+        warnings.catch_warnings(record=True) as caught,
+    ):
         warnings.simplefilter("always")
         if root is not None:
-            found = _parser(OF_ROOT[root]).parse(path)
-        elif path.suffix.lower() == ".hea":
-            with _plain_wfdb(path) as header:
-                found = _parser(_WFDB).parse(header)
+            found = _parser(OF_ROOT[root]).parse(copy)
+        elif copy.suffix.lower() == ".hea":
+            found = _parser(_WFDB).parse(copy)
         else:
-            known = ecgdatakit.FileParser.detect_format(path)
+            known = ecgdatakit.FileParser.detect_format(copy)
             if known is None:
                 raise Excluded(
                     Reason.UNREADABLE, "not an ECG format that docs/other-cohorts.md lists"
                 )
-            found = known["parser_class"]().parse(path)
+            found = known["parser_class"]().parse(copy)
         leads = [lead for lead in found.leads if _is_used(lead)]
         if any(np.isnan(lead.samples).any() for lead in leads):
-            leads = _with_ordinary_padding(path, leads)
+            leads = _with_ordinary_padding(copy, leads)
     _check_sums(caught, leads)
     _check_gaps(found, leads, settings=settings)
     if root == _HL7 and (bad := [lead.label for lead in leads if not lead.adc_resolution]):
@@ -179,29 +184,38 @@ def _millivolts(lead: Any) -> np.ndarray:
 
 
 @contextmanager
-def _plain_wfdb(path: Path) -> Iterator[Path]:
-    """Yield a copy of a WFDB header in the plainest form, next to links to its signal files.
+def _copy(path: Path, content: bytes) -> Iterator[Path]:
+    """Yield a copy of a file, and of the signal files of a WFDB header, in a temporary folder."""
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name) / f"record{path.suffix}"
+        if path.suffix.lower() == ".hea":
+            content = _plain_wfdb(path, content, folder=copy.parent)
+        copy.write_bytes(content)
+        yield copy
+
+
+def _plain_wfdb(path: Path, content: bytes, *, folder: Path) -> bytes:
+    """Return a WFDB header in the plainest form, and copy its signal files to `folder`.
 
     The record line keeps the number of signals, the rate and the number of samples. Record names
     with a suffix, times and dates in other orders, and folders in file names then do no harm.
-    Records of several segments are left as they are.
     """
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    content = [line for line in lines if line.strip() and not line.startswith("#")]
-    if not content or re.search(r"/\d+$", content[0].split()[0]):
-        yield path
-        return
-    with tempfile.TemporaryDirectory() as name:
-        folder, links = Path(name), dict[str, str]()
-        plain = [" ".join(["record", *content[0].split()[1:4]])]
-        for line in content[1:]:
-            file, _, rest = line.partition(" ")
-            source = (path.parent / file).resolve()
-            if not source.is_relative_to(path.parent.resolve()):
-                raise Excluded(Reason.UNREADABLE, "signal file outside the folder of the header")
-            if file not in links:
-                links[file] = f"signals{len(links)}{source.suffix}"
-                (folder / links[file]).symlink_to(source)
-            plain.append(f"{links[file]} {rest}")
-        (folder / "record.hea").write_text("\n".join(plain) + "\n", encoding="utf-8")
-        yield folder / "record.hea"
+    lines = content.decode("utf-8", errors="replace").splitlines()
+    stated = [line for line in lines if line.strip() and not line.startswith("#")]
+    if not stated:
+        return content
+    if re.search(r"/\d+$", stated[0].split()[0]):
+        raise Excluded(Reason.UNREADABLE, "a WFDB record of several segments")
+    copies: dict[str, str] = {}
+    plain = [" ".join(["record", *stated[0].split()[1:4]])]
+    for line in stated[1:]:
+        file, _, rest = line.partition(" ")
+        source = (path.parent / file).resolve()
+        if not source.is_relative_to(path.parent.resolve()):
+            raise Excluded(Reason.UNREADABLE, "signal file outside the folder of the header")
+        if file not in copies:
+            copies[file] = f"signals{len(copies)}{source.suffix}"
+            signals = raw.read(path.parent / file, largest=_LARGEST_BYTES)
+            (folder / copies[file]).write_bytes(signals)
+        plain.append(f"{copies[file]} {rest}")
+    return ("\n".join(plain) + "\n").encode()

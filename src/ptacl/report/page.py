@@ -123,9 +123,6 @@ def table_notes(checks: Mapping[str, Any]) -> list[str]:
         if count:
             fault = "visits whose volumes contradict the values derived from them"
             notes.append(f"{chamber}: {count:,} {fault}")
-    unlisted = checks.get("unlisted_folders", 0)
-    if unlisted:
-        notes.append(f"{unlisted:,} folders could not be listed, so their files count as missing")
     repeated = checks.get("repeated", 0)
     if repeated:
         notes.append(f"{repeated:,} values that occur twice and agree")

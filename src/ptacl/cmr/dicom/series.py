@@ -8,7 +8,6 @@ participant.
 """
 
 import io
-import os
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from typing import IO, TypeVar
 
 import pydicom
 
+from ptacl import raw
 from ptacl.cmr.cine import Cine, no_faults
 from ptacl.cmr.dicom import candidates, images, stack
 from ptacl.cmr.dicom.candidates import Plane
@@ -40,13 +40,9 @@ def read_zip(path: Path, *, patterns: Sequence[str] = ()) -> Cine:
 
     The zip is first read into memory, because random access over a network mount is slow.
     """
+    content = raw.read(path, largest=_LARGEST_BYTES)
     try:
-        if Path(path).stat().st_size > _LARGEST_BYTES:
-            raise Excluded(Reason.UNREADABLE, f"zip: larger than {_LARGEST_BYTES // 2**20} MiB")
-        data = Path(path).read_bytes()
-        archive = zipfile.ZipFile(io.BytesIO(data))
-    except Excluded:
-        raise
+        archive = zipfile.ZipFile(io.BytesIO(content))
     except (OSError, zipfile.BadZipFile, ValueError) as error:
         raise Excluded(Reason.UNREADABLE, f"zip: {type(error).__name__}") from None
     with archive:
@@ -68,10 +64,6 @@ def _open(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
     return archive.open(member)
 
 
-def _open_file(path: Path) -> IO[bytes]:
-    return path.open("rb")
-
-
 def read_folder(path: Path, *, patterns: Sequence[str] = ()) -> Cine:
     """Read a cine from a folder of DICOM files, which can have subfolders, such as one per series.
 
@@ -80,24 +72,23 @@ def read_folder(path: Path, *, patterns: Sequence[str] = ()) -> Cine:
     Excluded(UNREADABLE, NO_SHORT_AXIS), and the exclusions of :func:`ptacl.cmr.dicom.stack.build`.
     """
     try:
-        files = [(f.name, partial(_open_file, f)) for f in _files_below(path)]
+        files = [(f.name, partial(raw.open_file, f)) for f in _files_below(path)]
     except OSError as error:
-        raise Excluded(Reason.UNREADABLE, f"folder: {type(error).__name__}") from None
+        raise raw.excluded(error) from None
     if len(files) > _MOST_FILES:
         raise Excluded(Reason.UNREADABLE, f"folder: {len(files):,} files")
     return _read(files, format="dicom-folder", patterns=patterns)
 
 
 def _files_below(path: Path) -> list[Path]:
-    """List the files of a folder and its subfolders; raises OSError if one cannot be listed."""
-
-    def stop(error: OSError) -> None:
-        raise error
-
+    """List the files of a folder and its subfolders; raises OSError if one is gone."""
     found = []
-    for folder, _, names in os.walk(path, onerror=stop):
-        found += [Path(folder) / name for name in names]
-    return sorted(file for file in found if file.is_file())
+    for entry in raw.entries(path):
+        if raw.is_folder(entry):
+            found += _files_below(Path(entry.path))
+        elif raw.is_file(entry.path):
+            found.append(Path(entry.path))
+    return sorted(found)
 
 
 def _read(files: Files, *, format: str, patterns: Sequence[str]) -> Cine:
