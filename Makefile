@@ -3,7 +3,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-PIP = $(BIN)/pip install --quiet --disable-pip-version-check --constraint envs/requirements.lock
+# envs/requirements-cuda12.lock for NVIDIA drivers older than 580
+LOCK ?= envs/requirements.lock
+PIP = $(BIN)/pip install --quiet --disable-pip-version-check --constraint $(LOCK)
 
 .PHONY: run quick rows test faults mutants check docs benchmark benchmark-run clean
 
@@ -12,7 +14,8 @@ PIP = $(BIN)/pip install --quiet --disable-pip-version-check --constraint envs/r
 CORES = $(shell getconf _NPROCESSORS_ONLN)
 THREADS = $(shell expr '(' $(CORES) + 3 ')' / 4)
 
-SNAKEMAKE = PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --resources gpu=4 \
+# Losses and objectives of your own are imported from this folder.
+SNAKEMAKE = PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}" snakemake --cores all --resources gpu=4 \
   --set-threads train=$(THREADS) embed=$(THREADS)
 
 run: $(VENV)/.run
@@ -94,11 +97,11 @@ $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-$(VENV)/.run: $(VENV)/.python pyproject.toml envs/requirements.lock
+$(VENV)/.run: $(VENV)/.python pyproject.toml $(LOCK)
 	$(PIP) --editable .
 	touch $@
 
-$(VENV)/.test: $(VENV)/.python pyproject.toml envs/requirements.lock
+$(VENV)/.test: $(VENV)/.python pyproject.toml $(LOCK)
 	$(PIP) --editable '.[test,slurm]'
 	touch $@ $(VENV)/.run
 
@@ -106,7 +109,7 @@ $(VENV)/.mutants: $(VENV)/.test
 	$(PIP) --editable '.[test,slurm,mutants]'
 	touch $@
 
-$(VENV)/.docs: $(VENV)/.python pyproject.toml envs/requirements.lock
+$(VENV)/.docs: $(VENV)/.python pyproject.toml $(LOCK)
 	$(PIP) --editable '.[docs]'
 	touch $@
 

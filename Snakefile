@@ -58,6 +58,9 @@ MODELS = CONFIG.needed(
 )
 
 
+require_own_modules()
+
+
 include: "workflow/rules/cohort.smk"
 include: "workflow/rules/ecg.smk"
 include: "workflow/rules/cmr.smk"

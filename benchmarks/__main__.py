@@ -18,7 +18,7 @@ from pathlib import Path
 
 from common import HEAD
 
-from ptacl import check, config, training_cost
+from ptacl import check_needs, config, training_cost
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "docs" / "performance.md", ROOT / "README.md")
@@ -64,7 +64,7 @@ def costs() -> str:
     """Return the GPU hours of what people run at the paper's sizes, and the disk space, as `ptacl
     check` estimates them.
     """
-    gpus = list(check.GPUS)
+    gpus = list(check_needs.GPUS)
     lines = [
         f"| what | visits | seeds | {' | '.join(gpu.removeprefix('NVIDIA ') for gpu in gpus)} |",
         "| --- | --- | --- |" + " --- |" * len(gpus),
@@ -72,7 +72,7 @@ def costs() -> str:
 
     def add(what: str, settings: config.Config, *, visits: int, models: list[str] | None) -> None:
         works = training_cost.trainings(settings, visits=visits, models=models)
-        seconds = check.gpu_seconds(sum(work.flops for work in works.values()))
+        seconds = check_needs.gpu_seconds(sum(work.flops for work in works.values()))
         hours = " | ".join(f"{seconds[gpu] / 3600:,.0f}" for gpu in gpus)
         lines.append(f"| {what} | {visits:,} | {len(settings.seeds)} | {hours} |")
 
@@ -84,7 +84,7 @@ def costs() -> str:
         add("all rows", paper(*ROWS, seeds=seeds), visits=PAPER_VISITS, models=None)
     add("main rows", main, visits=PLANNED_VISITS, models=None)
     stores = [
-        check.needs(main, visits=visits, seconds={}, cores=1)["disk"]["stores"]
+        check_needs.needs(main, visits=visits, seconds={}, cores=1)["disk"]["stores"]
         for visits in (PAPER_VISITS, PLANNED_VISITS)
     ]
     disk = (

@@ -48,7 +48,7 @@ def test_it_tells_what_is_found_lost_and_needed(
     facts = json.loads(capsys.readouterr().out)
     assert PEOPLE - 5 <= facts["cohort"]["paired visits"] <= PEOPLE + 5
     assert (
-        sum(facts["splits"].values())
+        sum(facts["splits before exclusions"].values())
         == facts["cohort"]["paired visits"]
         == facts["sample"]["visits"]
     )
@@ -62,6 +62,11 @@ def test_it_tells_what_is_found_lost_and_needed(
     )
     assert len(facts["excluded because"]) == 10  # the most frequent ones
     assert any(reason.startswith("unreadable file: ") for reason in facts["excluded because"])
+    assert facts["cohort"]["ids on withdrawal lists"] == 2
+    few = facts["splits before exclusions"]["train"]
+    assert few < 64 and facts["warnings"]["models.ptacl"] == (
+        f"its batches of 64 exceed the {few} training participants: it will hardly learn"
+    )
     assert facts["storage"] == {
         "files read twice": 20,
         "of these, different": 0,
@@ -96,7 +101,7 @@ def test_a_missing_validation_set_stops_before_the_run(
         yaml.safe_dump(values | {"models": {"global": {"training": {"select": "last"}}}})
     )
     assert cli.main(["check", str(path), "--sample", "1", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["splits"]["validation"] == 0
+    assert json.loads(capsys.readouterr().out)["splits before exclusions"]["validation"] == 0
 
 
 def test_no_id_is_told(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

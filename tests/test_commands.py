@@ -182,6 +182,39 @@ def test_a_forgotten_configuration_replaces_nothing(source: str, tmp_path: Path)
     assert refused == (run.returncode != 0) == (source != "simulated")
 
 
+def test_models_of_the_paper_are_not_replaced_by_those_of_the_demonstration(
+    tmp_path: Path,
+) -> None:
+    """A run that was started with paper.yaml, and a second call without it."""
+    folder = tmp_path / "results/models/global-0"
+    folder.mkdir(parents=True)
+    for name in ("ecgs", "cmrs"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "table.csv").write_text("eid\n")
+    cohort = {"source": "files", "ecg_folders": ["ecgs"], "cmr_folders": ["cmrs"]}
+    cohort["phenotype_tables"] = ["table.csv"]
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump({"cohort": cohort}))
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "-n",
+        "--cores",
+        "2",
+        "-s",
+        str(ROOT / "Snakefile"),
+    ]
+    for name, refused in (("paper", True), ("quick", False)):
+        sizes = config.stack(ROOT / "config.yaml", ROOT / f"workflow/config/{name}.yaml")
+        inputs = sizes.inputs_of("global").model_dump(mode="json")
+        (folder / "config.json").write_text(json.dumps({"description": {"inputs": inputs}}))
+        run = subprocess.run(
+            [*command, "--configfile", "my.yaml"], cwd=tmp_path, capture_output=True, text=True
+        )
+        said = run.stdout + run.stderr
+        assert ("results holds models of other sizes" in said) == refused == (run.returncode != 0)
+
+
 SETTINGS = [(page, block) for page in PAGES for block in blocks(page, "yaml")]
 
 

@@ -170,6 +170,10 @@ def test_commands_that_use_a_model(
     cine = next((results / "private/simulated").rglob("*_20209_2_0.zip"))
     status, _, said = ptacl("predict", cine)
     assert status == 2 and "add --modality cmr" in said
+    (tmp_path / "folder").mkdir()
+    shutil.copy(good[0], tmp_path / "folder")
+    status, told, _ = ptacl("predict", tmp_path / "folder")
+    assert status == 0 and told.count("\n") == 11
     for text in (said, told):
         assert "Traceback" not in text
 

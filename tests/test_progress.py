@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ptacl import check, config
+from ptacl import check_needs, config
 
 ROOT = Path(__file__).parents[1]
 _SPEC = importlib.util.spec_from_file_location("progress", ROOT / "workflow/progress.py")
@@ -51,12 +51,12 @@ def test_costs_of_the_default_rows_are_those_that_check_tells(
     costs = progress.costs(settings)
     assert costs["ptacl"] == costs["global"] > costs["cmr_mae"] > 0 and "ecg_random" not in costs
     # Both on a machine of the same speed.
-    monkeypatch.setattr(check, "_rate", lambda: progress.FLOPS / check._SHARE_CPU)
+    monkeypatch.setattr(check_needs, "rate", lambda: progress.FLOPS / check_needs.SHARE_CPU)
     visits = settings.simulation.participants
-    told = check.needs(settings, visits=visits, seconds={}, cores=1)["trainings"]
+    told = check_needs.needs(settings, visits=visits, seconds={}, cores=1)["trainings"]
     assert told.keys() == costs.keys()
     for name, text in told.items():
-        assert text == f"{check._hours(costs[name])} on the CPU of this machine, estimate"
+        assert text == f"{check_needs.hours(costs[name])} on the CPU of this machine, estimate"
     three = progress.costs(settings.model_copy(update={"seeds": [0, 1, 2]}))
     assert three["ptacl"] == pytest.approx(costs["ptacl"])
 

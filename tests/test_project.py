@@ -47,8 +47,8 @@ def test_no_tracked_file_holds_a_path_of_a_machine_or_a_package_host() -> None:
     assert not hits
 
 
-def versions() -> dict[str, str]:
-    lines = (ROOT / "envs" / "requirements.lock").read_text().splitlines()
+def versions(lock: str = "requirements.lock") -> dict[str, str]:
+    lines = (ROOT / "envs" / lock).read_text().splitlines()
     return dict(line.split("==") for line in lines if line and not line.startswith("#"))
 
 
@@ -65,6 +65,12 @@ def test_lock_holds_every_dependency_at_a_version_in_its_range() -> None:
         name = re.sub(r"[-_.]+", "-", requirement.name).lower()
         assert name in locked, f"{name} is not in the lock"
         assert requirement.specifier.contains(locked[name]), f"{text} excludes {locked[name]}"
+
+
+def test_the_versions_for_cuda_12_differ_only_in_pytorch() -> None:
+    ours, older = versions(), versions("requirements-cuda12.lock")
+    assert {name for name in ours | older if ours.get(name) != older.get(name)} == {"torch"}
+    assert older["torch"] == "2.10.0"
 
 
 def test_conda_environment_and_container_install_the_lock() -> None:

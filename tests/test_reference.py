@@ -257,3 +257,20 @@ def test_a_comment_that_repeats_a_description_has_its_words(
     assert len(pairs) > 40
     near = [pair for pair in pairs if difflib.SequenceMatcher(None, *pair[1:]).ratio() > 0.7]
     assert not [pair for pair in near if pair[1] not in pair[2]]
+
+
+def test_two_entries_are_compared(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Inherited values count, and values of settings that only one kind has."""
+    slow = {"like": "ptacl", "title": "Slow", "training": {"learning_rate": 1.0e-3}}
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump({"models": {"slow": slow}}))
+    command = ["config", str(tmp_path / "my.yaml"), "--compare"]
+    assert cli.main([*command, "ptacl", "slow"]) == 0
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["ptacl", "slow"],
+        ["training.learning_rate", "0.003", "0.001"],
+    ]
+    assert cli.main([*command, "global", "ptacl"]) == 0
+    rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()[1:])
+    assert rows["local.sigma"].split() == ["-", "0.1"]
+    assert cli.main([*command, "global", "nothing"]) == 2
+    assert "there is no model nothing; models are ecg_random" in capsys.readouterr().err

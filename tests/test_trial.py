@@ -68,7 +68,7 @@ def test_an_error_is_shown_once_and_the_corrected_loss_runs(tmp_path: Path) -> N
     (tmp_path / "my_loss.py").write_text(LOSS)
     right = tried()
     assert right.returncode == 0, right.stderr
-    assert right.stdout.count("  train\n") == 1
+    assert right.stdout.count("  train sigmoid\n") == 1 and "(guessing " in right.stdout
     assert "sigmoid: 21 steps" in right.stdout
     for statistic in ("R2", "P@10"):
         assert re.search(rf"^  {re.escape(statistic)} +-?\d\.\d+  Sigmoid$", right.stdout, re.M)

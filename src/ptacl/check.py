@@ -3,8 +3,6 @@
 No participant id is reported, and nothing is written.
 """
 
-import os
-import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -12,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ptacl import check_storage, config, training_cost
+from ptacl import check_needs, check_storage, config, training_cost
 from ptacl.cmr.prepare import CMR
 from ptacl.cohort import manifest, sources, withdrawal
 from ptacl.cohort.inventory import BulkFile
@@ -20,16 +18,6 @@ from ptacl.ecg.prepare import ECG
 from ptacl.exclusions import Excluded
 from ptacl.preparation import Modality, Settings
 
-# Peak rates of bfloat16 matrix products, from the data sheets of the makers, and the fraction of
-# the peak rate that a small transformer reaches.
-GPUS = {
-    "NVIDIA L4": 121e12,
-    "NVIDIA A10G": 70e12,
-    "NVIDIA A100": 312e12,
-    "NVIDIA H100": 989e12,
-}
-_SHARE_GPU, _SHARE_CPU = 0.15, 0.3
-_MATRIX = 1024
 _DETAILS = 10  # number of different exclusions of the sample that are listed
 
 
@@ -48,10 +36,9 @@ def run(
     if settings.cohort.source == "simulated":
         visits = settings.simulation.participants
         cohort = {"source": "simulated", "visits": visits}
-        models = sizes(settings.encoders, demonstration=demonstration)
-        return {"cohort": cohort, "models": models} | needs(
-            settings, visits=visits, seconds={}, cores=cores
-        )
+        models = check_needs.sizes(settings.encoders, demonstration=demonstration)
+        found = check_needs.needs(settings, visits=visits, seconds={}, cores=cores)
+        return {"cohort": cohort, "models": models} | found | check_needs.device()
     source = sources.locate(settings.cohort, simulated=None, summary=None)
     withdrawn = withdrawal.read_lists(source.withdrawals)
     table, paired, summary = manifest.build(settings.cohort, source, withdrawn=withdrawn)
@@ -66,30 +53,38 @@ def run(
     excluded, seconds, used = _sample(paired.pairs, settings, number=sample)
     reasons = Counter(error.reason.value for error in excluded)
     details = Counter(str(error) for error in excluded)
-    return {
-        "cohort": {
-            "source": settings.cohort.source,
-            **found,
-            "not paired": _without_zeros(not_paired),
-            "paired visits": len(table),
-        },
-        "splits": splits,
-        "phenotypes": values,
-        "tables": _without_zeros(summary["tables"]),
-        "sample": {
-            "visits": used,
-            "usable": used - len(excluded),
-            "excluded": dict(reasons.most_common()),
-        },
-        "excluded because": dict(details.most_common(_DETAILS)),
-        "storage": check_storage.facts(paired.pairs, settings),
-        "models": sizes(settings.encoders, demonstration=demonstration),
-    } | needs(settings, visits=len(table), seconds=seconds, cores=cores)
+    return (
+        {
+            "cohort": {
+                "source": settings.cohort.source,
+                **found,
+                "ids on withdrawal lists": len(withdrawn),
+                "not paired": _without_zeros(not_paired),
+                "paired visits": len(table),
+            },
+            "splits before exclusions": splits,
+            "warnings": _large_batches(settings, people=splits["train"]),
+            "phenotypes": values,
+            "tables": _without_zeros(summary["tables"]),
+            "sample": {
+                "visits": used,
+                "usable": used - len(excluded),
+                "excluded": dict(reasons.most_common()),
+            },
+            "excluded because": dict(details.most_common(_DETAILS)),
+            "storage": check_storage.facts(paired.pairs, settings),
+            "models": check_needs.sizes(settings.encoders, demonstration=demonstration),
+        }
+        | check_needs.needs(settings, visits=len(table), seconds=seconds, cores=cores)
+        | check_needs.device()
+    )
 
 
 def problem(facts: Mapping[str, Any], settings: config.Config) -> str:
     """Return what would stop the pipeline according to the facts of :func:`run`, or ""."""
-    sample, splits, storage = (facts.get(name) for name in ("sample", "splits", "storage"))
+    sample, splits, storage = (
+        facts.get(name) for name in ("sample", "splits before exclusions", "storage")
+    )
     if storage and storage[check_storage.DIFFERENT]:
         return (
             f"{storage[check_storage.DIFFERENT]} of {storage[check_storage.READ]} files gave other "
@@ -100,6 +95,8 @@ def problem(facts: Mapping[str, Any], settings: config.Config) -> str:
             f"none of the {sample['visits']} visits that were tried can be used; the reasons are "
             'listed above under "excluded because": check paths and columns'
         )
+    if unusable := facts.get("device", {}).get(check_needs.PROBLEM):
+        return str(unusable)
     if splits and not splits["validation"]:
         for name in training_cost.needed(settings):
             entry = settings.models[name]
@@ -128,6 +125,19 @@ def import_own_classes(settings: config.Config) -> None:
                 assemble.objective_class(entry)
             except ValueError as error:
                 raise ValueError(f"models.{name}: {error}") from None
+
+
+def _large_batches(settings: config.Config, *, people: int) -> dict[str, str]:
+    """Return a warning for each contrastive training with batches larger than its training set."""
+    found = {}
+    for name in training_cost.needed(settings):
+        entry = settings.models[name]
+        if isinstance(entry, config.Contrastive) and entry.training.batch_size > people:
+            found[f"models.{name}"] = (
+                f"its batches of {entry.training.batch_size} exceed the {people} training "
+                "participants: it will hardly learn"
+            )
+    return found
 
 
 def _without_zeros(counts: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,97 +185,12 @@ def _prepare(
     return reasons, spent
 
 
-def sizes(encoders: config.Encoders, *, demonstration: config.Encoders) -> dict[str, Any]:
-    """Describe the encoders to train, with a note if they are those of the demonstration."""
-    found = {}
-    for name, encoder in (("ECG encoder", encoders.ecg), ("CMR encoder", encoders.cmr)):
-        shape, patch = (" x ".join(map(str, axes)) for axes in (encoder.shape, encoder.patch))
-        found[name] = (
-            f"input {shape}, patch {patch}, {encoder.depth} layers, width {encoder.width}, "
-            f"{encoder.heads} heads"
-        )
-    if encoders == demonstration:
-        found["note"] = (
-            "sizes of the demonstration; for those of the paper, give "
-            "workflow/config/paper.yaml as the first file, and for a few thousand patients "
-            "workflow/config/small.yaml"
-        )
-    return found
-
-
-def needs(
-    settings: config.Config, *, visits: int, seconds: Mapping[str, float], cores: int
-) -> dict[str, Any]:
-    """Estimate the disk space, memory and time that `visits` visits need.
-
-    `seconds` is the measured preparation time per record, by modality.
-    """
-    ecg_bytes, cmr_bytes = (
-        12 * settings.ecg.num_samples * 4,
-        settings.cmr.frames * settings.cmr.size**2,
-    )
-    works = training_cost.trainings(settings, visits=visits)
-    here = os.path.abspath("results" if os.path.isdir("results") else ".")
-    total, rate = sum(work.flops for work in works.values()), _SHARE_CPU * _rate()
-    stored = _gb(visits * (ecg_bytes + cmr_bytes))
-    return {
-        "disk": {
-            "stores": stored,
-            "maps": stored if settings.maps.folder else _gb(0),
-            "free": _gb(shutil.disk_usage(here).free),
-        },
-        "memory": {"to hold what trainings read": stored, "of this machine": _gb(_memory())},
-        "preparation": {
-            m: _hours(s * visits / cores) + f" on {cores} cores, measured"
-            for m, s in seconds.items()
-        },
-        "trainings": {
-            name: _hours(work.seconds(rate)) + " on the CPU of this machine, estimate"
-            for name, work in works.items()
-        },
-        "all trainings": {
-            f"one {gpu}": "about " + _hours(seconds) + ", estimate"
-            for gpu, seconds in gpu_seconds(total).items()
-        },
-    }
-
-
-def gpu_seconds(flops: float) -> dict[str, float]:
-    """Return about how many seconds each GPU needs for `flops` operations."""
-    return {gpu: flops / (_SHARE_GPU * peak) for gpu, peak in GPUS.items()}
-
-
-def _rate() -> float:
-    """Measure the operations per second of a matrix product that takes some milliseconds."""
-    a = np.ones((_MATRIX, _MATRIX), np.float32)
-    a @ a
-    start = time.perf_counter()
-    a @ a
-    return float(2 * _MATRIX**3 / (time.perf_counter() - start))
-
-
-def _memory() -> int:
-    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-
-
-def _gb(size: float) -> str:
-    return f"{size / 1e9:.1f} GB"
-
-
-def _hours(seconds: float) -> str:
-    return (
-        f"{seconds / 3600:.1f} h"
-        if seconds >= 3600
-        else f"{seconds / 60:.1f} min"
-        if seconds >= 60
-        else f"{seconds:.0f} s"
-    )
-
-
 def lines(facts: Mapping[str, Any]) -> list[str]:
     """Format the facts as lines of text, grouped by section."""
     out: list[str] = []
     for section, values in facts.items():
+        if not values:
+            continue
         out.append(f"{section}")
         for key, value in values.items():
             text = (

@@ -4,6 +4,7 @@ The trial is the pipeline itself with few people and few steps, so an error appe
 long run. Its numbers say nothing about the method.
 """
 
+import math
 import re
 import subprocess
 import sys
@@ -20,6 +21,7 @@ PEOPLE = 160  # about 100 train
 _BATCH, _EPOCHS = 32, 7  # about 20 steps
 _LOG = "trial.log"
 _STARTED = re.compile(r"^(?:rule|checkpoint|localrule) (\w+):")
+_WILDCARDS = re.compile(r"^ +wildcards: (?:model|shard)=(\w+)")
 _FAILED_LINES = 25
 
 
@@ -146,10 +148,16 @@ def run(
         )
         assert process.stdout is not None
         try:
+            job = ""
             for line in process.stdout:
                 log.write(line)
                 if started := _STARTED.match(line):
-                    yield f"  {started[1]}"
+                    job = started[1]
+                elif job and (named := _WILDCARDS.match(line)):
+                    job += f" {named[1]}"
+                elif job and not line.strip():
+                    yield f"  {job}"
+                    job = ""
         finally:
             process.wait()  # after Ctrl-C, which the pipeline receives too, until it has stopped
     if process.returncode:
@@ -177,7 +185,9 @@ def _results(folder: Path, model: str) -> Iterator[str]:
         yield f"{model}: {int(last['step'])} steps"
         for name in epochs.columns:
             if name.startswith(("train_", "validation_")) and not name.endswith("_chance"):
-                yield f"  {name:24} {first[name]:.4g} -> {last[name]:.4g}"
+                chance = last.get(f"{name}_chance", float("nan"))
+                guessing = "" if math.isnan(chance) else f"  (guessing {chance:.4g})"
+                yield f"  {name:24} {first[name]:.4g} -> {last[name]:.4g}{guessing}"
     for table, statistic in (("regression", "R2"), ("retrieval", "P@10")):
         path = folder / f"results/tables/{table}.csv"
         if path.exists():

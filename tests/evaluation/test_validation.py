@@ -89,3 +89,12 @@ def test_a_reference_without_embeddings_is_named(
     assert "is compared with Global, which has no embeddings yet" in capsys.readouterr().err
     assert cli.main([*command[:-1], str(tmp_path)]) == 2
     assert "no results/private: name the folder of a run" in capsys.readouterr().err
+
+
+def test_a_run_without_embeddings_of_any_row(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (run / "results/private/embeddings").iterdir():
+        path.unlink()
+    assert cli.main(["validation", str(tmp_path / "my.yaml"), "--run", str(run)]) == 2
+    assert "no embeddings of any row: run snakemake embeddings" in capsys.readouterr().err

@@ -15,6 +15,40 @@ def require_surroundings():
             " configuration files again (--configfile), or run in another folder (--directory)"
         )
 
+    if CONFIG.cohort.source != "simulated":
+        require_sizes()
+
+
+def require_sizes():
+    """Check that models are not replaced by those of the demonstration, in which sizes are small."""
+    if CONFIG.encoders != schema.stack(Path(workflow.basedir, "config.yaml")).encoders:
+        return
+    for path in Path("results/models").glob("*/config.json"):
+        model = path.parent.name.rpartition("-")[0]
+        sizes = json.loads(path.read_text())["description"]["inputs"]["encoders"]
+        if model in CONFIG.models and sizes != schema_sizes(model):
+            raise WorkflowError(
+                "results holds models of other sizes than those of config.yaml, which would replace"
+                " them: give the file with the sizes again (such as workflow/config/paper.yaml),"
+                " before your own, or run in another folder (--directory)"
+            )
+
+
+def schema_sizes(model):
+    """Return the encoder sizes of an entry, as its model folder would hold them."""
+    return CONFIG.inputs_of(model).model_dump(mode="json")["encoders"]
+
+
+def require_own_modules():
+    """Check that files with objectives and losses of the user are found, before any job starts."""
+    for model in MODELS:
+        for module in objectives_of(model):
+            if not importlib.util.find_spec(module):
+                raise WorkflowError(
+                    f"models.{model}: there is no module {module}: put its file into the folder where"
+                    " you start the command, or on PYTHONPATH"
+                )
+
 
 def bulk_sources(wildcards):
     """List inputs that change with the cohort: the simulation, or the folders with records."""
@@ -81,6 +115,11 @@ def launcher(wildcards, resources):
 def maps_argument(wildcards, resources):
     """Return the settings of maps; untracked like `launcher`, so a new disk retrains nothing."""
     return shlex.quote(schema.dump(CONFIG.maps))
+
+
+def gpus_argument(wildcards, resources):
+    """Return the number of GPUs of a job; untracked, as it does not change the result."""
+    return str(int(resources.gpu))
 
 
 def storage_argument(wildcards, resources):

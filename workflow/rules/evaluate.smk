@@ -25,10 +25,12 @@ rule embed:
     params:
         settings=schema.dump(CONFIG.embedding),
         maps=maps_argument,
+        gpus=gpus_argument,
         shards=lambda w: shards_of(w.model),
         code=lambda w: code_version.digest("ptacl.evaluation.embed", *encoders_of(w.model)),
     shell:
         "python -m ptacl.evaluation.embed --settings {params.settings:q} --maps {params.maps}"
+        " --gpus {params.gpus}"
         " --participants {input.participants} {params.shards} --model $(dirname {input.model})"
         " --out {output} > {log} 2>&1"
 

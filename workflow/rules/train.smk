@@ -31,6 +31,7 @@ rule train:
     params:
         launch=launcher,
         maps=maps_argument,
+        gpus=gpus_argument,
         board=board_argument,
         shards=lambda w: shards_of(w.model) if reads_recordings(w.model) else "",
         settings=lambda w: schema.dump(
@@ -52,7 +53,7 @@ rule train:
     shell:
         "{params.launch} ptacl.learning.train --model {wildcards.model}"
         " --settings {params.settings:q} --inputs {params.inputs:q} --seed {wildcards.seed}"
-        " --maps {params.maps} --participants {input.participants} {params.labels}"
+        " --maps {params.maps} --gpus {params.gpus} --participants {input.participants} {params.labels}"
         " {params.shards} {params.start} {params.board} --state {params.state}"
         " --identity {params.code} --out $(dirname {output.model}) --metrics {output.metrics}"
         " 2>&1 | tee {log}"

@@ -19,7 +19,7 @@ def add_commands(commands: Any) -> None:
         commands,
         "embed",
         "compute embeddings of ECG or cine files with a trained model",
-        searched=True,
+        files="*",  # or a list
     )
     embed.add_argument(
         "--files",
@@ -64,19 +64,16 @@ def add_commands(commands: Any) -> None:
         command.set_defaults(run=run)
 
 
-def _command(
-    commands: Any, name: str, text: str, *, searched: bool = False
-) -> argparse.ArgumentParser:
+def _command(commands: Any, name: str, text: str, *, files: str = "+") -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(
         name, help=text, description=f"{text[0].upper()}{text[1:]}. {_STATUS}"
     )
     command.add_argument(
         "files",
-        nargs="*" if searched else "+",
+        nargs=files,
         type=Path,
         metavar="FILE",
-        help="ECG files, or cines with --modality cmr"
-        + ("; folders are searched" if searched else ""),
+        help="ECG files, or cines with --modality cmr; folders are searched",
     )
     command.add_argument(
         "--model",
@@ -128,14 +125,16 @@ def _embed(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
-    model = _model(args)
-    table = model.predict(args.files, modality=args.modality, progress=True)
+    from ptacl import many
+
+    model, files = _model(args), many.found(args.files, modality=args.modality)
+    table = model.predict(files, modality=args.modality, progress=True)
     if args.plot:
         from ptacl.ecg import predicted
         from ptacl.evaluation.inputs import used
 
         args.plot.mkdir(parents=True, exist_ok=True)
-        for path in args.files if args.modality == "ecg" else []:
+        for path in files if args.modality == "ecg" else []:
             rows = table[table["input"] == str(path)]
             if not rows["reason"].any():
                 predicted.draw(
@@ -149,13 +148,13 @@ def _predict(args: argparse.Namespace) -> int:
 
 
 def _retrieve(args: argparse.Namespace) -> int:
+    from ptacl import many
     from ptacl.gallery import Gallery
 
     model, gallery = _model(args), Gallery.load(args.gallery, table=args.participants)
-    return _finish(
-        args,
-        model.retrieve(args.files, gallery, modality=args.modality, num=args.num, progress=True),
-    )
+    files = many.found(args.files, modality=args.modality)
+    table = model.retrieve(files, gallery, modality=args.modality, num=args.num, progress=True)
+    return _finish(args, table)
 
 
 def _model(args: argparse.Namespace) -> Any:

@@ -109,6 +109,12 @@ def add_commands(commands: Any) -> None:
         metavar="KEY",
         help="explain a setting, such as models.ptacl.local.beta, or a section",
     )
+    ways.add_argument(
+        "--compare",
+        nargs=2,
+        metavar=("MODEL", "OTHER"),
+        help="print the settings in which two entries of models differ",
+    )
     ways.add_argument("--reference", action="store_true", help="print docs/configuration.md")
     ways.add_argument(
         "--schema",
@@ -251,6 +257,7 @@ def _export(args: argparse.Namespace) -> int:
 
 def _config(args: argparse.Namespace) -> int:
     from ptacl.config import reference
+    from ptacl.config.differences import differences
     from ptacl.config.schema import schema
 
     if args.schema:
@@ -258,7 +265,9 @@ def _config(args: argparse.Namespace) -> int:
         return USABLE
     own = config.read(HOME / "config.yaml")
     values = config.read(*configuration_files(*args.settings))
-    if args.reference:
+    if args.compare:
+        print(differences(values, *args.compare))
+    elif args.reference:
         print(reference.reference(own), end="")
     else:
         print(

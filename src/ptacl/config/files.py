@@ -39,7 +39,9 @@ def parse(values: dict[str, Any]) -> Config:
         lines = []
         for fault in error.errors():
             place = ".".join(map(str, fault["loc"])) or "config"
-            lines.append(f"  {place}: {fault['msg']}{_meant(fault)}")
+            unknown = fault["type"] == "extra_forbidden"
+            message = "there is no such setting" if unknown else fault["msg"]
+            lines.append(f"  {place}: {message}{_meant(fault)}")
         raise ValueError("the configuration has errors:\n" + "\n".join(lines)) from None
 
 

@@ -27,7 +27,8 @@ def examine(path: Path, *, settings: config.Ecg) -> Examined:
         opened = formats.open_file(path)
         if (root := opened.cardiosoft) is None:
             record = formats.record_of_other_format(path, opened, settings=settings)
-            examined.facts["format"] = path.suffix.lstrip(".").lower()
+            suffix = path.suffix.lstrip(".").lower()
+            examined.facts["format"] = f"{suffix}, {opened.root}" if opened.root else suffix
             examined.facts |= _header(record.leads, record.rate_hz, record.signal_mv.shape[1])
         else:
             header = read.header(root)

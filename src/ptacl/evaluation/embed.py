@@ -220,6 +220,9 @@ def main() -> None:
         help="section maps, as JSON; by default, recordings are kept in memory",
     )
     parser.add_argument("--model", required=True, type=Path, help="model folder")
+    parser.add_argument(
+        "--gpus", type=int, default=1, help="GPUs of the job (default 1); 0: use the CPU"
+    )
     parser.add_argument("--out", required=True, type=Path, help="embedding file (.npz) to write")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -241,7 +244,7 @@ def main() -> None:
         crops=settings.crops,
     )
     test = split_rows(table, "test")
-    with processes.started() as device:
+    with processes.started(gpus=options.gpus) as device:
         arrays = embed(
             model,
             samples,

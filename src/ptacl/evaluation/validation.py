@@ -51,6 +51,11 @@ def evaluate(run: Path, settings: config.Config) -> tuple[pd.DataFrame, list[str
     for row in table.rows:
         if not row.ridge and (row.model is None or row.model in embeddings):
             rows.append(row)
+    if not rows:
+        raise ValueError(
+            f"{private}/embeddings has no embeddings of any row: run snakemake embeddings with the "
+            "same configuration files"
+        )
     labels = [row.label for row in rows]
     _require_references(table, rows)
     found = regression.evaluate(

@@ -20,6 +20,7 @@ from ptacl import config, seeds
 from ptacl.learning import losses
 
 LEAST_OF_RANGE = 0.10  # share of the reachable range below which a loss counts as hardly learned
+_NOTHING = 0.05  # percent; less is not told apart from guessing
 LEAST_OF_CHANCE = 0.003  # the same, of the loss of guessing: collapse stays within 0.1 %
 
 
@@ -129,6 +130,8 @@ def warnings(row: Mapping[str, float], floors: Mapping[str, float]) -> list[str]
             )
         else:
             fact = f"the {term} loss is only {share:.1f} % below that of guessing"
+        if share < _NOTHING:
+            fact = f"the {term} loss is not below that of guessing"
         found.append(
             f"{fact}, so it was hardly learned. A smaller learning rate, a longer warm-up, "
             "a larger batch or more steps may help"

@@ -15,21 +15,22 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.distributed import get_node_local_rank
 
+from ptacl.learning import devices
+
 
 @contextmanager
-def started(device: torch.device | None = None) -> Iterator[torch.device]:
+def started(device: torch.device | None = None, *, gpus: int = 1) -> Iterator[torch.device]:
     """Yield the device of this process.
 
     Under torchrun, the process group exists inside the context (nccl on GPUs, gloo on CPUs).
+    `gpus` is the number of GPUs that the job asked for. Raises ValueError for a GPU that PyTorch
+    cannot use.
     """
     launched = distributed.is_torchelastic_launched()
     if device is None:
-        kind = "cuda" if torch.cuda.is_available() else "cpu"
-        device = (
-            torch.device(kind, get_node_local_rank() if launched else 0)
-            if kind == "cuda"
-            else torch.device(kind)
-        )
+        kind = devices.kind(gpus=gpus)
+        index = (get_node_local_rank() if launched else 0) if kind == "cuda" else None
+        device = torch.device(kind) if index is None else torch.device(kind, index)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if not launched:

@@ -80,7 +80,7 @@ def _train(
 ) -> None:
     """Train an entry, and save the weights that are kept with the history of the training."""
     start = dict(options.start)
-    with processes.started() as device:
+    with processes.started(gpus=options.gpus) as device:
         table = participants.read(options.participants, splits=_SPLITS)
         targets, labels = None, None
         if entry.labels:
@@ -220,6 +220,9 @@ def _arguments() -> argparse.Namespace:
         "--identity",
         required=True,
         help="everything else that decides the result, such as the version of the code",
+    )
+    parser.add_argument(
+        "--gpus", type=int, default=1, help="GPUs of the job (default 1); 0: train on the CPU"
     )
     parser.add_argument("--out", required=True, type=Path, help="model folder to write")
     parser.add_argument(

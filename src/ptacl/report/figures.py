@@ -5,6 +5,7 @@ that the style sheet of the page sets the colours for light, dark and print.
 """
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -13,7 +14,7 @@ from itertools import chain
 from ptacl.report.cells import Cell, number
 
 _WIDTH = 340.0
-_TEXT = 11.0
+_TEXT, _ROW = 11.0, 19.0
 
 
 _LETTER, _LONGEST = 6.2, 27  # width of a letter, and longest label in letters
@@ -84,10 +85,14 @@ def dot_plot(
     shows the ceiling of an ECG or chance. An arrow at the border marks numbers and ends of
     intervals that are outside `limits`; the numbers are also written there.
     """
-    longest = max((len(_short(mark.label)) for mark in marks), default=0)
-    line, top, left = 19.0, 26.0, max(118.0, _LETTER * longest + 12)
+    labels = [_lines(mark.label) for mark in marks]
+    longest = max((len(text) for lines in labels for text in lines), default=0)
+    top, left = 26.0, max(118.0, _LETTER * longest + 12)
     axis = Axis(*limits, left, _WIDTH - 10)
-    bottom = top + line * len(marks)
+    tops = [top]  # of each row, and the bottom of the last one
+    for lines in labels:
+        tops.append(tops[-1] + _ROW + _TEXT * (len(lines) - 1))
+    bottom = tops[-1]
     shapes = [f'<text class="title" x="0" y="14">{escape(title)}</text>']
     for tick in axis.ticks(most=5):
         x = axis.at(tick)
@@ -99,27 +104,36 @@ def dot_plot(
         )
     of_ecg = [i for i, mark in enumerate(marks) if mark.kind == "ecg"]
     if dashed is not None and of_ecg:
-        x, y1, y2 = axis.at(dashed), top + line * of_ecg[0] - 2, top + line * (of_ecg[-1] + 1) - 2
+        x, y1, y2 = axis.at(dashed), tops[of_ecg[0]] - 2, tops[of_ecg[-1] + 1] - 2
         shapes.append(f'<line class="ceiling" x1="{x}" x2="{x}" y1="{y1}" y2="{y2}"/>')
     for i, mark in enumerate(marks):
-        shapes += _mark(mark, axis=axis, y=top + line * (i + 0.5) - 2)
+        y = (tops[i] + tops[i + 1]) / 2 - 2
+        shapes += _label(mark.label, labels[i], y=y)
+        shapes += _mark(mark, axis=axis, y=y)
     said = "; ".join(f"{m.label} {m.cell.text} ({m.cell.interval})" for m in marks)
     return _svg(shapes, height=bottom + 20, label=f"{title}: {said}")
 
 
-def _short(label: str) -> str:
-    """Shorten a label to leave room for the axis."""
-    return label if len(label) <= _LONGEST else label[: _LONGEST - 1].rstrip(" ,") + "…"
+def _lines(label: str) -> list[str]:
+    """Divide a long label into two lines, to leave room for the axis."""
+    lines = textwrap.wrap(label, _LONGEST)
+    if len(lines) > 2:
+        lines = [lines[0], f"{lines[1][: _LONGEST - 1]}…"]
+    return lines or [""]
+
+
+def _label(label: str, lines: Sequence[str], *, y: float) -> list[str]:
+    first = y + 4 - _TEXT * (len(lines) - 1) / 2
+    return [
+        f'<text class="label" x="0" y="{first + _TEXT * i}">'
+        f"<title>{escape(label)}</title>{escape(text)}</text>"
+        for i, text in enumerate(lines)
+    ]
 
 
 def _mark(mark: Mark, *, axis: Axis, y: float) -> list[str]:
-    cell, shapes = (
-        mark.cell,
-        [
-            f'<text class="label" x="0" y="{y + 4}">'
-            f"<title>{escape(mark.label)}</title>{escape(_short(mark.label))}</text>"
-        ],
-    )
+    cell = mark.cell
+    shapes = []
     if cell.paper is not None:
         shapes.append(f'<circle class="paper" cx="{axis.at(cell.paper)}" cy="{y}" r="3.6"/>')
     if math.isfinite(cell.low) and math.isfinite(cell.high):
