@@ -34,6 +34,8 @@ except (ValueError, FileNotFoundError) as error:
 os.environ.update(
     PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
 )
+# cuBLAS is only deterministic with it, and reads it when CUDA starts.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 STARTED = time.time()
 PRIVATE = "results/private"

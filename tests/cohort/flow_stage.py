@@ -82,13 +82,16 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     (folder / "summary.json").write_text(json.dumps(summary))
     (folder / "unpaired.csv").write_text("visit,participant,split,modality\n")
 
-    def run(*, visits: list[str] = VISITS, bad_cmr: dict[str, str] = BAD_CMR) -> dict[str, Any]:
+    def run(
+        *, visits: list[str] = VISITS, bad_cmr: dict[str, str] = BAD_CMR, smallest: int = 0
+    ) -> dict[str, Any]:
         for k in range(2):
             for name, bad in (("ecg", BAD_ECG), ("cmr", bad_cmr)):
                 (tmp_path / f"{name}{k}.json").write_text(
                     json.dumps(shard(visits[k::2], bad, cine=name == "cmr"))
                 )
         arguments = ["--manifest", str(folder), "--storage", NO_LIMITS]
+        arguments += ["--smallest-count", str(smallest)]
         for name in ("ecg", "cmr"):
             arguments += [f"--{name}", *(str(tmp_path / f"{name}{k}.json") for k in (1, 0))]
         for name in ("participants.csv", "current", "exclusions.csv", "flow.json"):

@@ -94,10 +94,11 @@ checkpoint flow:
         runtime=30,
     params:
         code=code_version.digest("ptacl.cohort.flow"),
+        smallest=0 if SIMULATED else CONFIG.smallest_count,
         storage=storage_argument,
         current=CURRENT,
     shell:
         "python -m ptacl.cohort.flow --manifest results/private/cohort --ecg {input.ecg}"
         " --cmr {input.cmr} --participants {output.participants} --current {params.current}"
-        " --storage {params.storage} --exclusions {output.exclusions} --json {output.json} > {log} 2>&1 && echo ready"
+        " --storage {params.storage} --smallest-count {params.smallest} --exclusions {output.exclusions} --json {output.json} > {log} 2>&1 && echo ready"
         " > {output.ready}"

@@ -16,6 +16,7 @@ import pandas as pd
 
 from ptacl import config, files, lost_records, stage
 from ptacl import participants as people
+from ptacl.cohort import small_counts
 from ptacl.cohort.flow_counts import describe
 from ptacl.cohort.prepared import Prepared, check, merge
 
@@ -114,6 +115,9 @@ def main() -> None:
     parser.add_argument(
         "--storage", required=True, help="section storage of the configuration, as JSON"
     )
+    parser.add_argument(
+        "--smallest-count", required=True, type=int, help="smaller counts are hidden in --json"
+    )
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     manifest = pd.read_csv(args.manifest / "manifest.csv", dtype=str, keep_default_na=False)
@@ -151,6 +155,7 @@ def main() -> None:
         texts[f"{name}.csv"] = table.to_csv(index=False, lineterminator="\n")
     keep(args.current, texts)
     exclusions(cohort, ecg=ecg, cmr=cmr).to_csv(args.exclusions, index=False, lineterminator="\n")
+    flow = small_counts.hidden(flow, least=args.smallest_count)
     args.json.write_text(json.dumps(flow, indent=1) + "\n")
     LOG.info("%d of %d paired visits are usable", len(participants), len(manifest))
 

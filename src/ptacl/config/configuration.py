@@ -47,6 +47,13 @@ class Config(Section):
         description="simulated cohort, used if cohort.source is simulated"
     )
     cohort: Cohort = Field(description="participants")
+    smallest_count: int = Field(
+        ge=0,
+        description=(
+            "counts of visits and participants below this are hidden outside results/private, "
+            "unless the cohort is simulated; 0 shows all"
+        ),
+    )
     storage: Storage = Field(description="how many raw files may be lost before a run stops")
     ecg: Ecg = Field(description="ECG preparation")
     cmr: Cmr = Field(description="CMR preparation")

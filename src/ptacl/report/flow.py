@@ -11,6 +11,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from ptacl import stage
+from ptacl.cohort import small_counts
 
 # The main boxes run down the left, with exclusions to the right of the arrows between them and the
 # splits side by side at the bottom. Numbers are visits unless their label says otherwise.
@@ -39,9 +40,9 @@ def draw(flow: Mapping[str, Any]) -> str:
     for step in flow["steps"]:
         top = bottom + (_GAP if bottom else _MARGIN)
         if step["excluded"]:
-            head = (_LEFT[step["step"]], _visits(sum(step["excluded"].values())))
+            head = (_LEFT[step["step"]], _visits(small_counts.total(step["excluded"].values())))
             rows = [
-                (reason, f"{n:,}")
+                (reason, small_counts.text(n))
                 for reason, n in step["excluded"].items()
                 if reason != head[0].lower()
             ]
@@ -66,22 +67,25 @@ def _details(flow: Mapping[str, Any], step: Mapping[str, Any]) -> list[tuple[str
     rows = [(_people(step["participants"]), "")]
     if step["step"] == "found":
         files = flow["files"]
-        rows += [(f"{kind} files", f"{files[kind]['files']:,}") for kind in ("ECG", "cine")]
+        for kind in ("ECG", "cine"):
+            rows.append((f"{kind} files", small_counts.text(files[kind]["files"])))
         for key, label in (
             ("duplicates", "additional files of a visit, not used"),
             ("other_instances", "files of other imaging visits, not used"),
         ):
-            if count := sum(files[kind][key] for kind in ("ECG", "cine")):
-                rows.append((label, f"{count:,}"))
+            if count := small_counts.total(files[kind][key] for kind in ("ECG", "cine")):
+                rows.append((label, small_counts.text(count)))
     if step["step"] == "usable":
-        rows += [(f"crop centre from {source}", f"{n:,}") for source, n in flow["crop"].items()]
+        for source, n in flow["crop"].items():
+            rows.append((f"crop centre from {source}", small_counts.text(n)))
         more = {"ecg": "ECGs", "cmr": "cines"}
         rows += [
-            (f"further {more[m]} in pre-training", f"{n:,}")
+            (f"further {more[m]} in pre-training", small_counts.text(n))
             for m, n in flow["pretraining"].items()
             if n
         ]
-        rows += [(f"used, {flag}", f"{n:,}") for flag, n in flow["flags"].items()]
+        for flag, n in flow["flags"].items():
+            rows.append((f"used, {flag}", small_counts.text(n)))
     return rows
 
 
@@ -97,7 +101,7 @@ def _draw_splits(flow: Mapping[str, Any], centre: float, top: float) -> tuple[li
     for split, middle in zip(titles, middles, strict=True):
         rows = [(_people(flow["splits"][split]["participants"]), "")]
         rows += [
-            (f"visits with {name}", f"{counts[split]:,}")
+            (f"visits with {name}", small_counts.text(counts[split]))
             for name, counts in flow["phenotypes"].items()
         ]
         head = (titles[split], _visits(flow["splits"][split]["visits"]))
@@ -109,12 +113,12 @@ def _draw_splits(flow: Mapping[str, Any], centre: float, top: float) -> tuple[li
     return shapes, y + height
 
 
-def _visits(count: int) -> str:
-    return f"{count:,} visit" if count == 1 else f"{count:,} visits"
+def _visits(count: int | str) -> str:
+    return f"{small_counts.text(count)} visit{'' if count == 1 else 's'}"
 
 
-def _people(count: int) -> str:
-    return f"of {count:,} participant" if count == 1 else f"of {count:,} participants"
+def _people(count: int | str) -> str:
+    return f"of {small_counts.text(count)} participant{'' if count == 1 else 's'}"
 
 
 def _height(rows: Rows) -> float:

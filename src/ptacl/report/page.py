@@ -20,6 +20,7 @@ import pandas as pd
 import yaml
 
 from ptacl import stage
+from ptacl.cohort.small_counts import text, total
 from ptacl.config import Config
 from ptacl.evaluation.inputs import files as files_of
 from ptacl.evaluation.summary import MEAN
@@ -109,23 +110,22 @@ def _panel_title(name: str) -> str:
 def table_notes(checks: Mapping[str, Any]) -> list[str]:
     """Describe problems of the phenotype tables.
 
-    These are unreadable cells, implausible and contradictory values, folders that could not be
-    listed, and repeated values.
+    These are unreadable cells, implausible and contradictory values, and repeated values.
     """
     notes = []
     for name, reasons in checks.get("unreadable", {}).items():
-        parts = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
-        notes.append(f"{name}: {sum(reasons.values()):,} cells not read ({parts})")
+        parts = ", ".join(f"{reason} {text(count)}" for reason, count in reasons.items())
+        notes.append(f"{name}: {text(total(reasons.values()))} cells not read ({parts})")
     for name, count in checks.get("implausible", {}).items():
         if count:
-            notes.append(f"{name}: {count:,} implausible")
+            notes.append(f"{name}: {text(count)} implausible")
     for chamber, count in checks.get("inconsistent", {}).items():
         if count:
             fault = "visits whose volumes contradict the values derived from them"
-            notes.append(f"{chamber}: {count:,} {fault}")
+            notes.append(f"{chamber}: {text(count)} {fault}")
     repeated = checks.get("repeated", 0)
     if repeated:
-        notes.append(f"{repeated:,} values that occur twice and agree")
+        notes.append(f"{text(repeated)} values that occur twice and agree")
     return notes
 
 
@@ -175,6 +175,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["people"] = text
     environment.globals |= {"duration": provenance.duration, "span": cells.span}
     environment.globals |= {
         "number": cells.number,
@@ -220,8 +221,8 @@ def render(
         paper=paper.SOURCE,
     )
     encoded = re.sub(r"base64,[A-Za-z0-9+/=]+", "", page)
-    for text in (encoded, flow_svg, alignment_svg):
-        if _PARTICIPANT.search(text.replace("_", " ")):
+    for written in (encoded, flow_svg, alignment_svg):
+        if _PARTICIPANT.search(written.replace("_", " ")):
             raise ValueError(
                 "the page would show the id of a participant: an input holds more than "
                 "aggregate numbers"

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ptacl.cohort.small_counts import text
 from ptacl.evaluation.summary import Summary
 from ptacl.report import comparison, records
 from ptacl.report.cells import ends, number, probability, span
@@ -182,9 +183,9 @@ def _of_cohort(flow: Mapping[str, Any]) -> tuple[str, str, str]:
     counts = []
     for split in ("train", "validation", "test"):
         if split in flow.get("splits", {}):
-            counts.append(f"{flow['splits'][split]['participants']:,} {split}")
+            counts.append(f"{text(flow['splits'][split]['participants'])} {split}")
     participants = flow["steps"][-1]["participants"]
-    return f"{participants:,}", "participants with usable ECG and cine", ", ".join(counts)
+    return text(participants), "participants with usable ECG and cine", ", ".join(counts)
 
 
 def _of_alignment(entry: Mapping[str, Any], *, chance: float) -> tuple[str, str, str]:
