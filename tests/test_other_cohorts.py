@@ -1,5 +1,6 @@
 """The walkthrough of docs/other-cohorts.md, from a hospital's exports to the report."""
 
+import json
 import os
 import re
 import shlex
@@ -73,6 +74,11 @@ def test_the_walkthrough_reaches_the_report(project: Project) -> None:
     assert people["participant"].str.fullmatch(r"P\d{5}").all()
     assert people["LVEDV"].astype(float).between(30, 500).all()
     assert set(people["sex"].astype(float)) == {0.0, 1.0}
+    flow = json.loads((results / "cohort/flow.json").read_text())
+    assert (
+        flow["interpolated"] == PATIENTS // 3
+        and "cine interpolated" in (results / "cohort/flow.svg").read_text()
+    )
     tables = pd.read_csv(results / "tables/regression.csv")
     assert {"LVEDV", "LVEF"} <= set(tables["phenotype"])
     report = (results / "report.html").read_text()

@@ -38,8 +38,10 @@ def describe(
             phenotypes[name] = counts
     crops: Counter[str] = Counter()
     flags: Counter[str] = Counter()
+    interpolated = 0
     for visit in participants["visit"]:
         crops[str(cmr.quality[visit]["crop"]["source"])] += 1
+        interpolated += "interpolated_from_frames" in cmr.quality[visit]
         for prepared in (ecg, cmr):
             flags.update(prepared.quality[visit].get("flags", []))
     return {
@@ -48,6 +50,7 @@ def describe(
         "splits": {split: _count(rows) for split, rows in by_split.items()},
         "phenotypes": phenotypes,
         "crop": dict(sorted(crops.items())),
+        "interpolated": interpolated,
         "flags": dict(sorted(flags.items())),
         "exclusions": {stage: _tally(by_visit.values()) for stage, by_visit in reasons.items()},
         "tables": summary["tables"],

@@ -78,6 +78,9 @@ def _details(flow: Mapping[str, Any], step: Mapping[str, Any]) -> list[tuple[str
     if step["step"] == "usable":
         for source, n in flow["crop"].items():
             rows.append((f"crop centre from {source}", small_counts.text(n)))
+        if flow["interpolated"]:
+            text = small_counts.text(flow["interpolated"])
+            rows.append(("cine interpolated to more or fewer frames", text))
         more = {"ecg": "ECGs", "cmr": "cines"}
         rows += [
             (f"further {more[m]} in pre-training", small_counts.text(n))
