@@ -152,7 +152,8 @@ def _mark(mark: Mark, *, axis: Axis, y: float) -> list[str]:
         anchor = "start" if side < 0 else "end"
         shapes.append(_arrow(axis, cell.value, y=y, kind=mark.kind, size=5))
         shapes.append(
-            f'<text class="tick" x="{x}" y="{y + 3.5}" text-anchor="{anchor}">{cell.text}</text>'
+            f'<text class="tick outside" x="{x}" y="{y + 3.5}" text-anchor="{anchor}">'
+            f"{cell.text}</text>"
         )
     elif cell.measured:
         shapes.append(
