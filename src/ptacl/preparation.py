@@ -115,17 +115,21 @@ def prepare_shard(
 
     members : rows with the column `visit` and the paths that the modality needs. Each becomes a row
     of the store below `directory`, or an exclusion. Members without a record of this modality only
-    join the pre-training of the other one, and are skipped.
+    join the pre-training of the other one, and are skipped. Unavailable, which names the place of
+    the member, is raised if the storage fails.
     """
     shard = Shard()
     arrays, attributes = modality.arrays(settings), modality.attributes(settings)
     with store.Writer(directory, arrays=arrays, attributes=attributes) as writer:
-        for member in members:
+        for number, member in enumerate(members, start=1):
             if not member[modality.name]:
                 continue
             visit = member["visit"]
-            with raw.listed(_sizes(member)):
-                examined = modality.examine(member, settings)
+            try:
+                with raw.listed(_sizes(member)):
+                    examined = modality.examine(member, settings)
+            except raw.Unavailable as error:
+                raise raw.Unavailable(f"record {number} of the list: {error}") from None
             if examined.excluded:
                 reason, detail = examined.excluded.reason.value, examined.excluded.detail
                 shard.excluded.append({"visit": visit, "reason": reason, "detail": detail})

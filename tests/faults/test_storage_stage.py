@@ -47,7 +47,8 @@ def test_the_stage_ends_with_status_75_and_one_line_without_an_id(
     ended = stage(rows)
     errors = [line for line in ended.stderr.splitlines() if line.startswith("error:")]
     assert ended.returncode == 75 and len(errors) == 1, ended.stderr
-    assert "log in again, or mount again" in errors[0]
+    assert errors[0].startswith("error: record 4 of the list: EPERM (Operation not permitted): ")
+    assert errors[0].endswith("log in again, or mount again")
     assert "Traceback" not in ended.stderr and not re.search(r"90000\d\d", ended.stderr)
     assert not (tmp_path / "0.json").exists()
     mount.faults()
