@@ -23,6 +23,7 @@ LAYERS = {
     "contact_sheet": 0,
     "training_cost": 1,
     "store": 1,
+    "read_ahead": 1,
     "preparation": 1,
     "participants": 2,
     "cohort": 2,

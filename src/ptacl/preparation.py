@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import BaseModel
 from tqdm import tqdm
 
-from ptacl import config, contact_sheet, lost_records, raw, store
+from ptacl import config, contact_sheet, lost_records, raw, read_ahead, store
 from ptacl.exclusions import Excluded
 
 _LOG = logging.getLogger("ptacl.preparation")
@@ -56,6 +56,7 @@ class Modality(ABC, Generic[Settings]):
     """How the records of one modality are examined, stored and drawn."""
 
     name: ClassVar[str]  # also the column of a shard's list that holds the path
+    files: ClassVar[tuple[str, ...]]  # columns of a shard's list with the files of a record
     unit: ClassVar[str]  # what one record is called in a progress bar
     settings: type[Settings]
     sheet: ClassVar[contact_sheet.Layout]
@@ -121,12 +122,13 @@ def prepare_shard(
     shard = Shard()
     arrays, attributes = modality.arrays(settings), modality.attributes(settings)
     with store.Writer(directory, arrays=arrays, attributes=attributes) as writer:
-        for number, member in enumerate(members, start=1):
+        for number, ready in enumerate(read_ahead.each(members, names=modality.files), start=1):
+            member = ready.member
             if not member[modality.name]:
                 continue
             visit = member["visit"]
             try:
-                with raw.listed(_sizes(member)):
+                with raw.listed(ready.sizes, ahead=ready.contents):
                     examined = modality.examine(member, settings)
             except raw.Unavailable as error:
                 raise raw.Unavailable(f"record {number} of the list: {error}") from None
@@ -139,15 +141,6 @@ def prepare_shard(
             shard.quality[visit] = examined.facts | {"flags": examined.flags}
     shard.stored = writer.digest
     return shard
-
-
-def _sizes(member: Mapping[str, str]) -> dict[str, int]:
-    """Return the sizes of the files of a member by path, as the manifest recorded them."""
-    sizes = {}
-    for name in ("ecg", "cmr", "segmentation"):
-        if member.get(name) and member.get(f"{name}_bytes"):
-            sizes[member[name]] = int(member[f"{name}_bytes"])
-    return sizes
 
 
 def sheet_rows(doubts: list[float], number: int) -> list[int]:

@@ -2,8 +2,8 @@
 
 A record is excluded for faults of its own only. If the storage fails (a network mount, a FUSE
 mount, a disk), the read is tried again after :data:`WAITS_S`, and then :class:`Unavailable` stops
-the job, so that a failing mount never makes a cohort smaller. This module reads every raw file and
-lists every folder of raw files.
+the job, so that a failing mount never makes a cohort smaller. All raw files and folders are read
+here.
 """
 
 import errno
@@ -14,11 +14,12 @@ import random
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from types import MappingProxyType
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from ptacl.exclusions import Excluded, Reason
 
@@ -60,41 +61,40 @@ class _ShortRead(Exception):
     """Raised if a file ends before its size."""
 
 
-# Sizes in bytes that the manifest recorded, by path, for the record that is read.
-_SIZES: ContextVar[Mapping[str, int]] = ContextVar("_SIZES", default=MappingProxyType({}))
+Contents = Mapping[str, "Future[bytes]"]
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+# By path, for the record that is read: sizes in bytes that the manifest recorded, and contents that
+# are read ahead.
+_SIZES: ContextVar[Mapping[str, int]] = ContextVar("_SIZES", default=_NOTHING)
+_AHEAD: ContextVar[Contents] = ContextVar("_AHEAD", default=_NOTHING)
 
 
 @contextmanager
-def listed(sizes: Mapping[str, int]) -> Iterator[None]:
-    """Read files whose sizes are known, by path.
+def listed(sizes: Mapping[str, int], *, ahead: Contents = _NOTHING) -> Iterator[None]:
+    """Read files whose sizes are known, by path, and whose contents may have been read ahead.
 
-    A mount that fails can report the size of a file that it read incompletely, so only a size that
-    was recorded before shows that something is missing.
+    A failing mount can report the size that it could read, so only a recorded size shows that
+    something is missing.
     """
-    token = _SIZES.set(sizes)
+    tokens = _SIZES.set(sizes), _AHEAD.set(ahead)
     try:
         yield
     finally:
-        _SIZES.reset(token)
+        _SIZES.reset(tokens[0])
+        _AHEAD.reset(tokens[1])
 
 
 def read(path: Path | str, *, largest: int) -> bytes:
-    """Return the content of a file.
+    """Return the content of a regular file, which is refused if it has more than `largest` bytes.
 
-    Parameters
-    ----------
-    path : path-like
-        Regular file.
-    largest : int
-        Size in bytes from which the file is refused.
-
-    Raises
-    ------
-    Excluded
-        MISSING_FILE if the file does not exist, UNREADABLE if it is too large or no regular file.
-    Unavailable
-        If the storage fails.
+    Raises Excluded(MISSING_FILE) if the file does not exist, Excluded(UNREADABLE) if it is too
+    large or no regular file, and Unavailable if the storage fails.
     """
+    if known := _AHEAD.get().get(str(path)):
+        content = known.result()
+        if len(content) > largest:
+            raise _too_large(largest)
+        return content
     try:
         return _patiently(lambda: _content(path, largest=largest), path)
     except OSError as error:
@@ -113,7 +113,7 @@ def _content(path: Path | str, *, largest: int) -> bytes:
     try:
         size = _size(path, descriptor)
         if size > largest:
-            raise Excluded(Reason.UNREADABLE, f"larger than {largest // 2**20} MiB")
+            raise _too_large(largest)
         chunks: list[bytes] = []
         missing = size
         while missing and (chunk := os.read(descriptor, missing)):
@@ -124,6 +124,10 @@ def _content(path: Path | str, *, largest: int) -> bytes:
     if missing:
         raise _ShortRead(f"{size - missing:,} of {size:,} bytes could be read")
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _too_large(largest: int) -> Excluded:
+    return Excluded(Reason.UNREADABLE, f"larger than {largest // 2**20} MiB")
 
 
 def _open(path: Path | str) -> int:
@@ -143,6 +147,8 @@ def open_file(path: Path | str) -> BinaryIO:
 
     Raises OSError if it does not exist, and Excluded if it is no regular file.
     """
+    if known := _AHEAD.get().get(str(path)):
+        return io.BytesIO(known.result())
     return io.BufferedReader(_Patient(path), _CHUNK_BYTES)
 
 
@@ -208,7 +214,7 @@ def entries(folder: Path | str) -> "list[os.DirEntry[str]]":
 
 
 def status(path: Path | str) -> os.stat_result | None:
-    """Return the status of a path, None if it does not exist (or is a circular link)."""
+    """Return the status of a path, None if it does not exist."""
     try:
         return _patiently(lambda: os.stat(path), path)
     except OSError:

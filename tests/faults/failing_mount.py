@@ -8,6 +8,7 @@ FAULTS.json is a list of faults, and is read again at every call:
      "errno": "EIO", "times": 1}       an error, at most so many times
     {"path": ..., "on": "read", "short": 1000, "times": 1}     a file that ends after 1,000 bytes
     {"path": ..., "on": "open", "slow": 0.2}                   seconds
+    {"path": ..., "on": "open", "slow": 0.2, "serial": true}   seconds, one call after the other
 
 A folder is listed once and remembered, as dxfuse does.
 """
@@ -19,6 +20,7 @@ import re
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ class FailingMount(mfusepy.Operations):
         self.source, self.faults = source, Path(faults)
         self.listed: dict[str, list[str]] = {}
         self.spent: dict[str, int] = {}
-        self.lock = threading.Lock()
+        self.lock, self.queue = threading.Lock(), threading.Lock()
 
     def fault(self, on: str, path: str) -> dict[str, Any]:
         """Return the fault that applies to a call, after its delay; raise its error."""
@@ -50,7 +52,8 @@ class FailingMount(mfusepy.Operations):
                 self.spent[key] = self.spent.get(key, 0) + 1
                 if self.spent[key] > fault.get("times", sys.maxsize):
                     continue
-            time.sleep(fault.get("slow", 0.0))
+            with self.queue if fault.get("serial") else nullcontext():
+                time.sleep(fault.get("slow", 0.0))
             if "errno" in fault:
                 raise mfusepy.FuseOSError(getattr(errno, fault["errno"]))
             return dict(fault)

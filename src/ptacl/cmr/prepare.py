@@ -16,6 +16,7 @@ class CmrPreparation(preparation.Modality[config.Cmr]):
     """The preparation of short-axis cines."""
 
     name = "cmr"
+    files = ("cmr", "segmentation")
     unit = "cine"
     settings = config.Cmr
     sheet = contact_sheet.Layout(

@@ -17,6 +17,7 @@ class EcgPreparation(preparation.Modality[config.Ecg]):
     """The preparation of ECGs."""
 
     name = "ecg"
+    files = ("ecg",)
     unit = "ECG"
     settings = config.Ecg
     sheet = contact_sheet.Layout(
