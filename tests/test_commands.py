@@ -153,6 +153,9 @@ def test_my_yaml_runs_to_the_list_of_participants(world: Path) -> None:
     assert len((world / "results/private/participants.csv").read_text().splitlines()) > 15
 
 
+PLAN = [sys.executable, "-m", "snakemake", "-n", "--cores", "2", "-s", str(ROOT / "Snakefile")]
+
+
 @pytest.mark.parametrize(
     "source", ["files", "table", "simulated", None]
 )  # None: of a version that did not write it
@@ -165,19 +168,7 @@ def test_a_forgotten_configuration_replaces_nothing(source: str, tmp_path: Path)
         json.dumps({"source": source} if source else {})
     )
     (tmp_path / "results/private/simulated.json").write_text("{}")  # of a demonstration before
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "-n",
-        "--cores",
-        "2",
-        "-s",
-        str(ROOT / "Snakefile"),
-        "--directory",
-        str(tmp_path),
-    ]
-    run = subprocess.run(command, capture_output=True, text=True)
+    run = subprocess.run([*PLAN, "--directory", str(tmp_path)], capture_output=True, text=True)
     refused = "results holds a cohort of your files" in run.stdout + run.stderr
     assert refused == (run.returncode != 0) == (source != "simulated")
 
@@ -194,22 +185,12 @@ def test_models_of_the_paper_are_not_replaced_by_those_of_the_demonstration(
     cohort = {"source": "files", "ecg_folders": ["ecgs"], "cmr_folders": ["cmrs"]}
     cohort["phenotype_tables"] = ["table.csv"]
     (tmp_path / "my.yaml").write_text(yaml.safe_dump({"cohort": cohort}))
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "-n",
-        "--cores",
-        "2",
-        "-s",
-        str(ROOT / "Snakefile"),
-    ]
     for name, refused in (("paper", True), ("quick", False)):
         sizes = config.stack(ROOT / "config.yaml", ROOT / f"workflow/config/{name}.yaml")
         inputs = sizes.inputs_of("global").model_dump(mode="json")
         (folder / "config.json").write_text(json.dumps({"description": {"inputs": inputs}}))
         run = subprocess.run(
-            [*command, "--configfile", "my.yaml"], cwd=tmp_path, capture_output=True, text=True
+            [*PLAN, "--configfile", "my.yaml"], cwd=tmp_path, capture_output=True, text=True
         )
         said = run.stdout + run.stderr
         assert ("results holds models of other sizes" in said) == refused == (run.returncode != 0)

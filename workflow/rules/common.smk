@@ -117,6 +117,13 @@ def maps_argument(wildcards, resources):
     return shlex.quote(schema.dump(CONFIG.maps))
 
 
+def memory_mb(model, attempt):
+    """Return the memory that a training asks for, which depends on its modalities."""
+    if not CONFIG.maps.folder or attempt > 1:
+        return 64000
+    return 16000 * len(CONFIG.models[model].modalities)
+
+
 def gpus_argument(wildcards, resources):
     """Return the number of GPUs of a job; untracked, as it does not change the result."""
     return str(int(resources.gpu))

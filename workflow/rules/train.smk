@@ -24,9 +24,9 @@ rule train:
     threads: 8
     resources:
         gpu=1,
-        # Maps are in the page cache, which is released if memory is short. If a map found no room
-        # on disk, the next attempt has more memory.
-        mem_mb=lambda w, attempt: 16000 if CONFIG.maps.folder and attempt == 1 else 64000,
+        # Maps are in the page cache, which counts as memory of the job on some clusters. If a map
+        # found no room on disk, the next attempt has more memory.
+        mem_mb=lambda w, attempt: memory_mb(w.model, attempt),
         runtime=2880,
     params:
         launch=launcher,
