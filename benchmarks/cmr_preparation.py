@@ -127,6 +127,7 @@ def run(folder: Path, rows: list[dict[str, str]], settings: str) -> tuple[float,
         "sheet": "out.png",
     }
     command = [sys.executable, "-m", "ptacl.cmr.prepare", "--settings", settings]
+    command += ["--storage", config.dump(lost_of_shard=1.0, lost_of_cohort=1.0, vanished=1.0)]
     for name, value in arguments.items():
         command += [f"--{name}", str(folder / value)]
     process = subprocess.Popen(
