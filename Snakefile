@@ -27,7 +27,7 @@ configfile: os.path.join(workflow.basedir, "config.yaml")
 try:
     CONFIG = schema.parse(config)
     CONFIG.cohort.require_paths()
-except (ValueError, FileNotFoundError) as error:
+except (ValueError, OSError) as error:
     raise WorkflowError(str(error))
 
 # Jobs run with the Python that runs Snakemake, even if its environment is not activated.
