@@ -15,7 +15,8 @@ CORES = $(shell getconf _NPROCESSORS_ONLN)
 THREADS = $(shell expr '(' $(CORES) + 3 ')' / 4)
 
 # Losses and objectives of your own are imported from this folder.
-SNAKEMAKE = PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}" snakemake --cores all --resources gpu=4 \
+SNAKEMAKE = PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}" \
+  snakemake --cores all --resources gpu=4 \
   --set-threads train=$(THREADS) embed=$(THREADS)
 
 run: $(VENV)/.run

@@ -185,6 +185,8 @@ def test_models_of_the_paper_are_not_replaced_by_those_of_the_demonstration(
     cohort = {"source": "files", "ecg_folders": ["ecgs"], "cmr_folders": ["cmrs"]}
     cohort["phenotype_tables"] = ["table.csv"]
     (tmp_path / "my.yaml").write_text(yaml.safe_dump({"cohort": cohort}))
+    (tmp_path / "results/models/ptacl-0").mkdir()
+    (tmp_path / "results/models/ptacl-0/config.json").write_text("{}")  # of an earlier version
     for name, refused in (("paper", True), ("quick", False)):
         sizes = config.stack(ROOT / "config.yaml", ROOT / f"workflow/config/{name}.yaml")
         inputs = sizes.inputs_of("global").model_dump(mode="json")
@@ -194,6 +196,23 @@ def test_models_of_the_paper_are_not_replaced_by_those_of_the_demonstration(
         )
         said = run.stdout + run.stderr
         assert ("results holds models of other sizes" in said) == refused == (run.returncode != 0)
+
+
+@pytest.mark.parametrize("module", ["my_loss", "my_package.losses"])
+def test_an_own_loss_that_is_not_found_stops_the_run_before_its_first_job(
+    module: str, tmp_path: Path
+) -> None:
+    models = {"mine": {"like": "global", "title": "Mine", "loss": f"{module}:Loss"}}
+    rows = [{"label": name, "model": name, "features": ["ecg"]} for name in ("global", "mine")]
+    regression = {"rows": rows, "reference": "global", "whole_reference": None}
+    settings = {"models": models, "regression": regression}
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(settings))
+    run = subprocess.run(
+        [*PLAN, "--configfile", "my.yaml"], cwd=tmp_path, capture_output=True, text=True
+    )
+    said = run.stdout + run.stderr
+    assert run.returncode != 0 and f"models.mine: there is no module {module}: put" in said
+    assert "Traceback" not in said
 
 
 SETTINGS = [(page, block) for page in PAGES for block in blocks(page, "yaml")]

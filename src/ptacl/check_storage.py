@@ -11,7 +11,6 @@ from ptacl.exclusions import Excluded
 
 READ, DIFFERENT = "files read twice", "of these, different"  # keys of the facts
 _PAIRS = 10
-_LARGEST_BYTES = 2**29
 
 
 def facts(pairs: Sequence[tuple[BulkFile, BulkFile]], settings: config.Config) -> dict[str, Any]:
@@ -38,7 +37,7 @@ def facts(pairs: Sequence[tuple[BulkFile, BulkFile]], settings: config.Config) -
 def _differs(file: BulkFile) -> bool:
     with raw.listed({file.path: file.size}):
         try:
-            first = raw.read(file.path, largest=_LARGEST_BYTES)
-            return first != raw.read(file.path, largest=_LARGEST_BYTES)
+            first = raw.read(file.path, largest=raw.LARGEST_BYTES)
+            return first != raw.read(file.path, largest=raw.LARGEST_BYTES)
         except Excluded:  # the sample of visits tells why
             return False

@@ -27,6 +27,7 @@ LOG = logging.getLogger(__name__)
 
 UNAVAILABLE = 75  # exit status of a stage or command, EX_TEMPFAIL of sysexits.h
 WAITS_S = (1.0, 4.0, 15.0, 60.0)  # before each further try
+LARGEST_BYTES = 2**29  # more than any raw file of a record has
 _SPREAD = 0.3  # waits vary by this share, so that jobs do not come back at the same time
 _CHUNK_BYTES = 2**20
 # The file itself is gone, or is of another kind.

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from ptacl import raw
 
 RECORDS = 4  # read ahead, each by a thread of its own; a cine of UK Biobank has 40 MB
-_LARGEST_BYTES = 2**29
 
 Member = Mapping[str, str]
 
@@ -47,7 +46,7 @@ def each(members: Iterable[Member], *, names: Sequence[str]) -> Iterator[Ready]:
 
 def _read(path: str, sizes: Mapping[str, int]) -> bytes:
     with raw.listed(sizes):
-        return raw.read(path, largest=_LARGEST_BYTES)
+        return raw.read(path, largest=raw.LARGEST_BYTES)
 
 
 def _sizes(member: Member, names: Sequence[str]) -> dict[str, int]:

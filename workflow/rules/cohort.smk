@@ -100,5 +100,5 @@ checkpoint flow:
     shell:
         "python -m ptacl.cohort.flow --manifest results/private/cohort --ecg {input.ecg}"
         " --cmr {input.cmr} --participants {output.participants} --current {params.current}"
-        " --storage {params.storage} --smallest-count {params.smallest} --exclusions {output.exclusions} --json {output.json} > {log} 2>&1 && echo ready"
-        " > {output.ready}"
+        " --storage {params.storage} --smallest-count {params.smallest}"
+        " --exclusions {output.exclusions} --json {output.json} > {log} 2>&1 && echo ready > {output.ready}"

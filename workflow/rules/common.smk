@@ -20,13 +20,15 @@ def require_surroundings():
 
 
 def require_sizes():
-    """Check that models are not replaced by those of the demonstration, in which sizes are small."""
+    """Check that no model is replaced by one of the demonstration, whose sizes are small."""
     if CONFIG.encoders != schema.stack(Path(workflow.basedir, "config.yaml")).encoders:
         return
     for path in Path("results/models").glob("*/config.json"):
         model = path.parent.name.rpartition("-")[0]
-        sizes = json.loads(path.read_text())["description"]["inputs"]["encoders"]
-        if model in CONFIG.models and sizes != schema_sizes(model):
+        inputs = json.loads(path.read_text()).get("description", {}).get("inputs")
+        if model not in CONFIG.models or not inputs:  # removed, or of an earlier version
+            continue
+        if inputs["encoders"] != CONFIG.inputs_of(model).model_dump(mode="json")["encoders"]:
             raise WorkflowError(
                 "results holds models of other sizes than those of config.yaml, which would replace"
                 " them: give the file with the sizes again (such as workflow/config/paper.yaml),"
@@ -34,16 +36,15 @@ def require_sizes():
             )
 
 
-def schema_sizes(model):
-    """Return the encoder sizes of an entry, as its model folder would hold them."""
-    return CONFIG.inputs_of(model).model_dump(mode="json")["encoders"]
-
-
 def require_own_modules():
     """Check that files with objectives and losses of the user are found, before any job starts."""
     for model in MODELS:
         for module in objectives_of(model):
-            if not importlib.util.find_spec(module):
+            try:
+                found = importlib.util.find_spec(module)
+            except ModuleNotFoundError:  # of a package above it
+                found = None
+            if not found:
                 raise WorkflowError(
                     f"models.{model}: there is no module {module}: put its file into the folder where"
                     " you start the command, or on PYTHONPATH"

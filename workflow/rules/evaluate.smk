@@ -35,23 +35,16 @@ rule embed:
         " --out {output} > {log} 2>&1"
 
 
-# Only the embeddings, without tables: for people who analyse them with their own tools.
-rule embeddings:
-    input:
-        listed(
-            EMBEDDINGS,
-            [
-                m
-                for s in (CONFIG.regression, CONFIG.retrieval, CONFIG.alignment)
-                for m in models_of(s)
-            ],
-        ),
-
-
 # The probe of each model, in its folder. Together with the weights, it is all that the model's use
 # needs.
 PROBE = "results/models/{model}-{seed}/probe.json"
 PROBED = list(dict.fromkeys(models_of(CONFIG.regression) + models_of(CONFIG.retrieval)))
+
+
+# Only the embeddings, without tables: for people who analyse them with their own tools.
+rule embeddings:
+    input:
+        listed(EMBEDDINGS, PROBED + models_of(CONFIG.alignment)),
 
 
 rule probe:

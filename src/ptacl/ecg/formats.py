@@ -22,7 +22,6 @@ from ptacl.ecg import from_arrays, other_devices, read, xml_root
 from ptacl.ecg.read import EcgRecord
 from ptacl.exclusions import Excluded, Reason, explanation, from_file
 
-_LARGEST_BYTES = 2**26
 _HEAD_BYTES = 4096
 TABLES = (".csv", ".npy")
 
@@ -47,7 +46,7 @@ def open_file(path: Path) -> Opened:
     file cannot be read or is XML of an unknown kind, and Excluded(MISSING_FILE) if it does not
     exist.
     """
-    content = raw.read(path, largest=_LARGEST_BYTES)
+    content = raw.read(path, largest=other_devices.LARGEST_BYTES)
     if not (xml_root.is_xml(content[:_HEAD_BYTES]) or path.suffix.lower() == ".xml"):
         return Opened(None, None, content)
     root = xml_root.name(_chunks(content))
@@ -75,7 +74,7 @@ def record_of_other_format(path: Path, opened: Opened, *, settings: config.Ecg) 
 
 def _table(path: Path, content: bytes, *, settings: config.Ecg) -> EcgRecord:
     try:
-        facts = json.loads(raw.read(path.with_suffix(".json"), largest=_LARGEST_BYTES))
+        facts = json.loads(raw.read(path.with_suffix(".json"), largest=other_devices.LARGEST_BYTES))
         rate_hz, unit, leads = (
             float(facts["rate_hz"]),
             str(facts["unit"]),

@@ -29,7 +29,7 @@ OF_ROOT = {  # readers of XML, by root element
     "ECG": "mortara_el250.MortaraEL250Parser",
 }
 _HL7, _WFDB = "AnnotatedECG", "wfdb.WFDBParser"
-_LARGEST_BYTES = 2**26
+LARGEST_BYTES = 2**26
 _LEADS = {lead.lower() for lead in LEADS}
 
 
@@ -215,7 +215,7 @@ def _plain_wfdb(path: Path, content: bytes, *, folder: Path) -> bytes:
             raise Excluded(Reason.UNREADABLE, "signal file outside the folder of the header")
         if file not in copies:
             copies[file] = f"signals{len(copies)}{source.suffix}"
-            signals = raw.read(path.parent / file, largest=_LARGEST_BYTES)
+            signals = raw.read(path.parent / file, largest=LARGEST_BYTES)
             (folder / copies[file]).write_bytes(signals)
         plain.append(f"{copies[file]} {rest}")
     return ("\n".join(plain) + "\n").encode()

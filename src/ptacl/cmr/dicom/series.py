@@ -27,7 +27,7 @@ from ptacl.exclusions import Excluded, Reason
 
 # A zip of UK Biobank has some 600 files of 90 KB in 40 MB. Anything far larger is refused before it
 # is inflated.
-_LARGEST_BYTES, _MOST_FILES, _MOST_PIXELS = 2**29, 20_000, 2**27
+_MOST_FILES, _MOST_PIXELS = 20_000, 2**27
 # Limit on the compression of larger files; an image hardly shrinks by more than a factor of 10.
 _RATIO, _RATIO_FROM_BYTES = 200, 2**20
 
@@ -40,7 +40,7 @@ def read_zip(path: Path, *, patterns: Sequence[str] = ()) -> Cine:
 
     The zip is first read into memory, because random access over a network mount is slow.
     """
-    content = raw.read(path, largest=_LARGEST_BYTES)
+    content = raw.read(path, largest=raw.LARGEST_BYTES)
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
     except (OSError, zipfile.BadZipFile, ValueError) as error:
