@@ -35,13 +35,13 @@ rows: $(VENV)/.run
 	$(SNAKEMAKE) --configfile workflow/config/rows.yaml
 	@echo "Report: $(CURDIR)/results/report.html"
 
-test: $(VENV)/.test
+test: $(VENV)/.test $(VENV)/.dx
 	sh tests/system.sh
 	PATH="$(CURDIR)/$(BIN):$$PATH" pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # tests marked slow: the long campaign of faults (kills at random times, a full disk as root, a
-# memory limit) and real compilation
-faults: $(VENV)/.test
+# memory limit, a platform that takes its worker away) and real compilation
+faults: $(VENV)/.test $(VENV)/.dx
 	PATH="$(CURDIR)/$(BIN):$$PATH" pytest -m slow
 
 # Mutation testing: find changes of the code that no test notices. For example:
@@ -105,6 +105,13 @@ $(VENV)/.run: $(VENV)/.python pyproject.toml $(LOCK)
 $(VENV)/.test: $(VENV)/.python pyproject.toml $(LOCK)
 	$(PIP) --editable '.[test,slurm]'
 	touch $@ $(VENV)/.run
+
+# the client of UK Biobank's platform, for rehearsals; it needs other versions than the pipeline
+DX_VERSION = 0.417.1
+$(VENV)/.dx: $(VENV)/.python
+	$(PYTHON) -m venv $(VENV)/dx
+	$(VENV)/dx/bin/pip install --quiet --disable-pip-version-check dxpy==$(DX_VERSION)
+	touch $@
 
 $(VENV)/.mutants: $(VENV)/.test
 	$(PIP) --editable '.[test,slurm,mutants]'

@@ -121,6 +121,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clean]:
     folder = tmp_path_factory.mktemp("clean") / "root"
     try:
         made = None
+        defaults: dict[str, str] = {}
         for word, argument in steps():
             if word == "FROM":
                 release, python = RELEASE[argument]
@@ -129,8 +130,11 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clean]:
             elif word == "COPY":
                 assert argument.split() == [".", "/opt/ptacl"]
                 checkout(folder / "opt/ptacl")
+            elif word == "ARG":
+                name, _, value = argument.partition("=")
+                defaults[name] = value
             elif word == "RUN":
-                made.run("sh", "-c", argument)
+                made.run("env", *(f"{k}={v}" for k, v in defaults.items()), "sh", "-c", argument)
             elif word == "WORKDIR":
                 made.place = argument
             else:

@@ -78,7 +78,8 @@ def test_conda_environment_and_container_install_the_lock() -> None:
     pip = next(d["pip"] for d in conda["dependencies"] if isinstance(d, dict))
     assert pip == ["--constraint requirements.lock", "--editable ..[slurm,tensorboard]"]
     container = (ROOT / "envs" / "Containerfile").read_text()
-    assert "--constraint /opt/ptacl/envs/requirements.lock" in container
+    assert "ARG LOCK=envs/requirements.lock" in container
+    assert '--constraint "/opt/ptacl/$LOCK"' in container
     python = re.search(r"FROM python:(\S+)-slim", container).group(1)
     assert f"python={python}" in conda["dependencies"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ptacl import check_needs, check_storage, config, training_cost
+from ptacl import check_needs, check_platform, check_storage, config, training_cost
 from ptacl.cmr.prepare import CMR
 from ptacl.cohort import manifest, sources, withdrawal
 from ptacl.cohort.inventory import BulkFile
@@ -22,14 +22,20 @@ _DETAILS = 10  # number of different exclusions of the sample that are listed
 
 
 def run(
-    settings: config.Config, *, demonstration: config.Encoders, sample: int, cores: int
+    settings: config.Config,
+    *,
+    demonstration: config.Encoders,
+    sample: int,
+    cores: int,
+    prices: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Return facts by section, as JSON values.
 
     `demonstration` are the encoders of the project's own configuration, to recognise a run that
     uses them. `sample` is the number of pairs, spread over the cohort, that are actually
-    prepared. ValueError or FileNotFoundError, with a remedy, is raised if the settings, the
-    tables or the folders would stop the pipeline; :func:`problem` finds what else would.
+    prepared. `prices` are pounds per hour of machines of UK Biobank's platform. ValueError or
+    FileNotFoundError, with a remedy, is raised if the settings, the tables or the folders would
+    stop the pipeline; :func:`problem` finds what else would.
     """
     settings.cohort.require_paths()
     import_own_classes(settings)
@@ -38,6 +44,7 @@ def run(
         cohort = {"source": "simulated", "visits": visits}
         models = check_needs.sizes(settings.encoders, demonstration=demonstration)
         found = check_needs.needs(settings, visits=visits, seconds={}, cores=cores)
+        found |= check_platform.section(settings, visits=visits, seconds={}, prices=prices or {})
         return {"cohort": cohort, "models": models} | found | check_needs.device()
     source = sources.locate(settings.cohort, simulated=None, summary=None)
     withdrawn = withdrawal.read_lists(source.withdrawals)
@@ -76,6 +83,7 @@ def run(
             "models": check_needs.sizes(settings.encoders, demonstration=demonstration),
         }
         | check_needs.needs(settings, visits=len(table), seconds=seconds, cores=cores)
+        | check_platform.section(settings, visits=len(table), seconds=seconds, prices=prices or {})
         | check_needs.device()
     )
 

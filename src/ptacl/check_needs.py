@@ -19,7 +19,7 @@ GPUS = {
     "NVIDIA A100": 312e12,
     "NVIDIA H100": 989e12,
 }
-_SHARE_GPU, SHARE_CPU = 0.15, 0.3
+SHARE_GPU, SHARE_CPU = 0.15, 0.3
 _MATRIX = 1024
 
 
@@ -92,7 +92,7 @@ def device() -> dict[str, Any]:
 
 def gpu_seconds(flops: float) -> dict[str, float]:
     """Return about how many seconds each GPU needs for `flops` operations."""
-    return {gpu: flops / (_SHARE_GPU * peak) for gpu, peak in GPUS.items()}
+    return {gpu: flops / (SHARE_GPU * peak) for gpu, peak in GPUS.items()}
 
 
 def rate() -> float:

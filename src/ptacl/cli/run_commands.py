@@ -60,6 +60,13 @@ def add_commands(commands: Any) -> None:
         metavar="N",
         help="number of cores for the estimates (default: all)",
     )
+    check.add_argument(
+        "--price",
+        action="append",
+        default=[],
+        metavar="MACHINE=GBP",
+        help="price per hour of a machine of UK Biobank's platform, from your rate card",
+    )
     check.add_argument("--json", action="store_true", help="print the report as JSON")
     check.set_defaults(run=_check)
 
@@ -192,11 +199,17 @@ def _workflow(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from ptacl import check
+    from ptacl import check, check_platform
 
     demonstration = config.stack(HOME / "config.yaml").encoders
     settings = config.stack(*configuration_files(*args.settings))
-    facts = check.run(settings, demonstration=demonstration, sample=args.sample, cores=args.cores)
+    facts = check.run(
+        settings,
+        demonstration=demonstration,
+        sample=args.sample,
+        cores=args.cores,
+        prices=check_platform.prices(args.price),
+    )
     print(json.dumps(facts, indent=2) if args.json else "\n".join(check.lines(facts)))
     if problem := check.problem(facts, settings):
         print(f"ptacl check: {problem}", file=sys.stderr)

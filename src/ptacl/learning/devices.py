@@ -13,6 +13,7 @@ import torch
 LOG = logging.getLogger(__name__)
 
 _QUERY = ("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
+_BFLOAT16 = (8, 0)  # compute capability from which a GPU has units for bfloat16
 _HIDDEN = "No CUDA GPUs are available"  # error of PyTorch if CUDA_VISIBLE_DEVICES hides all
 
 
@@ -76,5 +77,23 @@ def describe() -> str:
     """Return the devices that jobs use on this machine, in words; raises ValueError as `kind`."""
     if kind(gpus=1) == "cpu":
         return "the CPU; no NVIDIA GPU was found"
-    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    names = []
+    for number in range(torch.cuda.device_count()):
+        old = torch.cuda.get_device_capability(number) < _BFLOAT16
+        lacks = " (no units for bfloat16)" if old else ""
+        names.append(torch.cuda.get_device_name(number) + lacks)
     return ", ".join(f"{number} x {name}" for name, number in Counter(names).items())
+
+
+def main() -> int:
+    """Name the GPUs that trainings use here; return 1 if there is none."""
+    try:
+        print(describe())
+    except ValueError as error:
+        print(error)
+        return 1
+    return 0 if torch.cuda.is_available() else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
