@@ -34,6 +34,7 @@ NAMES = (
     "slow_mount",
     "evaluation",
     "dag",
+    "scale",
 )
 
 
@@ -56,6 +57,17 @@ def table(found: list[dict[str, object]]) -> str:
         )
         for r in found
     ]
+    return "\n".join(lines) + "\n"
+
+
+def sizes(found: list[dict[str, object]]) -> str:
+    """Return the measurements of whole stages as a Markdown table, with the memory next to them."""
+    lines = ["| what | seconds | memory |", "| --- | --- | --- |"]
+    for row, after in zip(found, [*found[1:], None], strict=True):
+        if row["unit"] != "s":
+            continue
+        memory = f"{after['ours']:.0f} MiB" if after and after["unit"] == "MiB" else ""
+        lines.append(f"| {row['name']} | {row['ours']:.3g} | {memory} |")
     return "\n".join(lines) + "\n"
 
 
@@ -109,8 +121,12 @@ def write_pages(found: list[dict[str, object]]) -> None:
     Without measurements, the table of the benchmarks stays as it is.
     """
     contents = {"costs": costs()}
-    if found:
-        contents["benchmarks"] = table(found)
+    scale = [row for row in found if row.get("module") == "scale"]
+    compared = [row for row in found if row.get("module") != "scale"]
+    if compared:
+        contents["benchmarks"] = table(compared)
+    if scale:
+        contents["scale"] = sizes(scale)
     for page in PAGES:
         text = page.read_text()
         for mark, content in contents.items():
@@ -154,7 +170,8 @@ def main() -> None:
         print(f"\n{(module.__doc__ or '').splitlines()[0]}\n{HEAD}", flush=True)
         for row in module.rows(args.rounds):
             print(row.line(), flush=True)
-            found = [old for old in found if old["name"] != row.name] + [row.values()]
+            values = row.values() | {"module": name}
+            found = [old for old in found if old["name"] != row.name] + [values]
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(found, indent=1) + "\n")
 

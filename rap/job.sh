@@ -3,7 +3,8 @@
 #
 #   bash job.sh --run PROJECT:/FOLDER --image FILE [options] CONFIG.yaml...
 #
-#   --run PROJECT:/FOLDER  folder of the project that holds the run
+#   --run PROJECT:/FOLDER  folder that holds the state of the run; next to it, the report and the
+#                          models are written to folders of their own when everything is finished
 #   --image FILE           identifier of the image (file-xxxx)
 #   --target NAME          target of Snakemake (default: everything)
 #   --gpu                  stop if the machine has no GPU that PyTorch can use
@@ -162,6 +163,20 @@ wait_for() {
   wait "$1"
 }
 
+# Aggregates go to a folder of their own, and weights, which need permission to leave, to another.
+export_results() {
+  [ -f results/report.html ] || return 0
+  local folder=${run%/*} stamp
+  stamp=$(date -u +%Y%m%dT%H%M%S)
+  tar -czf report.tar.gz results/report.html results/tables results/figures \
+    results/cohort/flow.json results/cohort/flow.svg
+  tar -czf models.tar.gz results/models
+  for name in report models; do
+    dx upload "$name.tar.gz" --path "$folder/$name/$name-$stamp.tar.gz" --parents --wait --brief \
+      --no-progress
+  done
+}
+
 main() {
   parse "$@"
   check_disk
@@ -183,6 +198,7 @@ main() {
   save_last || saved=$?
   # The lock stays if the results are not saved: only a restart of this job may go on.
   [ "$saved" = 0 ] || die "the results of this worker are not saved" "$saved"
+  [ "$status" != 0 ] || export_results
   python3 "$HERE/sync.py" release "$run"
   return "$status"
 }

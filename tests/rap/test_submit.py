@@ -1,11 +1,14 @@
 """submit.sh with the real `dx`: what it starts, and that this runs on a worker."""
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from stand_in import Platform
 from worker import RAP, Worker
 
@@ -91,3 +94,44 @@ def test_a_dry_run_uploads_and_starts_nothing(
     shown = submit(platform, dx, "train", "--dry-run", str(mine))
     assert shown.stdout.startswith("dx run swiss-army-knife"), shown.stderr
     assert list(platform.objects) == before and not platform.jobs
+
+
+def page(root: Path, language: str) -> list[str]:
+    """The blocks of docs/platform.md in a language."""
+    text = (root / "docs/platform.md").read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.S | re.M)
+
+
+def test_the_template_is_that_of_the_page(root: Path) -> None:
+    (shown,) = page(root, "yaml")
+    template = (root / "rap/my_platform.yaml").read_text()
+    assert yaml.safe_load(shown) == yaml.safe_load(template)
+
+
+def test_the_commands_of_the_page_work(
+    root: Path, tmp_path: Path, platform: Platform, dx: Path
+) -> None:
+    """Those of submit.sh and dx, except the login and the app of the platform, in their order."""
+    (tmp_path / "rap").symlink_to(root / "rap")
+    (tmp_path / "ptacl.tar.gz").write_bytes(b"no image")
+    shutil.copy(root / "rap/my_platform.yaml", tmp_path)
+    environment = os.environ | platform.environment()
+    environment["PATH"] = f"{dx.parent}{os.pathsep}{os.environ['PATH']}"
+    done = []
+    for block in page(root, "text"):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words[0] not in ("rap/submit.sh", "dx") or words[1] in ("login", "select", "run"):
+                continue
+            if words[1] == "download":  # what the last job would have written
+                platform.create({"folder": "/ptacl/run1/report", "name": "r.tar.gz", "parents": 1})
+                platform.close(platform.named("r.tar.gz")[0])
+            platform.add_folder("/ptacl/inputs")
+            ended = subprocess.run(
+                words, cwd=tmp_path, env=environment, capture_output=True, text=True, input=""
+            )
+            assert ended.returncode == 0, (line, ended.stderr)
+            done.append(words[1])
+    assert done == ["image", "preflight", "prepare", "train", "download", "rm", "rm", "rm"]
+    assert (tmp_path / "r.tar.gz").exists() and not platform.objects
+    assert len(platform.jobs) == 3
