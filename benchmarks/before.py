@@ -36,11 +36,14 @@ import numpy as np
 import torch
 from ptacl import config
 try:
-    from ptacl.learning import assemble, loop
+    from ptacl.learning import assemble, optimizer as building
 except ImportError:  # before these modules had names of their own
-    from ptacl.learning import fit as loop, train as assemble
+    from ptacl.learning import fit as building, train as assemble
 from ptacl.learning.data import Samples
-from ptacl.learning.recordings import Recordings
+try:
+    from ptacl.learning.recordings import Recordings
+except ImportError:
+    from ptacl.learning.data import Recordings
 torch.set_num_threads(1)
 settings = config.load(Path(sys.argv[1]))
 entry = settings.models["ptacl"].model_copy(update={{"start": None}})
@@ -55,7 +58,7 @@ recordings = Recordings(visits, signal, peaks, frames, np.full(n, 18, np.int32))
 objective = assemble.build(entry, inputs, seed=0)
 data = Samples(recordings, list(np.arange(n)[:, None]), sizes=dict(inputs.encoders), seed=0,
                ecg=entry.augmentation.ecg, cmr=entry.augmentation.cmr, **objective.needs)
-optimizer, taken = loop.build_optimizer(objective, entry.training), []
+optimizer, taken = building.build_optimizer(objective, entry.training), []
 for step in range(14):
     start = time.process_time()
     batch = data.collect(np.arange({PAIRS}) + step % 4 * {PAIRS}, epoch=step)

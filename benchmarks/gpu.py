@@ -26,6 +26,7 @@ from ptacl import config
 from ptacl.learning import assemble, loop
 from ptacl.learning.data import Samples
 from ptacl.learning.recordings import Recordings
+from ptacl.models import exact
 
 ROOT = Path(__file__).resolve().parents[1]
 ENTRIES = ("ptacl", "cmr_mae", "ecg_mae", "global")
@@ -53,10 +54,10 @@ def cases(entries: Sequence[str], *, compile_too: bool) -> list[Case]:
     """Return the rows, the most important ones first."""
     compiled = (False, True) if compile_too else (False,)
     found = []
-    for precision in ("bfloat16", "float32"):
+    for precision in ("bfloat16", "tf32", "float32"):
         deterministic = (True, False) if precision == "bfloat16" else (True,)
-        for entry, how, exact in itertools.product(entries, compiled, deterministic):
-            found.append(Case(entry, precision, how, exact))
+        for entry, how, same in itertools.product(entries, compiled, deterministic):
+            found.append(Case(entry, precision, how, same))
     return found
 
 
@@ -93,6 +94,7 @@ def training(
         list(np.arange(visits)[:, None]),
         sizes={str(m): size for m, size in inputs.encoders.items()},
         seed=0,
+        pin=device.type == "cuda",
         ecg=entry.augmentation.ecg,
         cmr=entry.augmentation.cmr,
         **objective.needs,
@@ -113,7 +115,7 @@ def measure(
     times = []
     start = time.perf_counter()
     for hosts in running.schedule.collect_ahead(0, lambda: len(times) == steps + _WARM_UP):
-        running.take_step(hosts)  # reads the metrics, so it waits for the device
+        running.take_step(hosts)  # waits for the step before it
         now = time.perf_counter()
         times.append(now - start)
         start = now
@@ -127,7 +129,8 @@ def rows(
     """Yield the cells of each row when it is finished."""
     for case in chosen:
         try:
-            speed, peak = measure(case, settings, batch=batch, steps=steps, device=device)
+            with exact.tf32(case.precision == "tf32"):
+                speed, peak = measure(case, settings, batch=batch, steps=steps, device=device)
             result = [f"{speed:,.1f}", f"{peak:.1f}"]
         except torch.OutOfMemoryError:
             result = ["out of memory", ""]

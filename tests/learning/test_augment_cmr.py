@@ -146,14 +146,14 @@ def test_noise_has_the_set_deviation(cmr_augmentation):
 
 
 def test_noise_is_a_window_of_a_pool_of_the_right_distribution():
-    place = np.random.default_rng(0).integers(2**32, size=50)
-    normal = augment._noise(place, (4, 1000), torch.device("cpu"), normal=True)
-    uniform = augment._noise(place, (1000,), torch.device("cpu"), normal=False)
+    place = torch.from_numpy(np.random.default_rng(0).integers(2**32, size=50))
+    normal = augment._noise(place, (4, 1000), normal=True)
+    uniform = augment._noise(place, (1000,), normal=False)
     assert normal.shape == (50, 4, 1000) and uniform.shape == (50, 1000)
     assert [normal.mean(), normal.std(), (normal**4).mean()] == pytest.approx([0, 1, 3], abs=0.05)
     assert [uniform.min(), uniform.mean(), uniform.max()] == pytest.approx([0, 0.5, 1], abs=0.01)
     assert len({float(row[0]) for row in uniform}) == 50
-    longest = augment._noise(np.array([2**32 - 1]), (12, 5000), torch.device("cpu"), normal=True)
+    longest = augment._noise(torch.tensor([2**32 - 1]), (12, 5000), normal=True)
     assert torch.isfinite(longest).all()
 
 

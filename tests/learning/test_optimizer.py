@@ -6,7 +6,7 @@ import torch
 from least_squares import CPU
 
 from ptacl import config
-from ptacl.learning import assemble, data, fit, loop
+from ptacl.learning import assemble, data, fit, optimizer
 
 
 def built(entry, inputs):
@@ -16,21 +16,23 @@ def built(entry, inputs):
 
 def test_learning_rate_warms_up_and_falls_to_zero(training):
     settings = training.model_copy(update={"epochs": 10, "warmup_epochs": 2, "learning_rate": 3.0})
-    rates = [loop.learning_rate(step, steps_per_epoch=5, training=settings) for step in range(50)]
+    rates = [
+        optimizer.learning_rate(step, steps_per_epoch=5, training=settings) for step in range(50)
+    ]
     assert (
         np.allclose(np.diff(rates[:11]), 3 / 11)
         and rates[10] == 3.0
         and rates[0] == pytest.approx(3 / 11)
     )
     assert (np.diff(rates[10:]) < 0).all() and 0 < rates[-1] < 0.01
-    assert loop.learning_rate(30, steps_per_epoch=5, training=settings) == pytest.approx(1.5)
+    assert optimizer.learning_rate(30, steps_per_epoch=5, training=settings) == pytest.approx(1.5)
     flat = settings.model_copy(update={"warmup_epochs": 0})
-    assert loop.learning_rate(0, steps_per_epoch=5, training=flat) == 3.0
+    assert optimizer.learning_rate(0, steps_per_epoch=5, training=flat) == 3.0
 
 
 def decayed(objective, training):
     """Names of the parameters with and without weight decay."""
-    groups = loop.build_optimizer(objective, training).param_groups
+    groups = optimizer.build_optimizer(objective, training).param_groups
     assert [group["weight_decay"] for group in groups] == [training.weight_decay, 0]
     names = {id(p): name for name, p in objective.named_parameters()}
     return [{names[id(p)] for p in group["params"]} for group in groups]

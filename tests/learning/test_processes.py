@@ -1,4 +1,5 @@
 import runpy
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from ptacl import config
-from ptacl.learning import processes
+from ptacl.learning import processes, resume
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 
@@ -95,3 +96,29 @@ def test_two_processes_tell_the_same_history_as_one(results, name):
         names = set(row) - {"seconds", "samples_per_second", "train_valid"}
         assert [other[k] for k in names] == pytest.approx([row[k] for k in names], rel=1e-6)
         assert [other[k] for k in names] == [third[k] for k in names]
+
+
+@pytest.mark.parametrize("checkpoint_seconds", [0.0, 1e9])
+def test_a_signal_to_one_process_stops_all_at_the_same_step(training, tmp_path, checkpoint_seconds):
+    how = {"epochs": 50, "batch_size": 4, "checkpoint_seconds": checkpoint_seconds}
+    settings = training.model_copy(update=how).model_dump_json()
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    script = str(SCRIPT.with_name("stopped_processes.py"))
+    run = subprocess.run(
+        [*command, "--nproc-per-node", "2", script, settings, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    steps = resume.load(tmp_path)["progress"]["step"]
+    assert 3 <= steps <= 5
+    assert sorted(run.stdout.splitlines()) == [
+        f"process {rank} stopped: {128 + signal.SIGTERM}, steps {steps}" for rank in (0, 1)
+    ]
+
+
+def test_rows_that_are_not_one_per_sample_cannot_be_gathered(monkeypatch):
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    with processes.dividing(7), pytest.raises(RuntimeError, match="its part of the batch of 7 has"):
+        processes.gather(torch.zeros(3, 2))

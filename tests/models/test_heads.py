@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from ptacl.models import heads, weights
+from ptacl.models import exact, heads, weights
 
 
 def test_pool_is_the_average_over_tokens() -> None:
@@ -22,7 +22,7 @@ def test_a_two_layer_projector_starts_centred_and_comes_back_from_a_model_folder
     """As in MMCL: two linear layers with a ReLU between them and no norm."""
     torch.manual_seed(0)
     projector = heads.two_layer_projector(8, 5, 3)
-    assert [type(layer) for layer in projector] == [nn.Linear, nn.ReLU, nn.Linear]
+    assert [type(layer) for layer in projector] == [exact.Linear, nn.ReLU, exact.Linear]
     pooled = torch.randn(200, 8) * 0.01 + 4
     heads.centre(projector, pooled)
     hidden = projector[0](pooled)

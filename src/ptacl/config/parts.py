@@ -176,7 +176,9 @@ class Training(Section):
     )
     betas: tuple[float, float] = Field(description="AdamW betas")
     clip_norm: float = Field(ge=0, description="gradient norm limit; 0 for none")
-    precision: Literal["float32", "bfloat16"] = Field(description="autocast type")
+    precision: Literal["float32", "bfloat16", "tf32"] = Field(
+        description="type of matrix products; the losses are always computed in float32"
+    )
     compile: bool = Field(description="torch.compile")
     recompute: bool = Field(
         default=False,

@@ -30,17 +30,18 @@ _POOL = 1 << 20  # numbers in the pool; the window of a record or image can star
 def corrupt_ecg(signal_BLS: Tensor, draw: EcgDraw, *, settings: EcgAugmentation) -> Tensor:
     """Apply Fourier surrogate, jitter and rescaling to crops (B, L, S), in this order, in place."""
     device = signal_BLS.device
+    noise_B = draw.on("noise_B", device)
     if len(draw.surrogate):
-        rows = _index(draw.surrogate, device)
+        rows = draw.on("surrogate", device)
         frequencies = signal_BLS.shape[-1] // 2 + 1
-        unit = _noise(draw.noise_B[draw.surrogate], (frequencies,), device, normal=False)
+        unit = _noise(noise_B[rows], (frequencies,), normal=False)
         phase = unit * (2 * math.pi * settings.surrogate_magnitude)
         signal_BLS[rows] = surrogate(signal_BLS[rows], phase)
     if len(draw.jitter):
-        rows = _index(draw.jitter, device)
-        noise = _noise(draw.noise_B[draw.jitter], tuple(signal_BLS.shape[1:]), device, normal=True)
+        rows = draw.on("jitter", device)
+        noise = _noise(noise_B[rows], tuple(signal_BLS.shape[1:]), normal=True)
         signal_BLS[rows] *= noise.mul_(JITTER_SHARE * settings.jitter).add_(1)
-    signal_BLS *= torch.from_numpy(draw.factor_B).to(device)[:, None, None]
+    signal_BLS *= draw.on("factor_B", device)[:, None, None]
     return signal_BLS
 
 
@@ -78,21 +79,22 @@ def cmr(
     for start in range(0, len(frames_BTHW), size):
         rows = slice(start, start + size)
         part_CTHW = out_BTHW[rows].copy_(frames_BTHW[rows]).div_(255)
-        if draw is not None:
-            move_cmr(part_CTHW, draw.part(rows))
+        of_part = draw if draw is None or size == len(frames_BTHW) else draw.part(rows)
+        if of_part is not None:
+            move_cmr(part_CTHW, of_part)
         if clean_BTHW is not None:
             clean_BTHW[rows] = part_CTHW
-        if draw is not None and settings is not None:
-            corrupt_cmr(part_CTHW, draw.part(rows), settings=settings)
+        if of_part is not None and settings is not None:
+            corrupt_cmr(part_CTHW, of_part, settings=settings)
     return out_BTHW, clean_BTHW
 
 
 def move_cmr(frames_BTHW: Tensor, draw: CmrDraw) -> Tensor:
     """Apply rotation with crop, and flip, in place."""
     if draw.moved_B.any():
-        rows = np.flatnonzero(draw.moved_B)
-        theta = torch.from_numpy(draw.theta_B23[rows]).to(frames_BTHW.device)
-        _replace(frames_BTHW, rows, resample(_rows(frames_BTHW, rows), theta))
+        rows = _some(draw.moved_B, draw.on("moved", frames_BTHW.device))
+        theta = draw.on("theta_B23", frames_BTHW.device)
+        _replace(frames_BTHW, rows, resample(_take(frames_BTHW, rows), _take(theta, rows)))
     return frames_BTHW
 
 
@@ -100,37 +102,41 @@ def corrupt_cmr(frames_BTHW: Tensor, draw: CmrDraw, *, settings: CmrAugmentation
     """Apply brightness and contrast, blur, and noise, in this order; clamp to 0..1; in place."""
     device = frames_BTHW.device
     if draw.coloured_B.any():
-        contrast = np.where(draw.coloured_B, draw.contrast_B, 1)
-        brightness = np.where(draw.coloured_B, draw.brightness_B, 1)
-        share = np.where(draw.coloured_B, 1 - contrast, 0)
+        coloured_B = draw.on("coloured_B", device)
+        contrast_B = draw.on("contrast_B", device).where(coloured_B, 1.0)
+        brightness_B = draw.on("brightness_B", device).where(coloured_B, 1.0)
         # With the mean of each frame, static parts would flicker with the parts that move.
-        mean = frames_BTHW.mean((1, 2, 3), keepdim=True) * _column(brightness, device)
-        frames_BTHW.mul_(_column(contrast * brightness, device))
-        frames_BTHW.add_(mean * _column(share, device))
+        mean = frames_BTHW.mean((1, 2, 3), keepdim=True) * _column(brightness_B)
+        frames_BTHW.mul_(_column(contrast_B * brightness_B))
+        frames_BTHW.add_(mean * _column(1 - contrast_B))
     if draw.blurred_B.any():
-        rows = np.flatnonzero(draw.blurred_B)
-        sigma = torch.from_numpy(draw.sigma_B[rows]).to(device)
-        _replace(frames_BTHW, rows, blur(_rows(frames_BTHW, rows), sigma))
+        rows = _some(draw.blurred_B, draw.on("blurred", device))
+        sigma = draw.on("sigma_B", device)
+        _replace(frames_BTHW, rows, blur(_take(frames_BTHW, rows), _take(sigma, rows)))
     if draw.noisy_B.any():
-        image = _noise(draw.noise_B, tuple(frames_BTHW.shape[2:]), device, normal=True)
-        frames_BTHW.add_((image * _column(draw.noisy_B * settings.noise, device)[:, 0])[:, None])
+        image = _noise(draw.on("noise_B", device), tuple(frames_BTHW.shape[2:]), normal=True)
+        strength_B = draw.on("noisy_B", device) * settings.noise
+        frames_BTHW.add_((image * _column(strength_B)[:, 0])[:, None])
     if (draw.coloured_B | draw.noisy_B).any():
         frames_BTHW.clamp_(0, 1)
     return frames_BTHW
 
 
-def _rows(frames_BTHW: Tensor, rows: np.ndarray) -> Tensor:
+def _some(chosen_B: np.ndarray, rows: Tensor) -> Tensor | None:
+    """Return the rows that are chosen, or None for all of them."""
+    return None if chosen_B.all() else rows
+
+
+def _take(values: Tensor, rows: Tensor | None) -> Tensor:
     """Return some rows of a batch, or the whole batch without a copy."""
-    if len(rows) == len(frames_BTHW):
-        return frames_BTHW
-    return frames_BTHW[_index(rows, frames_BTHW.device)]
+    return values if rows is None else values[rows]
 
 
-def _replace(frames_BTHW: Tensor, rows: np.ndarray, values: Tensor) -> None:
-    if len(rows) == len(frames_BTHW):
+def _replace(frames_BTHW: Tensor, rows: Tensor | None, values: Tensor) -> None:
+    if rows is None:
         frames_BTHW.copy_(values)
     else:
-        frames_BTHW[_index(rows, frames_BTHW.device)] = values
+        frames_BTHW[rows] = values
 
 
 def resample(frames_BTHW: Tensor, theta_B23: Tensor) -> Tensor:
@@ -165,16 +171,16 @@ def _gaussian(size: int, sigma_B: Tensor) -> Tensor:
     return (-0.5 * distance**2).softmax(-1)
 
 
-def _noise(
-    draw_B: np.ndarray, shape: tuple[int, ...], device: torch.device, *, normal: bool
-) -> Tensor:
+def _noise(draw_B: Tensor, shape: tuple[int, ...], *, normal: bool) -> Tensor:
     """Return the noise of each sample, (B, *shape).
 
     It is a window of the pool, whose start follows from the draw of the sample.
     """
     values = math.prod(shape)
-    start_B = _index(draw_B % (_POOL - values + 1), device)
-    return _pool(normal, device).unfold(0, values, 1).index_select(0, start_B).view(-1, *shape)
+    start_B = draw_B % (_POOL - values + 1)
+    return (
+        _pool(normal, draw_B.device).unfold(0, values, 1).index_select(0, start_B).view(-1, *shape)
+    )
 
 
 @functools.cache
@@ -185,9 +191,5 @@ def _pool(normal: bool, device: torch.device) -> Tensor:
     return torch.from_numpy(values).to(device)
 
 
-def _index(rows: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(rows).to(device)
-
-
-def _column(values: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(values.astype(np.float32)).to(device)[:, None, None, None]
+def _column(values_B: Tensor) -> Tensor:
+    return values_B[:, None, None, None]

@@ -7,7 +7,7 @@ epoch, sample).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,22 +17,46 @@ from torch import Tensor
 from ptacl import seeds
 from ptacl.config import AnyEncoder, CmrAugmentation, EcgAugmentation, Encoder, ResNet
 from ptacl.ecg.beats import beat_matrices
-from ptacl.learning import augment, draws
+from ptacl.learning import augment, draws, transfer
 from ptacl.learning.recordings import Recordings
 
 _FIXED_EPOCH = -1  # epoch that seeds the augmented views in evaluation
 # keys in a batch of the ECGs' further crops, and of their beats
 MORE_CROPS, MORE_BEATS, MORE_VALID = "ecg_more", "ecg_more_beats", "ecg_more_valid"
 _SCALE = "ecg scale, mV"  # key in a batch until its ECGs are standardised
+_ECG_DRAW, _CMR_DRAW = "ecg draw: ", "cmr draw: "  # prefixes of the names of packed draws
 
 
 @dataclass(frozen=True)
 class Host:
-    """The half of a batch in main memory; a draw is None if nothing is augmented."""
+    """The half of a batch in main memory; a draw is None if nothing is augmented.
+
+    `packed` holds the arrays and draws again, in one buffer, if they go to a GPU.
+    """
 
     arrays: dict[str, np.ndarray]
     ecg: draws.EcgDraw | None
     cmr: draws.CmrDraw | None
+    packed: transfer.Packed | None = None
+
+    def pack(self, *, pin: bool) -> "Host":
+        """Copy everything into one buffer, which can be in pinned memory."""
+        arrays = dict(self.arrays)
+        for prefix, draw in ((_ECG_DRAW, self.ecg), (_CMR_DRAW, self.cmr)):
+            if draw is not None:
+                arrays |= {prefix + name: values for name, values in draw.arrays().items()}
+        return Host({}, self.ecg, self.cmr, transfer.pack(arrays, pin=pin))
+
+    def to(self, device: torch.device) -> tuple[dict[str, Tensor], "Host"]:
+        """Return the arrays as tensors on the device, and the draws with what was sent."""
+        if self.packed is None:
+            moved = {n: torch.from_numpy(array).to(device) for n, array in self.arrays.items()}
+            return moved, self
+        tensors = self.packed.to(device)
+        of_ecg, of_cmr = _take(tensors, _ECG_DRAW), _take(tensors, _CMR_DRAW)
+        ecg = None if self.ecg is None else replace(self.ecg, sent=of_ecg)
+        cmr = None if self.cmr is None else replace(self.cmr, sent=of_cmr)
+        return tensors, replace(self, ecg=ecg, cmr=cmr)
 
 
 @dataclass(frozen=True)
@@ -58,6 +82,7 @@ class Samples:
     record is hardly longer than a crop. With beats, "ecg_more_beats" (B, crops - 1, T, M) and
     "ecg_more_valid" (B, crops - 1) describe them.
     targets : (n, P) float32 of the rows of the recordings, added as "targets" (B, P).
+    pin : collect batches in pinned memory, for a GPU.
     """
 
     recordings: Recordings
@@ -72,6 +97,7 @@ class Samples:
     systole: bool = False
     crops: int = 1
     targets: np.ndarray | None = None
+    pin: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -88,7 +114,8 @@ class Samples:
             rows = np.tile(rows, self.views)
         ecg, ecg_draw = self._collect_ecg(ids, rows, epoch)
         cmr, cmr_draw = self._collect_cmr(ids, rows, epoch)
-        return Host(ecg | cmr | labels | self._collect_noise(ids, epoch), ecg_draw, cmr_draw)
+        host = Host(ecg | cmr | labels | self._collect_noise(ids, epoch), ecg_draw, cmr_draw)
+        return host.pack(pin=True) if self.pin else host
 
     def _visit(self, sample: int, epoch: int | None) -> int:
         visits = self.rows[sample]
@@ -185,7 +212,7 @@ class Samples:
         """Return the augmented batch on the device. Call it once per `host`, whose memory it can
         reuse.
         """
-        batch = {name: _to(torch.from_numpy(array), device) for name, array in host.arrays.items()}
+        batch, host = host.to(device)
         if _SCALE in batch:
             mean_BL1, sd_BL1 = batch.pop(_SCALE)[..., None].unbind(1)
             batch["ecg"].sub_(mean_BL1).div_(sd_BL1)
@@ -203,17 +230,12 @@ class Samples:
         return batch
 
 
+def _take(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Remove the tensors whose names have a prefix, and return them without it."""
+    names = [name for name in tensors if name.startswith(prefix)]
+    return {name.removeprefix(prefix): tensors.pop(name) for name in names}
+
+
 def crop_starts(samples: int, *, size: int, count: int) -> NDArray[np.int64]:
     """Return the starts of evenly spaced crops of a record, from 0 on; equal ones only once."""
     return np.unique(np.linspace(0, samples - size, count).round().astype(np.int64))
-
-
-def _to(tensor: Tensor, device: torch.device) -> Tensor:
-    """Move a tensor to the device. For a GPU it is pinned first, so that the copy can overlap the
-    previous optimiser step.
-    """
-    return (
-        tensor.pin_memory().to(device, non_blocking=True)
-        if device.type == "cuda"
-        else tensor.to(device)
-    )

@@ -7,10 +7,12 @@ Shape letters: B batch, T frames.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from ptacl import seeds
 from ptacl.config import CmrAugmentation, EcgAugmentation
@@ -19,7 +21,24 @@ _SEEDS = 2**32
 
 
 @dataclass(frozen=True)
-class EcgDraw:
+class Draw:
+    """Draws of a batch in main memory, and those that were already sent to the device by name."""
+
+    sent: Mapping[str, Tensor] = field(default_factory=dict, kw_only=True)
+
+    def on(self, name: str, device: torch.device) -> Tensor:
+        """Return one of :meth:`arrays` on the device."""
+        if name in self.sent:
+            return self.sent[name]
+        return torch.from_numpy(getattr(self, name)).to(device)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what an augmentation needs on the device."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class EcgDraw(Draw):
     """Draws for B ECGs; `surrogate` and `jitter` are indices of the ECGs that are transformed."""
 
     start_B: np.ndarray
@@ -28,9 +47,14 @@ class EcgDraw:
     surrogate: np.ndarray
     jitter: np.ndarray
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what an augmentation needs on the device."""
+        names = ("noise_B", "factor_B", "surrogate", "jitter")
+        return {name: getattr(self, name) for name in names}
+
 
 @dataclass(frozen=True)
-class CmrDraw:
+class CmrDraw(Draw):
     """Draws for B cines; Boolean masks (B,) say which cines are transformed."""
 
     frame_BT: np.ndarray
@@ -44,9 +68,26 @@ class CmrDraw:
     blurred_B: np.ndarray
     noisy_B: np.ndarray
 
+    @property
+    def moved(self) -> np.ndarray:
+        """Indices of the cines that are moved."""
+        return np.flatnonzero(self.moved_B)
+
+    @property
+    def blurred(self) -> np.ndarray:
+        """Indices of the cines that are blurred."""
+        return np.flatnonzero(self.blurred_B)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what an augmentation needs on the device."""
+        names = ("noise_B", "theta_B23", "brightness_B", "contrast_B", "sigma_B")
+        masks = ("coloured_B", "noisy_B", "moved", "blurred")
+        return {name: getattr(self, name) for name in (*names, *masks)}
+
     def part(self, rows: slice) -> "CmrDraw":
-        """Return the draws of some of the cines."""
-        return CmrDraw(**{name: values[rows] for name, values in vars(self).items()})
+        """Return the draws of some of the cines, of which nothing has been sent."""
+        kept = {name: values[rows] for name, values in vars(self).items() if name != "sent"}
+        return CmrDraw(**kept)
 
 
 def draw_ecg(

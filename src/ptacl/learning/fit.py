@@ -7,6 +7,7 @@ machine with the same number of threads. Several processes agree up to rounding.
 """
 
 import logging
+import math
 import signal
 import sys
 import time
@@ -20,7 +21,9 @@ from tqdm import tqdm
 
 from ptacl.config import Training
 from ptacl.learning import processes, resume
-from ptacl.learning.loop import Data, Loop, Row, Schedule
+from ptacl.learning.loop import Data, Loop, Schedule
+from ptacl.learning.reading import Row
+from ptacl.models import exact
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +63,8 @@ def fit(
         log.info("resuming after step %d of %d", loop.progress.step, schedule.total)
         for row in loop.progress.history:
             watch(row)
-    _run(loop, state=state, watch=watch)
+    with exact.tf32(training.precision == "tf32"):
+        _run(loop, state=state, watch=watch)
     history, kept = loop.progress.history, len(loop.progress.history)
     if training.select == "best":
         objective.load_state_dict(loop.progress.best)
@@ -72,17 +76,21 @@ def _run(loop: Loop, *, state: Path, watch: Callable[[Row], None]) -> None:
     """Take the remaining steps, and save checkpoints on the way."""
     schedule = loop.schedule
     saved = started = time.perf_counter()
+    loss = math.nan
     with resume.stoppable() as stop, _bar(loop) as bar:
         for hosts in schedule.collect_ahead(loop.progress.step, loop.finished):
-            values = loop.take_step(hosts)
+            values = loop.take_step(hosts, signal=stop.signal)
+            if loop.at_end_of_epoch():
+                values = loop.read()
+            loss = values.get("loss", loss)
             loop.progress.seconds += time.perf_counter() - started
             speed = f"{loop.samples_per_second:.0f}"
             if loop.at_end_of_epoch():
                 watch(loop.close_epoch())
             started = time.perf_counter()
             bar.update()
-            bar.set_postfix({"loss": f"{values['loss']:.4f}", "samples/s": speed}, refresh=False)
-            stopped = _agreed_signal(stop, loop.device)
+            bar.set_postfix({"loss": f"{loss:.4f}", "samples/s": speed}, refresh=False)
+            stopped = _agreed_signal(stop, loop)
             if stopped or time.perf_counter() - saved >= schedule.training.checkpoint_seconds:
                 if processes.rank() == 0:
                     resume.save(state, loop.state())
@@ -91,17 +99,14 @@ def _run(loop: Loop, *, state: Path, watch: Callable[[Row], None]) -> None:
                 raise SystemExit(128 + stopped)
 
 
-def _agreed_signal(stop: resume.Stop, device: torch.device) -> int:
+def _agreed_signal(stop: resume.Stop, loop: Loop) -> int:
     """Return the signal that any process received, or 0.
 
     All processes must stop at the same step, or the others would wait forever.
     """
     if processes.count() == 1:
         return stop.signal
-    received = torch.tensor(float(stop.signal), dtype=torch.float64, device=device)
-    if not processes.total(received).item():
-        return 0
-    return stop.signal or signal.SIGTERM
+    return (stop.signal or signal.SIGTERM) if loop.stop_requested else 0
 
 
 def _check(data: Data, validation: Data | None, training: Training) -> None:

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from ptacl import seeds
 from ptacl.config import Training
 from ptacl.learning import processes
+from ptacl.learning.optimizer import build_optimizer, learning_rate
+from ptacl.learning.reading import Reading, Row
 
-Row = dict[str, float]
+_SIGNAL = "signal"  # name, among the values of a step, of the signals that the processes received
 
 
 class Data(Protocol):
@@ -71,8 +73,7 @@ class Schedule:
         chosen = order[number * self.batch : (number + 1) * self.batch]
         collected = []
         for micro_batch in np.array_split(chosen, self.training.accumulate):
-            part = np.array_split(micro_batch, processes.count())[processes.rank()]
-            collected.append(self.data.collect(part, epoch=epoch))
+            collected.append(self.data.collect(processes.part(micro_batch), epoch=epoch))
         return collected
 
     def collect_ahead(self, first: int, finished: Callable[[], bool]) -> Iterator[list[Any]]:
@@ -121,9 +122,13 @@ class Loop:
         self.optimizer = build_optimizer(objective, schedule.training)
         self.compute = torch.compile(objective) if schedule.training.compile else objective
         self.progress = Progress()
+        self.stop_requested = False
+        self._reading: Reading | None = None
+        self._weights = torch.tensor(schedule.weights, dtype=torch.float64, device=device)
 
     def state(self) -> dict[str, Any]:
         """Return everything that a checkpoint needs."""
+        self.read()
         return {
             "model": self.objective.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -154,27 +159,49 @@ class Loop:
         steps = (self.progress.step - 1) % self.schedule.steps_per_epoch + 1
         return steps * self.schedule.batch / self.progress.seconds
 
-    def take_step(self, hosts: list[Any]) -> Row:
-        """Take one optimiser step, and return means over its micro-batches and processes."""
+    def take_step(self, hosts: list[Any], *, signal: int = 0) -> Row:
+        """Take one optimiser step, and return the values of the step before it.
+
+        The values of a step are means over its micro-batches and processes. They are read while the
+        device computes the next step, so that it does not wait. `signal` is that which this process
+        received; :attr:`stop_requested` is set in all processes at the same step.
+        """
         rate = self._rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        values = self._means(self._optimise(hosts))
-        progress = self.progress
-        progress.step += 1
-        self._require_finite("loss", values["loss"])
+        outputs = self._optimise(hosts)
+        self.progress.step += 1
+        means = self._means(outputs, signal=signal)
+        reading = Reading.start(self.progress.step, [*outputs[0], _SIGNAL], means)
+        values = self.read()
+        self._reading = reading
+        return values
+
+    def read(self) -> Row:
+        """Return the values of the last step, or nothing if they have been read.
+
+        FloatingPointError names a step whose loss is not finite.
+        """
+        reading, self._reading = self._reading, None
+        if reading is None:
+            return {}
+        values = reading.finish()
+        self.stop_requested |= values.pop(_SIGNAL) > 0
+        self._require_finite("loss", values["loss"], step=reading.step)
+        sums = self.progress.sums
         for name, value in values.items():
-            progress.sums[name] = progress.sums.get(name, 0.0) + value
+            sums[name] = sums.get(name, 0.0) + value
         return values
 
     def close_epoch(self) -> Row:
         """Validate, add the row of the epoch to the history, and keep the best weights."""
+        self.read()
         progress, training = self.progress, self.schedule.training
         means = {k: total / self.schedule.steps_per_epoch for k, total in progress.sums.items()}
         validated: Row = {}
         if self.validation is not None:
             validated = self._validate(list(means))
-            self._require_finite("validation loss", validated["loss"])
+            self._require_finite("validation loss", validated["loss"], step=progress.step)
         row: Row = {
             "epoch": len(progress.history) + 1,
             "step": progress.step,
@@ -210,7 +237,8 @@ class Loop:
         self.optimizer.zero_grad(set_to_none=True)
         outputs = []
         for host, weight in zip(hosts, self.schedule.weights, strict=True):
-            output = self._forward(host, self.schedule.data)
+            with processes.dividing(round(weight * self.schedule.batch)):
+                output = self._forward(host, self.schedule.data)
             torch.autograd.backward(output["loss"] * weight)
             outputs.append(output)
         groups = self.optimizer.param_groups
@@ -228,15 +256,14 @@ class Loop:
             output: dict[str, Tensor] = self.compute(batch)
         return output
 
-    def _means(self, outputs: list[dict[str, Tensor]]) -> Row:
-        """Return means over micro-batches and processes, in one transfer from the device."""
-        weights = torch.tensor(self.schedule.weights, dtype=torch.float64, device=self.device)
+    def _means(self, outputs: list[dict[str, Tensor]], *, signal: int) -> Tensor:
+        """Return means over micro-batches and processes, and the mean of the signals."""
         means = []
         for name in outputs[0]:
             values = torch.stack([output[name].detach().double() for output in outputs])
-            means.append(values @ weights)
-        total = processes.total(torch.stack(means)).tolist()
-        return {k: v / processes.count() for k, v in zip(outputs[0], total, strict=True)}
+            means.append(values @ self._weights)
+        means.append(torch.full_like(means[0], signal))
+        return processes.total(torch.stack(means)) / processes.count()
 
     @torch.no_grad()
     def _validate(self, names: list[str]) -> Row:
@@ -252,32 +279,12 @@ class Loop:
             sums += torch.stack([output[name].double() for name in names]) * len(samples)
         return dict(zip(names, (processes.total(sums) / count).tolist(), strict=True))
 
-    def _require_finite(self, name: str, value: float) -> None:
+    def _require_finite(self, name: str, value: float, *, step: int) -> None:
         if math.isfinite(value):
             return
-        step, per_epoch = self.progress.step, self.schedule.steps_per_epoch
+        per_epoch = self.schedule.steps_per_epoch
         where = f"step {step} of {self.schedule.total} (epoch {(step - 1) // per_epoch + 1})"
         raise FloatingPointError(
             f"the {name} is {value} at {where}: lower learning_rate, set clip_norm, or use "
             "precision float32"
         )
-
-
-def learning_rate(step: int, *, steps_per_epoch: int, training: Training) -> float:
-    """Return the rate of a step, counted from 0: linear warm-up, then half a cosine to zero."""
-    warmup, total = training.warmup_epochs * steps_per_epoch, training.epochs * steps_per_epoch
-    if step < warmup:
-        return training.learning_rate * (step + 1) / (warmup + 1)
-    done = (step - warmup) / max(total - warmup, 1)
-    return training.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
-
-
-def build_optimizer(objective: nn.Module, training: Training) -> torch.optim.AdamW:
-    """Build AdamW for unfrozen parameters; those below 2-D (biases, norms) have no weight decay."""
-    parameters = [p for p in objective.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": training.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
-    return torch.optim.AdamW(groups, lr=training.learning_rate, betas=training.betas, fused=fused)

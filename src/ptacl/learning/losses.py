@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ptacl.models import exact
+
 _NOT_A_CANDIDATE = -1e4  # in place of a cosine
 
 
@@ -33,9 +35,8 @@ def cosine_similarity(a_ND: Tensor, b_MD: Tensor) -> Tensor:
     """
     with torch.autocast(a_ND.device.type, enabled=False):
         dtype = torch.promote_types(torch.promote_types(a_ND.dtype, b_MD.dtype), torch.float32)
-        return F.normalize(a_ND.to(dtype), dim=-1) @ F.normalize(b_MD.to(dtype), dim=-1).transpose(
-            -2, -1
-        )
+        first, second = (F.normalize(values.to(dtype), dim=-1) for values in (a_ND, b_MD))
+        return exact.product(first, second.transpose(-2, -1))
 
 
 def soft_info_nce(logits: Tensor, targets: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ Shape letters: B patients, L leads, T phases of the cardiac cycle, M tokens of a
 token width.
 """
 
-import torch
 from torch import Tensor
+
+from ptacl.models import exact
 
 
 def ecg_phases(tokens_BND: Tensor, beats_BTM: Tensor) -> Tensor:
@@ -19,7 +20,7 @@ def ecg_phases(tokens_BND: Tensor, beats_BTM: Tensor) -> Tensor:
     """
     (batch, tokens, width), times = tokens_BND.shape, beats_BTM.shape[2]
     tokens_BMD = tokens_BND.view(batch, tokens // times, times, width).mean(1)
-    return torch.bmm(beats_BTM.to(tokens_BMD), tokens_BMD)
+    return exact.product(beats_BTM.to(tokens_BMD), tokens_BMD)
 
 
 def cmr_phases(tokens_BND: Tensor, *, phases: int) -> Tensor:

@@ -11,11 +11,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, distributed, nn
 from torch.distributed import get_node_local_rank
 
 from ptacl.learning import devices
+
+_batch = 0  # samples of the batch that the processes are computing together
 
 
 @contextmanager
@@ -57,6 +60,22 @@ def wait() -> None:
     """Wait until every process has arrived here."""
     if count() > 1:
         distributed.barrier()
+
+
+def part(samples: np.ndarray) -> np.ndarray:
+    """Return the part of a batch that this process computes."""
+    return np.array_split(samples, count())[rank()]
+
+
+@contextmanager
+def dividing(samples: int) -> Iterator[None]:
+    """Tell :func:`gather` the size of the batch whose parts the processes compute."""
+    global _batch
+    before, _batch = _batch, samples
+    try:
+        yield
+    finally:
+        _batch = before
 
 
 def total(values: Tensor) -> Tensor:
@@ -109,9 +128,12 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows_BP: Tensor) -> Tensor:
-        sizes = torch.zeros(count(), dtype=torch.long, device=rows_BP.device)
-        sizes[rank()] = len(rows_BP)
-        ctx.sizes = total(sizes).tolist()
+        ctx.sizes = [len(own) for own in np.array_split(np.arange(_batch), count())]
+        if ctx.sizes[rank()] != len(rows_BP):
+            raise RuntimeError(
+                f"this process has {len(rows_BP)} rows, but its part of the batch of {_batch} has "
+                f"{ctx.sizes[rank()]}: gather one row of each sample"
+            )
         padded = rows_BP.new_zeros(max(ctx.sizes), *rows_BP.shape[1:])
         padded[: len(rows_BP)] = rows_BP
         parts = [torch.empty_like(padded) for _ in ctx.sizes]
@@ -125,9 +147,10 @@ class _Gather(torch.autograd.Function):
 
 
 def gather(rows_BP: Tensor) -> Tensor:
-    """Gather the rows of all processes, in the order of processes, with gradient.
+    """Gather one row of each sample from all processes, in their order, with gradient.
 
-    The processes can have different numbers of rows.
+    The parts of the processes can have different sizes, which follow from the size of the batch
+    (:func:`dividing`).
     """
     if count() == 1:
         return rows_BP

@@ -23,8 +23,8 @@ from ptacl.learning import collapse, fit, processes, resume
 from ptacl.learning.assemble import build, build_encoders, read_targets, zscore_of
 from ptacl.learning.board import board
 from ptacl.learning.data import Samples
-from ptacl.learning.loop import Row
 from ptacl.learning.maps import Place
+from ptacl.learning.reading import Row
 from ptacl.learning.recordings import digest, load, prepared_by, split_participants, split_rows
 from ptacl.models import weights
 
@@ -102,6 +102,7 @@ def _train(
                 ecg=entry.augmentation.ecg,
                 cmr=entry.augmentation.cmr,
                 targets=labels,
+                pin=device.type == "cuda",
                 **objective.needs,
             )
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ptacl import config
-from ptacl.models import vit
+from ptacl.models import exact, vit
 
 Projector = nn.Linear | nn.Sequential
 
@@ -23,7 +23,7 @@ def pool(tokens_BND: Tensor) -> Tensor:
 
 def projector(width_in: int, width_out: int, *, bias: bool = True) -> nn.Linear:
     """Create the linear map of one modality into the shared space of the global loss (Sec. 3.2)."""
-    linear = nn.Linear(width_in, width_out, bias=bias)
+    linear = exact.Linear(width_in, width_out, bias=bias)
     vit.initialise(linear)
     return linear
 
@@ -104,7 +104,7 @@ class PredictionHead(nn.Module):
         self.attention = (
             AttentionPool(settings.width, settings.heads) if settings.pool == "attention" else None
         )
-        self.linear = nn.Linear(settings.width, len(settings.phenotypes))
+        self.linear = exact.Linear(settings.width, len(settings.phenotypes))
         self.register_buffer("mean", torch.zeros(len(settings.phenotypes)))
         self.register_buffer("std", torch.ones(len(settings.phenotypes)))
         self.apply(vit.initialise)

@@ -47,5 +47,8 @@ class Reconstruction(Objective):
         loss = self.mae(batch[self.modality], batch["noise"], batch[f"{self.modality}_clean"])[
             "loss"
         ]
-        samples = torch.tensor(len(batch["noise"]), device=loss.device)
-        return {"loss": weighted(loss, samples) if self.training else loss}
+        if not self.training:
+            return {"loss": loss}
+        # filled on the device: a copy of a number would wait for it
+        samples = torch.full((), len(batch["noise"]), device=loss.device)
+        return {"loss": weighted(loss, samples)}
