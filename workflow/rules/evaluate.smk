@@ -86,6 +86,7 @@ rule regression:
         participants=lambda w: current("participants.csv"),
         embeddings=listed(EMBEDDINGS, models_of(CONFIG.regression)),
         probes=listed(PROBE, models_of(CONFIG.regression)),
+        tables=[row.table for row in CONFIG.regression.rows if row.table],
     output:
         "results/tables/regression.csv",
     log:

@@ -32,6 +32,7 @@ Feature = Literal[
     "weight_kg",
     "heart_rate",
     "measurements",
+    "table",
 ]
 EMBEDDINGS = {"ecg": "ecg", "ecg_whole": "ecg", "ecg_phases": "ecg", "cmr": "cmr"}
 _OF_WHOLE_ECG = {"ecg_whole", "ecg_phases", "heart_rate", "measurements"}
@@ -51,7 +52,15 @@ class RegressionRow(TableRow):
         description=(
             "features to probe: embeddings (ecg of the first samples as in the paper, ecg_whole "
             "of the whole record, ecg_phases of its phases, cmr), covariates, heart_rate (mean "
-            "and standard deviation of the RR intervals), all ECG measurements, or several"
+            "and standard deviation of the RR intervals), all ECG measurements, the columns of "
+            "`table`, or several"
+        ),
+    )
+    table: str | None = Field(
+        default=None,
+        description=(
+            "CSV or parquet file with one row per visit, such as the embedding of another model: "
+            "a column visit, and numbers"
         ),
     )
     predictions: Literal["ecg", "cmr"] | None = Field(
@@ -84,21 +93,26 @@ class RegressionRow(TableRow):
 
     @property
     def input(self) -> str:
-        """The modality of the input: cmr, ecg, or clinical without an embedding."""
-        seen = {self.predictions, *(EMBEDDINGS.get(name) for name in self.features)}
-        return next((modality for modality in ("cmr", "ecg") if modality in seen), "clinical")
+        """The modality of the input: cmr, ecg, table, or clinical without an embedding."""
+        seen = {self.predictions, *(EMBEDDINGS.get(name, name) for name in self.features)}
+        known = ("cmr", "ecg", "table")
+        return next((modality for modality in known if modality in seen), "clinical")
 
     @property
     def group(self) -> str:
-        """The input as tables name it: CMR, ECG, whole ECG, each with or without clinical features,
-        or clinical features alone.
+        """The input as tables name it: CMR, ECG, whole ECG or other embedding, each with or without
+        other features, or only clinical features.
         """
         if self.input == "clinical":
             return "Clinical"
         of_ecg = self.input == "ecg" and "ecg" not in self.features
         name = "Whole ECG" if of_ecg and self.sees_whole_ecg else self.input.upper()
-        clinical = not EMBEDDINGS.keys() >= set(self.features)
-        return f"{name} + clinical" if clinical else name
+        if self.input == "table":
+            name = "Other embedding"
+        more = set(self.features) - set(EMBEDDINGS)
+        if "table" in more and self.input != "table":
+            return f"{name} + other"
+        return f"{name} + clinical" if more - {"table"} else name
 
     @model_validator(mode="after")
     def _check(self) -> "RegressionRow":
@@ -107,10 +121,15 @@ class RegressionRow(TableRow):
                 f"row {self.label}: give either features (a linear probe) or predictions "
                 "(a supervised model)"
             )
-        if (self.input != "clinical") != (self.model is not None):
+        if (self.input in ("cmr", "ecg")) != (self.model is not None):
             raise ValueError(
                 f"row {self.label}: a model is needed for embeddings and predictions, and "
                 "only for these"
+            )
+        if ("table" in self.features) != (self.table is not None):
+            raise ValueError(
+                f"row {self.label}: `table` names a file, and `features: [table]` uses it; give "
+                "both or neither"
             )
         if self.ridge and self.predictions is not None:
             raise ValueError(f"row {self.label}: ridge is for features, not for predictions")

@@ -18,7 +18,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import StandardScaler
 
 from ptacl.config import EMBEDDINGS, RegressionRow
-from ptacl.evaluation import inputs
+from ptacl.evaluation import feature_table, inputs
 
 Array = NDArray[np.float64]
 STRENGTHS = (0.1, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4)  # of ridge regression
@@ -213,7 +213,15 @@ def _features(
     parts: list[Array] = []
     covariates = []
     for feature in row.features:
-        if feature in EMBEDDINGS and embedding is not None:
+        if feature == "table":
+            assert row.table is not None
+            found, lacking = feature_table.read(
+                Path(row.table), label=row.label, train=splits[0].visits, visits=visits
+            )
+            if lacking:
+                log.warning("%s: %.2f %% of the visits have no features", row.label, 100 * lacking)
+            parts.append(found)
+        elif feature in EMBEDDINGS and embedding is not None:
             values = inputs.read_embedding(embedding, array=feature, visits=visits)
             parts.append(values.astype(np.float64))
         else:

@@ -17,8 +17,12 @@ GROUPS = (  # inputs of the regression table, in order
     "CMR",
     "ECG",
     "ECG + clinical",
+    "ECG + other",
     "Whole ECG",
     "Whole ECG + clinical",
+    "Whole ECG + other",
+    "Other embedding",
+    "Other embedding + clinical",
     "Clinical",
 )
 RANDOM = "random"  # model of random retrieval

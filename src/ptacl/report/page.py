@@ -75,7 +75,9 @@ def _mark_label(row: cells.MethodRow) -> str:
 
 def _mark_kind(row: cells.MethodRow) -> str:
     """Return the input as the style of the mark names it."""
-    return "ecg" if "ECG" in row.group else row.group.lower()
+    if "ECG" in row.group:
+        return "ecg"
+    return "other" if row.group.startswith("Other") else row.group.lower()
 
 
 def precision_plots(rows: Sequence[cells.MethodRow], *, random: str) -> list[str]:
@@ -139,6 +141,8 @@ def settings_text(config: Config) -> str:
         values["cohort"][key] = f"{len(values['cohort'][key])}, not shown"
     for section, key in (("cohort", "table"), ("maps", "folder")):
         values[section][key] = values[section][key] and "not shown"
+    for row in values["regression"]["rows"]:
+        row["table"] = row["table"] and "not shown"
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
 
 
