@@ -79,6 +79,7 @@ rule all:
             "results/tables/{table}.{form}", table=["regression", "retrieval"], form=["csv", "tex"]
         ),
         "results/tables/summary.md",
+        "results/tables/labels.csv",
         expand("results/figures/alignment.{form}", form=["svg", "png"]),
         expand("results/cohort/flow.{form}", form=["json", "svg"]),
         listed(PROBE, PROBED),

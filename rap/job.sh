@@ -84,7 +84,7 @@ load_image() {
 
 check_gpu() {
   [ ${#gpu[@]} -gt 0 ] || return 0
-  in_image python -m ptacl.learning.devices ||
+  in_image python -c 'from ptacl.learning import devices; devices.require_gpu()' ||
     die "this machine has no GPU that PyTorch can use: build the image with CUDA12=1, or choose a machine with a GPU"
 }
 

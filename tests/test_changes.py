@@ -40,6 +40,7 @@ def test_phenotypes_retrain_nothing_in_the_same_command(scratch: Project) -> Non
         "flow_figure",
         "probe",
         "regression",
+        "labels",
         "retrieval",
         "tables",
         "page",

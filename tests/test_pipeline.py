@@ -102,7 +102,7 @@ def test_learning_rate_of_one_model_reruns_what_hangs_on_it(project: Project) ->
         "train ptacl 0",
         "train ptacl_centred 0",
     ]
-    tables = {"regression", "retrieval", "alignment"}
+    tables = {"regression", "labels", "retrieval", "alignment"}
     assert rules(jobs) - REPORT == {"train", "embed", "probe"} | tables
 
 

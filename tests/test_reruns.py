@@ -82,13 +82,16 @@ EDITS: dict[str, set[str]] = {
     "ecg.zscore": train(*EVERY) | embed(*EVERY),
     # Tables and pages.
     "evaluation.embed": embed(*EVERY),
-    "evaluation.uncertainty": TABLES,
-    "evaluation.probes": {"probe", "regression"},
+    "evaluation.uncertainty": TABLES | {"labels"},
+    "evaluation.probes": {"probe", "regression", "labels"},
+    "evaluation.feature_table": {"probe", "regression", "labels"},
+    "evaluation.labels": {"labels"},
     "evaluation.strata": {"regression"},
     "evaluation.ranking": {"retrieval"},
     "evaluation.alignment": {"alignment"},
     "learning.collapse": {"page"},
     "report.verdict": {"page"},
+    "report.label_curves": {"page"},
     "report.comparison": {"tables", "page"},
     "report.flow": {"flow_figure"},
 }
@@ -168,4 +171,4 @@ def test_every_rule_has_a_code(settings: config.Config) -> None:
         "tables",
         "page",
     }
-    assert found == stages | TABLES
+    assert found == stages | TABLES | {"labels"}

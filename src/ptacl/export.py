@@ -11,7 +11,6 @@ from ptacl import participants
 from ptacl.evaluation.inputs import WHOLE
 from ptacl.files import whole
 
-FACTS = ("visit", "participant", "instance", "split", "evaluate")
 METADATA = "ptacl"  # key of the metadata in the parquet file
 
 
@@ -51,7 +50,7 @@ def export(run: Path, *, model: str, out: Path, arrays: Sequence[str] = ()) -> t
         values = {name: found[name] for name in chosen}
     facts = participants.read(private / "participants.csv").set_index("visit", drop=False)
     rows = [i for i, visit in enumerate(visits) if visit in facts.index]
-    facts = facts.loc[[visits[i] for i in rows], list(FACTS)].reset_index(drop=True)
+    facts = facts.loc[[visits[i] for i in rows], list(participants.FACTS)].reset_index(drop=True)
     columns = {
         f"{name}_{k}": of[rows, k] for name, of in values.items() for k in range(of.shape[1])
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 SPLITS = ("train", "validation", "test")
+FACTS = ("visit", "participant", "instance", "split", "evaluate")  # columns of exported tables
 
 
 def private_folder(run: Path) -> Path:

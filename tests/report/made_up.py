@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ptacl import config
-from ptacl.evaluation import alignment, heat_maps, regression, retrieval
+from ptacl.evaluation import alignment, heat_maps, labels, regression, retrieval
 
 ROOT = Path(__file__).parents[2]
 PEOPLE, TRAIN = 420, 270
@@ -60,6 +60,8 @@ def write(folder: Path) -> Path:
     rows = with_embeddings(chosen, "regression").model_copy(update=fewer)
     table = regression.evaluate(rows, probes={}, **common)
     table.to_csv(folder / "regression.csv", index=False)
+    few = config.LabelFractions(fractions=[0.2, 1.0], draws=2)
+    labels.evaluate(few, rows, **common).to_csv(folder / "labels.csv", index=False)
     rows = with_embeddings(chosen, "retrieval").model_copy(update=fewer)
     retrieval.evaluate(rows, **common).to_csv(folder / "retrieval.csv", index=False)
     result, _ = alignment.evaluate(
@@ -108,6 +110,7 @@ def arguments(inputs: Path, out: Path) -> list[str]:
         files["alignment.json"],
     ]
     command += ["--alignment-svg", inputs / "alignment.svg", "--ceiling", inputs / "simulated.json"]
+    command += ["--labels", inputs / "labels.csv"]
     metrics = {
         path.stem.removesuffix("-0"): {0: str(path)}
         for path in sorted((inputs / "training").glob("*.csv"))

@@ -113,6 +113,39 @@ rule regression:
         " --probes {params.probes:q} --out {output} > {log} 2>&1"
 
 
+# Label efficiency: the rows of Table 2 with fewer training labels.
+rule labels:
+    input:
+        ready=READY,
+        participants=lambda w: current("participants.csv"),
+        embeddings=listed(EMBEDDINGS, models_of(CONFIG.regression)),
+        tables=[row.table for row in CONFIG.regression.rows if row.table],
+    output:
+        "results/tables/labels.csv",
+    log:
+        "results/logs/labels.log",
+    benchmark:
+        "results/benchmarks/labels.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        settings=schema.dump(CONFIG.regression),
+        labels=schema.dump(CONFIG.labels),
+        phenotypes=schema.dump(names=PHENOTYPES),
+        seed=CONFIG.seed,
+        code=code_version.digest("ptacl.evaluation.labels"),
+        embeddings=files(EMBEDDINGS, models_of(CONFIG.regression)),
+    shell:
+        "python -m ptacl.evaluation.labels --settings {params.settings:q}"
+        " --labels {params.labels:q} --phenotypes {params.phenotypes:q} --seed {params.seed}"
+        " --participants {input.participants} --embeddings {params.embeddings:q}"
+        " --out {output} > {log} 2>&1"
+
+
 rule retrieval:
     input:
         ready=READY,

@@ -63,6 +63,7 @@ rule page:
         retrieval="results/tables/retrieval.csv",
         alignment="results/evaluation/alignment.json",
         alignment_svg="results/figures/alignment.svg",
+        labels="results/tables/labels.csv",
         metrics=listed(METRICS, TRAINED),
         ceiling=f"{PRIVATE}/simulated.json" if SIMULATED else [],
     output:
@@ -87,4 +88,5 @@ rule page:
         " --flow-svg {input.flow_svg} --regression {input.regression}"
         " --retrieval {input.retrieval} --alignment {input.alignment}"
         " --alignment-svg {input.alignment_svg} --metrics {params.metrics:q} {params.ceiling}"
+        " --labels {input.labels}"
         " --benchmarks results/benchmarks --out {output} > {log} 2>&1"

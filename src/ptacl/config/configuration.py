@@ -27,6 +27,7 @@ from ptacl.config.section import Section
 from ptacl.config.tables import (
     Alignment,
     Embedding,
+    LabelFractions,
     Regression,
     Retrieval,
     TableRow,
@@ -72,6 +73,9 @@ class Config(Section):
     )
     embedding: Embedding = Field(description="inference")
     regression: Regression = Field(description="Table 2")
+    labels: LabelFractions = Field(
+        description="label efficiency: the rows of Table 2 with fewer labels"
+    )
     retrieval: Retrieval = Field(description="Table 1")
     alignment: Alignment = Field(description="Fig. 2")
 

@@ -1,6 +1,6 @@
 """Sections of the evaluation: rows of tables and figures, and uncertainty of their numbers."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -164,6 +164,20 @@ class Regression(Intervals):
                     f"the reference {reference} is not an ECG row of regression.rows: {labels}"
                 )
         return self
+
+
+class LabelFractions(Section):
+    """Label efficiency: the rows of Table 2 with fewer training labels."""
+
+    fractions: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        min_length=1, description="fractions of the training participants whose labels are used"
+    )
+    draws: Count = Field(
+        description=(
+            "draws of each fraction below 1; draw d of a fraction is a part of draw d of every "
+            "larger one, and the same for all rows"
+        )
+    )
 
 
 class PairRow(TableRow):

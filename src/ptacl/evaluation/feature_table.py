@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ptacl import raw
 from ptacl.cohort import csv_tables
-from ptacl.export import FACTS
+from ptacl.participants import FACTS
 
 MOST_LACKING = 0.01  # share of the visits that a table can lack
 

@@ -178,7 +178,7 @@ def predict(
         unseen = inputs.read_embedding(embedding, array=modality, visits=test.visits)
         return saved.predict(unseen.astype(np.float64))[:, [known.index(name) for name in names]]
     wanted = [train, splits["validation"], test] if row.ridge else [train, test]
-    seen, *others = _features(row, embedding, participants=participants, splits=wanted)
+    seen, *others = features(row, embedding, participants=participants, splits=wanted)
     if not row.ridge:
         return fit(seen, train.targets).predict(others[-1])
     fitted, strength = fit_ridge(
@@ -201,7 +201,7 @@ def _of_head(
     return found[:, [known.index(name) for name in names]].astype(np.float64)
 
 
-def _features(
+def features(
     row: RegressionRow,
     embedding: Path | None,
     *,

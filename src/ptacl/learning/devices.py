@@ -85,15 +85,11 @@ def describe() -> str:
     return ", ".join(f"{number} x {name}" for name, number in Counter(names).items())
 
 
-def main() -> int:
-    """Name the GPUs that trainings use here; return 1 if there is none."""
+def require_gpu() -> None:
+    """Name the GPUs that trainings use here; SystemExit if there is none."""
     try:
         print(describe())
     except ValueError as error:
-        print(error)
-        return 1
-    return 0 if torch.cuda.is_available() else 1
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+        raise SystemExit(str(error)) from None
+    if not torch.cuda.is_available():
+        raise SystemExit(1)

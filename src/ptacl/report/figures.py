@@ -13,7 +13,7 @@ from itertools import chain
 
 from ptacl.report.cells import Cell, number
 
-_WIDTH = 340.0
+WIDTH = 340.0
 _TEXT, _ROW = 11.0, 19.0
 
 
@@ -88,7 +88,7 @@ def dot_plot(
     labels = [_lines(mark.label) for mark in marks]
     longest = max((len(text) for lines in labels for text in lines), default=0)
     top, left = 26.0, max(118.0, _LETTER * longest + 12)
-    axis = Axis(*limits, left, _WIDTH - 10)
+    axis = Axis(*limits, left, WIDTH - 10)
     tops = [top]  # of each row, and the bottom of the last one
     for lines in labels:
         tops.append(tops[-1] + _ROW + _TEXT * (len(lines) - 1))
@@ -111,7 +111,7 @@ def dot_plot(
         shapes += _label(mark.label, labels[i], y=y)
         shapes += _mark(mark, axis=axis, y=y)
     said = "; ".join(f"{m.label} {m.cell.text} ({m.cell.interval})" for m in marks)
-    return _svg(shapes, height=bottom + 20, label=f"{title}: {said}")
+    return svg(shapes, height=bottom + 20, label=f"{title}: {said}")
 
 
 def _lines(label: str) -> list[str]:
@@ -192,7 +192,7 @@ def curves(
     every = chain.from_iterable(values for _, values in lines)
     finite = [value for value in every if math.isfinite(value)]
     if not finite or not len(epochs):
-        return _svg(
+        return svg(
             [f'<text class="title" x="0" y="14">{escape(title)}: no epoch</text>'],
             height=30,
             label=f"{title}: no epoch",
@@ -203,13 +203,13 @@ def curves(
     finite += levels.values()
     low, high = min(finite), max(finite)
     margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
-    across = Axis(min(epochs), max(max(epochs), min(epochs) + 1), left, _WIDTH - 8)
+    across = Axis(min(epochs), max(max(epochs), min(epochs) + 1), left, WIDTH - 8)
     up = Axis(low - margin, high + margin, top + height, top)
     shapes = [f'<text class="title" x="0" y="14">{escape(title)}</text>']
     digits = max(0, 2 - math.floor(math.log10(up.high - up.low)))  # enough to distinguish the ticks
     for tick in up.ticks(most=4):
         y = up.at(tick)
-        shapes.append(f'<line class="grid" x1="{left}" x2="{_WIDTH - 8}" y1="{y}" y2="{y}"/>')
+        shapes.append(f'<line class="grid" x1="{left}" x2="{WIDTH - 8}" y1="{y}" y2="{y}"/>')
         shapes.append(
             f'<text class="tick" x="{left - 5}" y="{y + 3.5}" '
             f'text-anchor="end">{round(tick, digits):g}</text>'
@@ -220,9 +220,9 @@ def curves(
     said = []
     for name, level in levels.items():
         y = up.at(level)
-        shapes.append(f'<line class="chance" x1="{left}" x2="{_WIDTH - 8}" y1="{y}" y2="{y}"/>')
+        shapes.append(f'<line class="chance" x1="{left}" x2="{WIDTH - 8}" y1="{y}" y2="{y}"/>')
         shapes.append(
-            f'<text class="tick" x="{_WIDTH - 8}" y="{y - 3}" text-anchor="end">{name}</text>'
+            f'<text class="tick" x="{WIDTH - 8}" y="{y - 3}" text-anchor="end">{name}</text>'
         )
         said.append(f"{name} {level:.4g}")
     if chosen is not None:
@@ -240,16 +240,17 @@ def curves(
             end_x, end_y = points[-1].split(",")
             shapes.append(f'<circle class="end {kind}" cx="{end_x}" cy="{end_y}" r="2.6"/>')
             said.append(f"{kind} {[v for v in values if math.isfinite(v)][-1]:.4g}")
-    return _svg(
+    return svg(
         shapes,
         height=top + height + 20,
         label=f"{title}, loss over epochs; last: {', '.join(said)}",
     )
 
 
-def _svg(shapes: Sequence[str], *, height: float, label: str) -> str:
+def svg(shapes: Sequence[str], *, height: float, label: str) -> str:
+    """Return a panel as SVG text, with a label for screen readers."""
     head = (
-        f'<svg class="panel" viewBox="0 0 {_WIDTH:g} {height:g}" role="img" '
+        f'<svg class="panel" viewBox="0 0 {WIDTH:g} {height:g}" role="img" '
         f'aria-label="{escape(label)}" font-size="{_TEXT:g}">'
     )
     return head + "".join(shapes) + "</svg>"

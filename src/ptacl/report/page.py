@@ -28,6 +28,7 @@ from ptacl.report import (
     cells,
     comparison,
     figures,
+    label_curves,
     paper,
     provenance,
     records,
@@ -155,6 +156,7 @@ def render(
     retrieval: Sequence[Record],
     alignment: Mapping[str, Any],
     alignment_svg: str,
+    labels: pd.DataFrame,
     metrics: Metrics,
     ceiling: Mapping[str, float],
     rules: Sequence[provenance.Rule],
@@ -216,6 +218,7 @@ def render(
             (", ".join(view), comparison.retrieval(retrieval, view))
             for view in comparison.views(retrieval)
         ],
+        labels=label_curves.read(labels),
         alignment=alignment,
         learned=training_curves.of_local(metrics, config=config),
         alignment_image=image(alignment_svg),
@@ -248,6 +251,7 @@ def main() -> None:
     parser.add_argument("--retrieval", required=True, type=Path, help="retrieval.csv")
     parser.add_argument("--alignment", required=True, type=Path, help="alignment.json")
     parser.add_argument("--alignment-svg", required=True, type=Path, help="alignment.svg")
+    parser.add_argument("--labels", required=True, type=Path, help="labels.csv")
     parser.add_argument(
         "--metrics", required=True, type=files_of, help="metrics (.csv) by model and seed, as JSON"
     )
@@ -273,6 +277,7 @@ def main() -> None:
         retrieval=records.records(records.read(args.retrieval)),
         alignment=json.loads(args.alignment.read_text()),
         alignment_svg=args.alignment_svg.read_text(encoding="utf-8"),
+        labels=pd.read_csv(args.labels),
         metrics=metrics,
         ceiling=json.loads(args.ceiling.read_text())["ceiling"] if args.ceiling else {},
         rules=provenance.wall_times(args.benchmarks),
