@@ -13,13 +13,14 @@
 #   BUILD_FOLDER   where buildah works (default: a temporary folder)
 set -euo pipefail
 
-archive=$(realpath -m "${1:-ptacl.tar.gz}")
+archive=${1:-ptacl.tar.gz}
+case $archive in /*) ;; *) archive=$PWD/$archive ;; esac
 root=$(cd "$(dirname "$0")/.." && pwd)
 lock=${LOCK:-envs/requirements-cuda12.lock}
 readonly BASE=python:3.11-slim RELEASE=bookworm
 
 with_docker() {
-  docker build --file "$root/envs/Containerfile" --build-arg LOCK="$lock" --tag ptacl:latest "$root"
+  docker build --platform linux/amd64 --file "$root/envs/Containerfile" --build-arg LOCK="$lock" --tag ptacl:latest "$root"
   docker save ptacl:latest | gzip -1 > "$archive"
 }
 
@@ -47,7 +48,7 @@ with_buildah() {
   sed "s#^FROM $BASE#FROM localhost/$BASE#" "$root/envs/Containerfile" > Containerfile
   for path in ${PIP_FOLDERS:-}; do mounts+=(--volume "$path:$path:ro"); done
   buildah build --isolation chroot --network host --build-arg LOCK="$lock" "${mounts[@]}" \
-    --ignorefile "$root/.containerignore" --file Containerfile --tag ptacl "$root"
+    --ignorefile "$root/.dockerignore" --file Containerfile --tag ptacl "$root"
   rm -f ptacl.tar
   buildah push localhost/ptacl docker-archive:ptacl.tar:ptacl:latest
   gzip -1 < ptacl.tar > "$archive"

@@ -58,10 +58,10 @@ config_path() {
   if [ -f "$HERE/$1" ]; then echo "/job/$1"; else echo "/opt/ptacl/workflow/config/$1"; fi
 }
 
-# A command in the image, in the folder of the run. The first process passes signals on to all
-# others, so a training that is asked to stop saves its checkpoint.
+# A command in the image, in the folder of the run, in a process group of its own: only `stop`
+# decides how it is asked to end.
 in_image() {
-  docker run --rm --init --name "$CONTAINER" --env TINI_KILL_PROCESS_GROUP=1 "${gpu[@]}" \
+  setsid docker run --rm --init --name "$CONTAINER" "${gpu[@]}" \
     --volume "$HERE:/job:ro" --volume "$WORK:/work" --volume "$MOUNT:$MOUNT:ro" --workdir /work \
     "$TAG" "$@"
 }
@@ -85,10 +85,10 @@ load_image() {
 check_gpu() {
   [ ${#gpu[@]} -gt 0 ] || return 0
   in_image python -c 'from ptacl.learning import devices; devices.require_gpu()' ||
-    die "this machine has no GPU that PyTorch can use: build the image with CUDA12=1, or choose a machine with a GPU"
+    die "this machine has no GPU that PyTorch can use: choose a machine with a GPU, or build the image with other versions (LOCK=... rap/build_image.sh)"
 }
 
-# A file is read from the mount. The mount can die at any time, and is then made anew.
+# A file is read from the mount. The mount can fail at any time and is then remounted.
 mount_answers() {
   local path
   while IFS= read -r path; do
@@ -97,14 +97,14 @@ mount_answers() {
   return 1
 }
 
-require_mount() {
+repair_mount() {
   for _ in 1 2 3; do
     if mount_answers; then return 0; fi
     say "no file can be read below $MOUNT: mounting it again"
     bash -c "$REMOUNT" || true
     sleep 5
   done
-  die "no file can be read below $MOUNT"
+  mount_answers
 }
 
 # A process group of its own, to stop it together with its `dx`.
@@ -133,29 +133,37 @@ save_last() {
 stop() {
   stopping=true
   say "asked to stop"
-  docker stop --time 120 "$CONTAINER" > /dev/null 2>&1 || true
 }
 
 run_snakemake() {
   local status=1 attempt
   for attempt in $(seq "$ATTEMPTS"); do
+    if $stopping; then break; fi
     status=0
     in_image snakemake --snakefile /opt/ptacl/Snakefile --cores all --resources gpu=1 \
       --rerun-incomplete --nolock --configfile "${configs[@]}" -- "${target[@]}" &
     wait_for $! || status=$?
     if [ "$status" = 0 ] || $stopping; then break; fi
     say "attempt $attempt of $ATTEMPTS ended with status $status"
-    [ "$attempt" = "$ATTEMPTS" ] || require_mount
+    # Only a mount that failed is a reason to try again on this machine.
+    if mount_answers || ! repair_mount; then break; fi
   done
   return "$status"
 }
 
-# A worker that was replaced by a later one, or cannot save, must not go on.
+# A worker that was replaced by a later one, or that cannot save, must stop.
 wait_for() {
+  local seconds=0
   while kill -0 "$1" 2> /dev/null; do
     if ! kill -0 "$watcher" 2> /dev/null && ! $stopping; then
       say "saving has ended, so the run is stopped"
-      stop
+      stopping=true
+    fi
+    if $stopping; then
+      # again and again, as the container or a training may only be starting
+      docker exec "$CONTAINER" python /job/stop.py /work > /dev/null 2>&1 || true
+      seconds=$((seconds + 2))
+      [ "$seconds" -lt 120 ] || docker kill "$CONTAINER" > /dev/null 2>&1 || true
     fi
     sleep 2 &
     wait $! || true # a signal ends this wait at once
@@ -182,8 +190,9 @@ main() {
   check_disk
   load_image
   check_gpu
-  require_mount
+  repair_mount || die "no file can be read below $MOUNT"
   if $preflight; then
+    python3 "$HERE/sync.py" check "$run"
     in_image ptacl check "${configs[@]}" --sample 20
     say "preflight: all checks passed"
     return
@@ -198,7 +207,7 @@ main() {
   save_last || saved=$?
   # The lock stays if the results are not saved: only a restart of this job may go on.
   [ "$saved" = 0 ] || die "the results of this worker are not saved" "$saved"
-  [ "$status" != 0 ] || export_results
+  if [ "$status" = 0 ] && [ ${#target[@]} = 0 ]; then export_results; fi
   python3 "$HERE/sync.py" release "$run"
   return "$status"
 }

@@ -8,9 +8,9 @@ import json
 import os
 import tempfile
 
-from remote import TAKEN, WAITS, Failure, dx
+from remote import TAKEN, UNREADABLE, WAITS, Failure, dx
 
-LIVE = {"idle", "waiting_on_input", "runnable", "running", "waiting_on_output", "terminating"}
+ENDED = {"done", "failed", "terminated"}
 
 
 def job():
@@ -25,13 +25,16 @@ def acquire(remote):
         file.flush()
         own = remote.upload(file.name, f"lock-{job()}")["id"]
     locks = remote.list("lock-*")
-    place = next(order(one) for one in locks if one["id"] == own)
+    places = [order(one) for one in locks if one["id"] == own]
+    if not places:
+        raise Failure(UNREADABLE, f"the lock of this job is not in {remote.where}")
+    place = places[0]
     for one in locks:
         other = one["name"][len("lock-") :]
         if other == job() or order(one) > place:
             continue
         state = state_of(other, remote)
-        if state in LIVE:
+        if state not in ENDED:
             remote.remove([own])
             raise Failure(
                 TAKEN, f"{other} works on this run (it is {state}): wait, or dx terminate it"
@@ -41,6 +44,20 @@ def acquire(remote):
 def release(remote):
     """Remove the locks of this job."""
     remote.remove([one["id"] for one in remote.list(f"lock-{job()}")])
+
+
+def check(remote):
+    """Write, list and remove an object, and find this job; Failure if any of it is not allowed."""
+    name = f"check-{job()}"
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"check")
+        file.flush()
+        own = remote.upload(file.name, name)["id"]
+    if own not in [one["id"] for one in remote.list(name)]:
+        raise Failure(UNREADABLE, f"an object that was written to {remote.where} is not listed")
+    dx("rm", f"{remote.project}:{own}")
+    if "DX_JOB_ID" in os.environ:
+        dx("describe", job(), "--json")
 
 
 def order(lock):

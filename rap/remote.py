@@ -7,6 +7,7 @@ import subprocess
 import time
 
 UNREADABLE, DIFFERENT, TAKEN = 3, 4, 5  # exit statuses of sync.py
+LONGEST = 3600  # seconds of one call of dx
 WAITS = (10, 60)  # seconds before a request is repeated that must not fail
 
 
@@ -21,9 +22,16 @@ class Failure(Exception):
 def dx(*arguments, waits=()):
     """Run `dx` and return what it prints; Failure if it fails, and fails again after `waits`."""
     for wait in (*waits, None):
-        done = subprocess.run(
-            ["dx", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True
-        )
+        try:
+            done = subprocess.run(
+                ["dx", *arguments],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=LONGEST,
+            )
+        except subprocess.TimeoutExpired:
+            raise Failure(UNREADABLE, f"dx {arguments[0]} took more than {LONGEST} s") from None
         if done.returncode == 0:
             return done.stdout.strip()
         if wait is None:

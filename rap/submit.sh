@@ -48,7 +48,12 @@ parse() {
     esac
   done
   [ ${#configs[@]} -gt 0 ] || die "name your configuration, such as my.yaml"
-  for path in "${configs[@]}"; do [ -f "$path" ] || die "there is no file $path"; done
+  local path known=' paper.yaml ukb.yaml '
+  for path in "${configs[@]}"; do
+    [ -f "$path" ] || die "there is no file $path"
+    [[ $known != *" $(basename "$path") "* ]] || die "give $path another name: it is taken"
+    known="$known$(basename "$path") "
+  done
 }
 
 project() {
@@ -85,7 +90,7 @@ submit() {
     machine=${machine:-mem2_ssd2_gpu1_v2_x16} limit=${limit:-100}
   fi
   [[ $machine != *gpu* ]] || arguments+=(--gpu)
-  files=("$HERE/job.sh" "$HERE/sync.py" "$HERE/lock.py" "$HERE/outputs.py" "$HERE/remote.py" "${configs[@]}")
+  files=("$HERE/job.sh" "$HERE/sync.py" "$HERE/lock.py" "$HERE/outputs.py" "$HERE/remote.py" "$HERE/stop.py" "${configs[@]}")
   for path in "${configs[@]}"; do names+=("$(basename "$path")"); done
   # A machine that is taken away is replaced; a run that fails is not repeated.
   policy='"restartOn": {"SpotInstanceInterruption": 9, "UnresponsiveWorker": 3, "JMInternalError": 2}'
@@ -95,7 +100,7 @@ submit() {
   fi
   local command
   command=$(printf '%q ' bash job.sh --run "$where:$ROOT_FOLDER/$run/state" --image "$image" \
-    "${new[@]}" "${arguments[@]}" paper.yaml ukb.yaml "${names[@]}")
+    ${new[@]+"${new[@]}"} ${arguments[@]+"${arguments[@]}"} paper.yaml ukb.yaml "${names[@]}")
   for path in "${files[@]}"; do
     if $dry; then
       inputs+=("-iin=$path")

@@ -5,6 +5,7 @@
     sync.py watch PROJECT:/FOLDER [--every 600]  save again and again, until it is killed
     sync.py save PROJECT:/FOLDER                 save once more, at the end
     sync.py release PROJECT:/FOLDER              give the run back to other jobs
+    sync.py check PROJECT:/FOLDER                write, list and remove an object, and find this job
 
 It works in the current folder, which holds `results` and `.snakemake`. Objects of the platform
 never change, so nothing is replaced. Finished outputs of more than 5 MB are uploaded once,
@@ -45,6 +46,7 @@ UNDECLARED = (
     "results/tensorboard",
 )
 PACKING_TRIES = 5
+EMPTY = {"outputs": {}, "checkpoints": {}}
 
 
 class Changed(Exception):
@@ -57,6 +59,7 @@ class Run:
     def __init__(self, remote, *, large=LARGE):
         self.remote, self.large = remote, large
         self.worker, self.previous, self.index = "", None, None
+        self.kept = []  # identifiers of the last two indexes
         self.uploaded = {}  # large outputs that no index lists yet, as a save failed after them
 
     def load(self):
@@ -67,6 +70,7 @@ class Run:
         except FileNotFoundError:
             raise Failure(2, f"there is no {LOCAL} here: restore first") from None
         self.worker, self.uploaded = known["worker"], known["uploaded"]
+        self.kept = known["kept"]
         self.previous, self.index = known["previous"], known["index"]
 
     def store(self):
@@ -74,6 +78,7 @@ class Run:
         known = {
             "worker": self.worker,
             "uploaded": self.uploaded,
+            "kept": self.kept,
             "previous": self.previous,
             "index": self.index,
         }
@@ -85,58 +90,70 @@ class Run:
         """Lock the run for this job, and fetch the state of its newest index."""
         if os.path.exists(".snakemake/metadata") or os.path.exists("results/private"):
             raise Failure(2, "this folder holds results already: restore into an empty one")
-        self.worker = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + secrets.token_hex(4)
         lock.acquire(self.remote)
-        found = indexes(self.remote.list())
-        if not found:
-            if not new:
-                raise Failure(UNREADABLE, f"{self.remote.where} holds no run; --new begins one")
-            say("a new run")
-            self.index = {"number": 0, "outputs": {}, "checkpoints": {}}
-            self.store()
-            return
+        objects = self.remote.list()
+        found = indexes(objects)
+        if not found and not new:
+            raise Failure(UNREADABLE, f"{self.remote.where} holds no run; --new begins one")
+        # later than all others, even if the clock of this worker is behind
+        last = max((int(worker.split("-")[0]) for _, worker, _ in found), default=0)
+        self.worker = f"{max(int(time.time()), last + 1)}-{secrets.token_hex(4)}"
         with tempfile.TemporaryDirectory(dir=".") as folder:
+            index = self.fetch_index(found[-1], folder) if found else EMPTY
+            self.kept = [one[2] for one in found[-1:]]
+            self.index = index
+            # This index tells a worker that was given up, and is still saving, to stop. It comes
+            # before the downloads, or that worker could remove what is being downloaded.
+            self.write(dict(index, number=next_number(objects)), folder)
             local = os.path.join(folder, "object")
-            self.remote.fetch(found[-1][2], local)
-            if not os.path.exists(local):
-                raise Failure(DIFFERENT, f"index {found[-1][0]} cannot be downloaded")
-            with open(local) as file:
-                index = json.load(file)
             for entry in entries(index):
                 self.remote.download(entry, local)
                 unpack(local)
-            # without it, Snakemake takes the folder for one of an old version
-            os.makedirs(".snakemake/incomplete", exist_ok=True)
-            self.index = index
-            # This first index tells a worker that was given up, and is still saving, to stop.
-            self.write(dict(index, number=index["number"] + 1), folder)
+        # without it, Snakemake takes the folder for one of an old version
+        os.makedirs(".snakemake/incomplete", exist_ok=True)
+        self.store()
+        if not found:
+            say("a new run")
+            return
         say(
             f"restored save {found[-1][0]}: {len(index['outputs'])} large outputs, "
             f"{len(index['checkpoints'])} checkpoints"
         )
 
+    def fetch_index(self, found, folder):
+        """Return the content of an index."""
+        local = os.path.join(folder, "index.json")
+        self.remote.fetch(found[2], local)
+        if not os.path.exists(local):
+            raise Failure(DIFFERENT, f"index {found[0]} cannot be downloaded")
+        with open(local) as file:
+            return json.load(file)
+
     def save(self):
         """Upload what is new, then an index, and remove what is no longer needed."""
-        self.require_latest(self.remote.list())
+        objects = self.remote.list()
+        self.require_latest(objects)
+        number = next_number(objects)
         with tempfile.TemporaryDirectory(dir=".") as folder:
             for attempt in range(PACKING_TRIES):
                 try:
-                    index = self.upload_all(os.path.join(folder, "archive.tar"))
+                    index = self.upload_all(os.path.join(folder, "archive.tar"), number)
                     break
                 except (Changed, OSError) as error:
                     if attempt == PACKING_TRIES - 1 or getattr(error, "errno", None) == 28:
                         raise Failure(UNREADABLE, f"nothing was saved: {error}") from None
                     time.sleep(1)
             self.write(index, folder)
+        self.store()
         self.clean()
         say(
             f"save {index['number']}: {len(index['outputs'])} large outputs, "
             f"{len(index['checkpoints'])} checkpoints"
         )
 
-    def upload_all(self, archive):
+    def upload_all(self, archive, number):
         """Upload what changed since the last index; return the new index."""
-        done, number = finished(), self.index["number"] + 1
+        done = finished()
         index = {"number": number, "outputs": {}, "checkpoints": {}}
         for path, ended in sorted(done.items()):
             known = self.uploaded.get(path) or self.index["outputs"].get(path)
@@ -181,9 +198,9 @@ class Run:
         local = os.path.join(folder, "index.json")
         with open(local, "w") as file:
             json.dump(index, file, indent=1)
-        self.remote.upload(local, f"index-{index['number']:06}-{self.worker}.json")
+        entry = self.remote.upload(local, f"index-{index['number']:06}-{self.worker}.json")
         self.previous, self.index, self.uploaded = self.index, index, {}
-        self.store()
+        self.kept = [*self.kept, entry["id"]][-2:]
 
     def require_latest(self, objects):
         """Stop if a later worker has taken over the run."""
@@ -192,22 +209,27 @@ class Run:
                 raise Failure(TAKEN, "a later worker has taken over this run: nothing was saved")
 
     def clean(self):
-        """Remove what the last two indexes do not list."""
+        """Remove other indexes than the last two, and what these do not list."""
         objects = self.remote.list()
         self.require_latest(objects)
         needed = {entry["id"] for known in (self.previous, self.index) for entry in entries(known)}
-        oldest = self.index["number"] - 1
         unneeded = []
         for one in objects:
             if one["name"].startswith("lock-"):
                 continue
             if one["name"].startswith("index-"):
-                needless = int(one["name"].split("-")[1]) < oldest
+                needless = one["id"] not in self.kept
             else:
                 needless = one["id"] not in needed
             if needless:
                 unneeded.append(one["id"])
         self.remote.remove(unneeded)
+
+
+def next_number(objects):
+    """Return a number above those of all indexes, also of incomplete ones."""
+    names = [one["name"] for one in objects if one["name"].startswith("index-")]
+    return 1 + max((int(name.split("-")[1]) for name in names), default=0)
 
 
 def entries(index):
@@ -228,7 +250,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("action", choices=["restore", "watch", "save", "release"])
+    parser.add_argument("action", choices=["restore", "watch", "save", "release", "check"])
     parser.add_argument("where", metavar="PROJECT:/FOLDER")
     parser.add_argument("--new", action="store_true", help="begin a run if there is none")
     parser.add_argument("--every", type=float, default=600, metavar="S", help="seconds")
@@ -245,15 +267,17 @@ def main():
             run.save()
         elif given.action == "release":
             lock.release(run.remote)
+        elif given.action == "check":
+            lock.check(run.remote)
         while given.action == "watch":
             time.sleep(given.every)
             run.load()
             try:
                 run.save()
-            except Failure as error:
-                if error.status == TAKEN:
+            except Exception as error:
+                if isinstance(error, Failure) and error.status == TAKEN:
                     raise
-                say(f"not saved, next try in {given.every:.0f} s: {error}")
+                say(f"not saved, next try in {given.every:.0f} s: {error!r}")
     except Failure as error:
         print(f"sync.py: {error}", file=sys.stderr, flush=True)
         sys.exit(error.status)

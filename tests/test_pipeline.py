@@ -106,6 +106,11 @@ def test_learning_rate_of_one_model_reruns_what_hangs_on_it(project: Project) ->
     assert rules(jobs) - REPORT == {"train", "embed", "probe"} | tables
 
 
+def test_a_disease_retrains_nothing(project: Project) -> None:
+    project.configure(outcomes={"diseases": [{"name": "AF", "fields": [131350]}]})
+    assert rules(project.planned()) == {"outcomes", "page"}
+
+
 def test_embeddings_need_no_table(project: Project) -> None:
     project.configure(models={"ptacl": {"training": {"learning_rate": 5.0e-4}}})
     assert rules(project.jobs("--dry-run", "embeddings")) == {"train", "embed"}

@@ -59,7 +59,8 @@ EDITS: dict[str, set[str]] = {
     "cli": set(),
     # Files to stores.
     "cohort.simulation.electrical": {"simulate"},
-    "cohort.phenotypes": {"manifest"},
+    "cohort.phenotypes": {"manifest", "outcomes"},
+    "cohort.outcomes": {"outcomes"},
     "cohort.flow": {"flow"},
     "ecg.denoise": {"prepare_ecg"},
     "ecg.rpeaks": {"prepare_ecg"},
@@ -171,4 +172,4 @@ def test_every_rule_has_a_code(settings: config.Config) -> None:
         "tables",
         "page",
     }
-    assert found == stages | TABLES | {"labels"}
+    assert found == stages | TABLES | {"labels", "outcomes"}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from disk import BIG, SMALL, Disk
 from server import serve
 from stand_in import PROJECT, Platform
 
@@ -66,7 +67,7 @@ def bulk(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     """The files of a simulated cohort, in the folders of the platform's projects."""
     folder = tmp_path_factory.mktemp("platform") / "project"
     settings = config.load(root / "config.yaml").simulation.model_copy(
-        update={"participants": 30, "zip_fraction": 0.0, "second_visit_fraction": 0.0, "defects": 0}
+        update={"participants": 16, "zip_fraction": 0.0, "second_visit_fraction": 0.0, "defects": 0}
     )
     simulate.simulate(folder, settings=settings, seed=0, processes=1)
     resting = folder / "Bulk/Electrocardiogram/Resting"
@@ -77,3 +78,16 @@ def bulk(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     axis.parent.mkdir()
     (folder / "nifti").rename(axis)
     return folder
+
+
+@pytest.fixture
+def disk(tmp_path: Path, platform: Platform, dx: Path) -> Disk:
+    """A worker that has made a large output, a small one and a checkpoint."""
+    made = Disk(tmp_path / "first", platform, dx)
+    made.done("restore", "--new")
+    made.output("results/private/ecg/0/data", BIG)
+    made.output("results/tables/a.csv", SMALL)
+    made.checkpoint("ecg_mae-0", b"one")
+    made.write("results/logs/a.log", b"log")
+    made.write("results/private/cohort/current/visits.csv", b"visit")
+    return made

@@ -40,11 +40,20 @@ def configuration(tmp_path: Path) -> list[Path]:
 
 
 @pytest.fixture
+def every_second(configuration: list[Path]) -> list[Path]:
+    """The same, but a checkpoint is saved every second."""
+    (path,) = configuration
+    path.write_text(path.read_text().replace("checkpoint_seconds: 600", "checkpoint_seconds: 1"))
+    return [path]
+
+
+@pytest.fixture
 def worker(
     tmp_path: Path, platform: Platform, bulk: Path, dx: Path
 ) -> Iterator[Callable[[], Worker]]:
     """Start a new life of the worker; the last one is killed after the test."""
     made: list[Worker] = []
+    platform.jobs[JOB] = {"id": JOB, "class": "job", "state": "running"}
 
     def new() -> Worker:
         # every upload to a project changes the times of its folders
@@ -103,36 +112,25 @@ def test_a_worker_that_is_killed_and_one_that_is_stopped_change_no_byte(
 
 @pytest.mark.slow
 def test_kills_at_random_moments_change_no_byte(
-    worker: Callable[[], Worker], configuration: list[Path], image: str, expected: bytes
+    worker: Callable[[], Worker], every_second: list[Path], image: str, expected: bytes
 ) -> None:
     command = job_command(image, "--new", "--target", MODEL, *CONFIGS)
     moments = np.random.default_rng().uniform(5, 22, 4)
     print("killed after", moments)
     for moment in moments:
         life = worker()
-        life.start(command, configuration)
+        life.start(command, every_second)
         status = life.wait(moment)
         assert status in (None, 0), life.log.read_text()[-6000:]
         life.kill()
     last = worker()
-    last.start(command, configuration)
+    last.start(command, every_second)
     last.finish()
     assert (last.work / MODEL).read_bytes() == expected
 
 
-def test_the_preflight_reads_participants_and_saves_nothing(
+def test_the_preflight_remounts_reads_participants_and_saves_nothing(
     worker: Callable[[], Worker], configuration: list[Path], image: str, platform: Platform
-) -> None:
-    one = worker()
-    one.start(job_command(image, "--preflight", *CONFIGS), configuration)
-    one.finish()
-    log = one.log.read_text()
-    assert "preflight: all checks passed" in log and "paired visits" in log
-    assert [o["name"] for o in platform.objects.values()] == ["ptacl.tar.gz"]
-
-
-def test_a_dead_mount_is_mounted_again(
-    worker: Callable[[], Worker], configuration: list[Path], image: str
 ) -> None:
     one = worker()
     one.mount.faults({"path": ".", "on": "open", "errno": "EIO"})
@@ -140,7 +138,10 @@ def test_a_dead_mount_is_mounted_again(
     one.environment["PTACL_REMOUNT"] = f"echo [] > {shlex.quote(str(healthy))}"
     one.start(job_command(image, "--preflight", *CONFIGS), configuration)
     one.finish()
-    assert one.log.read_text().count("mounting it again") == 1
+    log = one.log.read_text()
+    assert log.count("mounting it again") == 1
+    assert "preflight: all checks passed" in log and "paired visits" in log
+    assert [o["name"] for o in platform.objects.values()] == ["ptacl.tar.gz"]
 
 
 @pytest.mark.parametrize(

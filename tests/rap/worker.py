@@ -12,7 +12,7 @@ from mounts import Mount
 from stand_in import PROJECT, Platform
 
 RAP = Path(__file__).parents[2] / "rap"
-SCRIPTS = ("job.sh", "sync.py", "lock.py", "outputs.py", "remote.py")
+SCRIPTS = ("job.sh", "sync.py", "lock.py", "outputs.py", "remote.py", "stop.py")
 
 
 class Worker:

@@ -64,6 +64,53 @@ checkpoint manifest:
         " --storage {params.storage} {params.simulated} > {log} 2>&1"
 
 
+# Diseases before and after each visit. Nothing is trained on them, so another disease only reruns
+# this rule and what evaluates it.
+if CONFIG.outcomes.diseases:
+
+    rule outcomes:
+        input:
+            ready=READY,
+            visits=lambda w: current("visits.csv"),
+            tables=(
+                [f"{PRIVATE}/simulated.json"]
+                if SIMULATED
+                else (
+                    [CONFIG.cohort.table]
+                    if CONFIG.cohort.table
+                    else CONFIG.cohort.phenotype_tables
+                )
+            ),
+        output:
+            table=f"{PRIVATE}/outcomes.csv",
+            json="results/cohort/outcomes.json",
+        log:
+            "results/logs/outcomes.log",
+        benchmark:
+            "results/benchmarks/outcomes.tsv"
+        conda:
+            "../../envs/environment.yaml"
+        threads: 1
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            settings=schema.dump(CONFIG.outcomes),
+            cohort=schema.dump(CONFIG.cohort),
+            smallest=0 if SIMULATED else CONFIG.smallest_count,
+            code=code_version.digest("ptacl.cohort.outcomes"),
+            simulated=(
+                f"--simulated {PRIVATE}/simulated --simulated-summary {PRIVATE}/simulated.json"
+                if SIMULATED
+                else ""
+            ),
+        shell:
+            "python -m ptacl.cohort.outcomes --settings {params.settings:q}"
+            " --cohort {params.cohort:q} --participants {input.visits} {params.simulated}"
+            " --smallest-count {params.smallest} --out {output.table} --json {output.json}"
+            " > {log} 2>&1"
+
+
 # In addition to its outputs, this rule keeps undeclared files in `current/`, which list the visits
 # and the contents of the stores. They are only rewritten if their content changed, so rules that
 # read them (`current` in common.smk) only rerun for new content, in the same command.

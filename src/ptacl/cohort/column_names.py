@@ -44,6 +44,25 @@ _TITLES = {
     "rv end systolic volume": 24107,
     "rv stroke volume": 24108,
     "rv ejection fraction": 24109,
+    "date of attending assessment centre": 53,
+    "uk biobank assessment centre": 54,
+    "date of death": 40000,
+    "date lost to follow-up": 191,
+}
+# Fields of first occurrences by the ICD-10 code in their title, of which those here are known.
+_FIRST_REPORTED = re.compile(r"date ([a-z]\d\d) first reported.*", re.IGNORECASE)
+_FIRST_FIELDS = {
+    "e11": 130708,
+    "i10": 131286,
+    "i20": 131296,
+    "i21": 131298,
+    "i22": 131300,
+    "i25": 131306,
+    "i42": 131338,
+    "i48": 131350,
+    "i50": 131354,
+    "i63": 131366,
+    "i64": 131368,
 }
 
 
@@ -65,11 +84,19 @@ def parse(name: str) -> Column | None:
         if "field" in parts:
             field: int | None = int(parts["field"])
         else:
-            field = _TITLES.get(parts["title"].strip().lower())
+            field = _of_title(parts["title"].strip())
         if field is not None:
             instance = int(parts["instance"]) if parts["instance"] else None
             return field, instance, int(parts["array"] or 0)
     return None
+
+
+def _of_title(title: str) -> int | None:
+    """Return the field with a title."""
+    first = _FIRST_REPORTED.fullmatch(title)
+    if first is not None:
+        return _FIRST_FIELDS.get(first[1].lower())
+    return _TITLES.get(title.lower())
 
 
 def columns_of(header: Sequence[str], *, fields: Collection[int]) -> dict[Column, list[str]]:

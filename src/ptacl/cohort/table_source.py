@@ -51,7 +51,7 @@ def read(path: Path, *, phenotypes: list[config.Phenotype]) -> TableSource:
         raise ValueError(
             f"{path}: no column {', '.join(missing)}; the table has {', '.join(header)}"
         )
-    rows = _text(path)
+    rows = text(path)
     _require_keys(path, rows)
     rows.index = pd.Index(rows["participant"] + "_" + rows["visit"])
     values, unreadable = _numbers(
@@ -64,7 +64,8 @@ def read(path: Path, *, phenotypes: list[config.Phenotype]) -> TableSource:
     )
 
 
-def _text(path: Path) -> pd.DataFrame:
+def text(path: Path) -> pd.DataFrame:
+    """Read all cells of the table as text; missing ones are empty."""
     if path.suffix == ".parquet":
         with raw.open_file(path) as file:
             return pd.read_parquet(file).astype("string").fillna("").astype(str)

@@ -23,6 +23,7 @@ from ptacl.config.models import (
     Trained,
     Untrained,
 )
+from ptacl.config.outcomes import Disease, Outcomes
 from ptacl.config.parts import (
     AnyEncoder,
     Augmentation,
@@ -67,6 +68,7 @@ __all__ = [
     "Contrastive",
     "CrossAutoencoder",
     "Decoder",
+    "Disease",
     "Ecg",
     "EcgAugmentation",
     "EcgFaults",
@@ -84,6 +86,7 @@ __all__ = [
     "Modality",
     "Model",
     "Other",
+    "Outcomes",
     "Phasewise",
     "Phenotype",
     "RPeaks",

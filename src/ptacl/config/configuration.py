@@ -15,6 +15,7 @@ from ptacl.config.models import (
     Supervised,
     Trained,
 )
+from ptacl.config.outcomes import Outcomes
 from ptacl.config.parts import (
     AnyEncoder,
     Encoders,
@@ -76,6 +77,7 @@ class Config(Section):
     labels: LabelFractions = Field(
         description="label efficiency: the rows of Table 2 with fewer labels"
     )
+    outcomes: Outcomes = Field(description="diseases before the visit, and outcomes after it")
     retrieval: Retrieval = Field(description="Table 1")
     alignment: Alignment = Field(description="Fig. 2")
 
@@ -140,6 +142,7 @@ class Config(Section):
                 f"{sorted(self.models)}"
             )
         self._check_rows()
+        self.outcomes.require(self.cohort.source)
         return self._check_shapes()
 
     def _check_start(self, name: str, entry: Entry) -> None:
