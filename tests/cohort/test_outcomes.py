@@ -103,8 +103,10 @@ def found(paths: list[Path], chosen: Outcomes, visits: list[str]) -> tuple[pd.Da
     return rows.set_index("visit"), counts
 
 
-@pytest.mark.parametrize("convention", [*NAMES, "titles"])
-@pytest.mark.parametrize("suffix", [".csv", ".tab", ".parquet"])
+@pytest.mark.parametrize(
+    ("convention", "suffix"),
+    [*((name, ".csv") for name in (*NAMES, "titles")), ("r", ".tab"), ("dataset", ".parquet")],
+)
 def test_every_case_in_every_convention(convention: str, suffix: str, tmp_path: Path) -> None:
     naming = (lambda f, i: TITLES[f, i]) if convention == "titles" else NAMES[convention]
     path = table(tmp_path / f"table{suffix}", naming)

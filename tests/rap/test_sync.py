@@ -106,7 +106,7 @@ def test_busy_servers_are_waited_for(disk: Disk, platform: Platform) -> None:
 
 
 def test_objects_that_close_late_are_waited_for(disk: Disk, platform: Platform) -> None:
-    platform.closing_seconds = 1.5
+    platform.closing_seconds = 0.5
     disk.done("save")
     assert all(platform.describe(o)["state"] == "closed" for o in platform.named("small*"))
 
