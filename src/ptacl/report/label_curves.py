@@ -11,7 +11,7 @@ from ptacl.evaluation.summary import MEAN, Summary
 from ptacl.report import comparison, figures
 from ptacl.report.cells import Cell, cell, number
 
-_HEIGHT, _LEFT, _RIGHT, _GAP = 150.0, 34.0, 128.0, 11.5
+_HEIGHT, _LEFT, _RIGHT, _GAP = 150.0, 34.0, 142.0, 11.5
 _COLOURS = 8  # classes s0, s1, ... of the style sheet
 _FLOOR = -0.2  # lowest value on the axis: least people, worst probes
 _FEW_PEOPLE = 50  # people of the fraction that the sentence is about, at least
