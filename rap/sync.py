@@ -24,6 +24,7 @@ It needs `dx` and Python 3.8 or later, and nothing else.
 """
 
 import argparse
+import errno
 import json
 import os
 import secrets
@@ -140,7 +141,10 @@ class Run:
                     index = self.upload_all(os.path.join(folder, "archive.tar"), number)
                     break
                 except (Changed, OSError) as error:
-                    if attempt == PACKING_TRIES - 1 or getattr(error, "errno", None) == 28:
+                    if (
+                        attempt == PACKING_TRIES - 1
+                        or getattr(error, "errno", None) == errno.ENOSPC
+                    ):
                         raise Failure(UNREADABLE, f"nothing was saved: {error}") from None
                     time.sleep(1)
             self.write(index, folder)

@@ -25,10 +25,10 @@ class Disk:
         own = {k: v for k, v in os.environ.items() if not k.startswith("DX_")}
         self.environment = own | platform.environment() | {"PATH": path, "DX_JOB_ID": job}
 
-    def sync(self, *arguments: str, where: str = WHERE) -> subprocess.CompletedProcess[str]:
+    def sync(self, *arguments: str, scripts: Path = RAP) -> subprocess.CompletedProcess[str]:
         action, *options = arguments
         return subprocess.run(
-            [sys.executable, RAP / "sync.py", action, f"{PROJECT}:{where}", *options],
+            [sys.executable, scripts / "sync.py", action, f"{PROJECT}:{WHERE}", *options],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
@@ -84,11 +84,4 @@ def without_waits(disk: Disk, *arguments: str) -> subprocess.CompletedProcess[st
     text = (scripts / "remote.py").read_text()
     assert "WAITS = (10, 60)" in text
     (scripts / "remote.py").write_text(text.replace("WAITS = (10, 60)", "WAITS = (0, 0)"))
-    action, *options = arguments
-    return subprocess.run(
-        [sys.executable, scripts / "sync.py", action, f"{PROJECT}:{WHERE}", *options],
-        cwd=disk.folder,
-        env=disk.environment,
-        capture_output=True,
-        text=True,
-    )
+    return disk.sync(*arguments, scripts=scripts)

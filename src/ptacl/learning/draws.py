@@ -9,6 +9,7 @@ Shape letters: B batch, T frames.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -24,6 +25,8 @@ _SEEDS = 2**32
 class Draw:
     """Draws of a batch in main memory, and those that were already sent to the device by name."""
 
+    needed: ClassVar[tuple[str, ...]] = ()  # what an augmentation needs on the device
+
     sent: Mapping[str, Tensor] = field(default_factory=dict, kw_only=True)
 
     def on(self, name: str, device: torch.device) -> Tensor:
@@ -34,12 +37,14 @@ class Draw:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return what an augmentation needs on the device."""
-        raise NotImplementedError
+        return {name: getattr(self, name) for name in self.needed}
 
 
 @dataclass(frozen=True)
 class EcgDraw(Draw):
     """Draws for B ECGs; `surrogate` and `jitter` are indices of the ECGs that are transformed."""
+
+    needed: ClassVar[tuple[str, ...]] = ("noise_B", "factor_B", "surrogate", "jitter")
 
     start_B: np.ndarray
     noise_B: np.ndarray
@@ -47,15 +52,22 @@ class EcgDraw(Draw):
     surrogate: np.ndarray
     jitter: np.ndarray
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return what an augmentation needs on the device."""
-        names = ("noise_B", "factor_B", "surrogate", "jitter")
-        return {name: getattr(self, name) for name in names}
-
 
 @dataclass(frozen=True)
 class CmrDraw(Draw):
     """Draws for B cines; Boolean masks (B,) say which cines are transformed."""
+
+    needed: ClassVar[tuple[str, ...]] = (
+        "noise_B",
+        "theta_B23",
+        "brightness_B",
+        "contrast_B",
+        "sigma_B",
+        "coloured_B",
+        "noisy_B",
+        "moved",
+        "blurred",
+    )
 
     frame_BT: np.ndarray
     noise_B: np.ndarray
@@ -77,12 +89,6 @@ class CmrDraw(Draw):
     def blurred(self) -> np.ndarray:
         """Indices of the cines that are blurred."""
         return np.flatnonzero(self.blurred_B)
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return what an augmentation needs on the device."""
-        names = ("noise_B", "theta_B23", "brightness_B", "contrast_B", "sigma_B")
-        masks = ("coloured_B", "noisy_B", "moved", "blurred")
-        return {name: getattr(self, name) for name in (*names, *masks)}
 
     def part(self, rows: slice) -> "CmrDraw":
         """Return the draws of some of the cines, of which nothing has been sent."""
