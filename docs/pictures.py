@@ -2,6 +2,7 @@
 Chromium. `python docs/pictures.py` draws the one of docs/data.md, which needs no run.
 """
 
+import datetime
 import shutil
 import subprocess
 import sys
@@ -45,7 +46,8 @@ def small(source: Path, target: Path) -> None:
 def view(target: Path) -> None:
     """One simulated cine as files can store it, and turned to the view of the pipeline."""
     with tempfile.TemporaryDirectory() as folder:
-        order = visit.Order("9000003", 2, 0, as_zip=False, defect=None, timing="default")
+        day = datetime.date(2019, 5, 2)
+        order = visit.Order("9000003", 2, 0, as_zip=False, defect=None, timing="default", day=day)
         visit.write(order, Path(folder))
         (path,) = Path(folder).rglob("sa.nii.gz")
         stored = nifti.read(path)

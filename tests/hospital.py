@@ -3,6 +3,7 @@ series have the names of that hospital, and a spreadsheet.
 """
 
 import base64
+import datetime
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +42,8 @@ def write(folder: Path, *, patients: int, settings: config.Ecg) -> list[str]:
     numbers = [str(9000001 + k) for k in range(patients)]
     rows = ["patient;day;sex;born;LVEDV;LVEF"]
     for k, number in enumerate(numbers):
-        order = visit.Order(number, 2, seed=5, as_zip=True, defect=None, timing="default")
+        day = datetime.date(2019, 5, 2)
+        order = visit.Order(number, 2, 5, as_zip=True, defect=None, timing="default", day=day)
         raw = folder.parent / "raw" / number
         values = visit.write(order, raw).table
         (xml,), (archive,) = raw.rglob("*.xml"), raw.rglob("*.zip")

@@ -22,6 +22,8 @@ LAYERS = {
     "lost_records": 0,
     "contact_sheet": 0,
     "training_cost": 1,
+    "evaluation.discrimination": 1,
+    "evaluation.risk": 1,
     "store": 1,
     "read_ahead": 1,
     "preparation": 1,

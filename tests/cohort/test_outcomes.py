@@ -69,7 +69,13 @@ TITLES = {
 
 
 def settings(*diseases: dict, ends: dict[str, str] = ENDS) -> Outcomes:
-    return Outcomes(diseases=[Disease(**disease) for disease in diseases], follow_up_ends=ends)
+    return Outcomes(
+        diseases=[Disease(**disease) for disease in diseases],
+        follow_up_ends=ends,
+        horizon_years=5,
+        least_events=20,
+        baseline=None,
+    )
 
 
 AF = {"name": "AF", "fields": [131350]}

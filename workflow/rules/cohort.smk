@@ -66,7 +66,7 @@ checkpoint manifest:
 
 # Diseases before and after each visit. Nothing is trained on them, so another disease only reruns
 # this rule and what evaluates it.
-if CONFIG.outcomes.diseases:
+if CONFIG.outcomes.listed:
 
     rule outcomes:
         input:

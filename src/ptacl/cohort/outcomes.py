@@ -32,6 +32,8 @@ import pandas as pd
 from ptacl import config, stage
 from ptacl.cohort import date_tables, small_counts, sources, table_source
 from ptacl.cohort.date_tables import CENTRE, DEATH, LOST, VISIT
+from ptacl.cohort.simulation import outcome_ceiling
+from ptacl.evaluation.discrimination import CENSORED, DIED, EVENT
 from ptacl.participants import read as read_participants
 
 LOG = logging.getLogger(__name__)
@@ -39,7 +41,6 @@ LOG = logging.getLogger(__name__)
 AT_BIRTH = pd.to_datetime(["1902-02-02", "1903-03-03"])
 UNKNOWN = pd.to_datetime(["1900-01-01", "1901-01-01", "1909-09-09", "2037-07-07"])
 DAYS_PER_YEAR = 365.25
-CENSORED, EVENT, DIED = 0, 1, 2
 
 # Assessment centres (field 54) by code and by name. All others are in England.
 NATIONS = {
@@ -121,7 +122,7 @@ def of_visits(
     table = pd.DataFrame(index=index)
     counts: dict[str, Any] = {"visits": len(visits), "without a date": int(when.isna().sum())}
     follow_up = _follow_up(people, dates, settings, index) if settings.follow_up else None
-    for disease in settings.diseases:
+    for disease in settings.listed:
         if missing := [field for field in disease.fields if not dates.has(field)]:
             raise ValueError(
                 f"outcomes.diseases: {disease.name}: no phenotype table has field {missing[0]}: "
@@ -192,14 +193,14 @@ def of_table(
     rows = table_source.text(path)
     rows.index = pd.Index(rows["participant"] + "_" + rows["visit"])
     columns = []
-    for disease in settings.diseases:
+    for disease in settings.listed:
         kinds = ("before",) if disease.only_before else ("before", "years", "event")
         columns += [f"{disease.name} {kind}" for kind in kinds]
     if missing := [name for name in columns if name not in rows]:
         raise ValueError(f"{path}: no column {missing[0]!r}, which outcomes.diseases needs")
     values = rows[columns].replace("", np.nan).astype(float).reindex(list(visits))
     counts: dict[str, Any] = {"visits": len(visits)}
-    for disease in settings.diseases:
+    for disease in settings.listed:
         of_counts = {"before": int((values[f"{disease.name} before"] == 1).sum())}
         if not disease.only_before:
             event = values[f"{disease.name} event"]
@@ -231,10 +232,17 @@ def main() -> None:
         table, counts = of_table(visits, Path(cohort.table), settings)
     else:
         place = sources.locate(cohort, simulated=args.simulated, summary=args.simulated_summary)
-        fields = {field for disease in settings.diseases for field in disease.fields}
+        fields = {field for disease in settings.listed for field in disease.fields}
         dates = date_tables.read([Path(path) for path in place.tables], fields=fields)
         table, counts = of_visits(visits, dates, settings)
         counts["cells that are no date"] = dates.unreadable
+        if cohort.source == "simulated":
+            simulation = json.loads(args.simulated_summary.read_text())
+            counts["ceiling"] = outcome_ceiling.ceiling(
+                config.Simulation.model_validate(simulation["settings"]),
+                settings,
+                seed=simulation["seed"],
+            )
     args.out.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(args.out, index=False, float_format="%.6g", lineterminator="\n")
     args.json.parent.mkdir(parents=True, exist_ok=True)

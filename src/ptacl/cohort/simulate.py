@@ -21,8 +21,9 @@ from typing import Any
 from tqdm import tqdm
 
 from ptacl import memory, seeds, stage
-from ptacl.cohort.simulation import ceiling, defects, tables, visit
+from ptacl.cohort.simulation import ceiling, defects, diseases, tables, visit
 from ptacl.cohort.simulation.defects import Defect
+from ptacl.cohort.simulation.diseases import History
 from ptacl.cohort.simulation.visit import FIRST_INSTANCE, REPEAT_INSTANCE, Order, Written
 from ptacl.config import Simulation
 
@@ -45,7 +46,8 @@ def simulate(out: Path, *, settings: Simulation, seed: int, processes: int) -> d
     """
     out = Path(out)
     _clear(out)
-    orders = list(_orders(settings, seed=seed))
+    histories: dict[str, History] = {}
+    orders = list(_orders(settings, seed=seed, histories=histories))
     written = list(
         tqdm(
             _run(orders, out, processes),
@@ -60,9 +62,10 @@ def simulate(out: Path, *, settings: Simulation, seed: int, processes: int) -> d
         o.person for o in orders if o.defect is Defect.WITHDRAWN and o.instance == FIRST_INSTANCE
     ]
     missing = {o.person for o in orders if o.defect is Defect.PHENOTYPES_MISSING}
-    tables.write_tables(
-        out / "phenotypes", _rows(written, missing), instances=(FIRST_INSTANCE, REPEAT_INSTANCE)
-    )
+    rows = _rows(written, missing)
+    for person, cells in rows.items():
+        cells.update(histories[person].cells)
+    tables.write_tables(out / "phenotypes", rows, instances=(FIRST_INSTANCE, REPEAT_INSTANCE))
     tables.write_withdrawals(out / "withdrawals", [*withdrawn, _STRANGER])
     _write_truth(out / TRUTH, written)
     files: Counter[str] = Counter()
@@ -81,7 +84,8 @@ def simulate(out: Path, *, settings: Simulation, seed: int, processes: int) -> d
     }
 
 
-def _orders(settings: Simulation, *, seed: int) -> Iterator[Order]:
+def _orders(settings: Simulation, *, seed: int, histories: dict[str, History]) -> Iterator[Order]:
+    """Yield the visits of all participants, and add the history of each one."""
     if settings.participants > _LAST_ID - _FIRST_ID:
         raise ValueError(
             f"simulation.participants: at most {_LAST_ID - _FIRST_ID} participants are possible"
@@ -95,9 +99,18 @@ def _orders(settings: Simulation, *, seed: int) -> Iterator[Order]:
             choice.random() < settings.second_visit_fraction,
         )
         as_zip = defect in defects.ZIP or (as_zip and defect not in defects.NIFTI)
-        yield Order(person, FIRST_INSTANCE, seed, as_zip, defect, settings.timing)
-        if repeated:
-            yield Order(person, REPEAT_INSTANCE, seed, as_zip, None, settings.timing)
+        instances = (FIRST_INSTANCE, REPEAT_INSTANCE) if repeated else (FIRST_INSTANCE,)
+        at_visit = {i: visit.draw_person(person, i, seed=seed) for i in instances}
+        history = diseases.draw(
+            at_visit[FIRST_INSTANCE],
+            seeds.generator(seed, "simulation diseases", person),
+            ages={i: float(causes.age) for i, causes in at_visit.items()},
+            incidence=settings.incidence,
+        )
+        histories[person] = history
+        for i, day in history.visits.items():
+            of_visit = defect if i == FIRST_INSTANCE else None
+            yield Order(person, i, seed, as_zip, of_visit, settings.timing, day)
 
 
 def _run(orders: Sequence[Order], out: Path, processes: int) -> Iterator[Written]:
@@ -123,12 +136,14 @@ def _clear(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
 
 
-def _rows(written: Sequence[Written], missing: set[str]) -> dict[str, dict[tuple[str, int], float]]:
+def _rows(
+    written: Sequence[Written], missing: set[str]
+) -> dict[str, dict[tuple[str, int], float | str]]:
     """Return the table cells of each participant."""
-    rows: dict[str, dict[tuple[str, int], float]] = {}
+    rows: dict[str, dict[tuple[str, int], float | str]] = {}
     for one in written:
         if one.person not in missing:
-            cells = {
+            cells: dict[tuple[str, int], float | str] = {
                 (name, one.instance if name != "sex" else 0): value
                 for name, value in one.table.items()
             }

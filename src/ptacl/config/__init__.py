@@ -23,7 +23,7 @@ from ptacl.config.models import (
     Trained,
     Untrained,
 )
-from ptacl.config.outcomes import Disease, Outcomes
+from ptacl.config.outcomes import SIMULATED_DISEASES, SIMULATED_ENDS, Disease, Outcomes
 from ptacl.config.parts import (
     AnyEncoder,
     Augmentation,
@@ -57,6 +57,8 @@ from ptacl.config.tables import (
 
 __all__ = [
     "EMBEDDINGS",
+    "SIMULATED_DISEASES",
+    "SIMULATED_ENDS",
     "Alignment",
     "AnyEncoder",
     "Augmentation",

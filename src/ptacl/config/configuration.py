@@ -15,7 +15,7 @@ from ptacl.config.models import (
     Supervised,
     Trained,
 )
-from ptacl.config.outcomes import Outcomes
+from ptacl.config.outcomes import SIMULATED_DISEASES, SIMULATED_ENDS, Outcomes
 from ptacl.config.parts import (
     AnyEncoder,
     Encoders,
@@ -116,16 +116,23 @@ class Config(Section):
     @model_validator(mode="before")
     @classmethod
     def _resolve_auto(cls, values: Any) -> Any:
-        cmr, cohort = (values.get(name) for name in ("cmr", "cohort"))
-        if not (isinstance(cmr, dict) and isinstance(cohort, dict)):
+        names = ("cohort", "cmr", "outcomes")
+        cohort, cmr, outcomes = (values.get(name) for name in names)
+        if not all(isinstance(section, dict) for section in (cohort, cmr, outcomes)):
             return values
+        simulated = cohort.get("source") == "simulated"
+        if outcomes.get("diseases") == "auto":
+            listed = [disease.model_dump() for disease in SIMULATED_DISEASES]
+            outcomes = outcomes | {"diseases": listed if simulated else []}
+        if simulated and not outcomes.get("follow_up_ends"):
+            outcomes = outcomes | {"follow_up_ends": SIMULATED_ENDS}
         from_table = cohort.get("source") == "table"
         resolved = {
             name: value if from_table else None
             for name, value in FROM_A_TABLE.items()
             if cmr.get(name) == "auto"
         }
-        return {**values, "cmr": {**cmr, **resolved}}
+        return {**values, "cmr": {**cmr, **resolved}, "outcomes": outcomes}
 
     @model_validator(mode="after")
     def _check(self) -> "Config":
@@ -143,7 +150,16 @@ class Config(Section):
             )
         self._check_rows()
         self.outcomes.require(self.cohort.source)
+        self._check_baseline()
         return self._check_shapes()
+
+    def _check_baseline(self) -> None:
+        known = [row.label for row in self.regression.rows if row.input == "clinical"]
+        if self.outcomes.baseline not in (None, *known):
+            raise ValueError(
+                f"outcomes.baseline: {self.outcomes.baseline} is no row of regression.rows with "
+                f"only clinical features, which are {known}; null compares with the usual reference"
+            )
 
     def _check_start(self, name: str, entry: Entry) -> None:
         for m in entry.modalities:

@@ -25,6 +25,12 @@ class Simulation(Section):
             "and T onset that comes from the delay of ejection (0, 0.25 or 0.75)"
         )
     )
+    incidence: Positive = Field(
+        description=(
+            "factor of the incidence of AF and HF; 1 is as in UK Biobank, where a cohort of 2,000 "
+            "people has too few events"
+        )
+    )
     defects: int = Field(ge=0, description="defective files of each kind, written on purpose")
 
 

@@ -1,11 +1,11 @@
 """Section of diseases and outcomes."""
 
 import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from ptacl.config.section import Section
+from ptacl.config.section import Count, Positive, Section
 
 Nation = Literal["England", "Scotland", "Wales"]
 
@@ -32,16 +32,47 @@ class Disease(Section):
     )
 
 
+SIMULATED_DISEASES = [
+    Disease(name="AF", fields=[131350]),
+    Disease(name="HF", fields=[131354]),
+    Disease(name="Hypertension", fields=[131286], only_before=True),
+    Disease(name="Diabetes", fields=[130708], only_before=True),
+]
+SIMULATED_ENDS: dict[Nation, str] = {
+    "England": "2022-10-31",
+    "Scotland": "2021-07-31",
+    "Wales": "2018-02-28",
+}
+
+
 class Outcomes(Section):
     """Diseases before the visit, and outcomes after it."""
 
-    diseases: list[Disease] = Field(
-        description="diseases; with an empty list, none of this is computed"
+    diseases: list[Disease] | Literal["auto"] = Field(
+        description=(
+            "diseases, or auto: with the simulated cohort those it has, otherwise none; with an "
+            "empty list, none of this is computed"
+        )
     )
-    follow_up_ends: dict[Nation, str] = Field(
+    follow_up_ends: dict[Nation, Annotated[str, Field(description="last day")]] = Field(
         description=(
             "last day of complete hospital data of your release by nation, such as 2022-10-31; "
             "needed with files, for diseases after the visit"
+        )
+    )
+    horizon_years: Positive = Field(
+        description="time after the visit up to which outcomes are evaluated"
+    )
+    least_events: Count = Field(
+        description=(
+            "test participants with a disease below which it is only counted; below 100, results "
+            "are marked as uncertain"
+        )
+    )
+    baseline: str | None = Field(
+        description=(
+            "label of the row of regression.rows without an embedding, with which rows that add an "
+            "embedding to clinical features are compared; null: with their usual reference"
         )
     )
 
@@ -65,7 +96,11 @@ class Outcomes(Section):
 
     @field_validator("diseases")
     @classmethod
-    def _check_names(cls, value: list[Disease]) -> list[Disease]:
+    def _check_names(
+        cls, value: list[Disease] | Literal["auto"]
+    ) -> list[Disease] | Literal["auto"]:
+        if value == "auto":
+            return value
         names = [disease.name for disease in value]
         if repeated := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"diseases: the name {min(repeated)} occurs twice")
@@ -75,7 +110,7 @@ class Outcomes(Section):
         """Raise ValueError for what a cohort of this source needs in addition."""
         if source == "table":
             return
-        for disease in self.diseases:
+        for disease in self.listed:
             if not disease.fields:
                 raise ValueError(f"outcomes.diseases: {disease.name}: name its date fields")
         if source == "files" and self.follow_up and not self.follow_up_ends:
@@ -87,4 +122,9 @@ class Outcomes(Section):
     @property
     def follow_up(self) -> bool:
         """Whether any disease is evaluated after the visit."""
-        return any(not disease.only_before for disease in self.diseases)
+        return any(not disease.only_before for disease in self.listed)
+
+    @property
+    def listed(self) -> list[Disease]:
+        """The diseases; a configuration has resolved `auto`, which alone means none."""
+        return [] if self.diseases == "auto" else self.diseases

@@ -269,12 +269,10 @@ def _type(node: Node) -> str:
     if node.get("type") == "object":
         every = node.get("additionalProperties") if "properties" not in node else None
         text = _type(every) if isinstance(every, dict) else "section"
-        by = (
-            f" by {'modality' if 'propertyNames' in node else 'name'}"
-            if isinstance(every, dict)
-            else ""
-        )
-        return (f"({text})" if " or " in text else text) + by
+        names = node.get("propertyNames", {}).get("enum", [])
+        by = "modality" if "ecg" in names else "name"
+        text = f"({text})" if " or " in text else text
+        return f"{text} by {by}" if isinstance(every, dict) else text
     limits = " and ".join(
         f"{sign} {node[limit]}" for limit, sign in _LIMITS.items() if limit in node
     )

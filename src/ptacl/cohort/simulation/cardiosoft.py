@@ -3,6 +3,7 @@
 The document holds the rhythm strip, the median beat, and the measurements of the device.
 """
 
+import datetime
 from dataclasses import dataclass
 from itertools import chain
 from xml.sax.saxutils import escape
@@ -33,16 +34,13 @@ class Header:
     weight_kg: float
     systolic_mmhg: int
     diastolic_mmhg: int
-    day: tuple[int, int, int, int, int, int]  # year, month, day, hour, minute, second
+    moment: datetime.datetime
 
 
-def header(causes: Causes, rng: np.random.Generator, *, person: str) -> Header:
-    """Draw the header of one visit. The date is drawn too, so files do not depend on the clock."""
+def header(causes: Causes, rng: np.random.Generator, *, person: str, day: datetime.date) -> Header:
+    """Draw the header of one visit, with the time of day."""
     pressure = 128 + 0.5 * (float(causes.age) - 64) + 15 * rng.standard_normal()
-    day = (
-        int(rng.integers(2015, 2024)),
-        *(int(rng.integers(*r)) for r in ((1, 13), (1, 29), (8, 18), (0, 60), (0, 60))),
-    )
+    hour, minute, second = (int(rng.integers(*ends)) for ends in ((8, 18), (0, 60), (0, 60)))
     return Header(
         person=person,
         male=bool(causes.male),
@@ -51,7 +49,7 @@ def header(causes: Causes, rng: np.random.Generator, *, person: str) -> Header:
         weight_kg=float(causes.weight_kg),
         systolic_mmhg=round(pressure),
         diastolic_mmhg=round(0.4 * pressure + 28 + 6 * rng.standard_normal()),
-        day=day,  # type: ignore[arg-type]
+        moment=datetime.datetime.combine(day, datetime.time(hour, minute, second)),
     )
 
 
@@ -67,12 +65,15 @@ def compose(
 
     Lines end in CR LF and are indented by tabs, as the device writes them.
     """
-    year, month, day, hour, minute, second = head.day
-    clock = zip(
-        ("Hour", "Minute", "Second", "Day", "Month", "Year"),
-        (hour, minute, second, day, month, year),
-        strict=True,
-    )
+    moment = head.moment
+    clock = [
+        ("Hour", moment.hour),
+        ("Minute", moment.minute),
+        ("Second", moment.second),
+        ("Day", moment.day),
+        ("Month", moment.month),
+        ("Year", moment.year),
+    ]
     root = [
         _leaf("ObservationType", "RestECG"),
         _node("ObservationDateTime", *(_leaf(name, value) for name, value in clock)),
@@ -80,7 +81,7 @@ def compose(
             "UID",
             _leaf(
                 "DICOMStudyUID",
-                f"1.2.826.0.1.3680043.8.498.20205.{head.person}.{year}{month:02d}{day:02d}",
+                f"1.2.826.0.1.3680043.8.498.20205.{head.person}.{moment:%Y%m%d}",
             ),
         ),
         _node(

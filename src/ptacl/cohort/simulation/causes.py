@@ -8,6 +8,10 @@ Caucasians of 45 to 74 years: LV EDV 166 +- 32 and 124 +- 21 mL, ESV 69 +- 16 an
 37:149), and their dependence on the ejection fraction follows Garrard et al. 1970 (Circulation
 42:455). Because real cohorts are not free of disease, some participants have a dilated,
 hypertrophic or weak heart, or a weak right ventricle, of random severity.
+
+Two causes act on the diseases of a person (`diseases.py`). Atrial remodelling shows in the P wave
+and drives atrial fibrillation. It is partly due to the load of a large ventricle. Blood pressure
+thickens the ventricle.
 """
 
 from collections.abc import Callable
@@ -30,6 +34,10 @@ _DISEASE = {
     "weak": 0.05,
     "right": 0.03,
 }  # share of the cohort
+# atrial remodelling: mean and SD of log EDV + log ESV (mL), and the correlation with it
+_VOLUMES_LOG = (9.06, 0.53)
+_ATRIAL_SHARE = 0.39
+_REPEAT_ATRIAL = 0.2  # change between two visits, SD
 _REPEAT_LOG = 0.04  # change of volumes and mass between two visits, SD of the logarithm
 
 
@@ -52,6 +60,8 @@ class Causes:
     rv_esv_ml: Array
     systole_ms: Array  # electromechanical systole: R-peak to end-systole, shared by QT and cine
     ejection_delay_ms: Array  # R-peak to the start of ejection
+    pressure: Array  # blood pressure and other load, standardised
+    atrial: Array  # atrial remodelling, standardised
 
     @property
     def bmi(self) -> Array:
@@ -90,7 +100,7 @@ def draw(rng: np.random.Generator, *, size: tuple[int, ...]) -> Causes:
     edv = np.where(male, 163.0, 122.0) * np.exp(
         volume_log + 0.16 * severity["dilated"] + 0.05 * severity["weak"]
     )
-    pressure = normal()  # blood pressure and other load
+    pressure = normal()
     ef = np.where(male, 0.585, 0.610) - 0.055 * volume_log - 0.012 * pressure + 0.042 * normal()
     ef = (
         ef
@@ -117,6 +127,9 @@ def draw(rng: np.random.Generator, *, size: tuple[int, ...]) -> Causes:
     rv_ef = np.clip(rv_ef + 0.034 * normal() - 0.05 * severity["right"], 0.22, 0.74)
     rv_edv = rv_sv / rv_ef
     systole, delay = _systole(rng, male=male, rate=rate, ef=ef)
+    mean, sd = _VOLUMES_LOG
+    load = (np.log(edv) + np.log(edv * (1 - ef)) - mean) / sd
+    atrial = _ATRIAL_SHARE * load + np.sqrt(1 - _ATRIAL_SHARE**2) * normal()
     return Causes(
         male,
         age,
@@ -130,6 +143,8 @@ def draw(rng: np.random.Generator, *, size: tuple[int, ...]) -> Causes:
         rv_edv - rv_sv,
         systole,
         delay,
+        pressure,
+        atrial,
     )
 
 
@@ -157,6 +172,8 @@ def repeat(first: Causes, rng: np.random.Generator) -> Causes:
         rv_sv / rv_ef - rv_sv,
         systole,
         delay,
+        first.pressure,
+        first.atrial + _REPEAT_ATRIAL * normal(),
     )
 
 

@@ -5,7 +5,7 @@ of textbooks. Muscle mass increases the QRS voltage and turns it to the back, an
 turns the T wave (strain). Fat and a large chest lower all voltages. Mass and volume lengthen the
 QRS complex. A large right ventricle turns the frontal axis to the right. QT follows the length of
 systole, and therefore the heart rate. A weak ventricle has a flat T wave with a wide QRS-T angle.
-Filling pressure affects the P wave.
+Atrial remodelling lengthens PR and the P wave, and it increases the left atrial part of the P wave.
 
 How much an ECG tells about the timing of one heart is a setting (`simulation.timing`). A share of
 the spread of the QRS width and of the onset of the T wave, which otherwise no phenotype explains,
@@ -91,8 +91,8 @@ def draw(
     systole = causes.systole_ms - 2.05 * (rate - causes.heart_rate_bpm)
     return Electrical(
         rate_bpm=rate,
-        pr_ms=158 + 0.35 * (causes.age - 64) + spread(16),
-        p_ms=106 + 8 * residual + 8 * volume + spread(6),
+        pr_ms=158 + 0.35 * (causes.age - 64) + 8 * causes.atrial + spread(13.9),
+        p_ms=106 + 5 * causes.atrial + 3 * residual + spread(3.3),
         qrs_ms=np.clip(
             92 + 18 * mass + 14 * volume + 3 * causes.male + spread(6, share=share), 70, 150
         ),
@@ -108,6 +108,6 @@ def draw(
         t_log=np.log(0.25) + 0.12 * causes.male - 0.40 * mass - 0.17 * weak + spread(0.19),
         t_angle_deg=np.clip(48 + 20 * mass + 11 * weak + spread(16), 5, 150),
         t_peak=np.clip(0.765 + 0.006 * weak + spread(0.014), 0.70, 0.83),
-        p_left_log=0.45 * residual + spread(0.18),
+        p_left_log=0.12 * causes.atrial + 0.2 * residual + spread(0.134),
         t_onset_ms=spread(_T_ONSET_MS, share=share),
     )

@@ -3,16 +3,21 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ptacl.cohort.simulation import diseases
 from ptacl.cohort.simulation.causes import PHENOTYPES
+from ptacl.cohort.simulation.diseases import CENTRES, DEATH
 
 FIELDS = {name: 24100 + k for k, name in enumerate(PHENOTYPES)} | {
-    "sex": 31,
     "height_cm": 50,
     "weight_kg": 21002,
     "age": 21003,
+    "visit_date": 53,
 }
+WITHOUT_INSTANCE = {"sex": 31, "lost": 191} | diseases.FIELDS
+OF_OTHER_INSTANCES = {("centre", 0): 54, (DEATH, 0): 40000, (DEATH, 1): 40000}
 
-Row = Mapping[tuple[str, int], float]  # values by name and instance; sex has instance 0
+# values by name and instance; fields without instances have instance 0
+Row = Mapping[tuple[str, int], float | str]
 
 _DECIMALS = {"sex": 0, "age": 0, "height_cm": 1, "weight_kg": 1, "LVCO": 3}
 
@@ -23,10 +28,9 @@ def write_tables(folder: Path, rows: Mapping[str, Row], *, instances: Sequence[i
     The conventions are ukbconv csv, ukbconv r, Table Exporter and dx extract_dataset.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    others = [name for name in FIELDS if name != "sex"]
-    columns = [("sex", 0)]
+    columns = {(name, 0): number for name, number in WITHOUT_INSTANCE.items()} | OF_OTHER_INSTANCES
     for instance in instances:
-        columns += [(name, instance) for name in others]
+        columns |= {(name, instance): number for name, number in FIELDS.items()}
 
     def write(
         file: str,
@@ -37,7 +41,7 @@ def write_tables(folder: Path, rows: Mapping[str, Row], *, instances: Sequence[i
         missing: str,
         text: bool,
     ) -> None:
-        names = [name(FIELDS[column], i) for column, i in columns]
+        names = [name(number, instance) for (_, instance), number in columns.items()]
         lines = [separator.join([eid, *names])]
         for person, row in rows.items():
             cells = [_cell(row, column, missing=missing, text=text) for column in columns]
@@ -45,7 +49,7 @@ def write_tables(folder: Path, rows: Mapping[str, Row], *, instances: Sequence[i
         (folder / file).write_text("\n".join(lines) + "\n")
 
     def short(field: int, i: int) -> str:
-        return f"p{field}" if field == 31 else f"p{field}_i{i}"
+        return f"p{field}" if field in WITHOUT_INSTANCE.values() else f"p{field}_i{i}"
 
     write(
         "ukbconv.csv",
@@ -86,4 +90,8 @@ def _cell(row: Row, column: tuple[str, int], *, missing: str, text: bool) -> str
         return missing
     if column[0] == "sex" and text:
         return "Male" if value else "Female"
+    if column[0] == "centre" and text:
+        return CENTRES[int(value)]
+    if isinstance(value, str):
+        return value
     return f"{value:.{_DECIMALS.get(column[0], 2)}f}"

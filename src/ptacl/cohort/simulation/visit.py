@@ -1,5 +1,6 @@
 """Write all files of one visit: draw its causes, then generate the ECG and the cine from them."""
 
+import datetime
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ class Order:
     as_zip: bool
     defect: Defect | None
     timing: str  # level of electrical.TIMING
+    day: datetime.date
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def write(order: Order, out: Path) -> Written:
 
     The seed and the order determine every byte.
     """
-    person = draw_person(order)
+    person = draw_person(order.person, order.instance, seed=order.seed)
     files: dict[str, int] = {}
     activity = electrical.draw(
         person,
@@ -86,12 +88,12 @@ def write(order: Order, out: Path) -> Written:
     return Written(order.person, order.instance, truth, table | {"sex": float(person.male)}, files)
 
 
-def draw_person(order: Order) -> causes.Causes:
+def draw_person(person: str, instance: int, *, seed: int) -> causes.Causes:
     """Draw the causes of a visit; a repeat visit is derived from the first visit."""
-    first = causes.draw(seeds.generator(order.seed, "simulation causes", order.person), size=())
-    return (
-        first if order.instance == FIRST_INSTANCE else causes.repeat(first, _rng(order, "repeat"))
-    )
+    first = causes.draw(seeds.generator(seed, "simulation causes", person), size=())
+    if instance == FIRST_INSTANCE:
+        return first
+    return causes.repeat(first, seeds.generator(seed, "simulation repeat", person, instance))
 
 
 def _rng(order: Order, purpose: str) -> np.random.Generator:
@@ -103,7 +105,7 @@ def _write_ecg(
 ) -> int:
     recording = ecg.record(activity, _rng(order, "ecg"), nuisance=nuisance.ECG)
     rng = _rng(order, "cardiosoft")
-    head = cardiosoft.header(person, rng, person=order.person)
+    head = cardiosoft.header(person, rng, person=order.person, day=order.day)
     text = defects.spoil_xml(
         cardiosoft.compose(head, activity, recording, rng, nuisance=nuisance.ECG), order.defect
     )
