@@ -83,7 +83,7 @@ rule all:
         expand("results/figures/alignment.{form}", form=["svg", "png"]),
         expand("results/cohort/flow.{form}", form=["json", "svg"]),
         listed(PROBE, PROBED),
-        f"{PRIVATE}/outcomes.csv" if CONFIG.outcomes.diseases else [],
+        ["results/tables/outcomes.tex", *listed(RISK, PROBED)] if CONFIG.outcomes.listed else [],
 
 
 localrules:

@@ -102,13 +102,14 @@ def test_learning_rate_of_one_model_reruns_what_hangs_on_it(project: Project) ->
         "train ptacl 0",
         "train ptacl_centred 0",
     ]
-    tables = {"regression", "labels", "retrieval", "alignment"}
+    tables = {"regression", "labels", "retrieval", "alignment", "risks", "saved_risks"}
     assert rules(jobs) - REPORT == {"train", "embed", "probe"} | tables
 
 
 def test_a_disease_retrains_nothing(project: Project) -> None:
     project.configure(outcomes={"diseases": [{"name": "AF", "fields": [131350]}]})
-    assert rules(project.planned()) == {"outcomes", "page"}
+    of_diseases = {"outcomes", "risks", "saved_risks", "outcome_table"}
+    assert rules(project.planned()) == {*of_diseases, "page"}
 
 
 def test_embeddings_need_no_table(project: Project) -> None:

@@ -37,6 +37,7 @@ MAE = {"ecg_mae", "cmr_mae"}
 UNTRAINED = {"ecg_random", "cmr_random"}
 EVERY = CONTRASTIVE | SUPERVISED | SIMCLR | MAE | UNTRAINED | {"cmae"}
 TABLES = {"probe", "regression", "retrieval", "alignment"}
+DISEASES = {"risks", "saved_risks"}
 
 
 def train(*models: str) -> set[str]:
@@ -58,7 +59,7 @@ EDITS: dict[str, set[str]] = {
     "inference": set(),
     "cli": set(),
     # Files to stores.
-    "cohort.simulation.electrical": {"simulate"},
+    "cohort.simulation.electrical": {"simulate", "outcomes"},
     "cohort.phenotypes": {"manifest", "outcomes"},
     "cohort.outcomes": {"outcomes"},
     "cohort.flow": {"flow"},
@@ -83,15 +84,21 @@ EDITS: dict[str, set[str]] = {
     "ecg.zscore": train(*EVERY) | embed(*EVERY),
     # Tables and pages.
     "evaluation.embed": embed(*EVERY),
-    "evaluation.uncertainty": TABLES | {"labels"},
-    "evaluation.probes": {"probe", "regression", "labels"},
-    "evaluation.feature_table": {"probe", "regression", "labels"},
+    "evaluation.uncertainty": TABLES | {"labels"} | DISEASES,
+    "evaluation.probes": {"probe", "regression", "labels", "risks"},
+    "evaluation.feature_table": {"probe", "regression", "labels", "risks"},
     "evaluation.labels": {"labels"},
-    "evaluation.strata": {"regression"},
+    "evaluation.strata": {"regression", "risks"},
+    "evaluation.risk": {"outcomes"} | DISEASES,
+    "evaluation.calibration": DISEASES,
+    "evaluation.outcome_lines": {"risks"},
+    "evaluation.saved_risk": {"saved_risks"},
     "evaluation.ranking": {"retrieval"},
     "evaluation.alignment": {"alignment"},
     "learning.collapse": {"page"},
     "report.verdict": {"page"},
+    "report.outcomes": {"page"},
+    "report.outcome_rows": {"outcome_table", "page"},
     "report.label_curves": {"page"},
     "report.comparison": {"tables", "page"},
     "report.flow": {"flow_figure"},
@@ -172,4 +179,4 @@ def test_every_rule_has_a_code(settings: config.Config) -> None:
         "tables",
         "page",
     }
-    assert found == stages | TABLES | {"labels", "outcomes"}
+    assert found == stages | TABLES | DISEASES | {"labels", "outcomes", "outcome_table"}

@@ -58,6 +58,7 @@ def test_stage_explains_itself(stage: str) -> None:
         "cohort.flow",
         "report.flow",
         "report.tables",
+        "report.outcome_table",
         "report.page",
     )
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from ptacl.evaluation import strata
+from ptacl.evaluation.probes import r2
 
 BANDS = {
     "below 55 years": [45, 54, 54.9],
@@ -47,9 +48,15 @@ def test_r2_of_a_group_is_about_the_mean_of_the_group() -> None:
     targets = np.array([[1.0], [2], [3], [1], [2], [3]])
     predictions = np.array([[1.0], [2], [3], [2], [2], [2]])
     groups = {"women": np.arange(6) < 3, "men": np.arange(6) >= 3}
-    how = {"seeds": [0], "targets": targets, "counts": np.ones((3, 6))}
-    women = strata.estimate([predictions], members=groups["women"], **how)
-    men = strata.estimate([predictions], members=groups["men"], **how)
-    assert women.values.tolist() == [[[1.0]] * 3]
-    assert men.values.tolist() == [[[0.0]] * 3]
-    assert men.participants == 3
+    counts = np.ones((3, 6))
+
+    def measured(predicted: np.ndarray, members: np.ndarray) -> dict[str, np.ndarray]:
+        found = r2(targets[members], predicted[members], counts=counts[:, members])
+        return {"R2": found, "people": np.full(3, members.sum())}
+
+    women = strata.estimate(measured, [predictions], members=groups["women"], seeds=[0])
+    men = strata.estimate(measured, [predictions], members=groups["men"], seeds=[0])
+    assert women["R2"].values.tolist() == [[[1.0]] * 3]
+    assert men["R2"].values.tolist() == [[[0.0]] * 3]
+    assert men["people"].values.tolist() == [[3.0] * 3]
+    assert men["R2"].participants == 3

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import made_up_diseases
 import numpy as np
 import pandas as pd
 
@@ -62,6 +63,7 @@ def write(folder: Path) -> Path:
     table.to_csv(folder / "regression.csv", index=False)
     few = config.LabelFractions(fractions=[0.2, 1.0], draws=2)
     labels.evaluate(few, rows, **common).to_csv(folder / "labels.csv", index=False)
+    made_up_diseases.write(folder, chosen, participants, embeddings, train=TRAIN)
     rows = with_embeddings(chosen, "retrieval").model_copy(update=fewer)
     retrieval.evaluate(rows, **common).to_csv(folder / "retrieval.csv", index=False)
     result, _ = alignment.evaluate(
@@ -110,7 +112,8 @@ def arguments(inputs: Path, out: Path) -> list[str]:
         files["alignment.json"],
     ]
     command += ["--alignment-svg", inputs / "alignment.svg", "--ceiling", inputs / "simulated.json"]
-    command += ["--labels", inputs / "labels.csv"]
+    command += ["--labels", inputs / "labels.csv", "--outcomes"]
+    command += [inputs / "outcomes.csv", inputs / "outcomes.json", inputs / "of_cohort.json"]
     metrics = {
         path.stem.removesuffix("-0"): {0: str(path)}
         for path in sorted((inputs / "training").glob("*.csv"))

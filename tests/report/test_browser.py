@@ -53,7 +53,7 @@ def test_page_opens_without_error_and_fits(browser, report, width, scheme):
     images = page.evaluate("[...document.images].map(i => [i.complete, i.naturalWidth])")
     assert len(images) == 2 and all(complete and wide > 0 for complete, wide in images)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.evaluate("document.querySelectorAll('svg.panel').length") == 11 + 11 + 8 + 3
+    assert page.evaluate("document.querySelectorAll('svg.panel').length") == 11 + 11 + 8 + 3 + 3 + 4
     context.close()
 
 

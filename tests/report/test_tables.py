@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from tables import wide
 
-from ptacl.report import cells, paper, records, tables
+from ptacl.report import cells, latex, paper, records, tables
 
 
 @pytest.fixture(scope="module")
@@ -147,10 +147,10 @@ def test_a_difference_names_its_reference(inputs):
 
 
 def test_reserved_characters_are_escaped():
-    assert tables.escape("a_b & 50 % {x} #1") == r"a\_b \& 50 \% \{x\} \#1"
+    assert latex.escape("a_b & 50 % {x} #1") == r"a\_b \& 50 \% \{x\} \#1"
 
 
 def test_a_cell_without_an_interval_is_the_number_alone():
     nothing = float("nan")
-    assert tables._cell(cells.Cell(0.5, nothing, nothing, None, 3, best=True)) == r"\textbf{0.500}"
-    assert tables._cell(cells.Cell(nothing, nothing, nothing, 0.4, 3)) == "--"
+    assert latex.cell(cells.Cell(0.5, nothing, nothing, None, 3, best=True)) == r"\textbf{0.500}"
+    assert latex.cell(cells.Cell(nothing, nothing, nothing, 0.4, 3)) == "--"

@@ -146,6 +146,85 @@ rule labels:
         " --out {output} > {log} 2>&1"
 
 
+# Diseases before and after the visit, by the rows of Table 2. The first rule writes what the use of
+# a model needs into its folder.
+if CONFIG.outcomes.listed:
+    RISK = "results/models/{model}-{seed}/risk.json"
+
+    rule saved_risks:
+        input:
+            ready=READY,
+            participants=lambda w: current("participants.csv"),
+            outcomes=f"{PRIVATE}/outcomes.csv",
+            embeddings=listed(EMBEDDINGS, PROBED),
+        output:
+            listed(RISK, PROBED),
+        log:
+            "results/logs/saved_risks.log",
+        benchmark:
+            "results/benchmarks/saved_risks.tsv"
+        conda:
+            "../../envs/environment.yaml"
+        threads: 2
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            outcomes=schema.dump(CONFIG.outcomes),
+            settings=schema.dump(
+                bootstrap=CONFIG.regression.bootstrap, confidence=CONFIG.regression.confidence
+            ),
+            phenotypes=schema.dump(names=PHENOTYPES),
+            seed=CONFIG.seed,
+            code=code_version.digest("ptacl.evaluation.saved_risk"),
+            embeddings=files(EMBEDDINGS, PROBED),
+            models=files(RISK, PROBED),
+        shell:
+            "python -m ptacl.evaluation.saved_risk --settings {params.settings:q}"
+            " --outcome-settings {params.outcomes:q} --outcomes {input.outcomes}"
+            " --phenotypes {params.phenotypes:q} --seed {params.seed}"
+            " --participants {input.participants} --embeddings {params.embeddings:q}"
+            " --models {params.models:q} > {log} 2>&1"
+
+    rule risks:
+        input:
+            ready=READY,
+            participants=lambda w: current("participants.csv"),
+            outcomes=f"{PRIVATE}/outcomes.csv",
+            embeddings=listed(EMBEDDINGS, models_of(CONFIG.regression)),
+            probes=listed(PROBE, models_of(CONFIG.regression)),
+            tables=[row.table for row in CONFIG.regression.rows if row.table],
+        output:
+            table="results/tables/outcomes.csv",
+            json="results/evaluation/outcomes.json",
+        log:
+            "results/logs/risks.log",
+        benchmark:
+            "results/benchmarks/risks.tsv"
+        conda:
+            "../../envs/environment.yaml"
+        threads: 2
+        resources:
+            mem_mb=8000,
+            runtime=240,
+        params:
+            settings=schema.dump(CONFIG.regression),
+            outcomes=schema.dump(CONFIG.outcomes),
+            smallest=0 if SIMULATED else CONFIG.smallest_count,
+            phenotypes=schema.dump(names=PHENOTYPES),
+            seed=CONFIG.seed,
+            code=code_version.digest("ptacl.evaluation.outcomes"),
+            embeddings=files(EMBEDDINGS, models_of(CONFIG.regression)),
+            probes=files(PROBE, models_of(CONFIG.regression)),
+        shell:
+            "python -m ptacl.evaluation.outcomes --settings {params.settings:q}"
+            " --outcome-settings {params.outcomes:q} --outcomes {input.outcomes}"
+            " --phenotypes {params.phenotypes:q} --seed {params.seed}"
+            " --participants {input.participants} --embeddings {params.embeddings:q}"
+            " --probes {params.probes:q} --smallest-count {params.smallest}"
+            " --out {output.table} --json {output.json} > {log} 2>&1"
+
+
 rule retrieval:
     input:
         ready=READY,

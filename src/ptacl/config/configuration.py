@@ -154,11 +154,14 @@ class Config(Section):
         return self._check_shapes()
 
     def _check_baseline(self) -> None:
-        known = [row.label for row in self.regression.rows if row.input == "clinical"]
-        if self.outcomes.baseline not in (None, *known):
+        rows, baseline = self.regression.rows, self.outcomes.baseline
+        known = [row.label for row in rows if row.input == "clinical"]
+        compared = [row.label for row in rows if "+ clinical" in row.group]
+        if self.outcomes.listed and compared and baseline not in (None, *known):
             raise ValueError(
-                f"outcomes.baseline: {self.outcomes.baseline} is no row of regression.rows with "
-                f"only clinical features, which are {known}; null compares with the usual reference"
+                f"outcomes.baseline: {compared[0]} is compared with {baseline}, which is no row of "
+                f"regression.rows with only clinical features; these are {known}; null compares "
+                "with the usual reference"
             )
 
     def _check_start(self, name: str, entry: Entry) -> None:

@@ -71,8 +71,8 @@ class Outcomes(Section):
     )
     baseline: str | None = Field(
         description=(
-            "label of the row of regression.rows without an embedding, with which rows that add an "
-            "embedding to clinical features are compared; null: with their usual reference"
+            "label of a row of regression.rows without an embedding, with which rows that add "
+            "features to it are compared; null: with their usual reference"
         )
     )
 

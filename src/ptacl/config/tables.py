@@ -26,6 +26,7 @@ Feature = Literal[
     "ecg_whole",
     "ecg_phases",
     "cmr",
+    "predicted",
     "sex",
     "age",
     "height_cm",
@@ -34,8 +35,15 @@ Feature = Literal[
     "measurements",
     "table",
 ]
-EMBEDDINGS = {"ecg": "ecg", "ecg_whole": "ecg", "ecg_phases": "ecg", "cmr": "cmr"}
-_OF_WHOLE_ECG = {"ecg_whole", "ecg_phases", "heart_rate", "measurements"}
+# features that come from a model, by modality
+EMBEDDINGS = {
+    "ecg": "ecg",
+    "ecg_whole": "ecg",
+    "ecg_phases": "ecg",
+    "predicted": "ecg",
+    "cmr": "cmr",
+}
+_OF_WHOLE_ECG = {"ecg_whole", "ecg_phases", "predicted", "heart_rate", "measurements"}
 
 
 class RegressionRow(TableRow):
@@ -51,9 +59,10 @@ class RegressionRow(TableRow):
         default=[],
         description=(
             "features to probe: embeddings (ecg of the first samples as in the paper, ecg_whole "
-            "of the whole record, ecg_phases of its phases, cmr), covariates, heart_rate (mean "
-            "and standard deviation of the RR intervals), all ECG measurements, the columns of "
-            "`table`, or several"
+            "of the whole record, ecg_phases of its phases, cmr), predicted (the phenotypes that "
+            "the model's probe predicts from the whole ECG; only used for diseases), covariates, "
+            "heart_rate (mean and standard deviation of the RR intervals), all ECG measurements, "
+            "the columns of `table`, or several"
         ),
     )
     table: str | None = Field(

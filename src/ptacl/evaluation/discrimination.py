@@ -37,7 +37,7 @@ def concordance(
     counts: Array,
     cases: NDArray[np.intp],
     weights: Array,
-    comparable: Callable[[NDArray[np.intp]], Array],
+    comparable: Callable[[NDArray[np.intp]], Array] | Array,
 ) -> Array:
     """Return the weighted share (B,) of comparable pairs in which the case scores higher.
 
@@ -48,15 +48,19 @@ def concordance(
     scores : (n,), higher for a higher risk.
     cases : positions (E,) of the cases.
     weights : of each case, (E,).
-    comparable : returns the weights (e, n) of the pairs of some cases with all participants, zero
-        for pairs that are not comparable.
+    comparable : the weights of pairs, zero for pairs that are not comparable. Either a function
+        that returns those (e, n) of some cases with all participants, or those (n,) of every case.
     """
+    if not callable(comparable):
+        return _share_by_rank(scores, counts, cases=cases, weights=weights, others=comparable)
     right, total = np.zeros(len(counts)), np.zeros(len(counts))
+    tied = len(np.unique(scores)) < len(scores)
     for start in range(0, len(cases), _BLOCK):
         rows = cases[start : start + _BLOCK]
-        pairs = comparable(rows)
-        difference = scores[rows][:, None] - scores[None]
-        ordered = pairs * ((difference > 0) + 0.5 * (difference == 0))
+        pairs, of_cases = comparable(rows), scores[rows][:, None]
+        ordered = np.where(of_cases > scores, pairs, 0.0)
+        if tied:
+            ordered += 0.5 * pairs * (of_cases == scores)
         of_case = counts[:, rows] * weights[start : start + _BLOCK]
         right += (of_case * (counts @ ordered.T)).sum(axis=1)
         total += (of_case * (counts @ pairs.T)).sum(axis=1)
@@ -64,16 +68,34 @@ def concordance(
         return np.asarray(right / total)
 
 
+def _share_by_rank(
+    scores: Array, counts: Array, *, cases: NDArray[np.intp], weights: Array, others: Array
+) -> Array:
+    """Return the share (B,) if the weights (n,) of a pair only depend on the other participant.
+
+    Each case then needs the weight of all others below its score, which is a cumulative sum.
+    """
+    order = np.argsort(scores, kind="stable")
+    ordered = scores[order]
+    below = np.zeros((len(counts), len(scores) + 1))
+    np.cumsum(counts[:, order] * others[order], axis=1, out=below[:, 1:])
+    lower = below[:, np.searchsorted(ordered, scores[cases], side="left")]
+    upper = below[:, np.searchsorted(ordered, scores[cases], side="right")]
+    of_case = counts[:, cases] * weights
+    right = (of_case * (lower + upper)).sum(axis=1) / 2
+    with np.errstate(invalid="ignore"):
+        return np.asarray(right / (of_case.sum(axis=1) * below[:, -1]))
+
+
 def auroc(scores: Array, positive: Mask, *, counts: Array) -> Array:
     """Return the area (B,) under the ROC curve of a disease that people have or have not."""
-    others = (~positive).astype(np.float64)
     cases = np.flatnonzero(positive)
     return concordance(
         scores,
         counts=counts,
         cases=cases,
         weights=np.ones(len(cases)),
-        comparable=lambda rows: np.broadcast_to(others, (len(rows), len(others))),
+        comparable=(~positive).astype(np.float64),
     )
 
 
@@ -86,7 +108,7 @@ def harrell(scores: Array, years: Array, event: Array, *, counts: Array) -> Arra
         counts=counts,
         cases=cases,
         weights=np.ones(len(cases)),
-        comparable=lambda rows: _later(followed, years, event, rows),
+        comparable=lambda rows: _later(followed, event, rows),
     )
 
 
@@ -94,12 +116,13 @@ def uno(scores: Array, years: Array, event: Array, *, horizon: float, counts: Ar
     """Return Uno's C (B,) for events before the horizon."""
     cases = np.flatnonzero((event == EVENT) & (years < horizon))
     uncensored = free_of_censoring(years, event, at=years)
-    dead = event == DIED
+    dead = np.flatnonzero(event == DIED)
 
     def comparable(rows: NDArray[np.intp]) -> Array:
-        pairs = _later(years, years, event, rows)
-        died_before = dead & (years <= years[rows][:, None])
-        return np.asarray(pairs + died_before * (uncensored[rows][:, None] / uncensored))
+        pairs = _later(years, event, rows)
+        died_before = years[dead] <= years[rows][:, None]
+        pairs[:, dead] += died_before * (uncensored[rows][:, None] / uncensored[dead])
+        return pairs
 
     return concordance(
         scores,
@@ -115,13 +138,12 @@ def auroc_at(scores: Array, years: Array, event: Array, *, horizon: float, count
     cases = np.flatnonzero((event == EVENT) & (years <= horizon))
     uncensored = free_of_censoring(years, event, at=np.minimum(years, horizon))
     free = (years > horizon) | (event == DIED)
-    of_others = free / uncensored
     return concordance(
         scores,
         counts=counts,
         cases=cases,
         weights=1 / uncensored[cases],
-        comparable=lambda rows: np.broadcast_to(of_others, (len(rows), len(of_others))),
+        comparable=free / uncensored,
     )
 
 
@@ -174,12 +196,10 @@ def aalen_johansen(years: Array, event: Array, *, at: Array) -> Array:
     return np.asarray(cumulative[np.searchsorted(times, at, side="right")])
 
 
-def _later(followed: Array, years: Array, event: Array, rows: NDArray[np.intp]) -> Array:
+def _later(years: Array, event: Array, rows: NDArray[np.intp]) -> Array:
     """Return which people (e, n) are followed for longer than each case.
 
     Someone who is censored on the day of the event did not have it until then.
     """
-    at_event = years[rows][:, None]
-    longer = followed > at_event
-    same_day = (followed == at_event) & (event == CENSORED)
-    return np.asarray(longer | same_day, np.float64)
+    until = np.where(event == CENSORED, np.nextafter(years, np.inf), years)
+    return (until > years[rows][:, None]).astype(np.float64)

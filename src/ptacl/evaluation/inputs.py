@@ -14,7 +14,9 @@ from ptacl import participants
 
 WHOLE = "ecg_whole"  # embedding of a whole ECG: the mean over crops that cover the record
 PHASES = "ecg_phases"  # local embeddings of a whole ECG, one vector per phase of the cycle
+PREDICTED = "predicted"  # phenotypes that the probe of a whole ECG predicts
 MEASUREMENT = "ecg_"  # prefix of the columns with ECG measurements
+COVARIATES = ("sex", "age", "height_cm", "weight_kg")
 _HEART_RATE = ["ecg_own_rr_ms", "ecg_own_rr_sd_ms"]
 Files = Mapping[str, Mapping[int, Path]]
 
@@ -50,6 +52,14 @@ def read_participants(path: Path, *, split: str, phenotypes: Sequence[str]) -> S
             f"{path} marks two visits of a participant for evaluation: rerun the cohort stages"
         )
     return SplitTargets(table["visit"].tolist(), table[list(phenotypes)].to_numpy(dtype=np.float64))
+
+
+def read_splits(path: Path) -> dict[str, SplitTargets]:
+    """Read the participants of the three splits, without phenotypes."""
+    splits = {}
+    for name in ("train", "validation", "test"):
+        splits[name] = read_participants(path, split=name, phenotypes=[])
+    return splits
 
 
 def read_covariates(

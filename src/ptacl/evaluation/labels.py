@@ -90,13 +90,15 @@ def evaluate(
     """Compute R² by row and fraction of labels, as a long table.
 
     `table` has the rows. Those of `ecg_phases` are left out, because they have more features than
-    most cohorts have people, and so are predictions of supervised models.
+    most cohorts have people, and so are predictions of supervised models and rows whose features
+    are predicted phenotypes.
     """
     train, test = (
         inputs.read_participants(participants, split=split, phenotypes=phenotypes)
         for split in ("train", "test")
     )
-    rows = [row for row in table.rows if row.features and inputs.PHASES not in row.features]
+    left_out = {inputs.PHASES, inputs.PREDICTED}
+    rows = [row for row in table.rows if row.features and left_out.isdisjoint(row.features)]
     draws = _draws(settings, train)
     counts = uncertainty.draw_counts(
         len(test.visits),

@@ -207,8 +207,12 @@ def features(
     *,
     participants: Path,
     splits: Sequence[inputs.SplitTargets],
+    probe: Path | None = None,
 ) -> list[Array]:
-    """Return the features of the participants of each split, of which the first is for training."""
+    """Return the features of the participants of each split, of which the first is for training.
+
+    `probe` is the saved probe of the row's model, for predicted phenotypes.
+    """
     visits = list(chain.from_iterable(split.visits for split in splits))
     parts: list[Array] = []
     covariates = []
@@ -221,6 +225,11 @@ def features(
             if lacking:
                 log.warning("%s: %.2f %% of the visits have no features", row.label, 100 * lacking)
             parts.append(found)
+        elif feature == inputs.PREDICTED:
+            assert embedding is not None and probe is not None
+            whole = inputs.read_embedding(embedding, array=inputs.WHOLE, visits=visits)
+            saved, _ = read(probe, modality=inputs.WHOLE)
+            parts.append(saved.predict(whole.astype(np.float64)))
         elif feature in EMBEDDINGS and embedding is not None:
             values = inputs.read_embedding(embedding, array=feature, visits=visits)
             parts.append(values.astype(np.float64))
@@ -234,3 +243,25 @@ def features(
         )
     ends = np.cumsum([len(split.visits) for split in splits])[:-1]
     return np.split(np.concatenate(parts, axis=1), ends)
+
+
+def covariates_first(
+    row: RegressionRow,
+    embedding: Path | None,
+    *,
+    probe: Path | None,
+    participants: Path,
+    splits: Sequence[inputs.SplitTargets],
+) -> tuple[int, list[Array]]:
+    """Return the features of each split, and the number of covariates, which come first."""
+    covariates = [name for name in row.features if name in inputs.COVARIATES]
+    others = [name for name in row.features if name not in inputs.COVARIATES]
+    parts: list[list[Array]] = []
+    for names in (covariates, others):
+        if names:
+            of_names = row.model_copy(update={"features": names})
+            parts.append(
+                features(of_names, embedding, participants=participants, splits=splits, probe=probe)
+            )
+    free = parts[0][0].shape[1] if covariates else 0
+    return free, [np.concatenate(of_split, axis=1) for of_split in zip(*parts, strict=True)]

@@ -44,8 +44,9 @@ def evaluate(
 ) -> pd.DataFrame:
     """Compute Table 2 for the rows of the settings, as a long table.
 
-    ECG rows are also evaluated by sex and age group. `measured_on` is the split whose participants
-    take the place of the test participants.
+    ECG rows are also evaluated by sex and age group. Rows whose features are predicted phenotypes
+    are left out, because they have nothing to predict here. `measured_on` is the split whose
+    participants take the place of the test participants.
     """
     names_of_splits = {"train": "train", "test": measured_on}
     if any(row.ridge for row in settings.rows):
@@ -61,6 +62,7 @@ def evaluate(
     )
     groups = strata.read(participants, visits=test.visits)
     names = [*phenotypes, summary.MEAN]
+    rows = [row for row in settings.rows if inputs.PREDICTED not in row.features]
 
     def of_row(row: RegressionRow) -> tuple[list[int | None], list[Array]]:
         """Return the seeds of a row, and its predictions for the test participants by seed."""
@@ -79,17 +81,22 @@ def evaluate(
             )
         return model_seeds, predictions
 
-    predicted = [of_row(row) for row in settings.rows]
+    def measured(predictions: Array, members: NDArray[np.bool_]) -> dict[str, Array]:
+        """Return R² (B, P) of a group of test participants."""
+        targets = test.targets[members]
+        return {"R2": r2(targets, predictions[members], counts=counts[:, members])}
+
+    predicted = [of_row(row) for row in rows]
     estimates = []
     for model_seeds, predictions in predicted:
         of_seed = np.stack([r2(test.targets, found, counts=counts) for found in predictions])
         estimates.append(Estimates(of_seed, model_seeds, len(test.visits)).with_mean())
     places: dict[str, int] = {}
-    for i, row in enumerate(settings.rows):
+    for i, row in enumerate(rows):
         if row.input == "ecg":
             places.setdefault(row.label, i)
     lines: list[Line] = []
-    for i, row in enumerate(settings.rows):
+    for i, row in enumerate(rows):
         columns = {
             "input": row.group,
             "method": row.label,
@@ -120,16 +127,12 @@ def evaluate(
             model_seeds, predictions = predicted[i]
             for group, members in groups.items():
                 in_group = strata.estimate(
-                    predictions,
-                    members=members,
-                    seeds=model_seeds,
-                    targets=test.targets,
-                    counts=counts,
+                    measured, predictions, members=members, seeds=model_seeds
                 )
                 lines += results.lines(
                     columns | {"n_test": int(members.sum())},
                     "R2",
-                    in_group.with_mean(),
+                    in_group["R2"].with_mean(),
                     phenotypes=names,
                     reference=None,
                     confidence=settings.confidence,

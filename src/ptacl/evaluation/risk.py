@@ -6,7 +6,9 @@ follow-up. Its ranking is that of a ridge Cox regression, it is faster, and it g
 Death ends the follow-up, so the hazard is cause-specific.
 
 Features are standardised by the training participants. The strength of the ridge is in units of
-events: a strength of 1 weighs the squared coefficients like all events together.
+events: a strength of 1 weighs the squared coefficients like all events together. The first features
+can be free of it: what is known of a person anyway must not be shrunk because an embedding is next
+to it.
 
 Shapes: n participants, D features.
 """
@@ -25,7 +27,8 @@ from ptacl.evaluation.discrimination import EVENT
 Array = NDArray[np.float64]
 
 STRENGTHS: Sequence[float] = np.geomspace(10, 0.01, 8).tolist()
-_MOST_STEPS = 100
+_FREE = 100.0
+_MOST_STEPS, _TOLERANCE = 100, 1e-7
 
 
 @dataclass(frozen=True)
@@ -99,24 +102,29 @@ def risk(score: Array, *, years: float) -> Array:
     return np.asarray(-np.expm1(-years * np.exp(score)))
 
 
-def fit(features_nd: Array, outcome: Outcome, *, strength: float) -> RiskModel:
-    """Fit a model with the given strength of the ridge.
+def of_score(score: Array, outcome: Outcome, *, years: float) -> Array:
+    """Return the risk (n,) of the disease at the visit, or within some years after it."""
+    return probability(score) if isinstance(outcome, Before) else risk(score, years=years)
+
+
+def fit(features_nd: Array, outcome: Outcome, *, strength: float, free: int = 0) -> RiskModel:
+    """Fit a model with the given strength of the ridge, from which the first features are free.
 
     Raises ValueError if nobody is a case.
     """
-    scaler = StandardScaler().fit(features_nd)
+    scaler = _scaler(features_nd, free=free)
     return _unscaled(_fit(scaler.transform(features_nd), outcome, strength=strength), scaler)
 
 
 def choose(
-    features_nd: Array, outcome: Outcome, *, validation: tuple[Array, Outcome]
+    features_nd: Array, outcome: Outcome, *, validation: tuple[Array, Outcome], free: int = 0
 ) -> tuple[RiskModel, float]:
     """Fit models of several strengths and return the best one with its strength.
 
     The best one has the lowest deviance for the validation participants, who are not used for the
-    fit.
+    fit. The first `free` features are not shrunk.
     """
-    scaler = StandardScaler().fit(features_nd)
+    scaler = _scaler(features_nd, free=free)
     seen, unseen = scaler.transform(features_nd), scaler.transform(validation[0])
     fitted = [_fit(seen, outcome, strength=strength) for strength in STRENGTHS]
     deviances = [_deviance(model.score(unseen), validation[1]) for model in fitted]
@@ -130,16 +138,23 @@ def _fit(scaled_nd: Array, outcome: Outcome, *, strength: float) -> RiskModel:
         raise ValueError("nobody has the disease")
     if isinstance(outcome, Before):
         logistic = LogisticRegression(
-            C=1 / (strength * cases), solver="newton-cholesky", max_iter=_MOST_STEPS
+            C=1 / (strength * cases), solver="newton-cholesky", max_iter=_MOST_STEPS, tol=_TOLERANCE
         )
         logistic.fit(scaled_nd, outcome.positive)
         return RiskModel(logistic.coef_[0], float(logistic.intercept_[0]))
     per_year = cases / outcome.years.sum()
     poisson = PoissonRegressor(
-        alpha=strength * per_year, solver="newton-cholesky", max_iter=_MOST_STEPS
+        alpha=strength * per_year, solver="newton-cholesky", max_iter=_MOST_STEPS, tol=_TOLERANCE
     )
     poisson.fit(scaled_nd, outcome.cases / outcome.years, sample_weight=outcome.years)
     return RiskModel(poisson.coef_, float(poisson.intercept_))
+
+
+def _scaler(features_nd: Array, *, free: int) -> StandardScaler:
+    """Return the standardisation, in which free features are so large that no ridge matters."""
+    scaler = StandardScaler().fit(features_nd)
+    scaler.scale_[:free] /= _FREE
+    return scaler
 
 
 def _unscaled(model: RiskModel, scaler: StandardScaler) -> RiskModel:

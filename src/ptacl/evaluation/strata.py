@@ -1,20 +1,18 @@
-"""Compute R² by sex and age group, because a probe can work better in some than in others.
+"""Compute statistics by sex and age group, because a model can work better in some than in others.
 
 R² of a group is relative to the mean of that group, so it gives no credit for differences between
 groups that sex or age explain.
 
-Shapes: n test participants, P phenotypes, S seeds, B bootstrap draws, of which the first is the
-sample itself.
+Shapes: n test participants, S seeds, B bootstrap draws, of which the first is the sample itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptacl import participants
-from ptacl.evaluation.probes import r2
 from ptacl.evaluation.uncertainty import Estimates
 
 Array = NDArray[np.float64]
@@ -41,13 +39,20 @@ def read(path: Path, *, visits: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
 
 
 def estimate(
+    statistics: Callable[[Array, NDArray[np.bool_]], Mapping[str, Array]],
     predictions: Sequence[Array],
     *,
     members: NDArray[np.bool_],
     seeds: Sequence[int | None],
-    targets: Array,
-    counts: Array,
-) -> Estimates:
-    """Return R² (S, B, P) within one group; `predictions` holds one array (n, P) per seed."""
-    of_seed = [r2(targets[members], p[members], counts=counts[:, members]) for p in predictions]
-    return Estimates(np.stack(of_seed), seeds, int(members.sum()))
+) -> dict[str, Estimates]:
+    """Return statistics (S, B, ...) of the members (n,) of a group by name.
+
+    `statistics` returns those (B, ...) of the predictions of one seed and of some members.
+    `predictions` holds those of each seed.
+    """
+    values: dict[str, list[Array]] = {}
+    for of_seed in predictions:
+        for name, value in statistics(of_seed, members).items():
+            values.setdefault(name, []).append(value)
+    num = int(members.sum())
+    return {name: Estimates(np.stack(found), seeds, num) for name, found in values.items()}

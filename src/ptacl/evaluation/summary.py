@@ -6,6 +6,7 @@ from dataclasses import dataclass
 ALL = "all"  # group of all test participants
 MEAN = "mean"  # over phenotypes
 OWN_RANK = "own MdR"  # median rank of the own partner
+RANKINGS = {"before": "AUROC", "after": "C"}  # main statistic of diseases, by time
 OWN_RECALL = "own R@"  # recall of the own partner, at k
 
 

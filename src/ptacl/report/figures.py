@@ -17,6 +17,7 @@ WIDTH = 340.0
 _TEXT, _ROW = 11.0, 19.0
 
 
+_LABEL_GAP = 11.5  # between labels at the ends of curves
 _LETTER, _LONGEST = 6.2, 27  # width of a letter, and longest label in letters
 
 
@@ -245,6 +246,20 @@ def curves(
         height=top + height + 20,
         label=f"{title}, loss over epochs; last: {', '.join(said)}",
     )
+
+
+def apart(
+    ends: Sequence[tuple[float, str, str]], *, lowest: float
+) -> list[tuple[float, tuple[str, str]]]:
+    """Move labels apart that would overlap, and keep their order."""
+    placed: list[tuple[float, tuple[str, str]]] = []
+    for y, method, colour in sorted(ends):
+        above = placed[-1][0] + _LABEL_GAP if placed else -math.inf
+        placed.append((max(y, above), (method, colour)))
+    if not placed:
+        return placed
+    excess = max(0.0, placed[-1][0] - lowest)
+    return [(y - excess, what) for y, what in placed]
 
 
 def svg(shapes: Sequence[str], *, height: float, label: str) -> str:

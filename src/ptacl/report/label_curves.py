@@ -11,7 +11,7 @@ from ptacl.evaluation.summary import MEAN, Summary
 from ptacl.report import comparison, figures
 from ptacl.report.cells import Cell, cell, number
 
-_HEIGHT, _LEFT, _RIGHT, _GAP = 150.0, 34.0, 142.0, 11.5
+_HEIGHT, _LEFT, _RIGHT = 150.0, 34.0, 142.0
 _COLOURS = 8  # classes s0, s1, ... of the style sheet
 _FLOOR = -0.2  # lowest value on the axis: least people, worst probes
 _FEW_PEOPLE = 50  # people of the fraction that the sentence is about, at least
@@ -134,7 +134,7 @@ def panel(
         if points:
             shapes.append(f'<polyline class="series {colour}" points="{" ".join(points)}"/>')
             ends.append((float(points[-1].split(",")[1]), curve.method, colour))
-    for y, (method, colour) in _apart(ends, lowest=top + _HEIGHT):
+    for y, (method, colour) in figures.apart(ends, lowest=top + _HEIGHT):
         text = method.replace(", whole ECG", "")  # the title of the panel says it
         text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
         shapes.append(
@@ -148,20 +148,6 @@ def panel(
 
 def _tick(x: float, y: float, text: str, *, anchor: str) -> str:
     return f'<text class="tick" x="{x}" y="{y}" text-anchor="{anchor}">{text}</text>'
-
-
-def _apart(
-    ends: Sequence[tuple[float, str, str]], *, lowest: float
-) -> list[tuple[float, tuple[str, str]]]:
-    """Move labels apart that would overlap, and keep their order."""
-    placed: list[tuple[float, tuple[str, str]]] = []
-    for y, method, colour in sorted(ends):
-        above = placed[-1][0] + _GAP if placed else -math.inf
-        placed.append((max(y, above), (method, colour)))
-    if not placed:
-        return placed
-    excess = max(0.0, placed[-1][0] - lowest)
-    return [(y - excess, what) for y, what in placed]
 
 
 def _said(curve: Curve) -> str:

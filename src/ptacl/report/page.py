@@ -27,8 +27,9 @@ from ptacl.evaluation.summary import MEAN
 from ptacl.report import (
     cells,
     comparison,
-    figures,
     label_curves,
+    outcomes,
+    panels,
     paper,
     provenance,
     records,
@@ -47,67 +48,6 @@ def image(svg: str) -> str:
     This isolates its ids and styles from those of the page and of other figures.
     """
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
-
-
-def dot_plots(
-    rows: Sequence[cells.MethodRow], *, names: Sequence[str], ceiling: Mapping[str, float]
-) -> list[str]:
-    """Draw a panel for the mean and one per phenotype, on a common axis, for all measured rows."""
-    measured = [row for row in rows if row.measured]
-    shown = list(chain.from_iterable(row.cells for row in measured))
-    limits = figures.shared_range(shown, floor=-0.25, include=[0.0, 0.1, *ceiling.values()])
-    panels = []
-    for c, name in enumerate(names):
-        marks = [figures.Mark(_mark_label(row), _mark_kind(row), row.cells[c]) for row in measured]
-        panels.append(
-            figures.dot_plot(
-                marks, title=_panel_title(name), limits=limits, dashed=ceiling.get(name)
-            )
-        )
-    return panels
-
-
-def _mark_label(row: cells.MethodRow) -> str:
-    """Return input and method, and the evaluation unless it is a linear probe."""
-    other = "" if row.evaluation == "LP" else f", {row.evaluation}"
-    group = f"{row.group} " if row.group in ("CMR", "ECG") else ""
-    return f"{group}{row.method}{other}"
-
-
-def _mark_kind(row: cells.MethodRow) -> str:
-    """Return the input as the style of the mark names it."""
-    if "ECG" in row.group:
-        return "ecg"
-    return "other" if row.group.startswith("Other") else row.group.lower()
-
-
-def precision_plots(rows: Sequence[cells.MethodRow], *, random: str) -> list[str]:
-    """Draw one panel for the mean and one per phenotype.
-
-    A panel shows each method's precision at the first k with its interval, and chance as a dashed
-    line.
-    """
-    shown = [row.cells[0] for row in rows]
-    limits = figures.shared_range(shown, floor=0.0, include=[])
-    panels = []
-    for name in dict.fromkeys(row.group for row in rows):
-        of_phenotype = [row for row in rows if row.group == name]
-        marks = [
-            figures.Mark(row.method, "ecg", row.cells[0])
-            for row in of_phenotype
-            if row.method != random
-        ]
-        dashed = [row.cells[0].value for row in of_phenotype if row.method == random]
-        panels.append(
-            figures.dot_plot(
-                marks, title=_panel_title(name), limits=limits, dashed=next(iter(dashed), None)
-            )
-        )
-    return panels
-
-
-def _panel_title(name: str) -> str:
-    return "Mean over phenotypes" if name == MEAN else name
 
 
 def table_notes(checks: Mapping[str, Any]) -> list[str]:
@@ -157,6 +97,7 @@ def render(
     alignment: Mapping[str, Any],
     alignment_svg: str,
     labels: pd.DataFrame,
+    diseases: outcomes.Outcomes | None,
     metrics: Metrics,
     ceiling: Mapping[str, float],
     rules: Sequence[provenance.Rule],
@@ -207,8 +148,8 @@ def render(
         n_test=regression[0].n_test,
         confidence=f"{100 * regression[0].confidence:g}",
         ceiling=full_ceiling,
-        panels=dot_plots(rows, names=names, ceiling=full_ceiling),
-        precision_panels=precision_plots(
+        panels=panels.dot_plots(rows, names=names, ceiling=full_ceiling),
+        precision_panels=panels.precision_plots(
             comparison.retrieval(retrieval), random=_random_title(retrieval)
         ),
         own_partners=comparison.own_partners(retrieval),
@@ -219,6 +160,7 @@ def render(
             for view in comparison.views(retrieval)
         ],
         labels=label_curves.read(labels),
+        diseases=diseases,
         alignment=alignment,
         learned=training_curves.of_local(metrics, config=config),
         alignment_image=image(alignment_svg),
@@ -241,6 +183,11 @@ def _random_title(retrieval: Sequence[Record]) -> str:
     return next(record.method for record in retrieval if record.model == comparison.RANDOM)
 
 
+def _outcomes(table: Path, curves: Path, counts: Path) -> outcomes.Outcomes:
+    of_cohort = json.loads(counts.read_text())
+    return outcomes.read(pd.read_csv(table), json.loads(curves.read_text()), of_cohort)
+
+
 def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(description="Write the report page.")
@@ -252,6 +199,13 @@ def main() -> None:
     parser.add_argument("--alignment", required=True, type=Path, help="alignment.json")
     parser.add_argument("--alignment-svg", required=True, type=Path, help="alignment.svg")
     parser.add_argument("--labels", required=True, type=Path, help="labels.csv")
+    parser.add_argument(
+        "--outcomes",
+        nargs=3,
+        type=Path,
+        metavar=("TABLE", "CURVES", "COUNTS"),
+        help="outcomes.csv, outcomes.json of the evaluation, and that of the cohort",
+    )
     parser.add_argument(
         "--metrics", required=True, type=files_of, help="metrics (.csv) by model and seed, as JSON"
     )
@@ -278,6 +232,7 @@ def main() -> None:
         alignment=json.loads(args.alignment.read_text()),
         alignment_svg=args.alignment_svg.read_text(encoding="utf-8"),
         labels=pd.read_csv(args.labels),
+        diseases=_outcomes(*args.outcomes) if args.outcomes else None,
         metrics=metrics,
         ceiling=json.loads(args.ceiling.read_text())["ceiling"] if args.ceiling else {},
         rules=provenance.wall_times(args.benchmarks),

@@ -7,7 +7,6 @@ the packages booktabs and graphicx. A table larger than the page is scaled down 
 
 import argparse
 import json
-import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -15,69 +14,26 @@ from typing import Any
 
 from ptacl import stage
 from ptacl.evaluation.summary import MEAN
-from ptacl.report import cells, comparison, records
+from ptacl.report import cells, comparison, latex, records
 from ptacl.report.records import Record
-
-_PREAMBLE = r"""% Written by ptacl.report.tables; needs \usepackage{booktabs,graphicx}.
-\providecommand{\withinterval}[3]{%
-  \begin{tabular}[c]{@{}c@{}}#1\\[-0.5ex]{\tiny [#2, #3]}\end{tabular}}
-\providecommand{\fitpage}[1]{\sbox0{#1}%
-  \ifdim\wd0>\textwidth\sbox0{\resizebox{\textwidth}{!}{\usebox0}}\fi
-  \ifdim\dimexpr\ht0+\dp0\relax>.85\textheight\sbox0{\resizebox*{!}{.85\textheight}{\usebox0}}\fi
-  \usebox0}
-"""
-_SPECIAL = re.compile(r"([&%$#_{}])")
-
-
-def escape(text: str) -> str:
-    """Escape the characters that LaTeX reserves."""
-    return _SPECIAL.sub(r"\\\1", text).replace("²", "$^2$").replace("\N{MINUS SIGN}", "$-$")
-
-
-def _cell(value: cells.Cell) -> str:
-    """Format a number with its interval, in bold if it is the best; an en dash if it is missing."""
-    if not value.measured:
-        return "--"
-    text = escape(value.text)
-    text = rf"\textbf{{{text}}}" if value.best else text
-    if value.bounds is None:
-        return text
-    low, high = map(escape, value.bounds)
-    return rf"\withinterval{{{text}}}{{{low}}}{{{high}}}"
-
-
-def _document(
-    head: Sequence[str], body: Sequence[str], *, columns: str, caption: str, label: str
-) -> str:
-    lines = [
-        _PREAMBLE + r"\begin{table*}",
-        r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
-        rf"\caption{{{caption}}}\label{{{label}}}",
-        r"\fitpage{%",
-        rf"\begin{{tabular}}{{{columns}}}",
-        r"\toprule",
-        " & ".join(head) + r" \\",
-        *body,
-        r"\bottomrule",
-        r"\end{tabular}}",
-        r"\end{table*}",
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def regression(found: Sequence[Record]) -> str:
     """Return Table 2 as LaTeX."""
     names = records.phenotypes(found)
-    head = ["Input", "Method", "Eval", *map(escape, names), "Mean", r"$\Delta$ mean"]
+    head = ["Input", "Method", "Eval", *map(latex.escape, names), "Mean", r"$\Delta$ mean"]
     body = []
     measured = [row for row in comparison.regression(found) if row.measured]
     for _, group in groupby(measured, key=lambda row: row.group):
         body.append(r"\midrule")
         for row in group:
             mean, *cells = row.cells
-            fixed = [row.group, escape(row.method), row.evaluation]
+            fixed = [row.group, latex.escape(row.method), row.evaluation]
             body.append(
-                " & ".join([*fixed, *map(_cell, cells), _cell(mean), _difference(row)]) + r" \\"
+                " & ".join(
+                    [*fixed, *map(latex.cell, cells), latex.cell(mean), latex.difference(row)]
+                )
+                + r" \\"
             )
     caption = (
         rf"$R^2$ on {found[0].n_test:,} test participants with "
@@ -87,19 +43,9 @@ def regression(found: Sequence[Record]) -> str:
         r"largest value above zero within "
         r"each input, which does not imply a significant difference."
     )
-    return _document(
+    return latex.document(
         head, body, columns="lll" + "c" * (len(names) + 2), caption=caption, label="tab:regression"
     )
-
-
-def _difference(row: cells.MethodRow) -> str:
-    if row.difference is None or not row.difference.measured:
-        return "--"
-    p = rf"{{\tiny $p {cells.probability(row.p)}$}}"
-    lines = [_cell(row.difference), p]
-    if row.reference:
-        lines.append(rf"{{\tiny vs {escape(row.reference)}}}")
-    return r"\begin{tabular}[c]{@{}c@{}}" + r"\\".join(lines) + r"\end{tabular}"
 
 
 def retrieval(found: Sequence[Record]) -> str:
@@ -116,16 +62,27 @@ def retrieval(found: Sequence[Record]) -> str:
     for phenotype, group in groupby(comparison.retrieval(found), key=lambda row: row.group):
         body.append(r"\midrule")
         for i, row in enumerate(group):
-            first = "" if i else escape(phenotype.capitalize() if phenotype == MEAN else phenotype)
+            first = (
+                ""
+                if i
+                else latex.escape(phenotype.capitalize() if phenotype == MEAN else phenotype)
+            )
             body.append(
-                " & ".join([first, escape(row.method), *map(_cell, row.cells), _difference(row)])
+                " & ".join(
+                    [
+                        first,
+                        latex.escape(row.method),
+                        *map(latex.cell, row.cells),
+                        latex.difference(row),
+                    ]
+                )
                 + r" \\"
             )
     gallery = found[0].gallery
     caption = (
         r"Retrieval of participants with a similar phenotype, ECG to CMR, "
         rf"{found[0].n_test:,} test participants, "
-        rf"gallery {escape(gallery)}, with {_percent(found)}\,\% intervals. MnR and MdR: "
+        rf"gallery {latex.escape(gallery)}, with {_percent(found)}\,\% intervals. MnR and MdR: "
         r"mean and median rank of the "
         rf"first match. $\Delta$: difference of {comparison.decisive(found)} from the "
         r"first method that sees the same part of the ECG, with $p$ over the same "
@@ -133,7 +90,7 @@ def retrieval(found: Sequence[Record]) -> str:
         r"which does not imply a "
         r"significant difference."
     )
-    return _document(
+    return latex.document(
         head,
         body,
         columns="ll" + "c" * (len(statistics) + 1),

@@ -13,7 +13,8 @@ Effects on the hazard:
   1.4 per ten percent of mass for body size (Bluemke et al. 2008, JACC 52:2148).
 
 The effects of body mass index, and those on death, hypertension and diabetes, are decisions, not
-from the literature. So are the rates, which give about the incidence in UK Biobank.
+from the literature. So are the rates. Those of atrial fibrillation and heart failure give the
+incidence after imaging in UK Biobank, 1.7 and 0.8 % in five years.
 """
 
 import datetime
@@ -33,8 +34,8 @@ Cells = dict[tuple[str, int], str]  # dates and codes by name and instance
 
 _START_AGE, _MEAN_AGE = 40.0, 64.0
 _RATES = {  # per year at 64, and growth of the logarithm per year of age
-    "AF": (0.0025, np.log(1.65) / 5),
-    "HF": (0.0006, np.log(1.5) / 5),
+    "AF": (0.0016, np.log(1.65) / 5),
+    "HF": (0.0007, np.log(1.5) / 5),
     "Hypertension": (0.022, np.log(1.3) / 5),
     "Diabetes": (0.0030, np.log(1.3) / 5),
     DEATH: (0.0040, np.log(1.6) / 5),

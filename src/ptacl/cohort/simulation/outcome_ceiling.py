@@ -9,8 +9,7 @@ from ptacl.cohort.simulation.nuisance import ECG
 from ptacl.evaluation import discrimination, risk
 from ptacl.evaluation.discrimination import CENSORED, DIED, EVENT
 
-_PERSONS = 24_000  # half to fit and half to score; the standard error of a rare disease is 0.01
-_PERSONS_BEFORE = 12_000
+_PERSONS = 60_000  # half to fit and half to score; the standard error of a rare disease is 0.01
 _FOLLOW_UP_YEARS = (2.0, 8.5)
 _STRENGTH = 1e-3
 
@@ -44,7 +43,7 @@ def ceiling(simulation: config.Simulation, outcomes: config.Outcomes, *, seed: i
             continue
         truth = diseases.index(name, population)
         before, after = outcomes_of(onsets[name] - population.age, died=died, end=end)
-        people = {"before": np.arange(_PERSONS_BEFORE), "after": np.flatnonzero(~before.positive)}
+        people = {"before": np.arange(_PERSONS), "after": np.flatnonzero(~before.positive)}
         known: dict[str, risk.Outcome] = {"before": before, "after": after}
         found[name] = {}
         for when in ("before",) if disease.only_before else ("before", "after"):

@@ -1,0 +1,85 @@
+"""Read the diseases of the participants of each split, before and after the visit."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ptacl.config import Outcomes
+from ptacl.evaluation import inputs
+from ptacl.evaluation.risk import After, Before, Outcome
+
+Mask = NDArray[np.bool_]
+When = Literal["before", "after"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A disease before or after the visit.
+
+    members : by split, which of its participants (n,) are evaluated. outcomes : by split, the
+    outcomes of these members only.
+    """
+
+    disease: str
+    when: When
+    members: Mapping[str, Mask]
+    outcomes: Mapping[str, Outcome]
+
+    @property
+    def name(self) -> str:
+        """The disease and its time, for messages."""
+        return f"{self.disease} {self.when} the visit"
+
+    def num(self, split: str) -> int:
+        """Return the number of members of a split."""
+        return int(self.members[split].sum())
+
+    def num_cases(self, split: str) -> int:
+        """Return the number of members of a split with the disease."""
+        return int(self.outcomes[split].cases.sum())
+
+    def is_evaluable(self, least_events: int) -> bool:
+        """Return whether enough people of the training and test split have the disease."""
+        return min(self.num_cases("train"), self.num_cases("test")) >= least_events
+
+
+def read(
+    path: Path, *, settings: Outcomes, splits: Mapping[str, inputs.SplitTargets]
+) -> list[Target]:
+    """Read the table of :mod:`ptacl.cohort.outcomes` for the participants of some splits.
+
+    Raises ValueError if the table lacks a column.
+    """
+    table = pd.read_csv(path, dtype={"visit": str}).set_index("visit")
+    of_split = {name: table.reindex(split.visits) for name, split in splits.items()}
+    found = []
+    for disease in settings.listed:
+        for when in times(disease.only_before):
+            members, outcomes = {}, {}
+            for name, rows in of_split.items():
+                members[name], outcomes[name] = _outcome(rows, disease.name, when)
+            found.append(Target(disease.name, when, members, outcomes))
+    return found
+
+
+def times(only_before: bool) -> Sequence[When]:
+    """Return when a disease is evaluated."""
+    return ("before",) if only_before else ("before", "after")
+
+
+def _outcome(rows: pd.DataFrame, disease: str, when: When) -> tuple[Mask, Outcome]:
+    columns = (
+        [f"{disease} before"] if when == "before" else [f"{disease} years", f"{disease} event"]
+    )
+    if lacking := [name for name in columns if name not in rows]:
+        raise ValueError(f"the table of outcomes has no column {lacking[0]}: run its rule again")
+    values = rows[columns].to_numpy(np.float64)
+    members = np.isfinite(values).all(axis=1)
+    if when == "before":
+        return members, Before(values[members, 0] == 1)
+    return members, After(values[members, 0], values[members, 1])
