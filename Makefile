@@ -80,6 +80,12 @@ PAIRS = \
   --pair "Centred PTACL, whole ECG and its phases" "PTACL, whole ECG" \
   --pair "PTACL, whole ECG and its phases" "PTACL, whole ECG" \
   --pair "PTACL, whole ECG + heart rate" "PTACL, whole ECG" \
+  --pair "Global, whole ECG + demographics" "MAE, whole ECG + demographics" \
+  --pair "PTACL, whole ECG + demographics" "Global, whole ECG + demographics" \
+  --pair "Centred PTACL, whole ECG + demographics" "Global, whole ECG + demographics" \
+  --pair "Global, predicted phenotypes" "Global, whole ECG" \
+  --pair "Global, predicted phenotypes" "MAE, predicted phenotypes" \
+  --pair "PTACL, predicted phenotypes" "Global, predicted phenotypes" \
   --pair "MAE, whole ECG" "MAE" --pair "Global, whole ECG" "Global" --pair "PTACL, whole ECG" "PTACL"
 benchmark-run: $(VENV)/.run
 	for seed in $(COHORTS); do \

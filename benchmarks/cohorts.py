@@ -13,7 +13,6 @@ The table has one line per number: a statistic of a method, or its difference fr
 """
 
 import argparse
-import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +25,7 @@ from scipy import stats
 
 from ptacl import config
 from ptacl.evaluation import validation
-from ptacl.evaluation.summary import OWN_RANK
+from ptacl.evaluation.summary import ALL, MEAN, OWN_RANK, RANKINGS
 from ptacl.learning import collapse
 from ptacl.report import records
 from ptacl.report.comparison import RANDOM
@@ -38,8 +37,12 @@ Value = tuple[str, str, float, str]  # method, statistic, value, reference of th
 
 def results(run: Path) -> Iterator[Value]:
     """Yield the numbers of a run, as in its tables."""
-    yield from of_regression(records.read(run / "results/tables/regression.csv"))
-    for row in records.records(records.read(run / "results/tables/retrieval.csv")):
+    tables = run / "results/tables"
+    yield from of_regression(records.read(tables / "regression.csv"))
+    yield from of_labels(pd.read_csv(tables / "labels.csv"))
+    if (tables / "outcomes.csv").exists():
+        yield from of_diseases(pd.read_csv(tables / "outcomes.csv"))
+    for row in records.records(records.read(tables / "retrieval.csv")):
         if not row.shown or row.model == RANDOM:
             continue
         for statistic in ("P@1", "P@10"):
@@ -86,6 +89,34 @@ def of_regression(table: pd.DataFrame) -> Iterator[Value]:
         yield name, R2, row.value("R2").value, row.reference
 
 
+def of_labels(table: pd.DataFrame) -> Iterator[Value]:
+    """Yield the mean R² of each row with fewer labels."""
+    few = table[(table["phenotype"] == MEAN) & (table["fraction"] < 1)]
+    for (group, method, fraction), lines in few.groupby(
+        ["input", "method", "fraction"], sort=False
+    ):
+        name = f"CMR {method}" if group == "CMR" else method
+        yield _line(lines, name, f"{R2}, {100 * fraction:g} % of the labels")
+
+
+def of_diseases(table: pd.DataFrame) -> Iterator[Value]:
+    """Yield AUROC and C of each row and disease."""
+    main = table["statistic"].isin(RANKINGS.values())
+    overall = table[table["seed"].isna() & (table["group"] == ALL) & main]
+    places = ["input", "method", "disease", "when", "statistic"]
+    for (group, method, disease, when, statistic), lines in overall.groupby(places, sort=False):
+        name = f"CMR {method}" if group == "CMR" else method
+        yield _line(lines, name, f"{disease} {when} the visit, {statistic}")
+
+
+def _line(lines: pd.DataFrame, name: str, statistic: str) -> Value:
+    """Return the value of a row and the reference that the table names."""
+    own = lines[lines["reference"].isna()].iloc[0]
+    references = lines["reference"].dropna()
+    reference = str(references.iloc[0]) if len(references) else ""
+    return name, statistic, float(own["value"]), reference
+
+
 def choice(run: Path, settings: config.Config) -> Iterator[Value]:
     """Yield the mean R² with validation participants in place of test participants.
 
@@ -111,8 +142,10 @@ def summary(of_runs: Sequence[Sequence[Value]], pairs: Sequence[Sequence[str]]) 
     """Return one line per number: the mean over runs, its interval, and the value of each run."""
     known: dict[tuple[str, str], list[float]] = {}
     compared: dict[tuple[str, str], list[str]] = {}
-    for method, statistic, value, reference in itertools.chain(*of_runs):
-        known.setdefault((method, statistic), []).append(value)
+    numbered = [(cohort, line) for cohort, values in enumerate(of_runs) for line in values]
+    for cohort, (method, statistic, value, reference) in numbered:
+        of_number = known.setdefault((method, statistic), [math.nan] * len(of_runs))
+        of_number[cohort] = value
         compared.setdefault((method, statistic), ["", reference] if reference else [""])
     for method, other in pairs:
         for (name, _), others in compared.items():

@@ -57,6 +57,8 @@ LAYERS = {
     "sources": 6,
     "embedding": 7,
     "export": 7,
+    "external": 8,
+    "prediction": 7,
     "inference": 7,
     "report": 7,
     "check": 8,

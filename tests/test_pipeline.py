@@ -22,13 +22,13 @@ TARGETS = [
     "results/tables/summary.md",
     *[
         f"results/tables/{table}.{form}"
-        for table in ("regression", "retrieval")
+        for table in ("regression", "retrieval", "outcomes")
         for form in ("csv", "tex")
     ],
     *[f"results/figures/alignment.{form}" for form in ("svg", "png")],
     *[f"results/cohort/flow.{form}" for form in ("json", "svg")],
 ]
-REPORT = {"tables", "page"}
+REPORT = {"tables", "outcome_table", "page"}
 
 
 def test_every_target_is_there(finished: Project) -> None:

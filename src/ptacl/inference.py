@@ -18,9 +18,9 @@ import pandas as pd
 import torch
 from pydantic import ValidationError
 
-from ptacl import embedding, sources
+from ptacl import embedding, prediction, sources
 from ptacl.ecg.read import LEADS
-from ptacl.evaluation import cosine, embed, probes, saved_probe
+from ptacl.evaluation import cosine, embed, saved_probe, saved_risk
 from ptacl.evaluation.inputs import WHOLE, used
 from ptacl.gallery import Gallery
 from ptacl.models import weights
@@ -37,6 +37,7 @@ class Model:
     parts: embed.LoadedEncoders
     preparation: Mapping[str, Any]
     probes: Mapping[str, Any]
+    risks: Mapping[str, Any]
     device: torch.device
     digest: str
 
@@ -78,7 +79,9 @@ class Model:
             ) from None
         path = folder / saved_probe.NAME
         probes = json.loads(path.read_text()) if path.is_file() else {}
-        return cls(folder, parts, settings, probes, on, weights.digest(folder))
+        path = folder / saved_risk.NAME
+        risks = json.loads(path.read_text()) if path.is_file() else {}
+        return cls(folder, parts, settings, probes, risks, on, weights.digest(folder))
 
     def embed(
         self,
@@ -150,13 +153,15 @@ class Model:
         segmentation: Path | None = None,
         progress: bool = False,
     ) -> pd.DataFrame:
-        """Predict phenotypes with the linear probe; parameters as in :meth:`embed`.
+        """Predict phenotypes and diseases with linear models; parameters as in :meth:`embed`.
 
         Returns
         -------
         DataFrame
             One row per input and phenotype. `value`, `low` and `high` are the prediction and its
-            interval, from the residuals of the test participants. `out_of_distribution` says
+            interval, from the residuals of the test participants. Diseases have rows such as `AF
+            at the visit` and `AF within 5 years`, whose value is a probability without an interval.
+            A probability holds for people like those of the training. `out_of_distribution` says
             whether the embedding is farther from the mean of the training participants than 99.5 %
             of the test participants, by Mahalanobis distance; it is missing if the input cannot be
             used. `reason` is as in :meth:`embed`.
@@ -171,7 +176,6 @@ class Model:
                 f"{self.folder} has no {modality.upper()} probe: run the pipeline to "
                 "results/report.html"
             )
-        stored = self.probes[used(modality)]
         embedded = self.embed(
             source,
             modality=modality,
@@ -181,26 +185,8 @@ class Model:
             segmentation=segmentation,
             progress=progress,
         )
-        features = embedded.drop(columns="reason").to_numpy(np.float64)
-        probe, names = probes.of_json(stored)
-        values = probe.predict(features)
-        residuals = np.array([phenotype["residual"] for phenotype in stored["phenotypes"]])
-        distance = saved_probe.distance(
-            features, mean=np.array(stored["mean"]), precision=np.array(stored["precision"])
-        )
-        outside = pd.Series(distance > stored["limit"], dtype="boolean").mask(np.isnan(distance))
-        return pd.DataFrame(
-            {
-                "input": np.repeat(embedded.index, len(names)),
-                "phenotype": names * len(embedded),
-                "unit": [phenotype["unit"] for phenotype in stored["phenotypes"]] * len(embedded),
-                "value": values.ravel(),
-                "low": (values + residuals[:, 0]).ravel(),
-                "high": (values + residuals[:, 1]).ravel(),
-                "out_of_distribution": outside.repeat(len(names)).array,
-                "reason": np.repeat(embedded["reason"].to_numpy(), len(names)),
-            }
-        )
+        stored = self.probes[used(modality)]
+        return prediction.table(embedded, probe=stored, risks=self.risks.get(used(modality), []))
 
     def retrieve(
         self,

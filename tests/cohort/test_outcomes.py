@@ -252,9 +252,7 @@ def test_a_table_of_another_cohort_brings_its_own_outcomes(tmp_path: Path) -> No
         outcomes.of_table(["A_1"], path, settings({"name": "HF"}))
 
 
-def test_the_stage_hides_small_counts(
-    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_stage_hides_small_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = table(tmp_path / "table.csv", NAMES["exporter"])
     visits = pd.DataFrame(
         {
@@ -264,15 +262,7 @@ def test_the_stage_hides_small_counts(
         }
     )
     visits.to_csv(tmp_path / "visits.csv", index=False)
-    cohort = config.load(root / "config.yaml").cohort.model_copy(
-        update={
-            "source": "files",
-            "phenotype_tables": [str(path)],
-            "ecg_folders": [str(tmp_path)],
-            "cmr_folders": [str(tmp_path)],
-        }
-    )
-    arguments = ["--settings", config.dump(settings(AF)), "--cohort", config.dump(cohort)]
+    arguments = ["--settings", config.dump(settings(AF)), "--tables", path]
     arguments += ["--participants", tmp_path / "visits.csv", "--smallest-count", 5]
     arguments += ["--out", tmp_path / "out.csv", "--json", tmp_path / "out.json"]
     monkeypatch.setattr("sys.argv", ["outcomes", *map(str, arguments)])

@@ -96,17 +96,16 @@ if CONFIG.outcomes.listed:
             runtime=60,
         params:
             settings=schema.dump(CONFIG.outcomes),
-            cohort=schema.dump(CONFIG.cohort),
             smallest=0 if SIMULATED else CONFIG.smallest_count,
             code=code_version.digest("ptacl.cohort.outcomes"),
-            simulated=(
-                f"--simulated {PRIVATE}/simulated --simulated-summary {PRIVATE}/simulated.json"
+            source=(
+                f"--simulated {PRIVATE}/simulated --simulated-summary"
                 if SIMULATED
-                else ""
+                else "--table" if CONFIG.cohort.table else "--tables"
             ),
         shell:
             "python -m ptacl.cohort.outcomes --settings {params.settings:q}"
-            " --cohort {params.cohort:q} --participants {input.visits} {params.simulated}"
+            " --participants {input.visits} {params.source} {input.tables:q}"
             " --smallest-count {params.smallest} --out {output.table} --json {output.json}"
             " > {log} 2>&1"
 

@@ -36,7 +36,9 @@ def add_commands(commands: Any) -> None:
         help="number of processes, with --out (default 1)",
     )
     predict = _command(
-        commands, "predict", "predict phenotypes of ECG or cine files, with intervals"
+        commands,
+        "predict",
+        "predict phenotypes, with intervals, and risks of diseases from ECG or cine files",
     )
     predict.add_argument(
         "--plot", type=Path, metavar="FOLDER", help="draw each ECG with its predictions"
@@ -62,6 +64,46 @@ def add_commands(commands: Any) -> None:
     )
     for command, run in ((embed, _embed), (predict, _predict), (retrieve, _retrieve)):
         command.set_defaults(run=run)
+    _add_evaluate(commands)
+
+
+def _add_evaluate(commands: Any) -> None:
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="evaluate a trained model on another cohort, without fitting anything",
+        description=(
+            "Evaluate a trained model and its saved probes on another cohort. Nothing is fitted. "
+            "Writes evaluation.csv and evaluation.html; the embeddings of the participants are in "
+            "the subfolder private. After an interruption, the same command continues."
+        ),
+    )
+    evaluate.add_argument(
+        "model", type=Path, metavar="MODEL", help="model folder, such as results/models/ptacl-0"
+    )
+    evaluate.add_argument(
+        "cohort",
+        type=Path,
+        metavar="COHORT",
+        help="table of files and values, as in docs/other-cohorts.md",
+    )
+    evaluate.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="folder to write to"
+    )
+    evaluate.add_argument(
+        "--modality", choices=["ecg", "cmr"], default="ecg", help="input (default ecg)"
+    )
+    evaluate.add_argument(
+        "--processes", type=int, default=1, metavar="N", help="number of processes (default 1)"
+    )
+    evaluate.add_argument(
+        "--smallest-count",
+        type=int,
+        default=5,
+        metavar="N",
+        help="hide counts of people below this (default 5)",
+    )
+    evaluate.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    evaluate.set_defaults(run=_evaluate)
 
 
 def _command(commands: Any, name: str, text: str, *, files: str = "+") -> argparse.ArgumentParser:
@@ -132,10 +174,12 @@ def _predict(args: argparse.Namespace) -> int:
     if args.plot:
         from ptacl.ecg import predicted
         from ptacl.evaluation.inputs import used
+        from ptacl.prediction import PROBABILITY
 
         args.plot.mkdir(parents=True, exist_ok=True)
         for path in files if args.modality == "ecg" else []:
-            rows = table[table["input"] == str(path)]
+            phenotypes = table["unit"] != PROBABILITY
+            rows = table[(table["input"] == str(path)) & phenotypes]
             if not rows["reason"].any():
                 predicted.draw(
                     path,
@@ -155,6 +199,31 @@ def _retrieve(args: argparse.Namespace) -> int:
     files = many.found(args.files, modality=args.modality)
     table = model.retrieve(files, gallery, modality=args.modality, num=args.num, progress=True)
     return _finish(args, table)
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from ptacl import external
+    from ptacl.inference import Model
+
+    try:
+        table = external.evaluate(
+            Model.load(args.model, device=args.device),
+            args.cohort,
+            out=args.out,
+            modality=args.modality,
+            settings=external.Settings(smallest_count=args.smallest_count),
+            processes=args.processes,
+        )
+    except KeyboardInterrupt:
+        print("ptacl evaluate: interrupted; the same command continues", file=sys.stderr)
+        return INTERRUPTED
+    for line in table.itertuples():
+        number = f"{line.value:7.3f} ({line.low:.3f} to {line.high:.3f})"
+        if line.statistic == "cases":
+            number = f"{line.cases} of {line.n}: too few to evaluate"
+        print(f"{line.target:24} {line.statistic:24} {number}")
+    print(f"Page: {args.out / 'evaluation.html'}")
+    return USABLE
 
 
 def _model(args: argparse.Namespace) -> Any:

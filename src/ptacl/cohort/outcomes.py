@@ -213,9 +213,11 @@ def main() -> None:
     """Run the stage from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--settings", required=True, help="section outcomes, as JSON")
-    parser.add_argument("--cohort", required=True, help="section cohort, as JSON")
     parser.add_argument("--participants", required=True, type=Path, help="visits.csv")
-    parser.add_argument("--simulated", type=Path, help="folder of the simulated cohort")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--tables", nargs="+", type=Path, help="phenotype tables of UK Biobank")
+    source.add_argument("--table", type=Path, help="table of another cohort")
+    source.add_argument("--simulated", type=Path, help="folder of the simulated cohort")
     parser.add_argument("--simulated-summary", type=Path, help="its summary")
     parser.add_argument(
         "--smallest-count", required=True, type=int, help="smaller counts are hidden in --json"
@@ -225,18 +227,16 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     settings = config.Outcomes.model_validate_json(args.settings)
-    cohort = config.Cohort.model_validate_json(args.cohort)
     visits = read_participants(args.participants)["visit"].tolist()
-    if cohort.source == "table":
-        assert cohort.table is not None
-        table, counts = of_table(visits, Path(cohort.table), settings)
+    if args.table:
+        table, counts = of_table(visits, args.table, settings)
     else:
-        place = sources.locate(cohort, simulated=args.simulated, summary=args.simulated_summary)
+        tables = args.tables or sources.tables_of(args.simulated)
         fields = {field for disease in settings.listed for field in disease.fields}
-        dates = date_tables.read([Path(path) for path in place.tables], fields=fields)
+        dates = date_tables.read(tables, fields=fields)
         table, counts = of_visits(visits, dates, settings)
         counts["cells that are no date"] = dates.unreadable
-        if cohort.source == "simulated":
+        if args.simulated:
             simulation = json.loads(args.simulated_summary.read_text())
             counts["ceiling"] = outcome_ceiling.ceiling(
                 config.Simulation.model_validate(simulation["settings"]),

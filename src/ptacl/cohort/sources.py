@@ -46,16 +46,19 @@ def locate(settings: config.Cohort, *, simulated: Path | None, summary: Path | N
     def existing(*names: str) -> list[str]:
         return [str(simulated / name) for name in names if (simulated / name).is_dir()]
 
-    def files_of(name: str) -> list[str]:
-        return sorted(map(str, (simulated / name).glob("*")))
-
+    withdrawals = sorted(map(str, (simulated / "withdrawals").glob("*")))
     return Sources(
         existing("ecg", "Bulk/Electrocardiogram"),
         existing("nifti", "Bulk/Heart MRI"),
-        files_of("phenotypes"),
-        [*files_of("withdrawals"), *settings.withdrawals],
+        list(map(str, tables_of(simulated))),
+        [*withdrawals, *settings.withdrawals],
         version=simulation_version(json.loads(summary.read_text())),
     )
+
+
+def tables_of(simulated: Path) -> list[Path]:
+    """Return the phenotype tables of the simulated cohort."""
+    return sorted((simulated / "phenotypes").glob("*"))
 
 
 def simulation_version(summary: Mapping[str, Any]) -> str:

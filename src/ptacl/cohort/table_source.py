@@ -52,9 +52,9 @@ def read(path: Path, *, phenotypes: list[config.Phenotype]) -> TableSource:
             f"{path}: no column {', '.join(missing)}; the table has {', '.join(header)}"
         )
     rows = text(path)
-    _require_keys(path, rows)
+    require_keys(path, rows)
     rows.index = pd.Index(rows["participant"] + "_" + rows["visit"])
-    values, unreadable = _numbers(
+    values, unreadable = numbers(
         rows, [p.name for p in phenotypes], decimal_comma=csv_tables.decimal_comma(path)
     )
     implausible = {p.name: drop_implausible(values, p) for p in phenotypes}
@@ -74,7 +74,7 @@ def text(path: Path) -> pd.DataFrame:
     return rows.map(str.strip)
 
 
-def _require_keys(path: Path, rows: pd.DataFrame) -> None:
+def require_keys(path: Path, rows: pd.DataFrame) -> None:
     """Require one row per visit, with a participant without underscores and a visit number."""
     for line, (participant, visit) in enumerate(
         zip(rows["participant"], rows["visit"], strict=True), start=2
@@ -94,9 +94,10 @@ def _require_keys(path: Path, rows: pd.DataFrame) -> None:
         )
 
 
-def _numbers(
+def numbers(
     rows: pd.DataFrame, names: list[str], *, decimal_comma: bool
 ) -> tuple[pd.DataFrame, dict[str, dict[str, int]]]:
+    """Return sex, covariates and the named columns as numbers, and why cells could not be read."""
     values, unreadable = pd.DataFrame(index=rows.index), {}
     for name in ("sex", *COVARIATES, *names):
         given = name in rows

@@ -150,19 +150,7 @@ class Config(Section):
             )
         self._check_rows()
         self.outcomes.require(self.cohort.source)
-        self._check_baseline()
         return self._check_shapes()
-
-    def _check_baseline(self) -> None:
-        rows, baseline = self.regression.rows, self.outcomes.baseline
-        known = [row.label for row in rows if row.input == "clinical"]
-        compared = [row.label for row in rows if "+ clinical" in row.group]
-        if self.outcomes.listed and compared and baseline not in (None, *known):
-            raise ValueError(
-                f"outcomes.baseline: {compared[0]} is compared with {baseline}, which is no row of "
-                f"regression.rows with only clinical features; these are {known}; null compares "
-                "with the usual reference"
-            )
 
     def _check_start(self, name: str, entry: Entry) -> None:
         for m in entry.modalities:

@@ -72,7 +72,7 @@ class Outcomes(Section):
     baseline: str | None = Field(
         description=(
             "label of a row of regression.rows without an embedding, with which rows that add "
-            "features to it are compared; null: with their usual reference"
+            "features to it are compared; null, or no such row: with their usual reference"
         )
     )
 

@@ -67,6 +67,15 @@ def read(
     return found
 
 
+def of_values(values: pd.DataFrame, disease: str, when: When) -> Target:
+    """Return the outcomes of one group of people, as those of a split `test`.
+
+    The columns are those of :mod:`ptacl.cohort.outcomes` for the disease, NaN where unknown.
+    """
+    members, outcome = _outcome(values, disease, when)
+    return Target(disease, when, {"test": members}, {"test": outcome})
+
+
 def times(only_before: bool) -> Sequence[When]:
     """Return when a disease is evaluated."""
     return ("before",) if only_before else ("before", "after")

@@ -64,14 +64,6 @@ def fit(
     }
 
 
-def read(path: Path, *, modality: str) -> list[dict[str, Any]]:
-    """Return the stored models of a modality, an empty list if there are none."""
-    if not path.is_file():
-        return []
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    return list(stored.get(modality, []))
-
-
 def model_of(stored: Mapping[str, Any]) -> RiskModel:
     """Return a stored model."""
     return RiskModel(np.array(stored["coefficients"]), float(stored["intercept"]))

@@ -1,6 +1,7 @@
 """A number with its interval, and the names that lines of the tables use."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 ALL = "all"  # group of all test participants
@@ -18,6 +19,12 @@ class Summary:
     low: float
     high: float
     p: float
+
+
+def stated(numbers: Iterable[float]) -> Summary:
+    """Return a stored value with both ends of its interval; it has no p value."""
+    value, low, high = numbers
+    return Summary(value, low, high, math.nan)
 
 
 NOTHING = Summary(math.nan, math.nan, math.nan, math.nan)
