@@ -62,8 +62,9 @@ def test_the_walkthrough_reaches_the_report(project: Project) -> None:
         module = {"ptacl": ["-m", "ptacl.cli"], "snakemake": ["-m", "snakemake"], "python": []}
         # the same run with the smallest models, and fewer of them
         small = ["tiny.yaml", "fewer.yaml"] if program == "snakemake" else []
+        arguments = [word.replace("ptacl-0", "global-0") for word in arguments]
         said[line] = run(project, sys.executable, *module[program], *arguments, *small)
-    _, cine, _, check, _ = lines
+    _, cine, _, check, _, _ = lines
     assert (project.folder / "my_ecg.png").exists() and (project.folder / "my_cine.png").exists()
     assert re.search(r"interpolated_from_frames +25\n", said[cine])
     assert f"paired visits              {PATIENTS}" in said[check]
@@ -81,5 +82,8 @@ def test_the_walkthrough_reaches_the_report(project: Project) -> None:
     )
     tables = pd.read_csv(results / "tables/regression.csv")
     assert {"LVEDV", "LVEF"} <= set(tables["phenotype"])
+    evaluated = pd.read_csv(project.folder / "my_evaluation/evaluation.csv")
+    assert {"LVEDV", "LVEF"} <= set(evaluated["target"])
+    assert evaluated["n"].max() >= PATIENTS - 2
     report = (results / "report.html").read_text()
     assert "P00001" not in report and "9000001" not in report

@@ -32,6 +32,11 @@ def runs(inputs: Path, tmp_path: Path) -> list[Path]:
         change(regression, leading, difference=True, value=ahead)
         regression.to_csv(folder / "results/tables/regression.csv", index=False)
         shutil.copy(inputs / "retrieval.csv", folder / "results/tables")
+        shutil.copy(inputs / "labels.csv", folder / "results/tables")
+        diseases = pd.read_csv(inputs / "outcomes.csv")
+        if ahead == 0.02:  # in this cohort, hypertension is too rare
+            diseases = diseases[diseases["disease"] != "Hypertension"]
+        diseases.to_csv(folder / "results/tables/outcomes.csv", index=False)
         shutil.copy(inputs / "alignment.json", folder / "results/evaluation")
         shutil.copytree(inputs / "training", folder / "results/training")
         (folder / "results/models/ptacl-0").mkdir(parents=True)
@@ -68,8 +73,13 @@ def test_differences_are_compared_over_cohorts(runs: list[Path], tmp_path: Path)
         ("PTACL (retrieval)", "mean P@10", "Global (retrieval)"),
         ("PTACL", "phases near the diagonal", "Global"),
         ("PTACL", "phases near the diagonal, beyond still", ""),
+        ("PTACL", "mean R², 20 % of the labels", "Global"),
+        ("PTACL, whole ECG + demographics", "AF after the visit, C", "Demographics"),
     ):
-        assert key in table.index
+        assert key in table.index and table.loc[key, "cohorts"] == 3
+    rare = table.loc[("Demographics", "Hypertension before the visit, AUROC", "")]
+    assert rare["cohorts"] == 2 and rare["by_cohort"].split()[1] == "nan"
+    assert ("PTACL", "mean R², 100 % of the labels", "") not in table.index
 
 
 def of_global(run: Path) -> float:

@@ -31,12 +31,14 @@ import ptacl
 model = ptacl.Model.load("FOLDER")  # this folder
 table = model.embed(["ecg.xml"])  # or an array of leads in mV: model.embed(signal, rate_hz=500)
 table = model.predict(["ecg.xml"])  # phenotypes with intervals; needs probe.json in this folder
+# and risks of diseases, if this folder has risk.json
 ```
 
 ## Files
 `{weights}` contains the tensors (no pickle); any reader of safetensors can open it. `{config}`
 contains the sizes, the preparation of inputs and the origin. `probe.json` contains the linear probe
-of the phenotypes and its performance on test participants.
+of the phenotypes and its performance on test participants. `risk.json`, if it exists, contains
+linear models of diseases.
 
 ## Origin
 ```json

@@ -114,9 +114,9 @@ def _sentence(disease: Disease, horizon: float) -> str:
     baseline = next((r for r in disease.rows if r.method == row.reference), None)
     assert row.difference is not None and baseline is not None
     low, high = ends(row.difference.low, row.difference.high, digits=3)
-    until = f" within {horizon:g} years" if disease.when == "after" else ""
+    when = f"within {horizon:g} years" if disease.when == "after" else "before the visit"
     return (
-        f"{disease.title}{until}: {disease.statistics[0]} {baseline.cells[0].text} from "
+        f"{disease.name} {when}: {disease.statistics[0]} {baseline.cells[0].text} from "
         f"{baseline.method}, {row.cells[0].text} from {row.method} (difference "
         f"{number(row.difference.value, digits=3)}, CI {low} to {high}, adjusted p "
         f"{probability(row.p)})."
