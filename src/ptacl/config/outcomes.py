@@ -126,5 +126,5 @@ class Outcomes(Section):
 
     @property
     def listed(self) -> list[Disease]:
-        """The diseases; a configuration has resolved `auto`, which alone means none."""
+        """The diseases; `auto` means none, unless a configuration has resolved it."""
         return [] if self.diseases == "auto" else self.diseases

@@ -1,5 +1,6 @@
 """Read the diseases of the participants of each split, before and after the visit."""
 
+import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,12 @@ def read(
                 members[name], outcomes[name] = _outcome(rows, disease.name, when)
             found.append(Target(disease.name, when, members, outcomes))
     return found
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of stages that read diseases."""
+    parser.add_argument("--outcomes", required=True, type=Path, help="outcomes.csv")
+    parser.add_argument("--outcome-settings", required=True, help="section outcomes, as JSON")
 
 
 def of_values(values: pd.DataFrame, disease: str, when: When) -> Target:

@@ -116,8 +116,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     inputs.add_arguments(parser, section="regression")
-    parser.add_argument("--outcomes", required=True, type=Path, help="outcomes.csv")
-    parser.add_argument("--outcome-settings", required=True, help="section outcomes, as JSON")
+    outcome_targets.add_arguments(parser)
     parser.add_argument(
         "--models",
         required=True,

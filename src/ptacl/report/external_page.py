@@ -2,14 +2,11 @@
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from importlib.resources import files
 
-import jinja2
 import pandas as pd
 
-from ptacl.cohort.small_counts import text
 from ptacl.evaluation.summary import stated
-from ptacl.report import cells, figures, risk_figures
+from ptacl.report import cells, figures, risk_figures, templates
 
 _HOME = ("home", "home_low", "home_high")
 
@@ -41,29 +38,25 @@ def render(
     confidence : float
         Coverage of the intervals.
     """
-    loader = jinja2.PackageLoader("ptacl", "report")
-    environment = jinja2.Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["people"] = text
     targets = [name for name in dict.fromkeys(table["target"]) if name]
     outside = table[table["statistic"] == "out_of_distribution"].iloc[0]
-    return environment.get_template("external.html").render(
-        style=files("ptacl.report").joinpath("page.css").read_text(encoding="utf-8"),
-        model=model,
-        modality=modality,
-        num=num,
-        reasons=reasons,
-        confidence=f"{100 * confidence:g}",
-        outside=cells.number(100 * outside["value"], digits=1),
-        outside_ends=[cells.number(100 * outside[name], digits=1) for name in ("low", "high")],
-        rows=[_row(line) for line in table[table["target"] != ""].to_dict("records")],
-        panels=_panels(table),
-        curves=[_curve(name, curves[name]) for name in targets if name in curves],
+    return (
+        templates.environment()
+        .get_template("external.html")
+        .render(
+            style=templates.style(),
+            title=f"{model} on another cohort",
+            model=model,
+            modality=modality,
+            num=num,
+            reasons=reasons,
+            confidence=f"{100 * confidence:g}",
+            outside=cells.number(100 * outside["value"], digits=1),
+            outside_ends=[cells.number(100 * outside[name], digits=1) for name in ("low", "high")],
+            rows=[_row(line) for line in table[table["target"] != ""].to_dict("records")],
+            panels=_panels(table),
+            curves=[_curve(name, curves[name]) for name in targets if name in curves],
+        )
     )
 
 

@@ -10,12 +10,10 @@ import base64
 import json
 import re
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 import yaml
 
@@ -33,6 +31,7 @@ from ptacl.report import (
     paper,
     provenance,
     records,
+    templates,
     training_curves,
     verdict,
 )
@@ -114,15 +113,7 @@ def render(
     full_ceiling = dict(ceiling)
     if len(known) == len(names) - 1:
         full_ceiling[MEAN] = sum(known) / len(known)
-    loader = jinja2.PackageLoader("ptacl", "report")
-    environment = jinja2.Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["people"] = text
+    environment = templates.environment()
     environment.globals |= {"duration": provenance.duration, "span": cells.span}
     environment.globals |= {
         "number": cells.number,
@@ -130,7 +121,8 @@ def render(
         "probability": cells.probability,
     }
     page = environment.get_template("page.html").render(
-        style=files("ptacl.report").joinpath("page.css").read_text(encoding="utf-8"),
+        style=templates.style(),
+        title="PTACL: joint representations of ECG and cardiac MRI",
         config=config,
         config_text=settings_text(config),
         headline=verdict.headline(verdicts),
