@@ -23,6 +23,7 @@ PROBE = {
             "name": "LVEDV",
             "unit": "mL",
             "intercept": 150.0,
+            "range": [30.0, 500.0],
             "residual": [-20.0, 30.0],
             "r2": [0.5, 0.4, 0.6],
         },

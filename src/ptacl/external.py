@@ -119,6 +119,7 @@ def evaluate(
     values, _ = table_source.numbers(
         cohort.rows, names, decimal_comma=csv_tables.decimal_comma(table)
     )
+    implausible = _drop_implausible(values, probe, names)
     measured = list(_phenotypes(cohort, values[names], probe, counts=counts, settings=settings))
     curves = {}
     for name in names:
@@ -140,7 +141,8 @@ def evaluate(
         curves |= _curve_of_risk(name, stored, target, cohort, settings)
     share = frozen.share(cohort.outside, counts=counts, confidence=settings.confidence)
     found = _table(measured, share, len(cohort.rows), settings)
-    _write(found, curves, cohort, model, out=out, modality=modality, settings=settings)
+    notes = {"reasons": cohort.reasons, "implausible": implausible}
+    _write(found, curves, notes, model, out=out, modality=modality, settings=settings)
     return found
 
 
@@ -180,7 +182,8 @@ def _embed(model: Model, table: Path, *, modality: Modality, out: Path, processe
     embedded = many.embed(
         model, files, modality=modality, out=private / "embeddings.parquet", processes=processes
     ).set_index("input")
-    reasons = Counter(embedded.loc[embedded["reason"] != "", "reason"])
+    # The first part of a reason is its kind, and the second part belongs to one file.
+    reasons = Counter(embedded.loc[embedded["reason"] != "", "reason"].str.partition(":")[0])
     rows["usable"] = (embedded["reason"] == "").to_numpy()
     rows["number"] = rows["visit"].astype(int)
     rows["row"] = np.arange(len(rows))
@@ -201,6 +204,23 @@ def _embed(model: Model, table: Path, *, modality: Modality, out: Path, processe
         outside.loc[names].to_numpy(bool),
         reasons,
     )
+
+
+def _drop_implausible(
+    values: pd.DataFrame, probe: Mapping[str, Any], names: list[str]
+) -> dict[str, int]:
+    """Replace values outside the ranges of the model's own cohort by NaN, and count them."""
+    counts = {}
+    for phenotype in probe["phenotypes"]:
+        name = phenotype["name"]
+        if name not in names or "range" not in phenotype:
+            continue
+        low, high = phenotype["range"]
+        outside = values[name].notna() & ~values[name].between(low, high)
+        values[name] = values[name].mask(outside)
+        if outside.any():
+            counts[name] = int(outside.sum())
+    return counts
 
 
 def _phenotypes(
@@ -274,7 +294,7 @@ def _table(measured: list[Measured], share: Summary, num: int, settings: Setting
 def _write(
     found: pd.DataFrame,
     curves: Mapping[str, list[tuple[float, float]]],
-    cohort: _Cohort,
+    notes: Mapping[str, Mapping[str, int]],
     model: Model,
     *,
     out: Path,
@@ -282,14 +302,12 @@ def _write(
     settings: Settings,
 ) -> None:
     found.to_csv(out / "evaluation.csv", index=False, float_format="%.6g")
-    reasons = small_counts.hidden(dict(cohort.reasons), least=settings.smallest_count)
     page = external_page.render(
         found,
         curves,
         model=model.folder.name,
         modality=modality.upper(),
-        num=len(cohort.rows),
-        reasons=reasons,
+        notes=small_counts.hidden(notes, least=settings.smallest_count),
         confidence=settings.confidence,
     )
     (out / "evaluation.html").write_text(page, encoding="utf-8")

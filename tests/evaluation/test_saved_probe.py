@@ -113,7 +113,9 @@ def test_the_stage_writes_a_probe_for_each_modality_and_seed(
     out = tmp_path / "probe.json"
     arguments = {
         "settings": config.dump(settings),
-        "phenotypes": json.dumps({"names": NAMES, "units": ["mL", "%"]}),
+        "phenotypes": json.dumps(
+            {"names": NAMES, "units": ["mL", "%"], "ranges": [[30, 500], [5, 90]]}
+        ),
         "participants": str(tmp_path / "participants.csv"),
         "embeddings": json.dumps({"m": {"0": str(tmp_path / "e.npz")}}),
         "models": json.dumps({"m": {"0": str(out)}}),

@@ -68,7 +68,11 @@ rule probe:
         settings=schema.dump(
             bootstrap=CONFIG.regression.bootstrap, confidence=CONFIG.regression.confidence
         ),
-        phenotypes=schema.dump(names=PHENOTYPES, units=[p.unit for p in CONFIG.cohort.phenotypes]),
+        phenotypes=schema.dump(
+            names=PHENOTYPES,
+            units=[p.unit for p in CONFIG.cohort.phenotypes],
+            ranges=[[p.low, p.high] for p in CONFIG.cohort.phenotypes],
+        ),
         seed=CONFIG.seed,
         code=code_version.digest("ptacl.evaluation.saved_probe"),
         embeddings=files(EMBEDDINGS, PROBED),

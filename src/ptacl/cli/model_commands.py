@@ -220,8 +220,9 @@ def _evaluate(args: argparse.Namespace) -> int:
     for line in table.itertuples():
         number = f"{line.value:7.3f} ({line.low:.3f} to {line.high:.3f})"
         if line.statistic == "cases":
-            number = f"{line.cases} of {line.n}: too few to evaluate"
-        print(f"{line.target:24} {line.statistic:24} {number}")
+            cases = str(line.cases).removesuffix(".0")
+            number = f"{cases} of {line.n}: too few to evaluate"
+        print(f"{line.target:28} {line.statistic:24} {number}")
     print(f"Page: {args.out / 'evaluation.html'}")
     return USABLE
 

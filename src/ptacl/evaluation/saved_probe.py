@@ -6,7 +6,7 @@ contains:
 - the least-squares fit of all phenotypes on the training split,
 - the performance on the test split: R² with its interval, and quantiles of the residuals, from
   which prediction intervals are made,
-- the distribution of the phenotypes in the training split,
+- the distribution of the phenotypes in the training split, and the range of plausible values,
 - the mean and the precision matrix of the embeddings, which detect inputs outside the training
   distribution.
 
@@ -111,6 +111,7 @@ def main() -> None:
     phenotypes = json.loads(args.phenotypes)
     names = phenotypes["names"]
     units = dict(zip(names, phenotypes["units"], strict=True))
+    ranges = dict(zip(names, phenotypes["ranges"], strict=True))
     train = inputs.read_participants(args.participants, split="train", phenotypes=names)
     test = inputs.read_participants(args.participants, split="test", phenotypes=names)
     for model, of_seed in args.models.items():
@@ -134,6 +135,7 @@ def main() -> None:
                 )
                 for phenotype in probe["phenotypes"]:
                     phenotype["unit"] = units[phenotype["name"]]
+                    phenotype["range"] = ranges[phenotype["name"]]
                 if modality == inputs.WHOLE:
                     probe["crops"] = crops
                 probes_of_model[modality] = probe

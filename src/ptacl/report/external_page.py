@@ -1,14 +1,11 @@
 """Write the page of a frozen model on another cohort."""
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from ptacl.evaluation.summary import stated
 from ptacl.report import cells, figures, risk_figures, templates
-
-_HOME = ("home", "home_low", "home_high")
 
 
 def render(
@@ -17,8 +14,7 @@ def render(
     *,
     model: str,
     modality: str,
-    num: int,
-    reasons: Mapping[str, int | str],
+    notes: Mapping[str, Mapping[str, int | str]],
     confidence: float,
 ) -> str:
     """Return the page as text.
@@ -31,10 +27,9 @@ def render(
         Mean predicted and observed values by tenth of the predicted one, by phenotype or disease.
     model, modality : str
         Name of the model, and input.
-    num : int
-        Participants.
-    reasons : mapping
-        Number of files that could not be used, by reason.
+    notes : mapping
+        `reasons`: number of files that could not be used, by reason; `implausible`: number of
+        values that were dropped, by phenotype. Small numbers are texts.
     confidence : float
         Coverage of the intervals.
     """
@@ -48,39 +43,46 @@ def render(
             title=f"{model} on another cohort",
             model=model,
             modality=modality,
-            num=num,
-            reasons=reasons,
+            num=int(outside["n"]),
+            notes=notes,
             confidence=f"{100 * confidence:g}",
             outside=cells.number(100 * outside["value"], digits=1),
             outside_ends=[cells.number(100 * outside[name], digits=1) for name in ("low", "high")],
-            rows=[_row(line) for line in table[table["target"] != ""].to_dict("records")],
+            tables=list(_tables(table[table["target"] != ""])),
             panels=_panels(table),
             curves=[_curve(name, curves[name]) for name in targets if name in curves],
         )
     )
 
 
-def _row(line: Mapping[Hashable, object]) -> dict[str, object]:
-    """Return what a line of the table shows."""
-    here, home = (
-        stated(float(str(line[name])) for name in names)
-        for names in (("value", "low", "high"), _HOME)
-    )
-    return {
-        "target": line["target"],
-        "statistic": "R²" if line["statistic"] == "R2" else line["statistic"],
-        "n": line["n"],
-        "cases": _count(line["cases"]),
-        "here": cells.cell(here, reference=None, digits=3),
-        "home": cells.cell(home, reference=None, digits=3),
-    }
+def _tables(lines: pd.DataFrame) -> Iterator[dict[str, object]]:
+    """Yield one table for all targets with the same statistics, such as all phenotypes."""
+    statistics = lines.groupby("target", sort=False)["statistic"].agg(tuple)
+    for names in dict.fromkeys(statistics):
+        rows = []
+        for target in statistics.index[[found == names for found in statistics]]:
+            of_target = lines[lines["target"] == target]
+            numbers = [_cell(line) for line in of_target.to_dict("records")]
+            first = of_target.iloc[0]
+            rows.append((target, _count(first["n"]), _count(first["cases"]), numbers))
+        shown = ["R²" if name == "R2" else name for name in names if name != "cases"]
+        yield {"statistics": shown, "rows": rows, "cases": "R2" not in names}
+
+
+def _cell(line: Mapping[Hashable, object]) -> cells.Cell:
+    """Return a number, with that of the model's own cohort in the place of the paper's."""
+    value, low, high, home = (float(str(line[name])) for name in ("value", "low", "high", "home"))
+    return cells.Cell(value, low, high, home if math.isfinite(home) else None, 3)
 
 
 def _count(value: object) -> str:
-    """Format a count, which can be hidden (a text) or missing (NaN)."""
+    """Format a count, which can be hidden (a text) or missing (None or NaN)."""
     if isinstance(value, str):
         return value
-    return f"{value:,.0f}" if isinstance(value, float | int) and math.isfinite(value) else ""
+    if value is None:
+        return ""
+    number = float(str(value))
+    return f"{number:,.0f}" if math.isfinite(number) else ""
 
 
 def _panels(table: pd.DataFrame) -> list[str]:
@@ -90,8 +92,7 @@ def _panels(table: pd.DataFrame) -> list[str]:
         lines = table[table["statistic"].isin(statistics)]
         marks = []
         for line in lines.to_dict("records"):
-            cell = cells.Cell(line["value"], line["low"], line["high"], line["home"], 3)
-            marks.append(figures.Mark(line["target"], "ecg", cell))
+            marks.append(figures.Mark(str(line["target"]), "ecg", _cell(line)))
         if marks:
             limits = figures.shared_range(
                 [mark.cell for mark in marks],
@@ -104,5 +105,4 @@ def _panels(table: pd.DataFrame) -> list[str]:
 
 def _curve(name: str, tenths: Sequence[tuple[float, float]]) -> str:
     is_risk = " within " in name or name.endswith("at the visit")
-    title = f"{name}: observed by predicted"
-    return risk_figures.calibration(tenths, title=title, percent=is_risk)
+    return risk_figures.calibration(tenths, title=name, percent=is_risk)
