@@ -1,5 +1,5 @@
-"""Retrieval and probes at the size of the paper's test set, and retrieval at five times that
-size.
+"""Retrieval, probes and risks of diseases at the size of the paper's cohort, and retrieval at five
+times that size.
 """
 
 import threading
@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 from common import Row, in_turns, rate, seconds
+from lifelines import CoxPHFitter
 from sklearn.linear_model import LinearRegression
 
-from ptacl.evaluation import probes, ranking, retrieval, uncertainty
+from ptacl.evaluation import discrimination, probes, ranking, retrieval, risk, uncertainty
 
 TEST, TRAIN, LARGE, WIDTH, PHENOTYPES, KS, DRAWS = (
     5991,
@@ -76,6 +78,32 @@ def table(ecg: np.ndarray, cmr: np.ndarray, phenotypes: np.ndarray, counts: np.n
     retrieval._own_statistics(ranking.own_ranks(ecg, cmr), ks=KS, counts=counts)
 
 
+def of_diseases() -> Iterator[Row]:
+    """Yield the fit of a hazard, and Uno's C with its draws."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(TRAIN, WIDTH))
+    onset = rng.exponential(np.exp(-0.5 * features[:, 0]) / 0.01)
+    end = rng.uniform(1, 8, TRAIN)
+    outcome = risk.After(np.minimum(onset, end), (onset <= end).astype(float))
+    table = pd.DataFrame(features).assign(years=outcome.years, event=outcome.event)
+    yield rate(
+        f"hazard of a disease, {TRAIN:,} x {WIDTH}, compared with Cox regression of lifelines",
+        1,
+        "fits/s",
+        in_turns(
+            lambda: risk.fit(features, outcome, strength=0.1),
+            lambda: CoxPHFitter(penalizer=0.01).fit(table, "years", "event"),
+            rounds=2,
+            warm=0,
+        ),
+        10,
+    )
+    counts = uncertainty.draw_counts(TEST, draws=DRAWS, generator=rng)
+    known = (features[:TEST, 0], outcome.years[:TEST], outcome.event[:TEST])
+    needed = seconds(lambda: discrimination.uno(*known, horizon=5.0, counts=counts))
+    yield Row(f"Uno's C of {TEST:,} people with {DRAWS:,} draws", needed, None, "s", None)
+
+
 def rows(rounds: int) -> Iterator[Row]:
     few = people(TEST)
     yield rate(
@@ -103,6 +131,7 @@ def rows(rounds: int) -> Iterator[Row]:
         None,
     )
 
+    yield from of_diseases()
     rng = np.random.default_rng(0)
     features, unseen = rng.normal(size=(TRAIN, 512)), rng.normal(size=(TEST, 512))
     targets = features[:, :PHENOTYPES] + rng.normal(size=(TRAIN, PHENOTYPES))

@@ -1,5 +1,6 @@
 """Simulated ECG files contain what was written, with the measurements that were drawn."""
 
+import datetime
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def recordings() -> list[Recording]:
 def document(k: int, recording: Recording) -> str:
     rng = np.random.default_rng(k)
     activity = electrical.draw(draw(k), np.random.default_rng(200 + k), nuisance=ECG, share=SHARE)
-    head = cardiosoft.header(draw(k), rng, person="9000001")
+    day = datetime.date(2019, 5, 2)
+    head = cardiosoft.header(draw(k), rng, person="9000001", day=day)
     return cardiosoft.compose(head, activity, recording, rng, nuisance=ECG)
 
 

@@ -8,9 +8,9 @@ Effects on the hazard:
 
 - Atrial fibrillation: 1.80 per SD of atrial remodelling, which is the root of the squared log
   hazards of left atrial volume (1.47 per SD) and emptying (1 / 0.64) in UK Biobank (PMC9365306);
-  1.65 per five years of age and 1.5 for men in Framingham (PMC4553037).
-- Heart failure: 2.13 per ten points of ejection fraction lost (Yeboah et al. 2012, PMC3533250), and
-  1.4 per ten percent of mass for body size (Bluemke et al. 2008, JACC 52:2148).
+  1.65 per five years of age and 1.5 for men in the Framingham Heart Study.
+- Heart failure: 2.13 per ten points of ejection fraction lost (Yeboah et al. 2012), and 1.4 per ten
+  percent of mass for body size (Bluemke et al. 2008, JACC 52:2148).
 
 The effects of body mass index, and those on death, hypertension and diabetes, are decisions, not
 from the literature. So are the rates. Those of atrial fibrillation and heart failure give the
