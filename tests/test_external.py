@@ -1,6 +1,7 @@
 """A frozen model on another cohort: what it states, and what it leaves as it is."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from ptacl import cli, external
 from ptacl.cohort import csv_tables
 from ptacl.evaluation import saved_risk
 from ptacl.inference import Model
+from ptacl.models import weights
 
 NUM = 20
 RISKS = [
@@ -41,7 +43,8 @@ RISKS = [
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_model(tmp_path_factory.mktemp("model") / "ptacl-0")
-    (folder / saved_risk.NAME).write_text(json.dumps({"ecg_whole": RISKS}))
+    stored = {"weights": weights.digest(folder), "diseases": {"ecg_whole": RISKS}}
+    (folder / saved_risk.NAME).write_text(json.dumps(stored))
     return folder
 
 
@@ -70,7 +73,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Path
     table.loc[3, "LVEDV"] = np.nan
     table.loc[4, "LVEDV"] = 1800.0  # outside the range of the probe
     table["AF before"] = (np.arange(len(table)) % 2).astype(float)
-    table["AF years"] = np.where(table["AF before"] == 0, rng.uniform(1, 8, len(table)), np.nan)
+    table["AF years"] = np.where(table["AF before"] == 0, rng.uniform(1, 4.5, len(table)), np.nan)
     table["AF event"] = np.where(table["AF before"] == 0, np.arange(len(table)) % 4 // 2, np.nan)
     table.to_csv(folder / "cohort.csv", index=False)
     return folder / "cohort.csv"
@@ -152,6 +155,32 @@ def test_few_cases_are_only_counted_small_counts_hidden_and_the_model_left_as_it
     assert {path.name: path.read_bytes() for path in model_folder.iterdir()} == before
 
 
+def test_a_cohort_without_any_bad_file_has_no_note(model_folder, cohort, tmp_path) -> None:
+    rows = pd.read_csv(cohort).iloc[:12]
+    rows.to_csv(cohort.parent / "good.csv", index=False, sep=";", decimal=",", na_rep="NA")
+    table = external.evaluate(
+        Model.load(model_folder),
+        cohort.parent / "good.csv",
+        out=tmp_path,
+        settings=external.Settings(bootstrap=20, least_events=3, smallest_count=0),
+    )
+    assert value(table, "AF at the visit", "AUROC")["n"] == 12
+    assert value(table, "AF within 5 years", "C")["n"] == 6
+    page = (tmp_path / "evaluation.html").read_text()
+    assert "could not be used" not in page
+    # 12 people are one group of at least ten, not ten tenths of one or two people
+    assert page.split('id="calibration"')[1].split("AF at")[0].count("<circle") == 1
+
+
+def test_probes_of_other_weights_state_no_risk(model_folder, cohort, tmp_path) -> None:
+    moved = tmp_path / "model"
+    shutil.copytree(model_folder, moved)
+    stored = json.loads((moved / saved_risk.NAME).read_text()) | {"weights": "other"}
+    (moved / saved_risk.NAME).write_text(json.dumps(stored))
+    predicted = Model.load(moved).predict(cohort.parent / "ecg0.npy")
+    assert set(predicted["phenotype"]) == {"LVEDV", "LVEF"}
+
+
 def test_prediction_is_the_risk_of_the_stored_model(model_folder, cohort) -> None:
     model = Model.load(model_folder)
     path = cohort.parent / "ecg0.npy"
@@ -177,7 +206,8 @@ def test_prediction_is_the_risk_of_the_stored_model(model_folder, cohort) -> Non
         (lambda t: t[["participant", "visit", "ecg"]], "no column that this model predicts"),
         (lambda t: t.assign(ecg=""), "the column ecg is empty"),
         (lambda t: pd.concat([t, t.iloc[:1]]), "more than one row"),
-        (lambda t: t.iloc[[-1]], "no file can be used"),
+        (lambda t: t.iloc[[-1]], "only 0 participants have a file that can be used"),
+        (lambda t: t.assign(**{"AF before": 2}), "a value of 'AF before' is none of 0, 1"),
     ],
 )
 def test_a_table_that_cannot_be_evaluated_is_refused(

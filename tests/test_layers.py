@@ -57,7 +57,8 @@ LAYERS = {
     "sources": 6,
     "embedding": 7,
     "export": 7,
-    "external": 8,
+    "external": 9,
+    "external_cohort": 8,
     "prediction": 7,
     "inference": 7,
     "report": 7,
@@ -67,7 +68,7 @@ LAYERS = {
     "check_platform": 7,
     "trial": 8,
     "many": 8,
-    "cli": 9,
+    "cli": 10,
 }
 
 
@@ -122,7 +123,7 @@ def test_stages_do_not_import_stages(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("library", "lowest"),
-    [("torch", 3), ("zarr", None), ("pandas", 2), ("snakemake", 9)],
+    [("torch", 3), ("zarr", None), ("pandas", 2), ("snakemake", 10)],
     ids=lambda v: str(v),
 )
 def test_libraries_stay_where_they_belong(library: str, lowest: int | None) -> None:

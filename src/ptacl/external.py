@@ -1,11 +1,8 @@
 """Evaluate a trained model on another cohort, without fitting anything again.
 
-The cohort is a table of files and values (docs/other-cohorts.md). The model embeds the files as the
-pipeline does, and its saved probes predict. A participant counts once, with the first visit whose
-file can be used.
+The model embeds the files of a table (:mod:`ptacl.external_cohort`), and its saved probes predict.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,21 +12,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ptacl import many, prediction, seeds
+from ptacl import external_cohort, prediction, seeds
 from ptacl.cohort import csv_tables, small_counts, table_source
 from ptacl.evaluation import frozen, outcome_targets, risk, risk_curves, saved_risk, uncertainty
 from ptacl.evaluation.frozen import Measured
 from ptacl.evaluation.inputs import used
 from ptacl.evaluation.outcome_targets import Target
 from ptacl.evaluation.summary import Summary, stated
+from ptacl.external_cohort import LEAST_PEOPLE, Cohort
 from ptacl.inference import Modality, Model
 from ptacl.report import external_page
 
 Array = NDArray[np.float64]
 
-_FILES = {"ecg": "ecg", "cmr": "cine"}  # column of the table by modality
 _NUMBERS = ("value", "low", "high")
-_LEAST_PEOPLE = 10  # phenotypes that fewer people have are left out
 
 
 @dataclass(frozen=True)
@@ -44,22 +40,6 @@ class Settings:
     confidence: float = 0.95
     least_events: int = 20
     smallest_count: int = 5
-
-
-@dataclass(frozen=True)
-class _Cohort:
-    """One usable visit per participant.
-
-    rows : cells of the table as text, by visit. features : embeddings (n, D). predicted : values
-    (n, P) by phenotype. outside : who is outside the training distribution, (n,). reasons : files
-    that could not be used, by reason.
-    """
-
-    rows: pd.DataFrame
-    features: Array
-    predicted: pd.DataFrame
-    outside: NDArray[np.bool_]
-    reasons: Mapping[str, int]
 
 
 def evaluate(
@@ -110,7 +90,15 @@ def evaluate(
     probe = model.probes[used(modality)]
     risks = model.risks.get(used(modality), [])
     known = _known_columns(table, probe, risks)
-    cohort = _embed(model, table, modality=modality, out=out, processes=processes)
+    outcome_names = [name for stored in risks for name in _outcome_columns(stored)]
+    cohort = external_cohort.embed(
+        model,
+        table,
+        modality=modality,
+        out=out,
+        processes=processes,
+        outcome_names=list(dict.fromkeys(outcome_names)),
+    )
     generator = seeds.generator(0, "bootstrap", "external")
     counts = uncertainty.draw_counts(
         len(cohort.rows), draws=settings.bootstrap, generator=generator
@@ -124,9 +112,9 @@ def evaluate(
     curves = {}
     for name in names:
         observed = values[name].to_numpy(np.float64)
-        curves[name] = frozen.tenths(observed, cohort.predicted[name].to_numpy(np.float64))
-    targets = _targets(cohort.rows, risks, known)
-    for stored, target in targets:
+        predicted = cohort.predicted[name].to_numpy(np.float64)
+        curves[name] = frozen.tenths(observed, predicted, least=LEAST_PEOPLE)
+    for stored, target in _targets(cohort, risks):
         name = prediction.disease(stored)
         measured += frozen.of_disease(
             name,
@@ -134,13 +122,12 @@ def evaluate(
             cohort.features,
             target,
             counts=counts,
-            horizon=float(stored["years"] or 0),
             least_events=settings.least_events,
             confidence=settings.confidence,
         )
         curves |= _curve_of_risk(name, stored, target, cohort, settings)
     share = frozen.share(cohort.outside, counts=counts, confidence=settings.confidence)
-    found = _table(measured, share, len(cohort.rows), settings)
+    found = _table(measured, share, cohort.outside, settings)
     notes = {"reasons": cohort.reasons, "implausible": implausible}
     _write(found, curves, notes, model, out=out, modality=modality, settings=settings)
     return found
@@ -152,58 +139,16 @@ def _known_columns(
     """Return the columns of the table; raise ValueError if none of them can be evaluated."""
     columns = set(csv_tables.header(table))
     names = [phenotype["name"] for phenotype in probe["phenotypes"]]
-    names += [name for stored in risks for name in _outcome_columns(stored)]
-    if columns.isdisjoint(names):
-        raise ValueError(
-            f"{table}: no column that this model predicts; it predicts {', '.join(names)}"
-        )
+    diseases = [_outcome_columns(stored) for stored in risks]
+    if columns.isdisjoint(names) and not any(columns.issuperset(group) for group in diseases):
+        known = ", ".join([*names, *(name for group in diseases for name in group)])
+        raise ValueError(f"{table}: no column that this model predicts; it predicts {known}")
     return columns
 
 
 def _outcome_columns(stored: Mapping[str, Any]) -> list[str]:
-    kinds = ("before",) if stored["when"] == "before" else ("years", "event")
+    kinds = ("before",) if stored["when"] == "before" else ("before", "years", "event")
     return [f"{stored['disease']} {kind}" for kind in kinds]
-
-
-def _embed(model: Model, table: Path, *, modality: Modality, out: Path, processes: int) -> _Cohort:
-    """Embed the files of the table, and keep the first usable visit of each participant."""
-    column = _FILES[modality]
-    columns = csv_tables.header(table)
-    if missing := [name for name in ("participant", "visit", column) if name not in columns]:
-        raise ValueError(f"{table}: no column {', '.join(missing)} (docs/other-cohorts.md)")
-    rows = table_source.text(table)
-    table_source.require_keys(table, rows)
-    rows = rows[rows[column] != ""].copy()
-    if rows.empty:
-        raise ValueError(f"{table}: the column {column} is empty")
-    files = [table.parent / name for name in rows[column]]
-    private = out / "private"
-    private.mkdir(parents=True, exist_ok=True)
-    embedded = many.embed(
-        model, files, modality=modality, out=private / "embeddings.parquet", processes=processes
-    ).set_index("input")
-    # The first part of a reason is its kind, and the second part belongs to one file.
-    reasons = Counter(embedded.loc[embedded["reason"] != "", "reason"].str.partition(":")[0])
-    rows["usable"] = (embedded["reason"] == "").to_numpy()
-    rows["number"] = rows["visit"].astype(int)
-    rows["row"] = np.arange(len(rows))
-    kept = rows[rows["usable"]].sort_values(["participant", "number"])
-    kept = kept.drop_duplicates("participant").set_index("participant", drop=False)
-    if kept.empty:
-        raise ValueError(f"{table}: no file can be used: {', '.join(reasons)}")
-    chosen = embedded.iloc[kept["row"].to_numpy()]
-    stored = model.probes[used(modality)]
-    predicted = prediction.table(chosen, probe=stored, risks=[])
-    by_phenotype = predicted.pivot_table(index="input", columns="phenotype", values="value")
-    outside = predicted.groupby("input")["out_of_distribution"].first()
-    names = chosen.index
-    return _Cohort(
-        kept,
-        chosen.drop(columns="reason").to_numpy(np.float64),
-        by_phenotype.loc[names],
-        outside.loc[names].to_numpy(bool),
-        reasons,
-    )
 
 
 def _drop_implausible(
@@ -224,7 +169,7 @@ def _drop_implausible(
 
 
 def _phenotypes(
-    cohort: _Cohort,
+    cohort: Cohort,
     observed: pd.DataFrame,
     probe: Mapping[str, Any],
     *,
@@ -233,7 +178,7 @@ def _phenotypes(
 ) -> Iterator[Measured]:
     for phenotype in probe["phenotypes"]:
         name = phenotype["name"]
-        if name not in observed or observed[name].notna().sum() < _LEAST_PEOPLE:
+        if name not in observed or observed[name].notna().sum() < LEAST_PEOPLE:
             continue
         yield from frozen.of_phenotype(
             name,
@@ -246,22 +191,26 @@ def _phenotypes(
 
 
 def _targets(
-    rows: pd.DataFrame, risks: list[Mapping[str, Any]], known: set[str]
+    cohort: Cohort, risks: list[Mapping[str, Any]]
 ) -> Iterator[tuple[Mapping[str, Any], Target]]:
     """Yield the stored model and the outcomes of each disease that the table has."""
     for stored in risks:
         names = _outcome_columns(stored)
-        if not known.issuperset(names):
-            continue
-        values = rows[names].replace("", np.nan).astype(float)
-        yield stored, outcome_targets.of_values(values, stored["disease"], stored["when"])
+        if set(names) <= set(cohort.outcomes):
+            horizon = float(stored["years"] or 0)
+            yield (
+                stored,
+                outcome_targets.of_values(
+                    cohort.outcomes[names], stored["disease"], stored["when"], horizon=horizon
+                ),
+            )
 
 
 def _curve_of_risk(
     name: str,
     stored: Mapping[str, Any],
     target: Target,
-    cohort: _Cohort,
+    cohort: Cohort,
     settings: Settings,
 ) -> dict[str, list[tuple[float, float]]]:
     """Return calibration by tenth of a disease with enough cases."""
@@ -275,7 +224,12 @@ def _curve_of_risk(
     return {name: [(point["predicted"], point["observed"]) for point in points]}
 
 
-def _table(measured: list[Measured], share: Summary, num: int, settings: Settings) -> pd.DataFrame:
+def _table(
+    measured: list[Measured],
+    share: Summary,
+    outside: NDArray[np.bool_],
+    settings: Settings,
+) -> pd.DataFrame:
     lines: list[dict[str, object]] = []
     for one in measured:
         counts = {"n": one.num, "cases": one.num_cases}
@@ -285,9 +239,12 @@ def _table(measured: list[Measured], share: Summary, num: int, settings: Setting
             numbers = asdict(summary)
             line |= {prefix + name: numbers[name] for name in _NUMBERS}
         lines.append(line)
-    outside = asdict(share)
-    last: dict[str, object] = {"target": "", "statistic": "out_of_distribution", "n": num}
-    lines.append(last | {name: outside[name] for name in _NUMBERS})
+    num_outside = small_counts.hidden(int(outside.sum()), least=settings.smallest_count)
+    last: dict[str, object] = {"target": "", "statistic": "out_of_distribution"}
+    last |= {"n": len(outside), "cases": num_outside}
+    if not isinstance(num_outside, str):  # a share would tell a hidden count
+        last |= {name: asdict(share)[name] for name in _NUMBERS}
+    lines.append(last)
     return pd.DataFrame(lines).rename(columns={"home_value": "home"})
 
 

@@ -1,11 +1,18 @@
-"""Write files that are either complete or absent, and name the files of maps."""
+"""Write files that are either complete or absent, and name and identify files."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+WEIGHTS = "model.safetensors"  # in the folder of a model
 MAP_PREFIX = "ptacl-map-"  # only the names of maps (:mod:`ptacl.learning.maps`) begin with this
+
+
+def digest(path: Path) -> str:
+    """Return a hash of the content of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def map_folder(text: str) -> Path | None:

@@ -79,9 +79,9 @@ class Model:
             ) from None
         path = folder / saved_probe.NAME
         probes = json.loads(path.read_text()) if path.is_file() else {}
-        path = folder / saved_risk.NAME
-        risks = json.loads(path.read_text()) if path.is_file() else {}
-        return cls(folder, parts, settings, probes, risks, on, weights.digest(folder))
+        digest = weights.digest(folder)
+        risks = saved_risk.read(folder, digest=digest)
+        return cls(folder, parts, settings, probes, risks, on, digest)
 
     def embed(
         self,

@@ -115,6 +115,22 @@ def test_without_a_baseline_the_usual_reference_is_used(cohort: Cohort) -> None:
     assert set(long["reference"]) == {"", "Global"}
 
 
+def test_a_row_of_another_modality_or_table_is_no_reference() -> None:
+    rows = table(
+        [
+            {"label": "MAE", "model": "cmr_mae", "features": ["cmr"]},
+            {"label": "MAE", "model": "ecg_mae", "features": ["ecg"]},
+            {"label": "Score", "table": "score.csv", "features": ["table"]},
+            {"label": "Other + sex", "table": "other.csv", "features": ["table", "sex"]},
+            {"label": "Score + sex", "table": "score.csv", "features": ["table", "sex"]},
+        ],
+        reference="MAE",
+    )
+    chosen = settings(baseline="Score")
+    found = [outcomes.compared_row(row, rows.rows, chosen, rows) for row in rows.rows]
+    assert [rows.rows.index(row) for row in found if row] == [1, 1, 1, 1, 2]
+
+
 def test_only_main_statistics_of_evaluated_diseases_are_adjusted(cohort: Cohort, found) -> None:
     long, _ = found
     adjusted = long[long["p_holm"].notna()]
@@ -138,6 +154,31 @@ def test_small_counts_are_hidden(cohort: Cohort) -> None:
     assert gout["counts"]["test"] == {"people": 960, "cases": "<6"}
     text = json.dumps(curves)
     assert "90000" not in text
+
+
+def test_a_group_whose_complement_is_small_is_left_out(cohort: Cohort) -> None:
+    """The cases of the others would follow from the difference."""
+    women = cohort.frame["sex"] == 0
+    test = cohort.frame["split"] == "test"
+    for smallest, left_out in ((0, False), (10_000, True)):
+        long, _ = cohort.evaluate(smallest_count=smallest)
+        groups = set(long[long["method"] == "Global"]["group"])
+        assert ("women" not in groups) == left_out
+    assert (women & test).any()
+
+
+def test_a_disease_that_everybody_has_or_that_comes_late_is_only_counted(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = cohort.outcomes.assign(**{"Gout before": 1.0})
+    changed["AF years"] = changed["AF years"] + 6  # after the horizon
+    changed.to_csv(tmp_path / "outcomes.csv", index=False)
+    monkeypatch.setattr(cohort, "path", tmp_path / "outcomes.csv")
+    _, curves = cohort.evaluate()
+    told = {(d["disease"], d["when"]): d for d in curves["diseases"]}
+    assert not told["Gout", "before"]["evaluated"] and not told["AF", "after"]["evaluated"]
+    assert told["AF", "after"]["counts"]["test"]["cases"] == 0
+    assert told["AF", "before"]["evaluated"]
 
 
 def test_diseases_that_nobody_has_leave_an_empty_table(cohort: Cohort) -> None:
@@ -213,8 +254,7 @@ def test_predicted_phenotypes_are_features(cohort: Cohort, tmp_path: Path) -> No
     }
     probe = tmp_path / "probe.json"
     probe.write_text(json.dumps({"ecg_whole": stored}))
-    rows = [{"label": "Global", "model": "global", "features": ["predicted"]}]
-    (row,) = table(rows).rows
+    row = config.RegressionRow(label="Global", model="global", features=["predicted"])
     assert row.group == "Whole ECG"
     visits = cohort.visits.tolist()
     (features,) = probes.features(

@@ -38,7 +38,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, d
         events[f"{name} before"] = before.positive.astype(float)
         events[f"{name} years"] = np.where(before.positive, np.nan, after.years)
         events[f"{name} event"] = np.where(before.positive, np.nan, after.event)
-        features[name] = diseases.index(name, people)[:, None]
+        features[name] = diseases.log_hazard_now(name, people)[:, None]
     events.to_csv(folder / "outcomes.csv", index=False)
     embeddings = {}
     for name, values in features.items():

@@ -99,6 +99,26 @@ def test_risk_is_the_share_of_events() -> None:
     assert risk.of_score(np.zeros(1), Before(np.ones(1, bool)), years=5)[0] == 0.5
 
 
+def test_few_validation_cases_choose_nothing() -> None:
+    """Without them, the deviance would choose the weakest ridge."""
+    seen, outcome = followed(600, effects=np.r_[0.5, np.zeros(40)])
+    unseen, others = followed(200, effects=np.r_[0.5, np.zeros(40)], seed=1)
+    free = others.of(others.event == 0)
+    model, strength = risk.choose(seen, outcome, validation=(unseen[others.event == 0], free))
+    assert strength == risk.STRENGTHS[2]
+    refitted = risk.fit(seen, outcome, strength=strength)
+    np.testing.assert_array_equal(model.coefficients, refitted.coefficients)
+
+
+def test_free_features_are_not_shrunk() -> None:
+    seen, outcome = followed(2000, effects=EFFECTS)
+    strong = risk.fit(seen, outcome, strength=10, free=1)
+    alone = risk.fit(seen[:, :1], outcome, strength=1e-6)
+    assert strong.coefficients[0] == pytest.approx(alone.coefficients[0], rel=0.05)
+    shrunk = risk.fit(seen, outcome, strength=10)
+    assert abs(shrunk.coefficients[0]) < 0.3 * abs(strong.coefficients[0])
+
+
 def test_without_cases_there_is_no_model() -> None:
     with pytest.raises(ValueError, match="nobody has the disease"):
         risk.fit(np.ones((3, 1)), Before(np.zeros(3, bool)), strength=1)

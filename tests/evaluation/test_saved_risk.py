@@ -49,9 +49,11 @@ def test_stored_models_are_those_of_the_table(
     arguments += ["--participants", files["participants.csv"], "--seed", 0]
     arguments += ["--embeddings", json.dumps({"global": {"0": str(files["global-0.npz"])}})]
     arguments += ["--models", json.dumps({"global": {"0": str(out)}})]
+    monkeypatch.setattr(saved_risk.files, "digest", lambda path: "own")
     monkeypatch.setattr(sys, "argv", ["saved_risk", *map(str, arguments)])
     saved_risk.main()
-    stored = json.loads(out.read_text())
+    assert saved_risk.read(tmp_path, digest="other") == {}
+    stored = saved_risk.read(tmp_path, digest="own")
     assert set(stored) == {"ecg", "ecg_whole"}
     assert [(entry["disease"], entry["when"]) for entry in stored["ecg"]] == [
         ("AF", "before"),

@@ -178,7 +178,7 @@ if CONFIG.outcomes.listed:
             settings=schema.dump(
                 bootstrap=CONFIG.regression.bootstrap, confidence=CONFIG.regression.confidence
             ),
-            phenotypes=schema.dump(names=PHENOTYPES),
+            phenotypes=schema.dump(names=[]),
             seed=CONFIG.seed,
             code=code_version.digest("ptacl.evaluation.saved_risk"),
             embeddings=files(EMBEDDINGS, PROBED),
@@ -215,7 +215,7 @@ if CONFIG.outcomes.listed:
             settings=schema.dump(CONFIG.regression),
             outcomes=schema.dump(CONFIG.outcomes),
             smallest=0 if SIMULATED else CONFIG.smallest_count,
-            phenotypes=schema.dump(names=PHENOTYPES),
+            phenotypes=schema.dump(names=[]),
             seed=CONFIG.seed,
             code=code_version.digest("ptacl.evaluation.outcomes"),
             embeddings=files(EMBEDDINGS, models_of(CONFIG.regression)),

@@ -1,6 +1,7 @@
 """Commands that apply a trained model to files: ptacl embed, predict and retrieve."""
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -217,12 +218,12 @@ def _evaluate(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("ptacl evaluate: interrupted; the same command continues", file=sys.stderr)
         return INTERRUPTED
-    for line in table.itertuples():
-        number = f"{line.value:7.3f} ({line.low:.3f} to {line.high:.3f})"
-        if line.statistic == "cases":
-            cases = str(line.cases).removesuffix(".0")
-            number = f"{cases} of {line.n}: too few to evaluate"
-        print(f"{line.target:28} {line.statistic:24} {number}")
+    for line in table.to_dict("records"):
+        value, low, high = (float(line[name]) for name in ("value", "low", "high"))
+        number = f"{value:7.3f} ({low:.3f} to {high:.3f})"
+        if math.isnan(value):  # only counted
+            number = f"{str(line['cases']).removesuffix('.0')} of {line['n']}: not evaluated"
+        print(f"{line['target']:28} {line['statistic']:24} {number}")
     print(f"Page: {args.out / 'evaluation.html'}")
     return USABLE
 

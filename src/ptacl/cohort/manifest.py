@@ -24,6 +24,7 @@ from ptacl.cohort.sources import Sources, list_files, locate
 
 LOG = logging.getLogger(__name__)
 
+OUTCOMES = "outcomes.csv"  # of the rule outcomes, next to the folder of embeddings
 EXCLUSION_COLUMNS = ["visit", "stage", "reason", "detail"]
 
 
@@ -214,6 +215,8 @@ def main() -> None:
         args.stores, shards=settings.shards, withdrawn=withdrawn
     )  # before anything that can fail
     withdrawal.purge_embeddings(args.embeddings, withdrawn=withdrawn)
+    if args.embeddings:
+        withdrawal.purge_outcomes(args.embeddings.parent / OUTCOMES, withdrawn=withdrawn)
     withdrawal.purge_maps(
         config.Maps.model_validate_json(args.maps).folder if args.maps else "", purged=purged
     )

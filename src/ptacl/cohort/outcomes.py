@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 
 from ptacl import config, stage
-from ptacl.cohort import date_tables, small_counts, sources, table_source
+from ptacl.cohort import date_tables, outcome_columns, small_counts, sources, table_source
 from ptacl.cohort.date_tables import CENTRE, DEATH, LOST, VISIT
 from ptacl.cohort.simulation import outcome_ceiling
 from ptacl.evaluation.discrimination import CENSORED, DIED, EVENT
@@ -149,8 +149,9 @@ def of_visits(
                 "followed": int(found["years"].notna().sum()),
                 "after": int((found["event"] == EVENT).sum()),
                 "died before it": int((found["event"] == DIED).sum()),
-                "years, median": round(float(found["years"].median()), 2),
             }
+            if found["years"].notna().any():
+                of_counts["years, median"] = round(float(found["years"].median()), 2)
         counts[disease.name] = of_counts
     return table.reset_index(), counts
 
@@ -194,11 +195,10 @@ def of_table(
     rows.index = pd.Index(rows["participant"] + "_" + rows["visit"])
     columns = []
     for disease in settings.listed:
-        kinds = ("before",) if disease.only_before else ("before", "years", "event")
-        columns += [f"{disease.name} {kind}" for kind in kinds]
+        columns += outcome_columns.names(disease.name, only_before=disease.only_before)
     if missing := [name for name in columns if name not in rows]:
         raise ValueError(f"{path}: no column {missing[0]!r}, which outcomes.diseases needs")
-    values = rows[columns].replace("", np.nan).astype(float).reindex(list(visits))
+    values = outcome_columns.read(rows, columns, path=path).reindex(list(visits))
     counts: dict[str, Any] = {"visits": len(visits)}
     for disease in settings.listed:
         of_counts = {"before": int((values[f"{disease.name} before"] == 1).sum())}
@@ -247,6 +247,9 @@ def main() -> None:
     table.to_csv(args.out, index=False, float_format="%.6g", lineterminator="\n")
     args.json.parent.mkdir(parents=True, exist_ok=True)
     hidden = small_counts.hidden(counts, least=args.smallest_count)
+    for of_disease in hidden.values():
+        if isinstance(of_disease, dict) and isinstance(of_disease.get("followed"), str):
+            of_disease.pop("years, median", None)  # of a few people
     args.json.write_text(json.dumps(hidden, indent=1) + "\n")
     LOG.info("outcomes of %d visits", len(table))
 

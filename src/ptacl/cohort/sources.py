@@ -64,9 +64,12 @@ def tables_of(simulated: Path) -> list[Path]:
 def simulation_version(summary: Mapping[str, Any]) -> str:
     """Return a hash of everything that a simulated file depends on, except its id.
 
-    This is the code version, the seed, and all settings except the number of participants.
+    This is the code version, the seed, and all settings except the number of participants and the
+    incidence of diseases, which only changes tables.
     """
-    others = {name: value for name, value in summary["settings"].items() if name != "participants"}
+    others = dict(summary["settings"])
+    for name in ("participants", "incidence"):
+        others.pop(name, None)
     text = json.dumps([summary["version"], summary["seed"], others], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

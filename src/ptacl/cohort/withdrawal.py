@@ -75,6 +75,18 @@ def purge_embeddings(folder: Path | None, *, withdrawn: Collection[str]) -> None
             path.parents[1].joinpath(EXAMPLE).unlink(missing_ok=True)
 
 
+def purge_outcomes(path: Path, *, withdrawn: Collection[str]) -> None:
+    """Delete the table of diseases if a withdrawn participant has a row.
+
+    Its rule writes it again, unless no disease is listed any more.
+    """
+    if withdrawn and path.is_file():
+        with path.open() as file:
+            held = {line.partition(",")[0].partition("_")[0] for line in file}
+        if held & set(withdrawn):
+            path.unlink()
+
+
 def purge_maps(folder: str, *, purged: int) -> None:
     """Delete the maps of stores (:mod:`ptacl.learning.maps`) if any shard was purged.
 

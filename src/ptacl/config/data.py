@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -25,7 +25,7 @@ class Simulation(Section):
             "and T onset that comes from the delay of ejection (0, 0.25 or 0.75)"
         )
     )
-    incidence: Positive = Field(
+    incidence: Annotated[float, Field(ge=0.5)] = Field(
         description=(
             "factor of the incidence of AF and HF; 1 is as in UK Biobank, where a cohort of 2,000 "
             "people has too few events"

@@ -65,8 +65,8 @@ class Outcomes(Section):
     )
     least_events: Count = Field(
         description=(
-            "test participants with a disease below which it is only counted; below 100, results "
-            "are marked as uncertain"
+            "training or test participants with a disease below which it is only counted; below "
+            "100 test participants, results are marked as uncertain"
         )
     )
     baseline: str | None = Field(

@@ -182,7 +182,11 @@ def _table(rows: Iterable[_Row]) -> str:
     lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for key, node, value in rows:
         value = node.get("default", _ABSENT) if value is _ABSENT else value
-        default = "" if value is _ABSENT or (value and _below(node)) else f"`{_text(value)}`"
+        default = (
+            ""
+            if value is _ABSENT or (value and not isinstance(value, str) and _below(node))
+            else f"`{_text(value)}`"
+        )
         cells = (f"`{key}`", _type(node), default, _meaning(node, value))
         lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
@@ -201,6 +205,8 @@ def _sentence(node: Node) -> str:
 def _known(values: dict[str, Any]) -> dict[str, tuple[Node, Any]]:
     """Return the schema and value of every setting by dotted key, including inherited ones."""
     plain = config.parse(values).model_dump(mode="json")
+    for name in ("diseases", "follow_up_ends"):  # those of the simulated cohort are filled in
+        plain["outcomes"][name] = values["outcomes"][name]
     for name, entry in values["models"].items():
         plain["models"][name]["like"] = entry.get("like")
     return {key: (node, value) for key, node, value in _keys(schema(), plain)}

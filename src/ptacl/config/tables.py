@@ -166,7 +166,8 @@ class Regression(Intervals):
 
     @model_validator(mode="after")
     def _check_references(self) -> "Regression":
-        labels = [row.label for row in self.rows if row.input == "ecg"]
+        rows = [row for row in self.rows if "predicted" not in row.features]
+        labels = [row.label for row in rows if row.input == "ecg"]
         for reference in (self.reference, *map(self.reference_of, self.rows)):
             if reference not in labels:
                 raise ValueError(

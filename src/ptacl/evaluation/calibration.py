@@ -68,7 +68,8 @@ def _logistic(x: Array, positive: Mask, *, counts: Array, start: Array, steps: i
         curvature = np.stack(
             [np.stack([weight.sum(axis=1), mixed], 1), np.stack([mixed, weight @ x**2], 1)], axis=1
         )
-        regular = np.linalg.det(curvature) > 0
+        with np.errstate(invalid="ignore"):
+            regular = np.linalg.det(curvature) > 0
         curvature[~regular] = np.eye(2)
         step = np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0]
         found = np.where(regular[:, None], found + step, np.nan)

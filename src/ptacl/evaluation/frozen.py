@@ -17,6 +17,8 @@ from ptacl.evaluation.uncertainty import Estimates
 
 Array = NDArray[np.float64]
 
+_TENTHS = 10
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -76,7 +78,6 @@ def of_disease(
     target: Target,
     *,
     counts: Array,
-    horizon: float,
     least_events: int,
     confidence: float,
 ) -> Iterator[Measured]:
@@ -86,12 +87,12 @@ def of_disease(
     """
     members, outcome = target.members["test"], target.outcomes["test"]
     num, cases = target.num("test"), target.num_cases("test")
-    if cases < least_events or cases == num:
+    if min(cases, num - cases) < least_events:
         yield Measured(name, "cases", num, cases, NOTHING, NOTHING)
         return
     scores = saved_risk.model_of(stored).score(features_nd[members])
     measured = outcome_statistics.of_scores(
-        scores, outcome, horizon=horizon, counts=counts[:, members]
+        scores, outcome, horizon=target.horizon, counts=counts[:, members]
     )
     for statistic, values in measured.items():
         home = stored["test"].get(statistic)
@@ -106,15 +107,18 @@ def share(marked: NDArray[np.bool_], *, counts: Array, confidence: float) -> Sum
     return _summary(values, num=len(marked), confidence=confidence)
 
 
-def tenths(observed: Array, predicted: Array) -> list[tuple[float, float]]:
-    """Return mean predicted and observed values of each tenth of the predicted value."""
+def tenths(observed: Array, predicted: Array, *, least: int) -> list[tuple[float, float]]:
+    """Return mean predicted and observed values by tenth of the predicted value.
+
+    With fewer people than ten times `least`, the groups are larger than a tenth.
+    """
     known = np.isfinite(observed) & np.isfinite(predicted)
     order = np.argsort(predicted[known], kind="stable")
+    num = min(_TENTHS, len(order) // least)
     found = []
-    for people in np.array_split(order, 10):
-        if len(people):
-            means = predicted[known][people].mean(), observed[known][people].mean()
-            found.append((float(means[0]), float(means[1])))
+    for people in np.array_split(order, num) if num else []:
+        means = predicted[known][people].mean(), observed[known][people].mean()
+        found.append((float(means[0]), float(means[1])))
     return found
 
 

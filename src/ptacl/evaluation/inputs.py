@@ -90,6 +90,12 @@ def read_covariates(
     return filled
 
 
+def known_columns(path: Path, names: Sequence[str], *, visits: Sequence[str]) -> list[str]:
+    """Return the columns of the participants table that have a value at any of the visits."""
+    table = participants.read(path).set_index("visit").loc[list(visits)]
+    return [name for name in names if name in table and table[name].notna().any()]
+
+
 def read_embedding(path: Path, *, array: str, visits: Sequence[str]) -> NDArray[np.float32]:
     """Read the rows (n, D) of one array in the order of `visits`.
 

@@ -22,12 +22,13 @@ When = Literal["before", "after"]
 class Target:
     """A disease before or after the visit.
 
-    members : by split, which of its participants (n,) are evaluated. outcomes : by split, the
-    outcomes of these members only.
+    horizon : years after the visit up to which it is evaluated. members : by split, which of its
+    participants (n,) are evaluated. outcomes : by split, the outcomes of these members only.
     """
 
     disease: str
     when: When
+    horizon: float
     members: Mapping[str, Mask]
     outcomes: Mapping[str, Outcome]
 
@@ -40,13 +41,27 @@ class Target:
         """Return the number of members of a split."""
         return int(self.members[split].sum())
 
+    def cases(self, split: str) -> Mask:
+        """Return which members (n,) of a split have the disease, if after, until the horizon."""
+        outcome = self.outcomes[split]
+        if isinstance(outcome, Before):
+            return outcome.positive
+        return np.asarray(outcome.cases & (outcome.years <= self.horizon))
+
     def num_cases(self, split: str) -> int:
         """Return the number of members of a split with the disease."""
-        return int(self.outcomes[split].cases.sum())
+        return int(self.cases(split).sum())
 
     def is_evaluable(self, least_events: int) -> bool:
-        """Return whether enough people of the training and test split have the disease."""
-        return min(self.num_cases("train"), self.num_cases("test")) >= least_events
+        """Return whether there are enough people with and without the disease.
+
+        Both are needed in the training and in the test split, and anybody for validation.
+        """
+        fewest = self.num("validation")
+        for split in ("train", "test"):
+            cases = self.num_cases(split)
+            fewest = min(fewest and least_events, cases, self.num(split) - cases)
+        return fewest >= least_events
 
 
 def read(
@@ -64,7 +79,7 @@ def read(
             members, outcomes = {}, {}
             for name, rows in of_split.items():
                 members[name], outcomes[name] = _outcome(rows, disease.name, when)
-            found.append(Target(disease.name, when, members, outcomes))
+            found.append(Target(disease.name, when, settings.horizon_years, members, outcomes))
     return found
 
 
@@ -74,13 +89,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--outcome-settings", required=True, help="section outcomes, as JSON")
 
 
-def of_values(values: pd.DataFrame, disease: str, when: When) -> Target:
+def of_values(values: pd.DataFrame, disease: str, when: When, *, horizon: float) -> Target:
     """Return the outcomes of one group of people, as those of a split `test`.
 
     The columns are those of :mod:`ptacl.cohort.outcomes` for the disease, NaN where unknown.
     """
     members, outcome = _outcome(values, disease, when)
-    return Target(disease, when, {"test": members}, {"test": outcome})
+    return Target(disease, when, horizon, {"test": members}, {"test": outcome})
 
 
 def times(only_before: bool) -> Sequence[When]:

@@ -10,8 +10,9 @@ Differences are taken from the reference of the row. Rows that add features to t
 are compared with the baseline instead, because the gain over what is known anyway is what counts.
 The p values of AUROC and C are adjusted for all diseases of a row.
 
-A disease with fewer test participants than `least_events` is only counted. Rows of `ecg_phases` are
-left out, because they have more features than most cohorts have people with a disease.
+A disease of fewer training or test participants than `least_events` is only counted. Rows of
+`ecg_phases` are left out, because they have more features than most cohorts have people with a
+disease.
 
 Shapes: n participants, D features, B bootstrap draws, of which the first is the sample itself.
 """
@@ -30,6 +31,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ptacl import config, seeds, stage
+from ptacl.cohort import small_counts
 from ptacl.config import Regression, RegressionRow
 from ptacl.evaluation import (
     inputs,
@@ -123,11 +125,11 @@ def evaluate(
             main, estimates = next(iter(found.statistics.items()))
             log.info("%s %s, %s: %s %.3f", row.group, row.label, name, main, estimates.value)
     lines: list[Line] = []
-    places = {row.label: i for i, row in reversed(list(enumerate(rows)))}
     for row, of_row in zip(rows, fitted, strict=True):
-        compared_with = compared_row(row, settings, table)
-        reference = fitted[places[compared_with]] if compared_with in places else of_row
-        lines += _lines(row, of_row, evaluable, (compared_with, reference), context)
+        other = compared_row(row, rows, settings, table)
+        reference = of_row if other is None else fitted[rows.index(other)]
+        label = row.label if other is None else other.label
+        lines += _lines(row, of_row, evaluable, (label, reference), context)
     curves = risk_curves.of_rows(
         [(row.group, row.label) for row in rows],
         targets,
@@ -138,15 +140,22 @@ def evaluate(
     return outcome_lines.table(lines), curves
 
 
-def compared_row(row: RegressionRow, settings: config.Outcomes, table: Regression) -> str:
-    """Return the label of the row with which a row is compared.
+def compared_row(
+    row: RegressionRow,
+    rows: Sequence[RegressionRow],
+    settings: config.Outcomes,
+    table: Regression,
+) -> RegressionRow | None:
+    """Return the row with which a row is compared, if it is among the rows.
 
-    It is the baseline if the row adds features to it.
+    It is the baseline if the row adds features to it, and otherwise an ECG row.
     """
-    for other in table.rows:
-        if other.label == settings.baseline and set(other.features) < set(row.features):
-            return other.label
-    return table.reference_of(row)
+    for other in rows:
+        adds = set(other.features) < set(row.features) and other.table in (None, row.table)
+        if other.label == settings.baseline and other.input != "ecg" and adds:
+            return other
+    label = table.reference_of(row)
+    return next((other for other in rows if other.label == label and other.input == "ecg"), None)
 
 
 def _fit(
@@ -229,6 +238,7 @@ def _by_group(
         horizon=context.settings.horizon_years,
         counts=context.counts[:, members],
     )
+    of_all_cases = target.cases("test")
     everybody = np.ones(target.num("test"), bool)
     of_all = strata.estimate(measured, fitted.scores, members=everybody, seeds=fitted.seeds)
     columns = _columns(row, fitted, target, context)
@@ -238,10 +248,12 @@ def _by_group(
         )
     for group, of_group in context.groups.items():
         people = of_group[members]
-        cases = int(outcome.of(people).cases.sum())
-        if cases < context.settings.least_events:
-            continue
-        columns |= {"n_test": int(people.sum()), "cases_test": cases}
+        cases = int((of_all_cases & people).sum())
+        others = int(of_all_cases.sum()) - cases
+        if cases < context.settings.least_events or 0 < others < context.smallest_count:
+            continue  # the others would follow from the difference
+        counted = {"n_test": int(people.sum()), "cases_test": cases}
+        columns |= small_counts.hidden(counted, least=context.smallest_count)
         estimates = strata.estimate(measured, fitted.scores, members=people, seeds=fitted.seeds)
         for name, found in estimates.items():
             yield from outcome_lines.of_statistic(

@@ -254,8 +254,10 @@ def covariates_first(
     splits: Sequence[inputs.SplitTargets],
 ) -> tuple[int, list[Array]]:
     """Return the features of each split, and the number of covariates, which come first."""
-    covariates = [name for name in row.features if name in inputs.COVARIATES]
+    named = [name for name in row.features if name in inputs.COVARIATES]
     others = [name for name in row.features if name not in inputs.COVARIATES]
+    known = inputs.known_columns(participants, named, visits=splits[0].visits)
+    covariates = known if others else named  # without any, the error names them
     parts: list[list[Array]] = []
     for names in (covariates, others):
         if names:

@@ -27,6 +27,7 @@ from ptacl.evaluation.discrimination import EVENT
 Array = NDArray[np.float64]
 
 STRENGTHS: Sequence[float] = np.geomspace(10, 0.01, 8).tolist()
+_SAFE, _LEAST_VALIDATION = STRENGTHS[2], 5
 _FREE = 100.0
 _MOST_STEPS, _TOLERANCE = 100, 1e-7
 
@@ -122,10 +123,13 @@ def choose(
     """Fit models of several strengths and return the best one with its strength.
 
     The best one has the lowest deviance for the validation participants, who are not used for the
-    fit. The first `free` features are not shrunk.
+    fit. With fewer than five cases among them, this says little, and a strong ridge is used. The
+    first `free` features are not shrunk.
     """
     scaler = _scaler(features_nd, free=free)
     seen, unseen = scaler.transform(features_nd), scaler.transform(validation[0])
+    if validation[1].cases.sum() < _LEAST_VALIDATION:
+        return fit(features_nd, outcome, strength=_SAFE, free=free), _SAFE
     fitted = [_fit(seen, outcome, strength=strength) for strength in STRENGTHS]
     deviances = [_deviance(model.score(unseen), validation[1]) for model in fitted]
     place = int(np.argmin(deviances))

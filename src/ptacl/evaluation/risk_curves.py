@@ -75,7 +75,7 @@ def tenths(
     found = []
     for people in calibration.groups(risks, num=_TENTHS):
         of_group = outcome.of(people)
-        if not len(people) or 0 < of_group.cases.sum() < least:
+        if _is_small(of_group, horizon=horizon, least=least):
             continue
         once = np.ones((1, len(people)))
         observed = calibration.observed(of_group, horizon=horizon, counts=once)
@@ -89,9 +89,18 @@ def thirds(risks: Array, outcome: risk.After, *, horizon: float, least: int) -> 
     curves: list[list[float] | None] = []
     for people in calibration.groups(risks, num=_THIRDS):
         of_group = outcome.of(people)
-        if not len(people) or 0 < of_group.cases.sum() < least:
+        if _is_small(of_group, horizon=horizon, least=least):
             curves.append(None)
             continue
         curve = discrimination.aalen_johansen(of_group.years, of_group.event, at=years)
         curves.append([round(float(value), 5) for value in curve])
     return {"years": years.round(3).tolist(), "incidence": curves}
+
+
+def _is_small(outcome: risk.Outcome, *, horizon: float, least: int) -> bool:
+    """Return whether a group has few people, or a few with or without the disease."""
+    cases, people = outcome.cases, len(outcome.cases)
+    if isinstance(outcome, risk.After):
+        cases = cases & (outcome.years <= horizon)
+    num = int(cases.sum())
+    return people < max(least, 1) or 0 < num < least or 0 < people - num < least

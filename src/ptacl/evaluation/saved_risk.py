@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptacl import config, seeds, stage
+from ptacl import config, files, seeds, stage
 from ptacl.evaluation import inputs, outcome_statistics, outcome_targets, risk, uncertainty
 from ptacl.evaluation.outcome_targets import Target
 from ptacl.evaluation.risk import RiskModel
@@ -62,6 +62,19 @@ def fit(
         "intercept": model.intercept,
         "test": measured,
     }
+
+
+def read(folder: Path, *, digest: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the stored models by modality.
+
+    There are none if the file is missing, or if it belongs to other weights than those of the
+    digest (:func:`ptacl.models.weights.digest`): it is not written again without diseases.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return {}
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    return dict(stored["diseases"]) if stored["weights"] == digest else {}
 
 
 def model_of(stored: Mapping[str, Any]) -> RiskModel:
@@ -145,7 +158,8 @@ def main() -> None:
                 counts=counts,
                 seed=model_seed,
             )
-            path.write_text(json.dumps(found, sort_keys=True) + "\n")
+            stored = {"weights": files.digest(path.parent / files.WEIGHTS), "diseases": found}
+            path.write_text(json.dumps(stored, sort_keys=True) + "\n")
     log.info("wrote models of %d diseases", len(evaluable))
 
 

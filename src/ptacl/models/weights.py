@@ -3,7 +3,6 @@
 No pickle is ever written or read.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,7 +19,7 @@ from ptacl.ecg.zscore import Zscore
 from ptacl.models import build, card, heads, parts
 from ptacl.models.build import AnyEncoder
 
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+WEIGHTS, CONFIG, CARD = files.WEIGHTS, "config.json", "README.md"
 FORMAT = "ptacl-model-3"
 PROJECTOR = "_projector"  # ends the names of modules that map pooled tokens to a shared space
 Part = TypeVar("Part", bound=nn.Module)
@@ -122,7 +121,7 @@ def projectors(modules: Mapping[str, nn.Module]) -> dict[str, parts.Description]
 
 def digest(folder: Path) -> str:
     """Return a hash of the weights of a model folder, which identifies the model."""
-    return hashlib.sha256((Path(folder) / WEIGHTS).read_bytes()).hexdigest()
+    return files.digest(Path(folder) / WEIGHTS)
 
 
 def modules_of(folder: Path) -> list[str]:

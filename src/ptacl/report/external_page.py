@@ -35,6 +35,7 @@ def render(
     """
     targets = [name for name in dict.fromkeys(table["target"]) if name]
     outside = table[table["statistic"] == "out_of_distribution"].iloc[0]
+    share = 100 * float(outside["value"])
     return (
         templates.environment()
         .get_template("external.html")
@@ -46,7 +47,8 @@ def render(
             num=int(outside["n"]),
             notes=notes,
             confidence=f"{100 * confidence:g}",
-            outside=cells.number(100 * outside["value"], digits=1),
+            outside=cells.number(share, digits=1) if math.isfinite(share) else "",
+            few_outside=outside["cases"],
             outside_ends=[cells.number(100 * outside[name], digits=1) for name in ("low", "high")],
             tables=list(_tables(table[table["target"] != ""])),
             panels=_panels(table),

@@ -67,13 +67,23 @@ def log_hazards(causes: Causes) -> dict[str, Array]:
     return {name: np.asarray(eta) for name, eta in etas.items()}
 
 
-def index(name: str, causes: Causes) -> Array:
-    """Return the log hazard relative to that of a mean person of 64 years, with the effect of age.
+def log_hazard_now(name: str, causes: Causes) -> Array:
+    """Return the log hazard at the visit, relative to that of a mean person of 64 years.
 
-    This is what a perfect model of the outcome would know about a person at the visit.
+    This is what a perfect model of a disease after the visit would know.
     """
     _, slope = _RATES[name]
     return np.asarray(log_hazards(causes)[name] + slope * (causes.age - _MEAN_AGE))
+
+
+def log_hazard_so_far(name: str, causes: Causes) -> Array:
+    """Return the logarithm of the cumulative hazard until the visit, up to a constant.
+
+    This is what a perfect model of a disease before the visit would know.
+    """
+    _, slope = _RATES[name]
+    passed = np.exp(slope * (causes.age - _MEAN_AGE)) - np.exp(slope * (_START_AGE - _MEAN_AGE))
+    return np.asarray(log_hazards(causes)[name] + np.log(passed))
 
 
 def onset_ages(

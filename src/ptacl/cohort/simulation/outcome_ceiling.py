@@ -41,7 +41,10 @@ def ceiling(simulation: config.Simulation, outcomes: config.Outcomes, *, seed: i
         name = disease.name
         if disease.fields != [diseases.FIELDS.get(name)]:
             continue
-        truth = diseases.index(name, population)
+        truth = {
+            "before": diseases.log_hazard_so_far(name, population),
+            "after": diseases.log_hazard_now(name, population),
+        }
         before, after = outcomes_of(onsets[name] - population.age, died=died, end=end)
         people = {"before": np.arange(_PERSONS), "after": np.flatnonzero(~before.positive)}
         known: dict[str, risk.Outcome] = {"before": before, "after": after}
@@ -49,7 +52,7 @@ def ceiling(simulation: config.Simulation, outcomes: config.Outcomes, *, seed: i
         for when in ("before",) if disease.only_before else ("before", "after"):
             chosen, horizon = people[when], outcomes.horizon_years
             outcome = known[when].of(chosen)
-            values = {"truth": _measured(truth[chosen], outcome, horizon_years=horizon)}
+            values = {"truth": _measured(truth[when][chosen], outcome, horizon_years=horizon)}
             for features, x in seen.items():
                 values[features] = _held_out(x[chosen], outcome, horizon_years=horizon)
             found[name][when] = values
