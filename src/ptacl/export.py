@@ -51,9 +51,9 @@ def export(run: Path, *, model: str, out: Path, arrays: Sequence[str] = ()) -> t
     facts = participants.read(private / "participants.csv").set_index("visit", drop=False)
     rows = [i for i, visit in enumerate(visits) if visit in facts.index]
     facts = facts.loc[[visits[i] for i in rows], list(participants.FACTS)].reset_index(drop=True)
-    columns = {
-        f"{name}_{k}": of[rows, k] for name, of in values.items() for k in range(of.shape[1])
-    }
+    columns: dict[str, np.ndarray] = {}
+    for name, of in values.items():
+        columns |= {f"{name}_{k}": of[rows, k] for k in range(of.shape[1])}
     table = pa.Table.from_pandas(
         pd.concat([facts, pd.DataFrame(columns)], axis=1), preserve_index=False
     )

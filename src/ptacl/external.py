@@ -5,6 +5,7 @@ The model embeds the files of a table (:mod:`ptacl.external_cohort`), and its sa
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def evaluate(
     Raises
     ------
     ValueError
-        The model has no probe of this modality, or the table lacks what is needed.
+        The model has no probe of this modality, or the table lacks a column.
     """
     settings = settings or Settings()
     if used(modality) not in model.probes:
@@ -90,7 +91,7 @@ def evaluate(
     probe = model.probes[used(modality)]
     risks = model.risks.get(used(modality), [])
     known = _known_columns(table, probe, risks)
-    outcome_names = [name for stored in risks for name in _outcome_columns(stored)]
+    outcome_names = chain.from_iterable(map(_outcome_columns, risks))
     cohort = external_cohort.embed(
         model,
         table,
@@ -141,7 +142,7 @@ def _known_columns(
     names = [phenotype["name"] for phenotype in probe["phenotypes"]]
     diseases = [_outcome_columns(stored) for stored in risks]
     if columns.isdisjoint(names) and not any(columns.issuperset(group) for group in diseases):
-        known = ", ".join([*names, *(name for group in diseases for name in group)])
+        known = ", ".join([*names, *dict.fromkeys(chain.from_iterable(diseases))])
         raise ValueError(f"{table}: no column that this model predicts; it predicts {known}")
     return columns
 

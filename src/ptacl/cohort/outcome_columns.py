@@ -24,9 +24,9 @@ def names(disease: str, *, only_before: bool) -> list[str]:
 def read(rows: pd.DataFrame, columns: Sequence[str], *, path: Path) -> pd.DataFrame:
     """Read columns of diseases from cells of the table as text.
 
-    Cells that are no numbers count as missing. People with the disease before the visit, or without
-    any time after it, are not followed: their years and event are NaN. Raises ValueError for a
-    value that is no code.
+    Cells without a number count as missing. People with the disease before the visit, or without
+    any time after it, are not followed: their years and event are NaN. Raises ValueError for
+    other codes.
     """
     values = pd.DataFrame(index=rows.index)
     for name in columns:

@@ -23,6 +23,7 @@ import argparse
 import json
 import logging
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -232,7 +233,7 @@ def main() -> None:
         table, counts = of_table(visits, args.table, settings)
     else:
         tables = args.tables or sources.tables_of(args.simulated)
-        fields = {field for disease in settings.listed for field in disease.fields}
+        fields = set(chain.from_iterable(disease.fields for disease in settings.listed))
         dates = date_tables.read(tables, fields=fields)
         table, counts = of_visits(visits, dates, settings)
         counts["cells that are no date"] = dates.unreadable

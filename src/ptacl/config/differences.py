@@ -22,8 +22,9 @@ def differences(values: dict[str, Any], first: str, second: str) -> str:
         texts = [json.dumps(of[key]) if key in of else "-" for of in flat]
         if texts[0] != texts[1]:
             rows.append((key, texts[0], texts[1]))
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    return "\n".join(f"{a:{widths[0]}}  {b:{widths[1]}}  {c}".rstrip() for a, b, c in rows)
+    wide = max(len(row[0]) for row in rows)
+    wide_too = max(len(row[1]) for row in rows)
+    return "\n".join(f"{a:{wide}}  {b:{wide_too}}  {c}".rstrip() for a, b, c in rows)
 
 
 def _leaves(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -73,7 +73,7 @@ def _share_by_rank(
 ) -> Array:
     """Return the share (B,) if the weights (n,) of a pair only depend on the other participant.
 
-    Each case then needs the weight of all others below its score, which is a cumulative sum.
+    Each case then needs the weight of all people below its score, which is a cumulative sum.
     """
     order = np.argsort(scores, kind="stable")
     ordered = scores[order]

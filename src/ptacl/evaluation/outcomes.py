@@ -7,7 +7,7 @@ disease before the visit are AUROC, average precision, observed/expected, calibr
 Brier score; after it, Uno's C and AUROC up to the horizon, and observed/expected.
 
 Differences are taken from the reference of the row. Rows that add features to those of the baseline
-are compared with the baseline instead, because the gain over what is known anyway is what counts.
+are compared with the baseline instead, because the gain over known facts counts.
 The p values of AUROC and C are adjusted for all diseases of a row.
 
 A disease of fewer training or test participants than `least_events` is only counted. Rows of
@@ -130,10 +130,13 @@ def evaluate(
         reference = of_row if other is None else fitted[rows.index(other)]
         label = row.label if other is None else other.label
         lines += _lines(row, of_row, evaluable, (label, reference), context)
+    scores = []
+    for of_row in fitted:
+        scores.append({name: one.scores for name, one in of_row.items()})
     curves = risk_curves.of_rows(
         [(row.group, row.label) for row in rows],
         targets,
-        scores=[{name: one.scores for name, one in of_row.items()} for of_row in fitted],
+        scores=scores,
         settings=settings,
         smallest_count=smallest_count,
     )

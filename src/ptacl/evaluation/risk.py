@@ -7,8 +7,8 @@ Death ends the follow-up, so the hazard is cause-specific.
 
 Features are standardised by the training participants. The strength of the ridge is in units of
 events: a strength of 1 weighs the squared coefficients like all events together. The first features
-can be free of it: what is known of a person anyway must not be shrunk because an embedding is next
-to it.
+can be free of it, such as sex and age: their effects must not shrink because an embedding is next
+to them.
 
 Shapes: n participants, D features.
 """

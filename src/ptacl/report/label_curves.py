@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import chain
 
 import pandas as pd
 
@@ -54,7 +55,7 @@ def read(table: pd.DataFrame) -> LabelCurves:
             by_fraction[float(line["fraction"])] = Summary(*numbers)
         curves.append(Curve(str(group), str(method), by_fraction))
     groups = dict.fromkeys([*comparison.GROUPS, *(curve.group for curve in curves)])
-    values = [s for curve in curves for s in curve.by_fraction.values()]
+    values = list(chain.from_iterable(curve.by_fraction.values() for curve in curves))
     high = max((s.high for s in values if math.isfinite(s.high)), default=1.0)
     low = min((s.low for s in values if math.isfinite(s.low)), default=0.0)
     limits = (max(_FLOOR, min(0.0, low)), max(0.1, min(1.0, high + 0.02)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import pandas as pd
@@ -18,8 +19,8 @@ class Disease:
     """A disease before or after the visit.
 
     counts : people and cases by split; small ones are texts. statistics : names of the columns.
-    rows : the numbers of each method, none if there are too few cases. ceiling : what can be known
-    at best, by what is seen; only for simulated cohorts.
+    rows : the numbers of each method, none if there are too few cases. ceiling : the
+    best value of the main statistic by the features that a model sees; only for simulated cohorts.
     """
 
     name: str
@@ -126,14 +127,19 @@ def _sentence(disease: Disease, horizon: float) -> str:
 def _gains(disease: Disease) -> list[MethodRow]:
     """Return the rows that add an embedding to clinical features."""
     clinical = {row.method for row in disease.rows if row.group == "Clinical"}
-    return [row for row in disease.rows if row.reference in clinical and row.group != "Clinical"]
+    found = []
+    for row in disease.rows:
+        measured = row.difference is not None and row.difference.measured
+        if measured and row.reference in clinical and row.group != "Clinical":
+            found.append(row)
+    return found
 
 
 def _method_of_curves(diseases: Sequence[Disease]) -> str:
     """Return the first method that adds an embedding to clinical features, or else the first."""
-    adding = [row.method for disease in diseases for row in _gains(disease)]
-    others = [row.method for disease in diseases for row in disease.rows]
-    return next(iter([*adding, *others]), "")
+    adding = chain.from_iterable(_gains(disease) for disease in diseases)
+    every = chain.from_iterable(disease.rows for disease in diseases)
+    return next((row.method for row in chain(adding, every)), "")
 
 
 def _curves(measured: Mapping[str, Any], method: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from html import escape
+from itertools import chain
 
 from ptacl.report import figures
 from ptacl.report.cells import number
@@ -47,7 +48,7 @@ def calibration(tenths: Sequence[tuple[float, float]], *, title: str, percent: b
     Risks are in percent, and their axes start at zero.
     """
     end = figures.WIDTH - _RIGHT
-    values = [value for pair in tenths for value in pair] or [0.01]
+    values = list(chain.from_iterable(tenths)) or [0.01]
     highest, lowest = max(values), 0.0 if percent else min(values)
     margin = 0.05 * (highest - lowest) or 1.0
     first, last = lowest - (0.0 if percent else margin), highest + margin
