@@ -93,7 +93,7 @@ benchmark-run: $(VENV)/.run
 	    --configfile $(ROWS) $(SIZES) \
 	    --config seed=$$seed "seeds=[$$seed]" "simulation={timing: $(TIMING)}" || exit 1; \
 	done
-	$(BIN)/python benchmarks/cohorts.py $(COHORTS:%=$(OF_TIMING)/%) $(PAIRS) --out $(OF_TIMING)/$(notdir $(lastword $(ROWS:.yaml=.csv)))
+	$(BIN)/python benchmarks/cohorts.py $(COHORTS:%=$(OF_TIMING)/%) $(PAIRS) --keep $(OF_TIMING)/kept --out $(OF_TIMING)/$(notdir $(lastword $(ROWS:.yaml=.csv)))
 
 benchmark: $(VENV)/.test
 	PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks

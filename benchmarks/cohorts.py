@@ -33,6 +33,7 @@ from ptacl.report.comparison import RANDOM
 ROOT = Path(__file__).resolve().parents[1]
 R2 = "mean R²"
 Value = tuple[str, str, float, str]  # method, statistic, value, reference of the method
+_COLUMNS = ["method", "statistic", "value", "reference"]
 
 
 def results(run: Path) -> Iterator[Value]:
@@ -78,6 +79,19 @@ def learned(run: Path, *, titles: Mapping[str, str]) -> Iterator[Value]:
             share = collapse.learned(kept, "local", floors)
             name = folder.name.rpartition("-")[0]
             yield titles.get(name, name), "share of the local loss learned", share, ""
+
+
+def keep(values: Sequence[Value], path: Path) -> None:
+    """Write the numbers of a run."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pd.DataFrame(values, columns=_COLUMNS)
+    table.to_csv(path, index=False, float_format="%.6g")
+
+
+def kept(path: Path) -> list[Value]:
+    """Read the numbers of a run that :func:`keep` wrote."""
+    table = pd.read_csv(path).fillna({"reference": ""})
+    return list(table[_COLUMNS].itertuples(index=False, name=None))
 
 
 def of_regression(table: pd.DataFrame) -> Iterator[Value]:
@@ -185,7 +199,13 @@ def main() -> None:
         nargs="+",
         type=Path,
         metavar="FOLDER",
-        help="folders of finished runs, one per cohort",
+        help="folders of finished runs, one per cohort, or files that --keep wrote",
+    )
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FOLDER",
+        help="also write the numbers of each run into a file of its own, which replaces the run",
     )
     parser.add_argument(
         "--pair",
@@ -206,8 +226,11 @@ def main() -> None:
         "--out", type=Path, metavar="CSV", help="table to write (default: the screen)"
     )
     arguments = parser.parse_args()
-    runs = [run for run in arguments.runs if (run / "results/report.html").exists()]
-    if len(runs) < 2:
+    runs = []
+    for run in arguments.runs:
+        if run.is_file() or (run / "results/report.html").exists():
+            runs.append(run)
+    if len(runs) < 2 and not (runs and arguments.keep):
         parser.error(
             f"{len(runs)} of {len(arguments.runs)} runs are finished, but at least two are needed"
         )
@@ -215,7 +238,10 @@ def main() -> None:
         settings = config.stack(ROOT / "config.yaml", *arguments.validation)
         of_runs = [list(choice(run, settings)) for run in runs]
     else:
-        of_runs = [list(results(run)) for run in runs]
+        of_runs = [kept(run) if run.is_file() else list(results(run)) for run in runs]
+    if arguments.keep:
+        for run, values in zip(runs, of_runs, strict=True):
+            keep(values, arguments.keep / f"{run.stem}.csv")
     table = summary(of_runs, arguments.pair)
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)

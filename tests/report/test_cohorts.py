@@ -98,6 +98,20 @@ def test_any_two_methods_can_be_compared(runs: list[Path], tmp_path: Path) -> No
     assert lines["MAE"] == pytest.approx(lines[""] - table.loc["MAE", "value"].iloc[0], abs=1e-5)
 
 
+def test_kept_numbers_replace_their_runs(runs: list[Path], tmp_path: Path) -> None:
+    program = [sys.executable, str(ROOT / "benchmarks/cohorts.py")]
+    whole = [*map(str, runs[:3]), "--out", str(tmp_path / "runs.csv")]
+    subprocess.run([*program, *whole, "--keep", str(tmp_path / "kept")], check=True)
+    files = [str(tmp_path / "kept" / f"{seed}.csv") for seed in range(3)]
+    mixed = [files[0], str(runs[1]), files[2], "--out", str(tmp_path / "kept.csv")]
+    subprocess.run([*program, *mixed], check=True)
+    assert len(list((tmp_path / "kept").iterdir())) == 3
+    found, expected = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("kept", "runs"))
+    columns = ["method", "statistic", "reference", "cohorts"]
+    pd.testing.assert_frame_equal(found[columns], expected[columns])
+    np.testing.assert_allclose(found["value"], expected["value"], rtol=1e-4, atol=1e-5)
+
+
 def test_one_finished_run_is_too_few(runs: list[Path]) -> None:
     command = [sys.executable, str(ROOT / "benchmarks/cohorts.py"), str(runs[0]), str(runs[3])]
     run = subprocess.run(command, capture_output=True, text=True)
