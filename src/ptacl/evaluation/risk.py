@@ -26,7 +26,7 @@ from ptacl.evaluation.discrimination import EVENT
 
 Array = NDArray[np.float64]
 
-STRENGTHS: Sequence[float] = np.geomspace(10, 0.01, 8).tolist()
+STRENGTHS: Sequence[float] = np.geomspace(100, 0.01, 8).tolist()
 _SAFE, _LEAST_VALIDATION = STRENGTHS[2], 5
 _FREE = 100.0
 _MOST_STEPS, _TOLERANCE = 100, 1e-7
