@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -113,22 +114,13 @@ def embed(
         )
     waiting = [part for part in parts if not part.table.is_file()]
     done = sum(len(part.files) for part in parts) - sum(len(part.files) for part in waiting)
-    threads = 1 if processes > 1 else torch.get_num_threads()
-    with (
-        tqdm(total=len(files), initial=done, desc=modality.upper(), unit="file") as bar,
-        ProcessPoolExecutor(processes, get_context("spawn")) as pool,
-    ):
-        write = partial(
-            _write, model.folder, modality=modality, device=str(model.device), threads=threads
-        )
-        running = {pool.submit(write, part): part for part in waiting}
-        try:
-            for finished in as_completed(running):
-                finished.result()
-                bar.update(len(running[finished].files))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with tqdm(total=len(files), initial=done, desc=modality.upper(), unit="file") as bar:
+        if processes == 1:
+            for part in waiting:
+                _write(model, part, modality=modality)
+                bar.update(len(part.files))
+        else:
+            _in_processes(model, waiting, modality=modality, processes=processes, bar=bar)
     table = pd.concat([pd.read_parquet(part.table) for part in parts], ignore_index=True)
     with whole(out) as place:
         if out.suffix == ".parquet":
@@ -159,9 +151,29 @@ def _model(folder: Path, device: str) -> Model:
     return Model.load(folder, device=device)
 
 
-def _write(folder: Path, part: _Part, *, modality: Modality, device: str, threads: int) -> None:
-    """Embed the files of one part, in a process of its own."""
-    torch.set_num_threads(threads)
-    table = _model(folder, device).embed(part.files, modality=modality).reset_index()
+def _in_processes(
+    model: Model, parts: Sequence[_Part], *, modality: Modality, processes: int, bar: Any
+) -> None:
+    """Embed the parts in several processes, each with one thread."""
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        write = partial(_load_and_write, model.folder, str(model.device), modality=modality)
+        running = {pool.submit(write, part): part for part in parts}
+        try:
+            for finished in as_completed(running):
+                finished.result()
+                bar.update(len(running[finished].files))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _load_and_write(folder: Path, device: str, part: _Part, *, modality: Modality) -> None:
+    """Embed the files of one part in a process that loads the model once."""
+    torch.set_num_threads(1)
+    _write(_model(folder, device), part, modality=modality)
+
+
+def _write(model: Model, part: _Part, *, modality: Modality) -> None:
+    table = model.embed(part.files, modality=modality).reset_index()
     with whole(part.table) as place:
         table.to_parquet(place, index=False)

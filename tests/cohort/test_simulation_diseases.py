@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ptacl import config
 from ptacl.cohort import date_tables, outcomes
-from ptacl.cohort.simulation import causes, diseases, outcome_ceiling, tables
+from ptacl.cohort.simulation import causes, diseases, tables
 from ptacl.config import SIMULATED_DISEASES, SIMULATED_ENDS, Outcomes
 
 NUM = 20_000
@@ -68,20 +67,6 @@ def test_onset_follows_the_clock(population: causes.Causes) -> None:
     assert passed.mean() == pytest.approx(1, abs=0.03) and passed.std() == pytest.approx(
         1, abs=0.05
     )
-
-
-def test_an_ecg_adds_to_demographics_only_because_of_the_atria() -> None:
-    settings = Outcomes(
-        diseases=[SIMULATED_DISEASES[0]],
-        follow_up_ends=SIMULATED_ENDS,
-        horizon_years=5,
-        least_events=20,
-        baseline=None,
-    )
-    simulation = config.load("config.yaml").simulation
-    found = outcome_ceiling.ceiling(simulation, settings, seed=0)["AF"]
-    for values in found.values():
-        assert 0.55 < values["ECG"] < values["ECG + demographics"] < values["truth"] < 0.85
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from ptacl.evaluation.discrimination import CENSORED, DIED, EVENT
 _PERSONS = 60_000  # half to fit and half to score; the standard error of a rare disease is 0.01
 _FOLLOW_UP_YEARS = (2.0, 8.5)
 _STRENGTH = 1e-3
+_MOST_CASES = 1000  # of the people who are scored; the number of pairs grows with it
 
 Ceiling = dict[str, dict[str, dict[str, float]]]
 
@@ -76,6 +77,8 @@ def _held_out(features: Array, outcome: risk.Outcome, *, horizon_years: float) -
 
 
 def _measured(scores: Array, outcome: risk.Outcome, *, horizon_years: float) -> float:
+    enough = int(np.searchsorted(np.cumsum(outcome.cases), _MOST_CASES)) + 1
+    scores, outcome = scores[:enough], outcome.of(np.arange(len(scores)) < enough)
     once = np.ones((1, len(scores)))
     if isinstance(outcome, risk.Before):
         value = discrimination.auroc(scores, outcome.positive, counts=once)
