@@ -35,9 +35,10 @@ rows: $(VENV)/.run
 	$(SNAKEMAKE) --configfile workflow/config/rows.yaml
 	@echo "Report: $(CURDIR)/results/report.html"
 
+# Tests run next to each other, and small matrix products in several threads would wait for them.
 test: $(VENV)/.test $(VENV)/.dx
 	sh tests/system.sh
-	PATH="$(CURDIR)/$(BIN):$$PATH" pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	PATH="$(CURDIR)/$(BIN):$$PATH" OPENBLAS_NUM_THREADS=1 pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # tests marked slow: the long campaign of faults (kills at random times, a full disk as root, a
 # memory limit, a platform that takes its worker away) and real compilation
