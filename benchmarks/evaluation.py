@@ -12,7 +12,8 @@ from common import Row, in_turns, rate, seconds
 from lifelines import CoxPHFitter
 from sklearn.linear_model import LinearRegression
 
-from ptacl.evaluation import discrimination, probes, ranking, retrieval, risk, uncertainty
+from ptacl.disease import discrimination, risk
+from ptacl.evaluation import probes, ranking, retrieval, uncertainty
 
 TEST, TRAIN, LARGE, WIDTH, PHENOTYPES, KS, DRAWS = (
     5991,

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from ptacl import external_cohort, prediction, seeds
 from ptacl.cohort import csv_tables, small_counts, table_source
-from ptacl.evaluation import frozen, outcome_targets, risk, risk_curves, saved_risk, uncertainty
+from ptacl.disease import risk
+from ptacl.evaluation import frozen, outcome_targets, risk_curves, saved_risk, uncertainty
 from ptacl.evaluation.frozen import Measured
 from ptacl.evaluation.inputs import used
 from ptacl.evaluation.outcome_targets import Target
@@ -215,13 +216,13 @@ def _curve_of_risk(
     settings: Settings,
 ) -> dict[str, list[tuple[float, float]]]:
     """Return calibration by tenth of a disease with enough cases."""
-    if target.num_cases("test") < settings.least_events:
+    if not target.is_measurable("test", settings.least_events):
         return {}
-    horizon = float(stored["years"] or 0)
     scores = saved_risk.model_of(stored).score(cohort.features[target.members["test"]])
     outcome = target.outcomes["test"]
+    horizon, least = target.horizon, settings.smallest_count
     risks = risk.of_score(scores, outcome, years=horizon)
-    points = risk_curves.tenths(risks, outcome, horizon=horizon, least=settings.smallest_count)
+    points = risk_curves.tenths(risks, outcome, horizon=horizon, least=least)
     return {name: [(point["predicted"], point["observed"]) for point in points]}
 
 

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ptacl import many, prediction
+from ptacl import many
 from ptacl.cohort import csv_tables, outcome_columns, table_source
+from ptacl.evaluation import probes, saved_probe
 from ptacl.evaluation.inputs import used
 from ptacl.inference import Modality, Model
 
@@ -70,7 +71,7 @@ def embed(
     private.mkdir(parents=True, exist_ok=True)
     embedded = many.embed(
         model, files, modality=modality, out=private / "embeddings.parquet", processes=processes
-    ).set_index("input")
+    ).drop(columns="input")
     # The first part of a reason is its kind, and the second part belongs to one file.
     reasons = Counter(text.partition(":")[0] for text in embedded["reason"] if text)
     rows["usable"] = (embedded["reason"] == "").to_numpy()
@@ -85,16 +86,14 @@ def embed(
             f"{LEAST_PEOPLE} are needed"
         )
     chosen = embedded.iloc[kept["row"].to_numpy()]
+    features = chosen.drop(columns="reason").to_numpy(np.float64)
     stored = model.probes[used(modality)]
-    predicted = prediction.table(chosen, probe=stored, risks=[])
-    by_phenotype = predicted.pivot_table(index="input", columns="phenotype", values="value")
-    outside = predicted.groupby("input")["out_of_distribution"].first()
-    names = chosen.index
+    probe, names = probes.of_json(stored)
     return Cohort(
         kept,
         outcomes.iloc[kept["row"].to_numpy()],
-        chosen.drop(columns="reason").to_numpy(np.float64),
-        by_phenotype.loc[names],
-        outside.loc[names].to_numpy(bool),
+        features,
+        pd.DataFrame(probe.predict(features), columns=names),
+        saved_probe.is_outside(features, stored=stored),
         reasons,
     )

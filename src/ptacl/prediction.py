@@ -31,10 +31,9 @@ def table(
         As :meth:`ptacl.Model.predict` describes it.
     """
     features = embedded.drop(columns="reason").to_numpy(np.float64)
-    distance = saved_probe.distance(
-        features, mean=np.array(probe["mean"]), precision=np.array(probe["precision"])
-    )
-    outside = pd.Series(distance > probe["limit"], dtype="boolean").mask(np.isnan(distance))
+    usable = np.isfinite(features).all(axis=1)
+    outside = pd.Series(saved_probe.is_outside(features, stored=probe), dtype="boolean")
+    outside = outside.where(usable)
     of_phenotypes, names = probes.of_json(probe)
     residuals = np.array([phenotype["residual"] for phenotype in probe["phenotypes"]])
     values = of_phenotypes.predict(features)

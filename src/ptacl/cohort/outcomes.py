@@ -34,7 +34,7 @@ from ptacl import config, stage
 from ptacl.cohort import date_tables, outcome_columns, small_counts, sources, table_source
 from ptacl.cohort.date_tables import CENTRE, DEATH, LOST, VISIT
 from ptacl.cohort.simulation import outcome_ceiling
-from ptacl.evaluation.discrimination import CENSORED, DIED, EVENT
+from ptacl.disease.discrimination import CENSORED, DIED, EVENT
 from ptacl.participants import read as read_participants
 
 LOG = logging.getLogger(__name__)

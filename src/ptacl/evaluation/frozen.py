@@ -87,7 +87,7 @@ def of_disease(
     """
     members, outcome = target.members["test"], target.outcomes["test"]
     num, cases = target.num("test"), target.num_cases("test")
-    if min(cases, num - cases) < least_events:
+    if not target.is_measurable("test", least_events):
         yield Measured(name, "cases", num, cases, NOTHING, NOTHING)
         return
     scores = saved_risk.model_of(stored).score(features_nd[members])

@@ -100,11 +100,7 @@ def evaluate(
     left_out = {inputs.PHASES, inputs.PREDICTED}
     rows = [row for row in table.rows if row.features and left_out.isdisjoint(row.features)]
     draws = _draws(settings, train)
-    counts = uncertainty.draw_counts(
-        len(test.visits),
-        draws=table.bootstrap,
-        generator=seeds.generator(seed, "bootstrap", "regression"),
-    )
+    counts = uncertainty.shared_counts(len(test.visits), draws=table.bootstrap, seed=seed)
     found: dict[tuple[int, float], Estimates] = {}
     for i, row in enumerate(rows):
         of_row = _of_row(

@@ -6,7 +6,7 @@ Shapes: n participants, B bootstrap draws, of which the first is the sample itse
 import numpy as np
 from numpy.typing import NDArray
 
-from ptacl.evaluation import calibration, discrimination, risk
+from ptacl.disease import calibration, discrimination, risk
 from ptacl.evaluation.summary import RANKINGS
 
 Array = NDArray[np.float64]

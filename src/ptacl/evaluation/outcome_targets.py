@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ptacl.config import Outcomes
+from ptacl.disease.risk import After, Before, Outcome
 from ptacl.evaluation import inputs
-from ptacl.evaluation.risk import After, Before, Outcome
 
 Mask = NDArray[np.bool_]
 When = Literal["before", "after"]
@@ -57,11 +57,13 @@ class Target:
 
         Both are needed in the training and in the test split, and anybody for validation.
         """
-        fewest = self.num("validation")
-        for split in ("train", "test"):
-            cases = self.num_cases(split)
-            fewest = min(fewest and least_events, cases, self.num(split) - cases)
-        return fewest >= least_events
+        enough = all(self.is_measurable(split, least_events) for split in ("train", "test"))
+        return enough and self.num("validation") > 0
+
+    def is_measurable(self, split: str, least_events: int) -> bool:
+        """Return whether enough members of a split have the disease, and enough have not."""
+        cases = self.num_cases(split)
+        return min(cases, self.num(split) - cases) >= least_events
 
 
 def read(

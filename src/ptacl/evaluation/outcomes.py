@@ -1,7 +1,7 @@
 """Evaluate how well embeddings and other features tell diseases, before and after the visit.
 
 Every row of Table 2 that has features is evaluated, by the linear models of
-:mod:`ptacl.evaluation.risk`. They are fitted on the training participants, and their strength is
+:mod:`ptacl.disease.risk`. They are fitted on the training participants, and their strength is
 chosen with the validation participants; sex, age, height and weight are not shrunk. Statistics of a
 disease before the visit are AUROC, average precision, observed/expected, calibration slope and
 Brier score; after it, Uno's C and AUROC up to the horizon, and observed/expected.
@@ -30,9 +30,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ptacl import config, seeds, stage
+from ptacl import config, stage
 from ptacl.cohort import small_counts
 from ptacl.config import Regression, RegressionRow
+from ptacl.disease import risk
 from ptacl.evaluation import (
     inputs,
     outcome_lines,
@@ -40,7 +41,6 @@ from ptacl.evaluation import (
     outcome_targets,
     probes,
     results,
-    risk,
     risk_curves,
     strata,
     uncertainty,
@@ -101,8 +101,7 @@ def evaluate(
     """
     splits = inputs.read_splits(participants)
     test_visits = splits["test"].visits
-    generator = seeds.generator(seed, "bootstrap", "regression")
-    counts = uncertainty.draw_counts(len(test_visits), draws=table.bootstrap, generator=generator)
+    counts = uncertainty.shared_counts(len(test_visits), draws=table.bootstrap, seed=seed)
     groups = strata.read(participants, visits=test_visits)
     context = _Context(settings, table, counts, groups, smallest_count)
     targets = outcome_targets.read(outcomes, settings=settings, splits=splits)

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ptacl import seeds, stage
+from ptacl import stage
 from ptacl.config import Regression, RegressionRow
 from ptacl.evaluation import inputs, results, strata, summary, uncertainty
 from ptacl.evaluation.probes import predict, r2
@@ -56,10 +56,7 @@ def evaluate(
         for role, name in names_of_splits.items()
     }
     train, test = splits["train"], splits["test"]
-    generator = seeds.generator(seed, "bootstrap", "regression")
-    counts = uncertainty.draw_counts(
-        len(test.visits), draws=settings.bootstrap, generator=generator
-    )
+    counts = uncertainty.shared_counts(len(test.visits), draws=settings.bootstrap, seed=seed)
     groups = strata.read(participants, visits=test.visits)
     names = [*phenotypes, summary.MEAN]
     rows = [row for row in settings.rows if inputs.PREDICTED not in row.features]

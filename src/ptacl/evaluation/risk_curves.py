@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ptacl import config
 from ptacl.cohort import small_counts
-from ptacl.evaluation import calibration, discrimination, risk
+from ptacl.disease import calibration, discrimination, risk
 from ptacl.evaluation.outcome_targets import Target
 
 Array = NDArray[np.float64]

@@ -16,13 +16,13 @@ All of these are aggregates.
 import argparse
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptacl import seeds, stage
+from ptacl import stage
 from ptacl.config import Intervals
 from ptacl.evaluation import inputs, probes, uncertainty
 
@@ -55,8 +55,7 @@ def fit(
     targets = test.targets[:, kept]
     predicted = probe.predict(unseen)
     residuals = targets - predicted
-    generator = seeds.generator(seed, "bootstrap", "regression")
-    counts = uncertainty.draw_counts(len(targets), draws=settings.bootstrap, generator=generator)
+    counts = uncertainty.shared_counts(len(targets), draws=settings.bootstrap, seed=seed)
     r2 = uncertainty.Estimates(
         probes.r2(targets, predicted, counts=counts)[None], [seed], len(targets)
     )
@@ -86,6 +85,15 @@ def fit(
         "n_train": len(train.visits),
         "n_test": len(test.visits),
     }
+
+
+def is_outside(features: Array, *, stored: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Return who is outside the training distribution of a stored probe, (n,); NaN gives False."""
+    mean, precision = np.array(stored["mean"]), np.array(stored["precision"])
+    outside: NDArray[np.bool_] = (
+        distance(features, mean=mean, precision=precision) > stored["limit"]
+    )
+    return outside
 
 
 def distance(features: Array, *, mean: Array, precision: Array) -> Array:

@@ -2,7 +2,7 @@
 
 With this file, the model can predict diseases. For each modality, and for whole ECGs, it contains a
 linear model of each disease before and after the visit that has enough cases
-(:mod:`ptacl.evaluation.risk`), and its performance on the test split. All of these are aggregates.
+(:mod:`ptacl.disease.risk`), and its performance on the test split. All of these are aggregates.
 """
 
 import argparse
@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptacl import config, files, seeds, stage
-from ptacl.evaluation import inputs, outcome_statistics, outcome_targets, risk, uncertainty
+from ptacl import config, files, stage
+from ptacl.disease import risk
+from ptacl.disease.risk import RiskModel
+from ptacl.evaluation import inputs, outcome_statistics, outcome_targets, uncertainty
 from ptacl.evaluation.outcome_targets import Target
-from ptacl.evaluation.risk import RiskModel
 
 Array = NDArray[np.float64]
 
@@ -142,10 +143,8 @@ def main() -> None:
     splits = inputs.read_splits(args.participants)
     targets = outcome_targets.read(args.outcomes, settings=settings, splits=splits)
     evaluable = [target for target in targets if target.is_evaluable(settings.least_events)]
-    counts = uncertainty.draw_counts(
-        len(splits["test"].visits),
-        draws=intervals.bootstrap,
-        generator=seeds.generator(args.seed, "bootstrap", "regression"),
+    counts = uncertainty.shared_counts(
+        len(splits["test"].visits), draws=intervals.bootstrap, seed=args.seed
     )
     for model, of_seed in args.models.items():
         for model_seed, path in of_seed.items():

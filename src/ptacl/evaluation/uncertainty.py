@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from ptacl import seeds
 from ptacl.evaluation.summary import NOTHING, Summary
 
 Array = NDArray[np.float64]
@@ -36,6 +37,15 @@ def draw_counts(num_participants: int, *, draws: int, generator: np.random.Gener
             generator.integers(num_participants, size=num_participants), minlength=num_participants
         )
     return counts
+
+
+def shared_counts(num_participants: int, *, draws: int, seed: int) -> Array:
+    """Draw the counts of the test participants that all probes share, (1 + draws, n).
+
+    Numbers of Table 2, with few labels and of diseases therefore belong to the same draws.
+    """
+    generator = seeds.generator(seed, "bootstrap", "regression")
+    return draw_counts(num_participants, draws=draws, generator=generator)
 
 
 def means(values_nk: Array, *, counts: Array) -> Array:

@@ -47,7 +47,7 @@ class Outcomes:
     """What the page shows of diseases.
 
     sentences : the main results in words. panels : one dot plot by disease. curves : incidence and
-    calibration of one method, `curves_of`. groups : numbers by group of people.
+    calibration of one method, `curves_of`.
     """
 
     horizon_years: float

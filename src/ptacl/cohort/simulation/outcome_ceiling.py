@@ -6,8 +6,8 @@ from ptacl import config, seeds
 from ptacl.cohort.simulation import causes, diseases, electrical
 from ptacl.cohort.simulation.causes import Array
 from ptacl.cohort.simulation.nuisance import ECG
-from ptacl.evaluation import discrimination, risk
-from ptacl.evaluation.discrimination import CENSORED, DIED, EVENT
+from ptacl.disease import discrimination, risk
+from ptacl.disease.discrimination import CENSORED, DIED, EVENT
 
 _PERSONS = 60_000  # half to fit and half to score; the standard error of a rare disease is 0.01
 _FOLLOW_UP_YEARS = (2.0, 8.5)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression, PoissonRegressor
 from sklearn.preprocessing import StandardScaler
 
-from ptacl.evaluation.discrimination import EVENT
+from ptacl.disease.discrimination import EVENT
 
 Array = NDArray[np.float64]
 

@@ -8,8 +8,8 @@ from scipy import optimize
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from ptacl.evaluation import risk
-from ptacl.evaluation.risk import After, Before
+from ptacl.disease import risk
+from ptacl.disease.risk import After, Before
 
 
 def followed(

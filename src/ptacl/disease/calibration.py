@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ptacl.evaluation import discrimination, risk
+from ptacl.disease import discrimination, risk
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -5,8 +5,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
-from ptacl.evaluation import calibration, risk
-from ptacl.evaluation.risk import After, Before
+from ptacl.disease import calibration, risk
+from ptacl.disease.risk import After, Before
 
 
 def test_slope_and_brier_score_are_those_of_scikit_learn_in_every_draw() -> None:

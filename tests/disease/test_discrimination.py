@@ -7,8 +7,8 @@ import pytest
 from lifelines import AalenJohansenFitter, KaplanMeierFitter
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from ptacl.evaluation import discrimination
-from ptacl.evaluation.discrimination import CENSORED, DIED, EVENT
+from ptacl.disease import discrimination
+from ptacl.disease.discrimination import CENSORED, DIED, EVENT
 
 ONCE = np.ones((1, 200))
 
