@@ -75,7 +75,7 @@ def read(folder: Path, *, digest: str) -> dict[str, list[dict[str, Any]]]:
     if not path.is_file():
         return {}
     stored = json.loads(path.read_text(encoding="utf-8"))
-    return dict(stored["diseases"]) if stored["weights"] == digest else {}
+    return dict(stored["diseases"]) if stored.get("weights") == digest else {}
 
 
 def model_of(stored: Mapping[str, Any]) -> RiskModel:
