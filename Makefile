@@ -41,8 +41,10 @@ test: $(VENV)/.test $(VENV)/.dx
 	PATH="$(CURDIR)/$(BIN):$$PATH" OPENBLAS_NUM_THREADS=1 pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # tests marked slow: the long campaign of faults (kills at random times, a full disk as root, a
-# memory limit, a platform that takes its worker away) and real compilation
+# memory limit, a platform that takes its worker away), the container's steps in a clean Debian, and
+# real compilation
 faults: $(VENV)/.test $(VENV)/.dx
+	sh tests/system.sh
 	PATH="$(CURDIR)/$(BIN):$$PATH" pytest -m slow
 
 # Mutation testing: find changes of the code that no test notices. For example:

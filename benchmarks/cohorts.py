@@ -33,6 +33,11 @@ from ptacl.report.comparison import RANDOM
 ROOT = Path(__file__).resolve().parents[1]
 R2 = "mean R²"
 Value = tuple[str, str, float, str]  # method, statistic, value, reference of the method
+_SEEN = {  # the keys of ptacl.cohort.simulation.outcome_ceiling
+    "truth": "ceiling of the hazard",
+    "ECG": "ceiling of an ECG",
+    "ECG + demographics": "ceiling of an ECG and demographics",
+}
 _COLUMNS = ["method", "statistic", "value", "reference"]
 
 
@@ -43,6 +48,7 @@ def results(run: Path) -> Iterator[Value]:
     yield from of_labels(pd.read_csv(tables / "labels.csv"))
     if (tables / "outcomes.csv").exists():
         yield from of_diseases(pd.read_csv(tables / "outcomes.csv"))
+    yield from of_ceilings(run / "results")
     for row in records.records(records.read(tables / "retrieval.csv")):
         if not row.shown or row.model == RANDOM:
             continue
@@ -121,6 +127,19 @@ def of_diseases(table: pd.DataFrame) -> Iterator[Value]:
     for (group, method, disease, when, statistic), lines in overall.groupby(places, sort=False):
         name = f"CMR {method}" if group == "CMR" else method
         yield _line(lines, name, f"{disease} {when} the visit, {statistic}")
+
+
+def of_ceilings(folder: Path) -> Iterator[Value]:
+    """Yield the best values that the simulation allows, by what a model may see."""
+    simulated, outcomes = folder / "private/simulated.json", folder / "cohort/outcomes.json"
+    if simulated.exists():
+        of_phenotypes = json.loads(simulated.read_text())["ceiling"]
+        yield "ceiling of an ECG", R2, float(np.mean(list(of_phenotypes.values()))), ""
+    known = json.loads(outcomes.read_text()).get("ceiling", {}) if outcomes.exists() else {}
+    for disease, by_time in known.items():
+        for when, values in by_time.items():
+            for seen, value in values.items():
+                yield _SEEN[seen], f"{disease} {when} the visit, {RANKINGS[when]}", value, ""
 
 
 def _line(lines: pd.DataFrame, name: str, statistic: str) -> Value:

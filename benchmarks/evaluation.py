@@ -97,7 +97,7 @@ def of_diseases() -> Iterator[Row]:
             rounds=2,
             warm=0,
         ),
-        10,
+        5,
     )
     counts = uncertainty.draw_counts(TEST, draws=DRAWS, generator=rng)
     known = (features[:TEST, 0], outcome.years[:TEST], outcome.event[:TEST])

@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
+# the trainings of tests are so short that each should only have one core
+SIDE_BY_SIDE = ["--set-threads", "train=1", "embed=1", "--resources", "gpu=4"]
 
 
 class Project:
@@ -38,6 +40,8 @@ class Project:
             "COLUMNS": "200",
         }
         command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", "tiny.yaml"]
+        if "--cores" in arguments and "--resources" not in arguments:
+            command += SIDE_BY_SIDE
         run = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True
         )

@@ -27,7 +27,7 @@ FEW = [
     "cohort={shards: 1, test_fraction: 0.4}",
 ]
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
 # run in a mount namespace of its own: $1 is the root folder, $2 folders that pip reads, the rest
 # the command

@@ -50,17 +50,21 @@ def every_second(configuration: list[Path]) -> list[Path]:
 @pytest.fixture
 def worker(
     tmp_path: Path, platform: Platform, bulk: Path, dx: Path
-) -> Iterator[Callable[[], Worker]]:
-    """Start a new life of the worker; the last one is killed after the test."""
+) -> Iterator[Callable[..., Worker]]:
+    """Start a new life of the worker, which can save every two seconds; the last one is killed
+    after the test.
+    """
     made: list[Worker] = []
     platform.jobs[JOB] = {"id": JOB, "class": "job", "state": "running"}
 
-    def new() -> Worker:
+    def new(*, saves_often: bool = False) -> Worker:
         # every upload to a project changes the times of its folders
         for folder in bulk.rglob("*/"):
             os.utime(folder)
         place = tmp_path / "worker"
         made.append(Worker(place, platform, bulk, number=len(made), job=JOB, dx=dx))
+        if saves_often:
+            made[-1].environment["PTACL_SAVE_SECONDS"] = "2"
         return made[-1]
 
     yield new
@@ -69,7 +73,7 @@ def worker(
 
 
 @pytest.fixture
-def expected(worker: Callable[[], Worker], configuration: list[Path], image: str) -> bytes:
+def expected(worker: Callable[..., Worker], configuration: list[Path], image: str) -> bytes:
     """The weights of a training on a worker that is not disturbed."""
     one = worker()
     arguments = ["--new", "--target", MODEL, *CONFIGS]
@@ -85,12 +89,14 @@ def prepared(log: str) -> int:
 
 
 def test_a_worker_that_is_killed_and_one_that_is_stopped_change_no_byte(
-    worker: Callable[[], Worker], configuration: list[Path], image: str, expected: bytes
+    worker: Callable[..., Worker], configuration: list[Path], image: str, expected: bytes
 ) -> None:
     command = job_command(image, "--new", "--target", MODEL, *CONFIGS)
-    first = worker()
+    first = worker(saves_often=True)
     first.start(command, configuration)
-    first.wait_for("step/s")  # the preparation is saved by then
+    first.wait_for("rule train:")
+    first.wait_for_saves(2)  # the second of them began after the preparation
+    first.wait_for("step/s")
     first.kill()
 
     second = worker()
@@ -100,7 +106,7 @@ def test_a_worker_that_is_killed_and_one_that_is_stopped_change_no_byte(
     assert second.wait(120) not in (0, None)
     log = second.log.read_text()
     assert "asked to stop" in log and "1 checkpoints" in log.splitlines()[-1]
-    assert prepared(first.log.read_text()) == 4 and prepared(log) == 0
+    assert prepared(first.log.read_text()) == 2 and prepared(log) == 0
     second.kill()
 
     third = worker()
@@ -112,13 +118,13 @@ def test_a_worker_that_is_killed_and_one_that_is_stopped_change_no_byte(
 
 @pytest.mark.slow
 def test_kills_at_random_moments_change_no_byte(
-    worker: Callable[[], Worker], every_second: list[Path], image: str, expected: bytes
+    worker: Callable[..., Worker], every_second: list[Path], image: str, expected: bytes
 ) -> None:
     command = job_command(image, "--new", "--target", MODEL, *CONFIGS)
     moments = np.random.default_rng().uniform(5, 22, 4)
     print("killed after", moments)
     for moment in moments:
-        life = worker()
+        life = worker(saves_often=True)
         life.start(command, every_second)
         status = life.wait(moment)
         assert status in (None, 0), life.log.read_text()[-6000:]
@@ -130,7 +136,7 @@ def test_kills_at_random_moments_change_no_byte(
 
 
 def test_the_preflight_remounts_reads_participants_and_saves_nothing(
-    worker: Callable[[], Worker], configuration: list[Path], image: str, platform: Platform
+    worker: Callable[..., Worker], configuration: list[Path], image: str, platform: Platform
 ) -> None:
     one = worker()
     one.mount.faults({"path": ".", "on": "open", "errno": "EIO"})
@@ -155,7 +161,7 @@ def test_an_unfit_machine_is_refused(
     arguments: list[str],
     environment: dict[str, str],
     message: str,
-    worker: Callable[[], Worker],
+    worker: Callable[..., Worker],
     configuration: list[Path],
     image: str,
     platform: Platform,

@@ -1,6 +1,7 @@
 """A worker of the platform: an empty disk, a new mount, and the files that a job was given."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -40,7 +41,7 @@ class Worker:
             "PTACL_WORK": str(self.work),
             "PTACL_MOUNT": str(self.mount.place),
             "PTACL_DISK_GB": "1",
-            "PTACL_SAVE_SECONDS": "2",
+            "PTACL_SAVE_SECONDS": "600",
             "PTACL_REMOUNT": "true",
         }
         self.process: subprocess.Popen[bytes] | None = None
@@ -73,6 +74,18 @@ class Worker:
                 return
             assert self.wait(0.1) is None, self.log.read_text()[-4000:]
         raise AssertionError(f"no {text!r} in:\n{self.log.read_text()[-4000:]}")
+
+    def wait_for_saves(self, more: int) -> None:
+        """Wait until so many saves have ended after this call."""
+        known = self._num_saves()
+        for _ in range(1200):
+            if self._num_saves() >= known + more:
+                return
+            assert self.wait(0.1) is None, self.log.read_text()[-4000:]
+        raise AssertionError(f"nothing was saved:\n{self.log.read_text()[-4000:]}")
+
+    def _num_saves(self) -> int:
+        return len(re.findall(r"^[\d:]+ save \d+: ", self.log.read_text(), flags=re.M))
 
     def finish(self, timeout: float = 300) -> None:
         """Wait until the job has ended well."""

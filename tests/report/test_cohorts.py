@@ -2,10 +2,11 @@
 
 import json
 import math
+import runpy
 import shutil
-import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import made_up
 import numpy as np
@@ -47,14 +48,26 @@ def runs(inputs: Path, tmp_path: Path) -> list[Path]:
         }
         description = json.dumps({"description": facts})
         (folder / "results/models/ptacl-0/config.json").write_text(description)
+        (folder / "results/private").mkdir()
+        (folder / "results/private/simulated.json").write_text(
+            json.dumps({"ceiling": {"LVEDV": 0.6, "LVEF": 0.4}})
+        )
+        (folder / "results/cohort").mkdir()
+        best = {"before": {"truth": 0.9, "ECG": 0.7, "ECG + demographics": 0.8}}
+        (folder / "results/cohort/outcomes.json").write_text(json.dumps({"ceiling": {"AF": best}}))
         if ahead < 1:
             (folder / "results/report.html").write_text("")
     return folders
 
 
+def compare(*arguments: Path | str) -> None:
+    program = str(ROOT / "benchmarks/cohorts.py")
+    with mock.patch.object(sys, "argv", [program, *map(str, arguments)]):
+        runpy.run_path(program, run_name="__main__")
+
+
 def test_differences_are_compared_over_cohorts(runs: list[Path], tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "benchmarks/cohorts.py"), *map(str, runs)]
-    subprocess.run([*command, "--out", str(tmp_path / "cohorts.csv")], check=True)
+    compare(*runs, "--out", tmp_path / "cohorts.csv")
     table = pd.read_csv(tmp_path / "cohorts.csv").fillna({"reference": ""})
     table = table.set_index(["method", "statistic", "reference"])
     assert table.loc[("PTACL", "mean R²", ""), "value"] == pytest.approx(0.43)
@@ -80,6 +93,10 @@ def test_differences_are_compared_over_cohorts(runs: list[Path], tmp_path: Path)
     rare = table.loc[("Demographics", "Hypertension before the visit, AUROC", "")]
     assert rare["cohorts"] == 2 and rare["by_cohort"].split()[1] == "nan"
     assert ("PTACL", "mean R², 100 % of the labels", "") not in table.index
+    assert table.loc[("ceiling of an ECG", "mean R²", ""), "value"] == pytest.approx(0.5)
+    for seen, best in (("the hazard", 0.9), ("an ECG", 0.7), ("an ECG and demographics", 0.8)):
+        key = (f"ceiling of {seen}", "AF before the visit, AUROC", "")
+        assert table.loc[key, "value"] == pytest.approx(best)
 
 
 def of_global(run: Path) -> float:
@@ -89,9 +106,7 @@ def of_global(run: Path) -> float:
 
 
 def test_any_two_methods_can_be_compared(runs: list[Path], tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "benchmarks/cohorts.py"), *map(str, runs)]
-    command += ["--pair", "PTACL", "MAE", "--out", str(tmp_path / "cohorts.csv")]
-    subprocess.run(command, check=True)
+    compare(*runs, "--pair", "PTACL", "MAE", "--out", tmp_path / "cohorts.csv")
     table = pd.read_csv(tmp_path / "cohorts.csv")
     table = table[table["statistic"] == "mean R²"].set_index("method")
     lines = table.loc["PTACL"].fillna({"reference": ""}).set_index("reference")["value"]
@@ -99,12 +114,9 @@ def test_any_two_methods_can_be_compared(runs: list[Path], tmp_path: Path) -> No
 
 
 def test_kept_numbers_replace_their_runs(runs: list[Path], tmp_path: Path) -> None:
-    program = [sys.executable, str(ROOT / "benchmarks/cohorts.py")]
-    whole = [*map(str, runs[:3]), "--out", str(tmp_path / "runs.csv")]
-    subprocess.run([*program, *whole, "--keep", str(tmp_path / "kept")], check=True)
-    files = [str(tmp_path / "kept" / f"{seed}.csv") for seed in range(3)]
-    mixed = [files[0], str(runs[1]), files[2], "--out", str(tmp_path / "kept.csv")]
-    subprocess.run([*program, *mixed], check=True)
+    compare(*runs[:3], "--out", tmp_path / "runs.csv", "--keep", tmp_path / "kept")
+    files = [tmp_path / "kept" / f"{seed}.csv" for seed in range(3)]
+    compare(files[0], runs[1], files[2], "--out", tmp_path / "kept.csv")
     assert len(list((tmp_path / "kept").iterdir())) == 3
     found, expected = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("kept", "runs"))
     columns = ["method", "statistic", "reference", "cohorts"]
@@ -112,8 +124,8 @@ def test_kept_numbers_replace_their_runs(runs: list[Path], tmp_path: Path) -> No
     np.testing.assert_allclose(found["value"], expected["value"], rtol=1e-4, atol=1e-5)
 
 
-def test_one_finished_run_is_too_few(runs: list[Path]) -> None:
-    command = [sys.executable, str(ROOT / "benchmarks/cohorts.py"), str(runs[0]), str(runs[3])]
-    run = subprocess.run(command, capture_output=True, text=True)
-    assert run.returncode == 2
-    assert "1 of 2 runs are finished, but at least two are needed" in run.stderr
+def test_one_finished_run_is_too_few(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        compare(runs[0], runs[3])
+    said = capsys.readouterr().err
+    assert "1 of 2 runs are finished, but at least two are needed" in said
