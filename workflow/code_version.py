@@ -77,14 +77,20 @@ def _path(module: str) -> Path | None:
 
 @functools.cache
 def _tree(module: str) -> ast.Module:
+    """Return the syntax tree of a module without docstrings."""
     path = _path(module)
     assert path is not None
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    for node in (tree, *_statements(tree)):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return tree
 
 
+@functools.cache
 def _imports(module: str) -> list[str]:
     names = []
-    for node in _walk(_tree(module)):
+    for node in _statements(_tree(module), only_at_run_time=True):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -93,17 +99,28 @@ def _imports(module: str) -> list[str]:
     return [name for name in ours if _has_effect(module, name)]
 
 
-def _walk(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield all nodes below, except the body of `if TYPE_CHECKING`."""
-    yield node
-    for child in ast.iter_child_nodes(node):
-        if (
-            isinstance(child, ast.If)
-            and isinstance(child.test, ast.Name)
-            and child.test.id == "TYPE_CHECKING"
-        ):
-            continue
-        yield from _walk(child)
+def _statements(tree: ast.AST, *, only_at_run_time: bool = False) -> Iterator[ast.AST]:
+    """Yield all statements below, except those of `if TYPE_CHECKING` if they should run.
+
+    Expressions are left out, because they hold neither imports nor docstrings, and most nodes.
+    """
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            for child in getattr(node, block, ()):
+                if only_at_run_time and _is_for_types(child):
+                    continue
+                yield child
+                waiting.append(child)
+
+
+def _is_for_types(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.If)
+        and isinstance(node.test, ast.Name)
+        and node.test.id == "TYPE_CHECKING"
+    )
 
 
 def _other_digest(module: str) -> str:
@@ -119,12 +136,8 @@ def _other_digest(module: str) -> str:
 def _own_digest(module: str) -> str:
     path = _path(module)
     assert path is not None
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
     data = [
         p.read_bytes()
         for p in sorted(path.parent.glob("*.html")) + sorted(path.parent.glob("*.css"))
     ]
-    return hashlib.sha256(ast.dump(tree).encode() + b"".join(data)).hexdigest()
+    return hashlib.sha256(ast.dump(_tree(module)).encode() + b"".join(data)).hexdigest()
