@@ -67,9 +67,9 @@ docs: $(VENV)/.docs
 	@echo "Documentation: $(CURDIR)/docs/_build/html/index.html"
 
 # The contrastive methods on one simulated cohort per seed: about a quarter of an hour per cohort on
-# two cores, and 14 GB of disk. After an interruption, the next call resumes it. TIMING is the level of
-# simulation.timing. ROWS can name other rows, which then replace the tables of the runs, and SIZES
-# a configuration with other sizes.
+# two cores, and 14 GB of disk. After an interruption, the next call resumes it. TIMING is the level
+# of simulation.timing. ROWS can name other rows, which then replace the tables of the runs, and
+# SIZES a configuration with other sizes.
 COHORTS ?= 1 2 3 4 5
 TIMING ?= default
 ROWS ?= workflow/config/benchmark.yaml
