@@ -40,7 +40,7 @@ class Project:
             "COLUMNS": "200",
         }
         command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", "tiny.yaml"]
-        if "--cores" in arguments and "--resources" not in arguments:
+        if "--cores" in arguments:
             command += SIDE_BY_SIDE
         run = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True

@@ -89,6 +89,33 @@ def test_digest_follows_imports_but_not_comments(tmp_path: Path) -> None:
     assert code_version(package(tmp_path / "3", **elsewhere)).digest("ptacl.a") == before
 
 
+def test_imports_are_found_in_every_block(tmp_path: Path) -> None:
+    """Also below functions, branches and handlers, but not those for types only."""
+    text = """
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    import ptacl.for_types
+class A:
+    def f(self, x):
+        import ptacl.in_method
+        try:
+            import ptacl.in_try
+        except OSError:
+            import ptacl.in_handler
+        else:
+            import ptacl.in_else
+        finally:
+            import ptacl.in_finally
+        match x:
+            case 1:
+                import ptacl.in_case
+"""
+    places = ["method", "try", "handler", "else", "finally", "case"]
+    modules = [*(f"in_{place}" for place in places), "for_types"]
+    version = code_version(package(tmp_path, a=text, **dict.fromkeys(modules, "")))
+    assert version.closure("ptacl.a") == {"ptacl.a", *(f"ptacl.in_{place}" for place in places)}
+
+
 def test_digest_names_an_unknown_module(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"ptacl\.nothing"):
         code_version(tmp_path).digest("ptacl.nothing")

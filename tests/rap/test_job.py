@@ -19,6 +19,7 @@ from worker import RAP, SCRIPTS, Worker, job_command
 
 MODEL = "results/models/ecg_mae-0/model.safetensors"
 JOB = f"job-{7:024d}"
+SAVED = r" save \d+: "  # a line of sync.py
 CONFIGS = ["paper.yaml", "ukb.yaml", "my_rehearsal.yaml"]
 
 pytestmark = pytest.mark.pipeline
@@ -95,7 +96,8 @@ def test_a_worker_that_is_killed_and_one_that_is_stopped_change_no_byte(
     first = worker(saves_often=True)
     first.start(command, configuration)
     first.wait_for("rule train:")
-    first.wait_for_saves(2)  # the second of them began after the preparation
+    # two more, of which the second began after the preparation
+    first.wait_for(SAVED, times=first.count(SAVED) + 2)
     first.wait_for("step/s")
     first.kill()
 

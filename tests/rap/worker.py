@@ -67,25 +67,16 @@ class Worker:
                 start_new_session=True,
             )
 
-    def wait_for(self, text: str, *, timeout: float = 120) -> None:
-        """Wait until a line of the log contains a text."""
+    def wait_for(self, pattern: str, *, times: int = 1, timeout: float = 120) -> None:
+        """Wait until lines of the log have matched a pattern so many times."""
         for _ in range(int(timeout / 0.1)):
-            if text in self.log.read_text():
+            if self.count(pattern) >= times:
                 return
             assert self.wait(0.1) is None, self.log.read_text()[-4000:]
-        raise AssertionError(f"no {text!r} in:\n{self.log.read_text()[-4000:]}")
+        raise AssertionError(f"no {pattern!r} in:\n{self.log.read_text()[-4000:]}")
 
-    def wait_for_saves(self, more: int) -> None:
-        """Wait until so many saves have ended after this call."""
-        known = self._num_saves()
-        for _ in range(1200):
-            if self._num_saves() >= known + more:
-                return
-            assert self.wait(0.1) is None, self.log.read_text()[-4000:]
-        raise AssertionError(f"nothing was saved:\n{self.log.read_text()[-4000:]}")
-
-    def _num_saves(self) -> int:
-        return len(re.findall(r"^[\d:]+ save \d+: ", self.log.read_text(), flags=re.M))
+    def count(self, pattern: str) -> int:
+        return len(re.findall(pattern, self.log.read_text()))
 
     def finish(self, timeout: float = 300) -> None:
         """Wait until the job has ended well."""
