@@ -219,6 +219,12 @@ def test_a_table_that_cannot_be_evaluated_is_refused(
     assert status == 2 and message in capsys.readouterr().err
 
 
+def test_a_table_that_does_not_exist_is_named(model_folder, tmp_path, capsys) -> None:
+    assert cli.main(["evaluate", str(model_folder), "none.csv", "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said == "ptacl evaluate: none.csv: no such file or folder: check the path\n"
+
+
 def test_command_writes_table_and_page(model_folder, cohort, tmp_path) -> None:
     command = [sys.executable, "-m", "ptacl.cli", "evaluate", str(model_folder), str(cohort)]
     command += ["--out", str(tmp_path / "out"), "--processes", "2"]

@@ -20,7 +20,7 @@ def raising(error):
         (ValueError("x.csv has no column LVEF: rerun"), "error: x.csv has no column LVEF: rerun"),
         (
             FileNotFoundError(errno.ENOENT, "No such file or directory", "a/9000001_2.xml"),
-            "error: a/[participant]_2.xml: No such file",
+            "error: a/[participant]_2.xml: no such file",
         ),
         (
             OSError(errno.ENOSPC, "No space left on device", "results/store"),

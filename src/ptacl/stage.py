@@ -26,19 +26,22 @@ def run(main: Callable[[], None]) -> None:
         main()
     except raw.Unavailable as error:
         _end(str(error), status=raw.UNAVAILABLE)
-    except OSError as error:
-        _end(_of_system(error))
-    except ValueError as error:
-        _end(str(error))
+    except (OSError, ValueError) as error:
+        _end(explain(error))
 
 
-def _of_system(error: OSError) -> str:
+def explain(error: BaseException) -> str:
+    """Return one line about an error, which names its file and the remedy."""
+    if not isinstance(error, OSError):
+        return str(error)
     where = f"{error.filename}: " if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
             f"{where}the disk is full or your quota is used up: free space and run again; "
             "finished results are kept"
         )
+    if error.errno == errno.ENOENT:
+        return f"{where}no such file or folder: check the path"
     if error.errno == errno.EACCES:
         return f"{where}no permission: change the permissions of the file or folder and run again"
     return f"{where}{error.strerror}" if error.strerror else str(error)

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ptacl import raw
+from ptacl import raw, stage
 from ptacl.cli import model_commands, record_commands, run_commands
 from ptacl.cli.status import UNREADABLE
 
@@ -24,5 +24,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(args.run(args))
     except (ValueError, OSError, raw.Unavailable) as error:
-        print(f"ptacl {args.command}: {error}", file=sys.stderr)
+        print(f"ptacl {args.command}: {stage.explain(error)}", file=sys.stderr)
         return raw.UNAVAILABLE if isinstance(error, raw.Unavailable) else UNREADABLE
